@@ -1,0 +1,146 @@
+"""The configuration of one trial: every field that can change a result, with its default and its bounds.
+
+Frozen and strict: an unknown field or a wrong type is refused. `rfe.config.load` reads YAML into it and
+`rfe.config.identity` hashes it. Equations behind the fields are in the modules they configure.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Standardize = Literal["fold", "actor"]
+TargetActors = Literal["auto", "known", "pseudo", "unknown"]
+
+
+class Section(BaseModel):
+    """Base of every section: no unknown fields, no silent casts, immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class DataSection(Section):
+    standardize: Standardize | dict[str, Standardize] = "actor"
+    """Statistics for standardising: of the fold's training clips, or of each actor's own clips shrunk toward them.
+    One value, or a map by encoder (encoders left out: `fold`)."""
+    target_actors: TargetActors = "auto"
+    """What is known of the actors of held-out and target clips. `auto`: `known` where the data's target clips carry
+    `video_id`, else `unknown`."""
+    pseudo_clips_per_group: Annotated[int, Field(ge=2)] = 54
+    """`target_actors: pseudo` only: clips per pseudo-actor; the number of groups follows from it."""
+    reduce: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]] | None = None
+    """PCA dimension, fitted on the fold's training clips; one value or a map by encoder (left out: not reduced).
+    An encoder that is no wider keeps its own dimension."""
+
+
+class GateSection(Section):
+    kind: Literal["attention", "static", "uniform", "shuffled", "random_top_n"] = "attention"
+    """How encoders are scored: per clip, by encoder only, or all alike. `shuffled` (another clip's scores) and
+    `random_top_n` are controls."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    noise: Annotated[float, Field(ge=0)] = 0.0
+    """Scale of Gumbel noise on the scores in training, annealed linearly to 0."""
+    balance_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the load-balancing loss."""
+    gradient: Literal["straight_through", "kept_only"] = "straight_through"
+
+
+class FusionSection(Section):
+    kind: Literal["weighted_sum", "rank_concat", "rank_embedding"] = "weighted_sum"
+
+
+class HeadFusionSection(Section):
+    kind: Literal["linear", "geometric"] = "linear"
+    presence_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """omega: weight of the presence head in the fused probabilities."""
+
+
+class ModelSection(Section):
+    kind: Literal["fusion", "concat_mlp"] = "fusion"
+    """`concat_mlp` is the organisers' baseline: one ReLU layer on all features, softmax, KL to the soft label; of
+    this section it reads `latent_dim` (its hidden width) and `dropout` only."""
+    latent_dim: Annotated[int, Field(ge=1)] = 64
+    """Shared width H of the projected encoders."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    gate: GateSection = GateSection()
+    n_kept: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
+    """How many encoders are fused per clip; more than the pool has means all of it."""
+    fusion: FusionSection = FusionSection()
+    head_fusion: HeadFusionSection = HeadFusionSection()
+
+
+class LossSection(Section):
+    presence: Literal["bce", "states"] = "bce"
+    """Binary cross-entropy to the set, or the likelihood of the set among the 16."""
+    lambda_presence: Annotated[float, Field(ge=0)] = 1.0
+    lambda_salience: Annotated[float, Field(ge=0)] = 1.0
+    lambda_fused: Annotated[float, Field(ge=0)] = 1.0
+    balance: Literal["none", "class", "single_vs_blend"] = "none"
+    """Clip weights: inverse square root of the training frequency, over the 16 sets or the two groups."""
+
+
+class AdaptationSection(Section):
+    kind: Literal["none", "coral", "mmd", "dann"] = "none"
+    strength: Annotated[float, Field(ge=0)] = 0.1
+    domains: Literal["source_target", "actors"] = "source_target"
+    """`actors` (dann only): the discriminator predicts the training actor; needs no target clips."""
+    target: Literal["validation", "test"] = "validation"
+    """Which unlabelled clips play the target: each fold's held-out actors, or the data's target clips."""
+    batch: Annotated[int, Field(ge=2)] | None = None
+    """Clips drawn from each domain per step; default max(256, 2 * latent_dim)."""
+
+
+class TrainSection(Section):
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    lr: Annotated[float, Field(gt=0)] = 1.0e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1.0e-2
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """`adam` adds the decay to the gradient (L2), as the organisers do; `adamw` decouples it."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    """Largest gradient norm of one replica."""
+    average: Literal["none", "ema"] = "none"
+    """`ema`: the result is that of a running average of the weights."""
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.98
+    seeds: Annotated[int, Field(ge=1)] = 1
+    """How many seeds each fold is trained with; the score is the mean of the seeds' scores."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """The first seed; the others follow."""
+    data_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of batch order and target draws, shared by all seeds."""
+
+
+class DecodeSection(Section):
+    kind: Literal["official", "decoupled", "valid_states"] = "valid_states"
+    thresholds: Literal["grid", "exact"] = "grid"
+    """`official` and `decoupled`: the organisers' 20 x 20 grid, or the middle of the optimal plateau."""
+
+
+class Config(Section):
+    """One trial's configuration."""
+
+    pool: Annotated[list[str], Field(min_length=1)] | Literal["all"] = "all"
+    """Encoders the model may use, by name, or all of the data folder."""
+    data: DataSection = DataSection()
+    model: ModelSection = ModelSection()
+    loss: LossSection = LossSection()
+    adaptation: AdaptationSection = AdaptationSection()
+    train: TrainSection = TrainSection()
+    decode: DecodeSection = DecodeSection()
+    protocol: Literal["crossfit", "official"] = "crossfit"
+    """`crossfit`: nothing reported on a fold was chosen with its labels. `official`: thresholds and epoch are chosen
+    on the reported fold; only for tables beside published numbers."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.pool != "all" and len(set(self.pool)) != len(self.pool):
+            raise ValueError(f"pool names an encoder twice: {', '.join(self.pool)}")
+        if self.adaptation.domains == "actors" and self.adaptation.kind not in ("dann", "none"):
+            raise ValueError(f"adaptation.domains: actors needs adaptation.kind: dann, not {self.adaptation.kind}")
+        if self.model.kind == "concat_mlp" and self.adaptation.kind != "none":
+            raise ValueError("model.kind: concat_mlp has no domain adaptation; set adaptation.kind: none")
+        if self.model.kind == "concat_mlp" and self.decode.kind == "decoupled":
+            raise ValueError("model.kind: concat_mlp has one softmax head; use decode.kind: official or valid_states")
+        if self.protocol == "official" and self.decode.kind != "official":
+            raise ValueError(f"protocol: official needs decode.kind: official, not {self.decode.kind}")
+        return self

@@ -1,0 +1,74 @@
+"""From the kept encoders' vectors to one fused vector per clip: three forms."""
+
+import torch
+from torch import Tensor
+
+
+def sum_weighted(latent: Tensor, weights: Tensor) -> Tensor:
+    """`weighted_sum`: sum_e w_e z_e.
+
+    Args:
+        latent: [replica, slot, clip, latent].
+        weights: [replica, slot, clip].
+
+    Returns:
+        [replica, clip, latent].
+    """
+    return (latent * weights.unsqueeze(-1)).sum(1)
+
+
+def place_of(rank: Tensor, n_kept: Tensor) -> Tensor:
+    """The place in which an encoder acts: its rank, or the last kept place for those not kept.
+
+    Encoders that are not kept carry no weight, so this only decides through which place's parameters a straight-through
+    gradient reaches them: as if they had come last among the kept.
+
+    Args:
+        rank: [replica, slot, clip].
+        n_kept: [replica].
+
+    Returns:
+        [replica, slot, clip] int in [0, n_kept).
+    """
+    return torch.minimum(rank, (n_kept - 1).view(-1, 1, 1))
+
+
+def concat_by_rank(latent: Tensor, weights: Tensor, place: Tensor, place_weight: Tensor, bias: Tensor) -> Tensor:
+    """`rank_concat`: place r holds the weighted vector of the encoder ranked r; one linear layer over all places.
+
+    Args:
+        latent: [replica, slot, clip, latent].
+        weights: [replica, slot, clip].
+        place: [replica, slot, clip] int.
+        place_weight: [replica, place, latent, latent]; as many places as any replica here may keep (later ones are 0).
+        bias: [replica, latent].
+
+    Returns:
+        [replica, clip, latent].
+
+    Source: "ordering matters", arXiv 2605.21417; equation ours.
+    """
+    n_replicas, _, n_clips, width = latent.shape
+    n_places = place_weight.shape[1]
+    weighted = latent * weights.unsqueeze(-1)
+    places = weighted.new_zeros(n_replicas, n_places, n_clips, width)
+    places = places.scatter_add(1, place.unsqueeze(-1).expand_as(weighted), weighted)
+    return torch.matmul(places, place_weight).sum(1) + bias.unsqueeze(1)  # [replica, clip, latent]
+
+
+def embed_ranks(weights: Tensor, place: Tensor, embedding: Tensor) -> Tensor:
+    """`rank_embedding`: what the learned embedding of each kept encoder's rank adds to the weighted sum.
+
+    sum_e w_e (z_e + r_rank(e)) = `sum_weighted` + sum_e w_e r_rank(e); this is the second term.
+
+    Args:
+        weights: [replica, slot, clip].
+        place: [replica, slot, clip] int.
+        embedding: r, [replica, place, latent].
+
+    Returns:
+        [replica, clip, latent].
+    """
+    by_place = weights.new_zeros(weights.shape[0], embedding.shape[1], weights.shape[2])
+    by_place = by_place.scatter_add(1, place, weights)
+    return torch.bmm(by_place.transpose(1, 2), embedding)

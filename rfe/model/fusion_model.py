@@ -1,0 +1,173 @@
+"""Rank-aware selective fusion for a stack of replicas: projection, gate, selection, fusion, heads.
+
+Every tensor has a leading replica axis, and no operation mixes replicas. A replica's encoders sit in **slots**: slot j
+of a replica is the j-th encoder of its pool, so a stack does no work for encoders outside the pools.
+"""
+
+import torch
+from torch import Tensor
+
+from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, sum_weighted
+from rfe.model.gate import gumbel, score_encoders
+from rfe.model.head_fusion import fuse_heads
+from rfe.model.heads import linear, presence_probabilities
+from rfe.model.projection import activate, drop_out, project
+from rfe.model.selection import Selection, keep_top_n
+from rfe.model.settings import ReplicaSettings
+from rfe.model.stack import ModelOutput, Noise, StackedModel
+
+
+class FusionModel(StackedModel):
+    """A stack of fusion models; arguments as `StackedModel`."""
+
+    def _add_parameters(self) -> None:
+        everyone = list(range(len(self.settings)))
+        hidden, n_encoders = self.latent_dim, len(self.dims)
+        for encoder, name in enumerate(self.names):
+            holders = [r for r in everyone if encoder in self.settings[r].pool]
+            self._add(f"projection.{name}.weight", (self.dims[encoder], hidden), "linear", holders)
+            self._add(f"projection.{name}.bias", (hidden,), "zeros", holders)
+        self._add("projection.gain", (n_encoders, hidden), "ones", everyone)
+        self._add("projection.shift", (n_encoders, hidden), "zeros", everyone)
+        self._add("gate.query", (hidden,), "linear", everyone)
+        self._add("gate.latent_weight", (hidden, hidden), "linear", everyone)
+        self._add("gate.context_weight", (hidden, hidden), "linear", everyone)
+        self._add("gate.embedding", (n_encoders, hidden), "embedding", everyone)
+        concat = [r for r in everyone if self.settings[r].rank_concat]
+        self._add("fusion.place_weight", (n_encoders, hidden, hidden), "linear", concat)
+        self._add("fusion.bias", (hidden,), "zeros", concat)
+        embedded = [r for r in everyone if self.settings[r].rank_embedding]
+        self._add("fusion.rank_embedding", (n_encoders, hidden), "embedding", embedded)
+        for head in ("presence", "salience"):
+            self._add(f"{head}.weight", (hidden, 6), "linear", everyone)
+            self._add(f"{head}.bias", (6,), "zeros", everyone)
+        self._add_discriminator("domains", 2, [r for r in everyone if self.settings[r].tells_domains])
+        n_actors = max(one.n_actors for one in self.settings)
+        self._add_discriminator("actors", n_actors, [r for r in everyone if self.settings[r].n_actors])
+
+    def _add_discriminator(self, kind: str, n_classes: int, holders: list[int]) -> None:
+        hidden = self.latent_dim
+        self._add(f"discriminator.{kind}.hidden_weight", (hidden, hidden), "linear", holders)
+        self._add(f"discriminator.{kind}.hidden_bias", (hidden,), "zeros", holders)
+        self._add(f"discriminator.{kind}.weight", (hidden, n_classes), "linear", holders)
+        self._add(f"discriminator.{kind}.bias", (n_classes,), "zeros", holders)
+
+    def _settle(self, settings: list[ReplicaSettings]) -> None:
+        """Everything that follows from which replicas are in the stack."""
+        super()._settle(settings)
+        n_slots = max(len(one.pool) for one in settings)
+        slots = [[*one.pool, *[-1] * (n_slots - len(one.pool))] for one in settings]
+        self.slot_encoder = torch.tensor(slots, device=self.device)  # [replica, slot], -1 unused
+        self.slot_used = self.slot_encoder >= 0
+        self.whole = all(len(one.pool) == len(self.dims) for one in settings)  # slot j is encoder j, everywhere
+        # Projections are computed encoder by encoder and concatenated; each (replica, slot) finds its row here.
+        rows: dict[tuple[int, int], int] = {}
+        for encoder in range(len(self.dims)):
+            for replica, one in enumerate(settings):
+                if encoder in one.pool:
+                    rows[replica, encoder] = len(rows)
+        table = [[rows.get((r, e), len(rows)) for e in row] for r, row in enumerate(slots)]
+        self.slot_row = torch.tensor(table, device=self.device).flatten()
+        identity = torch.arange(len(rows), device=self.device)
+        self.rows_in_order = len(rows) == self.slot_row.numel() and bool((self.slot_row == identity).all())
+        self.max_kept = max(one.n_kept for one in settings)
+
+    def __call__(
+        self,
+        features: dict[int, Tensor],
+        available: Tensor,
+        noise: Noise,
+        values: dict[str, Tensor] | None = None,
+    ) -> ModelOutput:
+        """Forward pass; see `StackedModel.__call__`."""
+        value = values if values is not None else self.values()
+        scalars = self.scalars
+        latent = self._project(features, value)
+        if noise.dropout is not None:
+            latent = drop_out(latent, self._by_slot(noise.dropout, noise.address), scalars.dropout)
+        mask = self._by_slot(available)
+        if not self.whole:
+            mask = mask & self.slot_used.unsqueeze(-1)  # [replica, slot, clip]
+        scores = self._score(latent, mask, value, noise)
+        selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
+        feature = self._fuse(latent, selection, value)
+        presence_logits = linear(feature, value["presence.weight"], value["presence.bias"]).float()
+        salience_logits = linear(feature, value["salience.weight"], value["salience.bias"]).float()
+        log_fused = fuse_heads(
+            presence_probabilities(presence_logits, scalars.by_states),
+            torch.log_softmax(salience_logits, -1),
+            scalars.presence_weight,
+            scalars.geometric,
+        )
+        return ModelOutput(presence_logits, salience_logits, log_fused, feature, scores, selection)
+
+    def _by_slot(self, values: Tensor, row: Tensor | None = None) -> Tensor:
+        """[row, encoder, ...] -> [replica, slot, ...] of each slot's encoder; `row` [replica], default its own."""
+        if row is None and self.whole:
+            return values
+        if row is None:
+            row = torch.arange(values.shape[0], device=values.device)
+        flat = (row.unsqueeze(1) * values.shape[1] + self.slot_encoder.clamp(min=0)).flatten()
+        taken = values.flatten(0, 1).index_select(0, flat)
+        return taken.view(*self.slot_encoder.shape, *values.shape[2:])
+
+    def _project(self, features: dict[int, Tensor], value: dict[str, Tensor]) -> Tensor:
+        projected = []
+        for index, name in enumerate(self.names):
+            if index in features:
+                projected.append(
+                    project(features[index], value[f"projection.{name}.weight"], value[f"projection.{name}.bias"])
+                )
+        rows = torch.cat(projected)  # [(encoder, holder), clip, latent]
+        if not self.rows_in_order:
+            padded = torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])])  # the last row serves unused slots
+            rows = padded.index_select(0, self.slot_row)
+        latent = rows.view(*self.slot_encoder.shape, *rows.shape[1:])  # [replica, slot, clip, latent]
+        return activate(latent, self._by_slot(value["projection.gain"]), self._by_slot(value["projection.shift"]))
+
+    def _score(
+        self,
+        latent: Tensor,
+        mask: Tensor,
+        value: dict[str, Tensor],
+        noise: Noise,
+    ) -> Tensor:
+        scalars = self.scalars
+        scores = score_encoders(
+            latent,
+            mask,
+            value["gate.query"],
+            value["gate.latent_weight"],
+            value["gate.context_weight"],
+            self._by_slot(value["gate.embedding"]),
+            scalars.sees_clip.to(latent.dtype),
+            scalars.temperature,
+        )
+        if noise.gate is not None:
+            drawn = gumbel(self._by_slot(noise.gate, noise.address))
+            scores = scores + drawn * (scalars.gate_noise * noise.anneal).view(-1, 1, 1)
+        scores = torch.where(scalars.uniform.view(-1, 1, 1) & mask, torch.zeros_like(scores), scores)
+        if noise.control is not None:
+            drawn = self._by_slot(noise.control, noise.address)
+            # Another clip's scores: the clip order of one uniform per clip is a permutation.
+            other = drawn[:, 0].argsort(-1).unsqueeze(1).expand_as(scores)
+            shuffled = torch.nan_to_num(scores, neginf=0.0).gather(2, other)
+            scores = torch.where(scalars.shuffled.view(-1, 1, 1) & mask, shuffled, scores)
+            scores = torch.where(scalars.random_scores.view(-1, 1, 1) & mask, drawn, scores)
+        return scores
+
+    def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor]) -> Tensor:
+        weights = selection.weights.to(latent.dtype)
+        feature = sum_weighted(latent, weights)
+        n_places = min(self.max_kept, len(self.dims))
+        place = place_of(selection.rank, self.scalars.n_kept)
+        if "fusion.rank_embedding" in self.parameters:
+            mine = self.parameters["fusion.rank_embedding"].holders
+            added = embed_ranks(weights[mine], place[mine], value["fusion.rank_embedding"].to(latent.dtype))
+            feature = feature.index_add(0, mine, added.to(feature.dtype))
+        if "fusion.place_weight" in self.parameters:
+            mine = self.parameters["fusion.place_weight"].holders
+            place_weight = value["fusion.place_weight"][:, :n_places]
+            joined = concat_by_rank(latent[mine], weights[mine], place[mine], place_weight, value["fusion.bias"])
+            feature = feature.index_copy(0, mine, joined.to(feature.dtype))
+        return feature

@@ -1,0 +1,26 @@
+"""Probability-level fusion of the two heads."""
+
+import torch
+from torch import Tensor
+
+
+def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, geometric: Tensor) -> Tensor:
+    """log q: linear q = omega p + (1 - omega) s, or geometric q proportional to p^omega s^(1 - omega).
+
+    Args:
+        presence: p, [replica, clip, 6], rows sum to 1.
+        log_salience: log s, [replica, clip, 6].
+        presence_weight: omega in [0, 1], [replica].
+        geometric: [replica] bool; which of the two.
+
+    Returns:
+        [replica, clip, 6] log-probabilities, rows normalised.
+
+    Source: "probability-level fusion" of arXiv 2605.21417 (abstract); equations ours.
+    """
+    omega = presence_weight.view(-1, 1, 1)
+    log_fused = torch.log((omega * presence + (1 - omega) * log_salience.exp()).clamp(min=1e-12))
+    if bool(geometric.any()):
+        blend = torch.log_softmax(omega * torch.log(presence.clamp(min=1e-12)) + (1 - omega) * log_salience, -1)
+        log_fused = torch.where(geometric.view(-1, 1, 1), blend, log_fused)
+    return log_fused

@@ -1,0 +1,65 @@
+"""Presence and salience heads, and the probabilities their logits stand for."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rfe.labels import SET_MEMBERS
+
+
+def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """[replica, clip, in] @ [replica, in, out] + [replica, out] -> [replica, clip, out]."""
+    return torch.baddbmm(bias.unsqueeze(1), values, weight)
+
+
+def set_logits(presence_logits: Tensor) -> Tensor:
+    """Logit of each of the 16 sets: the sum of its emotions' logits. [..., 6] -> [..., 16]."""
+    return presence_logits @ _members(presence_logits).T
+
+
+def presence_probabilities(presence_logits: Tensor, by_states: Tensor) -> Tensor:
+    """Presence of each emotion as a distribution over emotions.
+
+    Args:
+        presence_logits: l, [replica, clip, 6].
+        by_states: [replica] bool; True: marginals of the softmax over the 16 sets (loss `states`), False: sigmoid
+            (loss `bce`).
+
+    Returns:
+        p, [replica, clip, 6], rows sum to 1.
+    """
+    each = torch.sigmoid(presence_logits)
+    if bool(by_states.any()):
+        marginals = torch.softmax(set_logits(presence_logits), -1) @ _members(presence_logits)
+        each = torch.where(by_states.view(-1, 1, 1), marginals, each)
+    return each / each.sum(-1, keepdim=True).clamp(min=1e-12)
+
+
+def presence_loss(presence_logits: Tensor, state_set: Tensor, by_states: Tensor) -> Tensor:
+    """Binary cross-entropy summed over emotions, or minus the set's log-likelihood among the 16.
+
+    Args:
+        presence_logits: [replica, clip, 6].
+        state_set: [replica, clip] int, the true set.
+        by_states: [replica] bool; which of the two.
+
+    Returns:
+        [replica, clip], nats.
+    """
+    target = _members(presence_logits)[state_set]  # [replica, clip, 6]
+    loss = functional.binary_cross_entropy_with_logits(presence_logits, target, reduction="none").sum(-1)
+    if bool(by_states.any()):
+        log_sets = torch.log_softmax(set_logits(presence_logits), -1)
+        likelihood = log_sets.gather(-1, state_set.unsqueeze(-1)).squeeze(-1)
+        loss = torch.where(by_states.view(-1, 1), -likelihood, loss)
+    return loss
+
+
+def divergence(soft_label: Tensor, log_probabilities: Tensor) -> Tensor:
+    """KL(soft label || probabilities) in nats. Both [replica, clip, 6]; returns [replica, clip]."""
+    return (torch.xlogy(soft_label, soft_label) - soft_label * log_probabilities).sum(-1)
+
+
+def _members(like: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(SET_MEMBERS)).to(like.device, like.dtype)

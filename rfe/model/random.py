@@ -1,0 +1,35 @@
+"""Random numbers that are a function of their key and nothing else.
+
+Every draw is addressed by (seed, fold, purpose, step): the same address gives the same numbers in any stack, on any
+worker, after any restart, and two configurations with equal addresses see common random numbers. Philox is
+counter-based (Salmon et al., SC 2011), so an address needs no history.
+"""
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@lru_cache(maxsize=4096)
+def _key(seed: int, fold: int, purpose: str) -> int:
+    digest = hashlib.blake2b(f"{seed}/{fold}/{purpose}".encode(), digest_size=16).digest()
+    return int.from_bytes(digest, "little")
+
+
+def stream(seed: int, fold: int, purpose: str, step: int = 0) -> np.random.Generator:
+    """The generator at one address.
+
+    Args:
+        seed: the replica's seed (or the data seed, for batch order and target draws).
+        fold: the held-out fold, -1 when all clips train.
+        purpose: a name such as `"dropout/logmel"`; different purposes never share numbers.
+        step: optimiser step or epoch, at least 0; each has 2^64 blocks of its own.
+    """
+    return np.random.Generator(np.random.Philox(key=_key(seed, fold, purpose), counter=[0, step, 0, 0]))
+
+
+def uniforms(seed: int, fold: int, purpose: str, step: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """float32 uniforms in [0, 1) of `shape` at one address."""
+    return stream(seed, fold, purpose, step).random(shape, np.float32)

@@ -1,0 +1,69 @@
+"""One replica's scalars, and their tensors for a whole stack."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """What distinguishes one replica of a stack from another; nothing here changes a tensor's shape."""
+
+    seed: int
+    fold: int
+    """The held-out fold; with `seed`, the address of every random number."""
+    pool: tuple[int, ...]
+    """Encoders the replica may use, by index in the data set, ascending."""
+    dropout: float = 0.2
+    sees_clip: bool = True
+    """False: the gate's score depends on the encoder only (static)."""
+    uniform: bool = False
+    """All available encoders score alike."""
+    shuffled: bool = False
+    """Control: each clip gets another clip's scores."""
+    random_scores: bool = False
+    """Control: scores are noise, so the top n are random."""
+    temperature: float = 1.0
+    gate_noise: float = 0.0
+    straight_through: bool = True
+    n_kept: int = 1
+    rank_concat: bool = False
+    rank_embedding: bool = False
+    geometric: bool = False
+    presence_weight: float = 0.5
+    by_states: bool = False
+    tells_domains: bool = False
+    """Has a discriminator of source and target."""
+    n_actors: int = 0
+    """Classes of the actor discriminator; 0 without one."""
+
+
+class SettingTensors:
+    """The same fields as tensors with a leading replica axis; `take` keeps some of the replicas."""
+
+    dropout: Tensor
+    sees_clip: Tensor
+    uniform: Tensor
+    shuffled: Tensor
+    random_scores: Tensor
+    temperature: Tensor
+    gate_noise: Tensor
+    straight_through: Tensor
+    n_kept: Tensor
+    geometric: Tensor
+    presence_weight: Tensor
+    by_states: Tensor
+
+    def __init__(self, settings: list[ReplicaSettings], device: torch.device) -> None:
+        self.settings = settings
+        for field in fields(ReplicaSettings):
+            if field.name in ("seed", "fold", "pool", "rank_concat", "rank_embedding", "tells_domains", "n_actors"):
+                continue
+            values: list[Any] = [getattr(one, field.name) for one in settings]
+            setattr(self, field.name, torch.tensor(values, device=device))
+        self.temperature = self.temperature.float()
+        self.dropout = self.dropout.float()
+        self.gate_noise = self.gate_noise.float()
+        self.presence_weight = self.presence_weight.float()

@@ -1,0 +1,120 @@
+"""What every stacked model has: parameters with a replica axis, and how to go on with some of the replicas."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rfe.model.parameters import StackedParameter, initialise
+from rfe.model.selection import Selection
+from rfe.model.settings import ReplicaSettings, SettingTensors
+
+
+@dataclass
+class Noise:
+    """The step's random numbers: drawn once per address (seed and fold), shared by all replicas that have it."""
+
+    address: Tensor
+    """[replica] index into the tables below."""
+    dropout: Tensor | None = None
+    """int16 [address, encoder of the data set, clip, latent]; None in evaluation."""
+    gate: Tensor | None = None
+    """[address, encoder of the data set, clip] uniforms for Gumbel noise; None where no replica uses it."""
+    anneal: Tensor | float = 1.0
+    """[replica] factor of the gate noise, falling to 0 over training."""
+    control: Tensor | None = None
+    """[address, encoder of the data set, clip] uniforms for the control gates; None where no replica has one."""
+
+
+@dataclass
+class ModelOutput:
+    presence_logits: Tensor
+    """l, [replica, clip, 6]."""
+    salience_logits: Tensor
+    """g, [replica, clip, 6]."""
+    log_fused: Tensor
+    """log q, [replica, clip, 6]."""
+    fused_feature: Tensor
+    """f, [replica, clip, latent]."""
+    scores: Tensor
+    """[replica, slot, clip] gate scores, -inf where not available."""
+    selection: Selection | None
+    """None for a model without a gate."""
+
+
+class StackedModel(ABC):
+    """A stack of models of one tensor shape.
+
+    Args:
+        settings: one entry per replica.
+        dims: width of each encoder's features, by index in the data set.
+        names: encoders' names in the same order, for parameter names.
+        latent_dim: H.
+        device: where parameters live.
+    """
+
+    def __init__(
+        self,
+        settings: list[ReplicaSettings],
+        dims: tuple[int, ...],
+        names: tuple[str, ...],
+        latent_dim: int,
+        device: torch.device,
+    ) -> None:
+        self.dims, self.names, self.latent_dim, self.device = dims, names, latent_dim, device
+        self.parameters: dict[str, StackedParameter] = {}
+        self._settle(settings)
+        self._add_parameters()
+
+    @abstractmethod
+    def _add_parameters(self) -> None:
+        """Create all parameters of all replicas."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        features: dict[int, Tensor],
+        available: Tensor,
+        noise: Noise,
+        values: dict[str, Tensor] | None = None,
+    ) -> ModelOutput:
+        """Forward pass.
+
+        Args:
+            features: encoder index -> [holder, clip, dim], for each encoder that any pool holds.
+            available: [replica, encoder of the data set, clip] bool.
+            noise: the step's random numbers; without dropout and gate noise in evaluation.
+            values: parameter values to use instead of the model's own (averaged weights).
+        """
+
+    def _settle(self, settings: list[ReplicaSettings]) -> None:
+        """Everything that follows from which replicas are in the stack."""
+        self.settings = settings
+        self.scalars = SettingTensors(settings, self.device)
+
+    def _add(self, name: str, shape: tuple[int, ...], kind: str, holders: list[int]) -> None:
+        """Create one parameter for its holders (indices of replicas); nothing where there are none."""
+        if holders:
+            addresses = [(self.settings[r].seed, self.settings[r].fold) for r in holders]
+            value = initialise(name, shape, kind, addresses, self.device).requires_grad_(True)
+            index = torch.tensor(holders, device=self.device)
+            self.parameters[name] = StackedParameter(value, index, len(holders) == len(self.settings))
+
+    def take(self, kept: Tensor) -> None:
+        """Go on with the replicas where `kept` ([replica] bool) is True."""
+        self.parameters = {
+            name: parameter.take(kept)
+            for name, parameter in self.parameters.items()
+            if bool(kept[parameter.holders].any())
+        }
+        self._settle([one for one, keep in zip(self.settings, kept.tolist(), strict=True) if keep])
+
+    def holders(self, encoder: int) -> Tensor | None:
+        """[holder] replicas whose pool holds the encoder; None if there are none."""
+        parameter = self.parameters.get(f"projection.{self.names[encoder]}.weight")
+        return None if parameter is None else parameter.holders
+
+    def values(self) -> dict[str, Tensor]:
+        """Name -> [holder, ...] leaf tensor."""
+        return {name: parameter.value for name, parameter in self.parameters.items()}

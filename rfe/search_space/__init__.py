@@ -1,0 +1,18 @@
+"""Search spaces: read, checked, resolved for the data's encoders, and made into effective configurations."""
+
+from rfe.search_space.effective import effective_config, normalize
+from rfe.search_space.load import load_space
+from rfe.search_space.resolve import resolve, sample_params, space_size
+from rfe.search_space.schema import Dimension, ResolvedSpace, SearchSpace
+
+__all__ = [
+    "Dimension",
+    "ResolvedSpace",
+    "SearchSpace",
+    "effective_config",
+    "load_space",
+    "normalize",
+    "resolve",
+    "sample_params",
+    "space_size",
+]

@@ -1,0 +1,130 @@
+"""From a trained configuration to the record a worker hands back."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.identity import config_id
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.training.engine import Stack
+from rfe.training.prediction import Predictions
+from rfe.training.record import TrialResult
+from rfe.training.scoring import Answers, OutOfFold, fit_final_decoder, log_set_weights
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A configuration after its last epoch, still in its stack."""
+
+    config: Config
+    replicas: list[int]
+    """Its positions in the stack."""
+    outputs: OutOfFold
+    answers: Answers
+    curves: dict[str, list[tuple[int, float]]]
+    seconds: float
+    memory_mb: float
+
+
+def held_out_place(stack: Stack, replica: int) -> tuple[NDArray[np.int64], int]:
+    """The replica's held-out clips and the position of its seed among its configuration's seeds."""
+    one = stack.replicas[replica]
+    seeds = sorted({other.model.seed for other in stack.replicas if other.configuration == one.configuration})
+    return stack.plan.held_out[one.model.fold], seeds.index(one.model.seed)
+
+
+def assemble(
+    trained: Trained,
+    stack: Stack,
+    dataset: Dataset,
+    predictions: Predictions,
+    targets: Predictions | None,
+    keep_weights: bool,
+) -> TrialResult:
+    """The record of one complete configuration.
+
+    Args:
+        trained: the configuration.
+        stack: it was trained in.
+        dataset: the data set.
+        predictions: of the whole stack on held-out clips, after the last epoch.
+        targets: of the whole stack on target clips; None without any.
+        keep_weights: whether the record carries the fold models' weights.
+    """
+    clips, config, names = dataset.clips, trained.config, list(dataset.encoders)
+    hits, pooled = trained.answers.hits.mean(), trained.answers.hits.pooled()
+    gate = _gate(trained, stack, predictions, clips.n_source)
+    target = _target_outputs(trained, stack, targets, clips.n_target)
+    pool = [names[encoder] for encoder in stack.replicas[trained.replicas[0]].model.pool]
+    return TrialResult(
+        config_id=config_id(config),
+        state="complete",
+        folds=np.asarray(clips.folds),
+        seeds=config.train.seed + np.arange(config.train.seeds),
+        presence_logits=trained.outputs.presence_logits,
+        salience_logits=trained.outputs.salience_logits,
+        fused=trained.outputs.fused,
+        target_presence_logits=target["presence_logits"],
+        target_salience_logits=target["salience_logits"],
+        target_fused=target["fused"],
+        set_offset=log_set_weights(config, clips).astype(np.float32),
+        predicted_state=trained.answers.predicted_state,
+        hits_presence=hits.presence,
+        hits_salience=hits.salience,
+        clips=hits.clips,
+        blends=hits.blends,
+        score=pooled.score,
+        acc_presence=pooled.acc_presence,
+        acc_salience=pooled.acc_salience,
+        decoder=fit_final_decoder(config, trained.outputs, clips),
+        curves=trained.curves,
+        kept_frequency={name: float(gate.kept[:, :, names.index(name)].mean()) for name in pool},
+        gate_scores=gate.scores,
+        kept=gate.kept,
+        seconds=trained.seconds,
+        memory_mb=trained.memory_mb,
+        device=str(stack.device),
+        weights=_weights(trained, stack) if keep_weights else None,
+    )
+
+
+class _Gate(NamedTuple):
+    scores: NDArray[np.float16]
+    kept: NDArray[np.bool_]
+
+
+def _gate(trained: Trained, stack: Stack, predictions: Predictions, n_source: int) -> _Gate:
+    shape = (trained.config.train.seeds, n_source, len(stack.shape.dims))
+    gate = _Gate(np.full(shape, -np.inf, np.float16), np.zeros(shape, np.bool_))
+    for replica in trained.replicas:
+        held_out, seed = held_out_place(stack, replica)
+        gate.scores[seed, held_out] = predictions.gate_scores[replica, : len(held_out)]
+        gate.kept[seed, held_out] = predictions.kept[replica, : len(held_out)]
+    return gate
+
+
+def _target_outputs(
+    trained: Trained, stack: Stack, targets: Predictions | None, n_target: int
+) -> dict[str, NDArray[np.float32]]:
+    """Name -> [fold, seed, target clip, 6]."""
+    shape = (len(stack.clips.folds), trained.config.train.seeds, n_target, 6)
+    blocks = {name: np.zeros(shape, np.float32) for name in ("presence_logits", "salience_logits", "fused")}
+    if targets is not None:
+        for replica in trained.replicas:
+            _, seed = held_out_place(stack, replica)
+            fold = stack.clips.folds.index(stack.replicas[replica].model.fold)
+            for name, block in blocks.items():
+                block[fold, seed] = getattr(targets, name)[replica]
+    return blocks
+
+
+def _weights(trained: Trained, stack: Stack) -> dict[str, NDArray[np.float32]]:
+    weights: dict[str, NDArray[np.float32]] = {}
+    for replica in trained.replicas:
+        model = stack.replicas[replica].model
+        prefix = f"fold{model.fold}.seed{model.seed}"
+        weights |= {f"{prefix}.{name}": value for name, value in stack.weights(replica).items()}
+    return weights

@@ -1,0 +1,91 @@
+"""Which clips a step sees, and their features for a stack.
+
+Batch order is a function of (data seed, fold, epoch) alone, so all replicas of a fold share their batches.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset
+from rfe.data.folds import held_out_clips, training_clips
+from rfe.data.metadata import Clips
+from rfe.model.random import stream
+from rfe.training.build import View
+
+
+class FeatureBank:
+    """Prepared features as tensors, opened once: mapped on the CPU, copied once to a GPU."""
+
+    def __init__(self, dataset: Dataset, cache: FeatureCache, device: torch.device) -> None:
+        self._cache, self._device = cache, device
+        self._names = tuple(dataset.encoders)
+        self._views: dict[View, Tensor] = {}
+        masks = np.stack([dataset.encoders[name].available for name in self._names])
+        self.available = torch.from_numpy(masks).to(device)
+
+    def view(self, view: View) -> Tensor:
+        """[clip, dim] float32 of all clips, 0 where not available."""
+        if view not in self._views:
+            prepared = self._cache.prepared(
+                self._names[view.encoder],
+                view.fold,
+                standardize=view.standardize,
+                target_actors=view.target_actors,
+                reduce=view.reduce,
+                clips_per_group=view.clips_per_group,
+            )
+            with warnings.catch_warnings():
+                # The map is read-only, a notion torch lacks; nothing writes to a view.
+                warnings.filterwarnings("ignore", message=".*not writable.*")
+                self._views[view] = torch.from_numpy(prepared.values).to(self._device)
+        return self._views[view]
+
+
+class BatchPlan:
+    """Batches of a data set's folds.
+
+    Every fold takes the same number of steps an epoch, enough for its largest training set; a smaller one wraps
+    around, so that its first clips come twice. A fold's batches therefore depend on the data set and the batch size
+    only.
+
+    Args:
+        clips: of the data set.
+        folds: the held-out folds of the study; -1 trains on all clips.
+        batch_size: clips a step.
+    """
+
+    def __init__(self, clips: Clips, folds: Sequence[int], batch_size: int) -> None:
+        self.training = {fold: training_clips(clips, fold) for fold in folds}
+        self.held_out = {fold: held_out_clips(clips, fold) for fold in folds}
+        self.target = clips.target
+        self.batch_size = batch_size
+        self.n_steps = math.ceil(max(len(index) for index in self.training.values()) / batch_size)
+
+    def order(self, data_seed: int, fold: int, epoch: int) -> NDArray[np.int64]:
+        """[step, batch_size] clips of one epoch."""
+        shuffled = stream(data_seed, fold, "order", epoch).permutation(self.training[fold])
+        return np.resize(shuffled, (self.n_steps, self.batch_size))
+
+    def draws(self, data_seed: int, fold: int, target: str, epoch: int, n_drawn: int) -> NDArray[np.int64]:
+        """[step, 2 n_drawn] source then target clips for adaptation, with replacement, from a stream of their own.
+
+        Args:
+            target: `validation` (the fold's held-out clips) or `test` (the data's target clips).
+        """
+        generator = stream(data_seed, fold, f"domains/{target}", epoch)
+        pool = self.held_out[fold] if target == "validation" else self.target
+        source = generator.choice(self.training[fold], (self.n_steps, n_drawn))
+        return np.concatenate([source, generator.choice(pool, (self.n_steps, n_drawn))], axis=1)
+
+
+def padded(indices: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """[row, longest] with each row filled up by its first clip."""
+    longest = max(len(index) for index in indices)
+    return np.stack([np.concatenate([index, np.full(longest - len(index), index[0])]) for index in indices])

@@ -1,0 +1,192 @@
+"""From a configuration to plain arguments: replicas, feature views, tensor shapes, memory."""
+
+import math
+from dataclasses import dataclass
+
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.data.domains import resolve_target_actors
+from rfe.errors import ConfigError
+from rfe.model.settings import ReplicaSettings
+from rfe.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class View:
+    """One encoder's features as one fold and configuration sees them."""
+
+    encoder: int
+    """Index in the data set."""
+    fold: int
+    standardize: str
+    target_actors: str
+    reduce: int | None
+    clips_per_group: int
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One model to train: a configuration on one fold with one seed."""
+
+    configuration: int
+    """Index of its configuration in the call."""
+    model: ReplicaSettings
+    train: TrainSettings
+    views: dict[int, View]
+    """Encoder index -> what the replica sees of it; one entry per encoder of the pool."""
+
+
+@dataclass(frozen=True)
+class StackShape:
+    """What must be equal for two configurations to share a stack."""
+
+    kind: str
+    latent_dim: int
+    batch_size: int
+    n_drawn: int
+    dims: tuple[int, ...]
+    """Width of each encoder of the data set after reduction."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}/{self.latent_dim}/{self.batch_size}/{self.n_drawn}/{'-'.join(map(str, self.dims))}"
+
+
+def pool_indices(config: Config, dataset: Dataset) -> tuple[int, ...]:
+    """Indices in the data set of the configuration's encoders, ascending.
+
+    Raises:
+        ConfigError: the pool names an encoder the data set lacks.
+    """
+    names = list(dataset.encoders)
+    if config.pool == "all":
+        return tuple(range(len(names)))
+    missing = [name for name in config.pool if name not in dataset.encoders]
+    if missing:
+        raise ConfigError(
+            f"pool: {', '.join(missing)} not in {dataset.path}, which has {', '.join(names)}; correct the pool"
+        )
+    return tuple(sorted(names.index(name) for name in config.pool))
+
+
+def stack_shape(config: Config, dataset: Dataset) -> StackShape:
+    """The shape of the configuration's tensors."""
+    dims = []
+    for name, encoder in dataset.encoders.items():
+        reduce = _reduce(config, name)
+        dims.append(encoder.dim if reduce is None else min(encoder.dim, reduce))
+    draws = config.adaptation.kind != "none" and config.adaptation.domains == "source_target"
+    n_drawn = (config.adaptation.batch or max(256, 2 * config.model.latent_dim)) if draws else 0
+    return StackShape(config.model.kind, config.model.latent_dim, config.train.batch_size, n_drawn, tuple(dims))
+
+
+def shape_key(config: Config, dataset: Dataset) -> str:
+    """Configurations with equal keys may share a stack."""
+    return stack_shape(config, dataset).key
+
+
+def memory_bytes(config: Config, dataset: Dataset) -> int:
+    """Estimate of what one configuration adds to a worker while it trains: parameters, gradients, optimiser state and
+    activations of all its folds and seeds (features are mapped and shared).
+
+    Returns:
+        bytes.
+    """
+    shape = stack_shape(config, dataset)
+    pool = pool_indices(config, dataset)
+    hidden = shape.latent_dim
+    parameters = sum(shape.dims[e] * hidden for e in pool) + hidden * hidden * (2 + len(shape.dims)) + 64 * hidden
+    clips = shape.batch_size + 2 * shape.n_drawn
+    activations = clips * (sum(shape.dims[e] for e in pool) + 12 * len(pool) * hidden)
+    if config.adaptation.kind == "mmd":
+        activations += 16 * shape.n_drawn**2
+    return 4 * len(dataset.clips.folds) * config.train.seeds * (6 * parameters + activations)
+
+
+def build_replicas(index: int, config: Config, dataset: Dataset) -> list[Replica]:
+    """All replicas of one configuration: seeds x folds, seed by seed.
+
+    Args:
+        index: the configuration's index in the call.
+
+    Raises:
+        ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors).
+    """
+    clips = dataset.clips
+    names = list(dataset.encoders)
+    pool = pool_indices(config, dataset)
+    target_actors = resolve_target_actors(config.data.target_actors, clips)
+    if config.adaptation.kind != "none" and config.adaptation.target == "test" and clips.n_target == 0:
+        raise ConfigError(f"adaptation.target: test, but {dataset.path} has no target clips; use validation")
+    gate, fusion = config.model.gate, config.model.fusion.kind
+    n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
+    dann = config.adaptation.kind == "dann"
+    by_actor = config.adaptation.domains == "actors"
+    shape = stack_shape(config, dataset)
+    train = TrainSettings(
+        data_seed=config.train.data_seed,
+        epochs=config.train.epochs,
+        lr=config.train.lr,
+        weight_decay=config.train.weight_decay,
+        decoupled=config.train.optimizer == "adamw",
+        cosine=config.train.schedule == "cosine",
+        clip_norm=math.inf if config.train.clip_norm is None else config.train.clip_norm,
+        ema_decay=config.train.ema_decay if config.train.average == "ema" else 0.0,
+        lambda_presence=config.loss.lambda_presence,
+        lambda_salience=config.loss.lambda_salience,
+        lambda_fused=config.loss.lambda_fused,
+        balance_weight=gate.balance_weight,
+        class_balance=config.loss.balance,
+        adaptation=config.adaptation.kind,
+        adaptation_strength=config.adaptation.strength,
+        actors_as_domains=by_actor,
+        target=config.adaptation.target,
+        n_drawn=shape.n_drawn,
+    )
+    replicas = []
+    for seed in range(config.train.seed, config.train.seed + config.train.seeds):
+        for fold in clips.folds:
+            model = ReplicaSettings(
+                seed=seed,
+                fold=fold,
+                pool=pool,
+                dropout=config.model.dropout,
+                sees_clip=gate.kind != "static",
+                uniform=gate.kind == "uniform",
+                shuffled=gate.kind == "shuffled",
+                random_scores=gate.kind == "random_top_n",
+                temperature=gate.temperature,
+                gate_noise=gate.noise,
+                straight_through=gate.gradient == "straight_through",
+                n_kept=n_kept,
+                rank_concat=fusion == "rank_concat",
+                rank_embedding=fusion == "rank_embedding",
+                geometric=config.model.head_fusion.kind == "geometric",
+                presence_weight=config.model.head_fusion.presence_weight,
+                by_states=config.loss.presence == "states",
+                tells_domains=dann and not by_actor,
+                n_actors=len(clips.actor_names) if dann and by_actor else 0,
+            )
+            views = {
+                encoder: View(
+                    encoder,
+                    fold,
+                    _standardize(config, names[encoder]),
+                    target_actors,
+                    _reduce(config, names[encoder]),
+                    config.data.pseudo_clips_per_group,
+                )
+                for encoder in pool
+            }
+            replicas.append(Replica(index, model, train, views))
+    return replicas
+
+
+def _standardize(config: Config, name: str) -> str:
+    setting = config.data.standardize
+    return setting.get(name, "fold") if isinstance(setting, dict) else setting
+
+
+def _reduce(config: Config, name: str) -> int | None:
+    setting = config.data.reduce
+    return setting.get(name) if isinstance(setting, dict) else setting

@@ -1,0 +1,312 @@
+"""Train configurations to results: stacks of replicas, scored by their protocol.
+
+This is what a worker runs. It needs torch, numpy and the prepared features; nothing of Ray, Optuna or MLflow.
+"""
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rfe.config.identity import config_id
+from rfe.config.schema import Config
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset
+from rfe.errors import ConfigError, DataError, TrialError
+from rfe.training.assembly import Trained, assemble, held_out_place
+from rfe.training.batches import FeatureBank
+from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
+from rfe.training.engine import ReplicaState, Stack
+from rfe.training.prediction import Predictions, predict
+from rfe.training.record import TrialResult
+from rfe.training.scoring import (
+    Answers,
+    OutOfFold,
+    answer,
+    held_out_divergence,
+)
+
+EVALUATIONS = 5
+"""How often a configuration is scored while it trains, the last epoch included."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A configuration between two epochs; any stack of its shape can go on with it."""
+
+    epoch: int
+    replicas: list[ReplicaState]
+    curves: dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Where one configuration stands after an epoch."""
+
+    index: int
+    """Position in the call's list of configurations."""
+    epoch: int
+    epochs: int
+    score: float | None
+    """The protocol's score at this epoch; None where this epoch was not scored."""
+    checkpoint: Callable[[], Checkpoint]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """An order to end a configuration before its last epoch."""
+
+    state: Literal["pruned", "failed"]
+    reason: str
+
+
+OnEpoch = Callable[[list[EpochReport]], dict[int, Stop]]
+
+
+@dataclass
+class _Running:
+    """One configuration in a stack."""
+
+    index: int
+    config: Config
+    outputs: OutOfFold
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    seconds: float = 0.0
+    answers: Answers | None = None
+    best_by_fold: NDArray[np.float64] | None = None
+    """[seed, fold] best score so far; protocol `official` only, which picks the epoch on the reported fold."""
+
+    def log(self, name: str, epoch: int, value: float) -> None:
+        self.curves.setdefault(name, []).append((epoch, float(value)))
+
+
+def train_configurations(
+    configs: Sequence[Config],
+    dataset: Dataset,
+    cache: FeatureCache,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    on_epoch: OnEpoch | None = None,
+    keep_weights: bool = True,
+    checkpoints: dict[int, Checkpoint] | None = None,
+    on_result: Callable[[int, TrialResult], None] | None = None,
+) -> list[TrialResult]:
+    """Train every configuration on all folds and seeds and score it by its protocol.
+
+    Configurations of one tensor shape are trained as one stack. A configuration that cannot be built or whose loss is
+    no longer finite ends as `failed` with a reason; its neighbours do not notice.
+
+    Args:
+        configs: configurations for this data set.
+        dataset: the data set.
+        cache: its prepared features.
+        device: a torch device.
+        threads: CPU threads for torch; None leaves them as they are.
+        on_epoch: called after every epoch of a stack with the state of each of its configurations; returns those to
+            stop, by index.
+        keep_weights: whether results carry the fold models' weights.
+        checkpoints: by index, where to go on from.
+        on_result: called with each result as soon as its configuration ends.
+
+    Returns:
+        Results in the order of `configs`.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # decayed weights below 1e-38 would make every product with them slow
+    results: dict[int, TrialResult] = {}
+
+    def finish(index: int, result: TrialResult) -> None:
+        results[index] = result
+        if on_result is not None:
+            on_result(index, result)
+
+    stacks: dict[StackShape, list[tuple[int, list[Replica]]]] = {}
+    for index, config in enumerate(configs):
+        try:
+            _check(config, dataset)
+            stacks.setdefault(stack_shape(config, dataset), []).append((index, build_replicas(index, config, dataset)))
+        except (ConfigError, DataError, TrialError) as error:
+            finish(index, TrialResult(config_id(config), "failed", str(error)))
+    bank = FeatureBank(dataset, cache, torch.device(device))
+    for shape, members in stacks.items():
+        run = _StackRun(shape, members, configs, dataset, bank, torch.device(device), keep_weights, finish)
+        for index, checkpoint in (checkpoints or {}).items():
+            run.restore(index, checkpoint)
+        run.train(on_epoch)
+    return [results[index] for index in range(len(configs))]
+
+
+def _check(config: Config, dataset: Dataset) -> None:
+    n_folds = len(dataset.clips.folds)
+    if config.protocol == "crossfit" and n_folds < 3:
+        raise ConfigError(
+            f"protocol: crossfit needs at least 3 folds (train, fit the decoder, report), but {dataset.path} has "
+            f"{n_folds}; give the metadata's fold column more folds"
+        )
+
+
+class _StackRun:
+    """One stack from its first epoch to its configurations' results."""
+
+    def __init__(
+        self,
+        shape: StackShape,
+        members: list[tuple[int, list[Replica]]],
+        configs: Sequence[Config],
+        dataset: Dataset,
+        bank: FeatureBank,
+        device: torch.device,
+        keep_weights: bool,
+        finish: Callable[[int, TrialResult], None],
+    ) -> None:
+        self.dataset, self.clips = dataset, dataset.clips
+        self.device, self.keep_weights, self.finish = device, keep_weights, finish
+        replicas = [replica for _, group in members for replica in group]
+        self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
+        self.running = {
+            index: _Running(index, configs[index], OutOfFold.empty(configs[index].train.seeds, self.clips.n_source))
+            for index, _ in members
+        }
+
+    def restore(self, index: int, checkpoint: Checkpoint) -> None:
+        """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
+        if index in self.running:
+            for replica, state in zip(self._replicas(index), checkpoint.replicas, strict=True):
+                self.stack.restore(replica, state)
+            self.running[index].curves = {name: list(curve) for name, curve in checkpoint.curves.items()}
+
+    def train(self, on_epoch: OnEpoch | None) -> None:
+        while self.running:
+            started = time.perf_counter()
+            losses = self.stack.train_epoch()
+            for one in self.running.values():
+                mine = self._replicas(one.index)
+                epoch = self.stack.epoch[mine[0]]
+                one.log("train_loss", epoch, losses.loss[mine].mean())
+                if one.config.adaptation.kind != "none":
+                    one.log("domain_discrepancy", epoch, losses.adaptation[mine].mean())
+                if one.config.adaptation.kind == "dann":
+                    one.log("discriminator_accuracy", epoch, losses.discriminator_accuracy[mine].mean())
+            broken = [i for i in self.running if not np.isfinite(losses.loss[self._replicas(i)]).all()]
+            for index in broken:
+                self._end_early(index, "failed", f"the loss is no longer finite at epoch {self._epoch(index)}")
+            due = [one for one in self.running.values() if self._is_due(one)]
+            if due:
+                predictions = predict(self.stack)
+                self._evaluate(due, predictions)
+            elapsed = time.perf_counter() - started
+            for one in self.running.values():
+                one.seconds += elapsed * len(self._replicas(one.index)) / len(self.stack.replicas)
+            done = [i for i, one in self.running.items() if self._epoch(i) >= one.config.train.epochs]
+            if done:
+                targets = predict(self.stack, target=True) if self.clips.n_target else None
+                for index in done:
+                    self._finish(index, predictions, targets)
+            stops = on_epoch(self._reports()) if on_epoch is not None and self.running else {}
+            for index, stop in stops.items():
+                if index in self.running:
+                    self._end_early(index, stop.state, stop.reason)
+            self._drop_ended()
+
+    def _is_due(self, one: _Running) -> bool:
+        epoch, epochs = self._epoch(one.index), one.config.train.epochs
+        every = max(1, round(epochs / EVALUATIONS))
+        return one.config.protocol == "official" or epoch == epochs or (epoch % every == 0 and epochs - epoch >= every)
+
+    def _evaluate(self, due: list[_Running], predictions: Predictions) -> None:
+        """Fill in the out-of-fold outputs of the configurations that are due, and score them."""
+        for one in due:
+            fresh = OutOfFold.empty(*one.outputs.fused.shape[:2])
+            for replica in self._replicas(one.index):
+                held_out, seed = held_out_place(self.stack, replica)
+                fresh.presence_logits[seed, held_out] = predictions.presence_logits[replica, : len(held_out)]
+                fresh.salience_logits[seed, held_out] = predictions.salience_logits[replica, : len(held_out)]
+                fresh.fused[seed, held_out] = predictions.fused[replica, : len(held_out)]
+            if one.config.protocol == "official":
+                self._keep_best_epoch(one, fresh)
+            else:
+                one.outputs = fresh
+        for one, answers in zip(
+            due, answer([o.config for o in due], [o.outputs for o in due], self.clips), strict=True
+        ):
+            one.answers = answers
+            pooled = answers.hits.pooled()
+            epoch = self._epoch(one.index)
+            one.log("held_out_kl", epoch, held_out_divergence(one.outputs, self.clips))
+            one.log("acc_presence", epoch, pooled.acc_presence)
+            one.log("acc_salience", epoch, pooled.acc_salience)
+            one.log("score", epoch, pooled.score)
+
+    def _keep_best_epoch(self, one: _Running, fresh: OutOfFold) -> None:
+        """Protocol `official`: each fold keeps the outputs of the epoch that scored best on that very fold."""
+        scores = np.nan_to_num(answer([one.config], [fresh], self.clips)[0].hits.score_by_fold, nan=-1.0)
+        if one.best_by_fold is None:
+            one.best_by_fold = np.full_like(scores, -np.inf)
+        fold = self.clips.fold[: self.clips.n_source]
+        for seed, row in zip(*np.nonzero(scores > one.best_by_fold), strict=True):
+            one.best_by_fold[seed, row] = scores[seed, row]
+            mine = fold == self.clips.folds[row]
+            for name in ("presence_logits", "salience_logits", "fused"):
+                getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
+
+    def _finish(self, index: int, predictions: Predictions, targets: Predictions | None) -> None:
+        one = self.running.pop(index)
+        assert one.answers is not None  # a configuration is scored at its last epoch
+        trained = Trained(
+            one.config, self._replicas(index), one.outputs, one.answers, one.curves, one.seconds, self._memory_mb()
+        )
+        self.finish(index, assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights))
+
+    def _end_early(self, index: int, state: Literal["pruned", "failed"], reason: str) -> None:
+        one = self.running.pop(index)
+        scored = one.answers.hits.pooled() if one.answers is not None else None
+        result = TrialResult(
+            config_id=config_id(one.config),
+            state=state,
+            reason=reason,
+            score=scored.score if scored else float("nan"),
+            acc_presence=scored.acc_presence if scored else float("nan"),
+            acc_salience=scored.acc_salience if scored else float("nan"),
+            curves=one.curves,
+            seconds=one.seconds,
+            memory_mb=self._memory_mb(),
+            device=str(self.device),
+        )
+        self.finish(index, result)
+
+    def _drop_ended(self) -> None:
+        kept = [replica.configuration in self.running for replica in self.stack.replicas]
+        if any(kept) and not all(kept):
+            self.stack.take(kept)
+
+    def _reports(self) -> list[EpochReport]:
+        reports = []
+        for one in self.running.values():
+            epoch = self._epoch(one.index)
+            scores = one.curves.get("score", [])
+            score = scores[-1][1] if scores and scores[-1][0] == epoch else None
+
+            def checkpoint(one: _Running = one, epoch: int = epoch) -> Checkpoint:
+                states = [self.stack.slices(replica) for replica in self._replicas(one.index)]
+                return Checkpoint(epoch, states, {name: list(curve) for name, curve in one.curves.items()})
+
+            reports.append(EpochReport(one.index, epoch, one.config.train.epochs, score, checkpoint))
+        return reports
+
+    def _replicas(self, index: int) -> list[int]:
+        return [position for position, one in enumerate(self.stack.replicas) if one.configuration == index]
+
+    def _epoch(self, index: int) -> int:
+        return self.stack.epoch[self._replicas(index)[0]]
+
+    def _memory_mb(self) -> float:
+        if self.device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self.device)) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,249 @@
+"""The replica engine: many models trained as one stack of tensors.
+
+Contract: a replica's result does not depend on its neighbours; replicas can be dropped while the rest go on; a
+replica's state can be taken out and put into another stack, which goes on to the same result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rfe.data.metadata import Clips
+from rfe.labels import STATE_SALIENCE, STATE_SET
+from rfe.model.concat_mlp import ConcatMlp
+from rfe.model.fusion_model import FusionModel
+from rfe.model.stack import ModelOutput, StackedModel
+from rfe.training.balance import clip_weights
+from rfe.training.batches import BatchPlan
+from rfe.training.build import Replica, StackShape
+from rfe.training.inputs import FeatureSource, StackInputs, StepRows
+from rfe.training.losses import adaptation_losses, supervised_loss
+from rfe.training.optimizer import StackedAdam
+from rfe.training.settings import TrainTensors
+
+RAMP = 0.2
+"""Share of the steps over which the adaptation strength rises from 0."""
+
+
+@dataclass
+class EpochLosses:
+    """Means over one epoch's steps, [replica] each."""
+
+    loss: NDArray[np.float64]
+    adaptation: NDArray[np.float64]
+    """Unweighted discrepancy between domains; 0 without adaptation."""
+    discriminator_accuracy: NDArray[np.float64]
+    """NaN without a discriminator."""
+
+
+class Stack:
+    """A stack of replicas in training.
+
+    Args:
+        replicas: of one `shape`.
+        shape: their common tensor shape.
+        names: encoders of the data set.
+        clips: of the data set.
+        source: where features come from.
+        device: CPU or GPU; on a GPU the forward pass runs in bf16 with float32 weights.
+    """
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        shape: StackShape,
+        names: tuple[str, ...],
+        clips: Clips,
+        source: FeatureSource,
+        device: torch.device,
+    ) -> None:
+        self.replicas = list(replicas)
+        self.shape, self.clips, self.device = shape, clips, device
+        kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
+        self.model: StackedModel = kind(
+            [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
+        )
+        self.optimizer = StackedAdam(self.model.parameters)
+        self.plan = BatchPlan(clips, clips.folds, shape.batch_size)
+        self.epoch = [0] * len(self.replicas)
+        """Epochs each replica has finished."""
+        state = np.maximum(clips.state, 0)
+        self._soft_label = torch.from_numpy(STATE_SALIENCE[state]).to(device)  # [clip, 6]
+        self._state_set = torch.from_numpy(STATE_SET[state]).to(device)  # [clip]
+        self._actor = torch.from_numpy(clips.actor).to(device)
+        self._source = source
+        self._settle()
+        self.average = {name: value.detach().clone() for name, value in self.model.values().items()}
+        """Running averages of the weights; equal to the weights for replicas without one."""
+
+    def _settle(self) -> None:
+        """Everything that follows from which replicas are in the stack."""
+        self.inputs = StackInputs(self.replicas, self.shape, self.model, self._source)
+        self.settings = TrainTensors([one.train for one in self.replicas], self.device)
+        weights = [clip_weights(self.clips, one.model.fold, one.train.class_balance) for one in self.replicas]
+        plain = all(one.train.class_balance == "none" for one in self.replicas)
+        self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
+        self.averages = any(one.train.ema_decay > 0 for one in self.replicas)
+
+    def train_epoch(self) -> EpochLosses:
+        """One epoch of every replica."""
+        keys: dict[tuple[int, int, int, str], int] = {}
+        key = [
+            keys.setdefault((one.train.data_seed, one.model.fold, epoch, one.train.target), len(keys))
+            for one, epoch in zip(self.replicas, self.epoch, strict=True)
+        ]
+        orders = []
+        for data_seed, fold, epoch, target in keys:
+            order = self.plan.order(data_seed, fold, epoch)
+            if self.shape.n_drawn:
+                drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn)
+                order = np.concatenate([order, drawn], axis=1)
+            orders.append(order)
+        clips = torch.from_numpy(np.stack(orders)).to(self.device)  # [key, step, clip]
+        rows = self.inputs.rows(key)
+        n_replicas = len(self.replicas)
+        total = torch.zeros(3, n_replicas, device=self.device, dtype=torch.float64)
+        for step in range(self.plan.n_steps):
+            total += self._step(clips[:, step], rows, step)
+        self.epoch = [epoch + 1 for epoch in self.epoch]
+        loss, adaptation, accuracy = (total / self.plan.n_steps).cpu().numpy()
+        return EpochLosses(loss, adaptation, accuracy)
+
+    def _step(self, clips: Tensor, rows: StepRows, step: int) -> Tensor:
+        """One optimiser step on `clips` [key, clip]; returns [3, replica] loss, adaptation, accuracy."""
+        n_batch = self.shape.batch_size
+        count = [epoch * self.plan.n_steps + step for epoch in self.epoch]
+        length = [one.train.epochs * self.plan.n_steps for one in self.replicas]
+        progress = [c / n for c, n in zip(count, length, strict=True)]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            features, available = self.inputs.gather(clips, rows)
+            output = self.model(features, available, self.inputs.training_noise(count, progress))
+        mine = clips[rows.key, :n_batch]  # [replica, clip]
+        loss = supervised_loss(
+            _first(output, n_batch),
+            self._soft_label[mine],
+            self._state_set[mine],
+            None if self._clip_weight is None else self._clip_weight.gather(1, mine),
+            self.model.scalars.by_states,
+            self.settings,
+        )
+        adaptation = torch.zeros_like(loss)
+        accuracy = torch.full_like(loss, float("nan"))
+        if any(one.train.adaptation != "none" for one in self.replicas):
+            adaptation, accuracy = adaptation_losses(
+                output.fused_feature, n_batch, self._actor[mine], progress, self.model.values(), self.settings
+            )
+            ramp = loss.new_tensor([min(1.0, p / RAMP) for p in progress])
+            loss = loss + self.settings.adaptation_strength * ramp * adaptation
+        names = list(self.model.parameters)
+        gradients = torch.autograd.grad(
+            loss.sum(), [self.model.parameters[name].value for name in names], allow_unused=True
+        )
+        used = {name: g.float() for name, g in zip(names, gradients, strict=True) if g is not None}
+        factor = torch.where(self.settings.cosine, 0.5 * (1 + torch.cos(torch.pi * loss.new_tensor(progress))), 1.0)
+        self.optimizer.step(
+            self.model.parameters, used, self.settings, torch.tensor(count, device=self.device) + 1, factor
+        )
+        if self.averages:
+            self._update_average(count)
+        return torch.stack([loss.detach(), adaptation.detach(), accuracy]).double()
+
+    @torch.no_grad()
+    def _update_average(self, count: list[int]) -> None:
+        warm = torch.tensor([(1 + c) / (10 + c) for c in count], device=self.device)
+        keep = torch.minimum(self.settings.ema_decay, warm)  # [replica]; 0 copies the weights
+        for name, parameter in self.model.parameters.items():
+            weight = (1 - keep)[parameter.holders].view(-1, *[1] * (parameter.value.dim() - 1))
+            self.average[name].lerp_(parameter.value, weight.expand_as(parameter.value))
+
+    def take(self, kept: Sequence[bool]) -> None:
+        """Go on with the replicas where `kept` is True (at least one)."""
+        mask = torch.tensor(list(kept), device=self.device)
+        self.optimizer.take(mask, self.model.parameters)
+        self.average = {
+            name: value[mask[self.model.parameters[name].holders]].clone()
+            for name, value in self.average.items()
+            if bool(mask[self.model.parameters[name].holders].any())
+        }
+        self.model.take(mask)
+        self.replicas = [one for one, keep in zip(self.replicas, kept, strict=True) if keep]
+        self.epoch = [epoch for epoch, keep in zip(self.epoch, kept, strict=True) if keep]
+        self._settle()
+
+    def slices(self, replica: int) -> "ReplicaState":
+        """One replica's parameters, averages and optimiser state, on the CPU."""
+        groups: dict[str, dict[str, Tensor]] = {
+            "value": {name: value.detach() for name, value in self.model.values().items()},
+            "average": self.average,
+            "first": self.optimizer.first,
+            "second": self.optimizer.second,
+        }
+        arrays: dict[str, NDArray[np.float32]] = {}
+        for group, tensors in groups.items():
+            for name, tensor in tensors.items():
+                row = self._row(name, replica)
+                if row is not None:
+                    arrays[f"{group}/{name}"] = tensor[row].float().cpu().numpy().copy()
+        return ReplicaState(self.epoch[replica], arrays)
+
+    @torch.no_grad()
+    def restore(self, replica: int, state: "ReplicaState") -> None:
+        """Put back what `slices` took, from any stack of the same shape."""
+        groups = {
+            "value": self.model.values(),
+            "average": self.average,
+            "first": self.optimizer.first,
+            "second": self.optimizer.second,
+        }
+        for address, array in state.arrays.items():
+            group, name = address.split("/", 1)
+            row = self._row(name, replica)
+            groups[group][name].detach()[row] = torch.from_numpy(array).to(self.device)
+        self.epoch[replica] = state.epoch
+
+    def prediction_values(self) -> dict[str, Tensor]:
+        """Name -> [holder, ...]: the weights that answer, running averages where a replica has one."""
+        return self.average if self.averages else self.model.values()
+
+    def weights(self, replica: int) -> dict[str, NDArray[np.float32]]:
+        """Name -> array: the weights that answer for one replica."""
+        values = self.prediction_values()
+        rows = {name: self._row(name, replica) for name in values}
+        return {
+            name: value.detach()[rows[name]].float().cpu().numpy().copy()
+            for name, value in values.items()
+            if rows[name] is not None and not name.startswith("discriminator")
+        }
+
+    def _row(self, name: str, replica: int) -> int | None:
+        found = (self.model.parameters[name].holders == replica).nonzero()
+        return int(found[0, 0]) if len(found) else None
+
+
+@dataclass
+class ReplicaState:
+    """A replica between two epochs: all that is needed to go on with it in another stack."""
+
+    epoch: int
+    arrays: dict[str, NDArray[np.float32]]
+
+
+def _first(output: ModelOutput, n_clips: int) -> ModelOutput:
+    """The output on the first `n_clips` clips."""
+    selection = output.selection
+    if output.log_fused.shape[1] == n_clips:
+        return output
+    if selection is not None:
+        selection = type(selection)(*(part[:, :, :n_clips] for part in selection))
+    return ModelOutput(
+        output.presence_logits[:, :n_clips],
+        output.salience_logits[:, :n_clips],
+        output.log_fused[:, :n_clips],
+        output.fused_feature[:, :n_clips],
+        output.scores[:, :, :n_clips],
+        selection,
+    )

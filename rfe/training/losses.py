@@ -1,0 +1,106 @@
+"""The loss of a stack: one number per replica, none of which depends on another replica."""
+
+import torch
+from torch import Tensor
+
+from rfe.adaptation.coral import coral
+from rfe.adaptation.gradient_reversal import discriminate, domain_loss, reversal_coefficient, reverse_gradient
+from rfe.adaptation.mmd import mmd
+from rfe.model.gate import balance_loss
+from rfe.model.heads import divergence, presence_loss
+from rfe.model.stack import ModelOutput
+from rfe.training.settings import TrainTensors
+
+
+def supervised_loss(
+    output: ModelOutput,
+    soft_label: Tensor,
+    state_set: Tensor,
+    clip_weight: Tensor | None,
+    by_states: Tensor,
+    settings: TrainTensors,
+) -> Tensor:
+    """lambda_p L_presence + lambda_s L_salience + lambda_f L_fused + balance L_balance.
+
+    Args:
+        output: of the model on a supervised batch; a model without a gate is trained on its fused probabilities alone.
+        soft_label: [replica, clip, 6] salience fractions.
+        state_set: [replica, clip] int, the true set.
+        clip_weight: [replica, clip] class-balance weights, None for all 1.
+        by_states: [replica] bool, the form of the presence loss.
+        settings: the stack's.
+
+    Returns:
+        [replica] mean over clips, nats.
+    """
+    fused = divergence(soft_label, output.log_fused)
+    if output.selection is None:
+        each = fused
+    else:
+        presence = presence_loss(output.presence_logits, state_set, by_states)
+        salience = divergence(soft_label, torch.log_softmax(output.salience_logits, -1))
+        each = (
+            settings.lambda_presence.unsqueeze(1) * presence
+            + settings.lambda_salience.unsqueeze(1) * salience
+            + settings.lambda_fused.unsqueeze(1) * fused
+        )
+    if clip_weight is not None:
+        each = each * clip_weight
+    loss = each.mean(1)
+    if output.selection is not None and bool((settings.balance_weight > 0).any()):
+        available = ~torch.isneginf(output.scores)
+        loss = loss + settings.balance_weight * balance_loss(output.selection.soft, output.selection.kept, available)
+    return loss
+
+
+def adaptation_losses(
+    features: Tensor,
+    n_source: int,
+    actor: Tensor,
+    progress: list[float],
+    value: dict[str, Tensor],
+    settings: TrainTensors,
+) -> tuple[Tensor, Tensor]:
+    """Discrepancy between domains on the fused feature, unweighted, and the discriminators' accuracy.
+
+    Args:
+        features: f, [replica, clip, latent]: `n_source` supervised clips, then n_drawn source and n_drawn target clips.
+        n_source: clips of the supervised batch.
+        actor: [replica, n_source] int, actors of the supervised clips (-1 unknown).
+        progress: each replica's training progress in [0, 1].
+        value: parameter values.
+        settings: the stack's.
+
+    Returns:
+        loss [replica] (0 without adaptation) and accuracy [replica] (NaN without a discriminator).
+    """
+    loss = features.new_zeros(features.shape[0])
+    accuracy = torch.full_like(loss, float("nan"))
+    drawn = features[:, n_source:].float()
+    n_drawn = drawn.shape[1] // 2
+    for kind, form in (("coral", coral), ("mmd", mmd)):
+        mine = _where([one.adaptation == kind for one in settings.settings], features.device)
+        if mine is not None:
+            loss = loss.index_copy(0, mine, form(drawn[mine, :n_drawn], drawn[mine, n_drawn:]))
+    coefficient = features.new_tensor([reversal_coefficient(p) for p in progress])
+    for actors in (False, True):
+        mine = _where(
+            [one.adaptation == "dann" and one.actors_as_domains == actors for one in settings.settings], features.device
+        )
+        if mine is None:
+            continue
+        seen = features[mine, :n_source].float() if actors else drawn[mine]
+        domain = actor[mine] if actors else (torch.arange(2 * n_drawn, device=features.device) >= n_drawn).long()
+        prefix = "discriminator.actors" if actors else "discriminator.domains"
+        logits = discriminate(
+            reverse_gradient(seen, coefficient[mine]),
+            *(value[f"{prefix}.{part}"] for part in ("hidden_weight", "hidden_bias", "weight", "bias")),
+        )
+        each, right = domain_loss(logits, domain.expand(logits.shape[:2]))
+        loss = loss.index_copy(0, mine, each)
+        accuracy = accuracy.index_copy(0, mine, right.detach())
+    return loss, accuracy
+
+
+def _where(flags: list[bool], device: torch.device) -> Tensor | None:
+    return torch.tensor([i for i, flag in enumerate(flags) if flag], device=device) if any(flags) else None

@@ -1,0 +1,75 @@
+"""What training one configuration returns: plain numpy, picklable, free of torch."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """Everything a worker hands back for one configuration.
+
+    Source clips stand in the data set's order of training clips, target clips in its order of target clips. A failed
+    or pruned configuration has empty arrays where it got to nothing.
+    """
+
+    config_id: str
+    state: Literal["complete", "failed", "pruned"]
+    reason: str = ""
+    """Why it failed or was pruned; empty when complete."""
+
+    folds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[fold] the folds' numbers."""
+    seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[seed] the replica seeds."""
+
+    presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
+    """[seed, source clip, emotion] out-of-fold presence logits l."""
+    salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
+    """[seed, source clip, emotion] out-of-fold salience logits g."""
+    fused: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
+    """[seed, source clip, emotion] out-of-fold fused probabilities q."""
+    target_presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
+    """[fold, seed, target clip, emotion] of each fold model on the target clips; 0 clips without a target."""
+    target_salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
+    target_fused: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
+    set_offset: Float = field(default_factory=lambda: np.zeros((0, 16), np.float32))
+    """[fold, set] log class-balance weight each fold's model was trained with; 0 without class balance."""
+
+    predicted_state: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    """[seed, source clip] the protocol's answer, an index into `labels.STATE_SALIENCE`."""
+    hits_presence: Float = field(default_factory=lambda: np.zeros(0))
+    """[fold] clips whose set is right, mean over seeds."""
+    hits_salience: Float = field(default_factory=lambda: np.zeros(0))
+    """[fold] true blends whose state is right, mean over seeds."""
+    clips: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[fold] held-out clips."""
+    blends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[fold] held-out clips whose truth is a blend."""
+    score: float = float("nan")
+    acc_presence: float = float("nan")
+    acc_salience: float = float("nan")
+
+    decoder: dict[str, Any] = field(default_factory=dict)
+    """Decoder parameters as JSON: `final` fitted on all out-of-fold outputs of all seeds together."""
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    """Name -> (epoch, value): `train_loss` each epoch, `score`, `acc_presence`, `acc_salience` and
+    `heldout_kl` at the evaluated epochs, `domain_gap` before and after adaptation."""
+    kept_frequency: dict[str, float] = field(default_factory=dict)
+    """Encoder of the pool -> share of held-out clips in which the gate kept it."""
+    gate_scores: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float16))
+    """[seed, source clip, encoder of the data set] out-of-fold gate scores; -inf outside the pool or not available."""
+    kept: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
+    """[seed, source clip, encoder of the data set] whether the encoder was fused."""
+
+    seconds: float = float("nan")
+    """This configuration's share of its stack's training time."""
+    memory_mb: float = float("nan")
+    """Peak resident memory of the worker process (GPU: peak allocated), in MiB."""
+    device: str = ""
+    weights: dict[str, NDArray[np.float32]] | None = None
+    """`fold0.seed0.projection.ENCODER.weight` -> array; None where the weights were not asked for."""

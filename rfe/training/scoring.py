@@ -1,0 +1,142 @@
+"""Protocols: from out-of-fold outputs to answers, hits and scores, many configurations in one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.schema import Config
+from rfe.data.metadata import Clips
+from rfe.decoding.base import Outputs
+from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
+from rfe.labels import STATE_SALIENCE
+from rfe.metrics.score import FoldHits, fold_hits
+from rfe.training.balance import set_weights
+
+
+@dataclass
+class OutOfFold:
+    """One configuration's out-of-fold outputs, filled fold by fold."""
+
+    presence_logits: NDArray[np.float32]
+    """[seed, source clip, 6]"""
+    salience_logits: NDArray[np.float32]
+    fused: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, n_seeds: int, n_clips: int) -> "OutOfFold":
+        """Not a number until a fold is filled in."""
+        return cls(*(np.full((n_seeds, n_clips, 6), np.nan, np.float32) for _ in range(3)))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the protocol answers for one configuration, and how well."""
+
+    predicted_state: NDArray[np.int64]
+    """[seed, source clip]"""
+    hits: FoldHits
+    """[seed, fold]"""
+
+
+def presence_kind(config: Config) -> str:
+    """How the configuration's presence logits become probabilities; the baseline's log-softmax counts as `states`."""
+    return "states" if config.model.kind == "concat_mlp" else config.loss.presence
+
+
+def log_set_weights(config: Config, clips: Clips) -> NDArray[np.float64]:
+    """[fold, set] log class-balance weight that each fold's model was trained with."""
+    weights = np.stack([set_weights(clips, fold, config.loss.balance) for fold in clips.folds])
+    return np.log(weights.astype(np.float64))
+
+
+def answer(configs: Sequence[Config], outputs: Sequence[OutOfFold], clips: Clips) -> list[Answers]:
+    """Decode every configuration by its own protocol and decoder.
+
+    Args:
+        configs: configurations; those with one decoder and number of seeds are decoded together.
+        outputs: of each.
+        clips: of the data set; at least two folds for `crossfit`.
+
+    Returns:
+        In the order of `configs`.
+    """
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for index, config in enumerate(configs):
+        key = (config.protocol, config.decode.kind, config.decode.thresholds, len(outputs[index].fused))
+        groups.setdefault(key, []).append(index)
+    truth = clips.state[: clips.n_source]
+    fold = clips.fold[: clips.n_source]
+    answers: dict[int, Answers] = {}
+    for (protocol, kind, thresholds, _), members in groups.items():
+        stacked = _stack([configs[i] for i in members], [outputs[i] for i in members])
+        if protocol == "official":
+            predicted, _ = official_decode(stacked, truth, fold, thresholds)
+        else:
+            omega = np.array([[configs[i].model.head_fusion.presence_weight] for i in members])
+            omega = np.broadcast_to(omega, stacked.leading)
+            offset = _offsets([configs[i] for i in members], clips)
+            decoder = build_decoder(kind, thresholds, omega)
+            predicted, _ = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
+        for position, index in enumerate(members):
+            hits = fold_hits(truth, predicted[position], fold, clips.folds)
+            answers[index] = Answers(predicted[position], hits)
+    return [answers[index] for index in range(len(configs))]
+
+
+def fit_final_decoder(config: Config, outputs: OutOfFold, clips: Clips) -> dict[str, Any]:
+    """The decoder for clips of no fold: fitted on all out-of-fold outputs, all seeds together.
+
+    Returns:
+        JSON-ready `{kind, thresholds, omega, presence_kind, parameters}`.
+    """
+    n_seeds = len(outputs.fused)
+    omega = config.model.head_fusion.presence_weight
+    pooled = Outputs(
+        outputs.presence_logits.reshape(-1, 6),
+        outputs.salience_logits.reshape(-1, 6),
+        outputs.fused.reshape(-1, 6),
+        presence_kind(config),
+    )
+    offset = _offsets([config], clips)
+    decoder = build_decoder(config.decode.kind, config.decode.thresholds, omega)
+    parameters = decoder.fit(
+        pooled,
+        np.tile(clips.state[: clips.n_source], n_seeds),
+        set_offset=None if offset is None else np.tile(offset[0, 0], (n_seeds, 1)),
+    )
+    return {
+        "kind": config.decode.kind,
+        "thresholds": config.decode.thresholds,
+        "omega": omega,
+        "presence_kind": presence_kind(config),
+        "parameters": parameters.to_dict(),
+    }
+
+
+def held_out_divergence(outputs: OutOfFold, clips: Clips) -> float:
+    """Mean KL(soft label || q) over source clips and seeds, nats; needs no decoder."""
+    soft = STATE_SALIENCE[clips.state[: clips.n_source]]
+    positive = np.where(soft > 0, soft, 1.0)
+    return float((soft * (np.log(positive) - np.log(np.maximum(outputs.fused, 1e-12)))).sum(-1).mean())
+
+
+def _stack(configs: Sequence[Config], outputs: Sequence[OutOfFold]) -> Outputs:
+    kinds = np.array([[presence_kind(config) == "states"] for config in configs])
+    fused = np.stack([one.fused for one in outputs])  # [configuration, seed, clip, 6]
+    return Outputs(
+        np.stack([one.presence_logits for one in outputs]),
+        np.stack([one.salience_logits for one in outputs]),
+        fused,
+        np.broadcast_to(kinds, fused.shape[:2]),
+    )
+
+
+def _offsets(configs: Sequence[Config], clips: Clips) -> NDArray[np.float64] | None:
+    """[configuration, 1, source clip, set]: each clip's offset is that of the model that held it out."""
+    if all(config.loss.balance == "none" for config in configs):
+        return None
+    row = np.searchsorted(np.asarray(clips.folds), clips.fold[: clips.n_source])
+    return np.stack([log_set_weights(config, clips)[row] for config in configs])[:, None]

@@ -1,0 +1,60 @@
+"""How one replica is trained: plain scalars, and their tensors for a whole stack."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What distinguishes one replica's training from another's; nothing here changes a tensor's shape."""
+
+    data_seed: int = 0
+    epochs: int = 20
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    decoupled: bool = True
+    """True: AdamW; False: the decay is added to the gradient (L2)."""
+    cosine: bool = True
+    clip_norm: float = math.inf
+    ema_decay: float = 0.0
+    """Decay of the running average of the weights; 0 uses the weights themselves."""
+    lambda_presence: float = 1.0
+    lambda_salience: float = 1.0
+    lambda_fused: float = 1.0
+    balance_weight: float = 0.0
+    class_balance: str = "none"
+    adaptation: str = "none"
+    adaptation_strength: float = 0.0
+    actors_as_domains: bool = False
+    target: str = "validation"
+    n_drawn: int = 0
+    """Clips drawn from each domain per step; 0 without adaptation by source and target."""
+
+
+class TrainTensors:
+    """The scalar fields as tensors with a leading replica axis."""
+
+    epochs: Tensor
+    lr: Tensor
+    weight_decay: Tensor
+    decoupled: Tensor
+    cosine: Tensor
+    clip_norm: Tensor
+    ema_decay: Tensor
+    lambda_presence: Tensor
+    lambda_salience: Tensor
+    lambda_fused: Tensor
+    balance_weight: Tensor
+    adaptation_strength: Tensor
+
+    def __init__(self, settings: list[TrainSettings], device: torch.device) -> None:
+        self.settings = settings
+        for field in fields(TrainSettings):
+            values: list[Any] = [getattr(one, field.name) for one in settings]
+            if not isinstance(values[0], str):
+                dtype = torch.float32 if isinstance(values[0], float) else None
+                setattr(self, field.name, torch.tensor(values, device=device, dtype=dtype))

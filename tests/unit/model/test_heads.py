@@ -1,0 +1,65 @@
+import math
+
+import torch
+
+from rfe.labels import SET_MEMBERS, STATE_SALIENCE
+from rfe.model.head_fusion import fuse_heads
+from rfe.model.heads import divergence, presence_loss, presence_probabilities, set_logits
+
+LOGITS = torch.tensor([[[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]], [[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]]])
+BY_STATES = torch.tensor([False, True])
+
+
+def test_set_logit_is_the_sum_of_its_emotions() -> None:
+    logits = set_logits(LOGITS)[0, 0]
+    assert logits.shape == (16,)
+    assert math.isclose(logits[0].item(), 2.0)
+    assert math.isclose(logits[6].item(), 1.0)  # anger and disgust, the first pair
+
+
+def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:
+    p = presence_probabilities(LOGITS, BY_STATES)
+    torch.testing.assert_close(p.sum(-1), torch.ones(2, 1))
+    sigmoid = torch.sigmoid(LOGITS[0, 0])
+    torch.testing.assert_close(p[0, 0], sigmoid / sigmoid.sum())
+    marginals = torch.softmax(set_logits(LOGITS[1, 0]), -1) @ torch.from_numpy(SET_MEMBERS)
+    torch.testing.assert_close(p[1, 0], marginals / marginals.sum())
+
+
+def test_presence_loss_by_hand() -> None:
+    both = presence_loss(LOGITS, torch.tensor([[6], [6]]), BY_STATES)
+    target = torch.tensor([1.0, 1, 0, 0, 0, 0])
+    sigmoid = torch.sigmoid(LOGITS[0, 0])
+    bce = -(target * sigmoid.log() + (1 - target) * (1 - sigmoid).log()).sum()
+    torch.testing.assert_close(both[0, 0], bce)
+    torch.testing.assert_close(both[1, 0], -torch.log_softmax(set_logits(LOGITS[1, 0]), -1)[6])
+
+
+def test_divergence_is_zero_at_the_soft_label_and_positive_elsewhere() -> None:
+    soft = torch.from_numpy(STATE_SALIENCE).unsqueeze(0)  # all 36 states
+    at_label = divergence(soft, soft.clamp(min=1e-30).log())
+    torch.testing.assert_close(at_label, torch.zeros(1, 36), atol=1e-6, rtol=0)
+    uniform = divergence(soft, torch.full_like(soft, 1 / 6).log())
+    assert (uniform > 1.0).all()
+
+
+def test_head_fusion_ends_are_the_heads_themselves() -> None:
+    presence = torch.tensor([0.5, 0.2, 0.1, 0.1, 0.05, 0.05]).expand(4, 1, 6)
+    log_salience = torch.log(torch.tensor([0.1, 0.6, 0.1, 0.1, 0.05, 0.05])).expand(4, 1, 6)
+    omega = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    fused = fuse_heads(presence, log_salience, omega, torch.tensor([False, False, True, True])).exp()
+    for row, expected in enumerate((presence[0], log_salience[0].exp(), presence[0], log_salience[0].exp())):
+        torch.testing.assert_close(fused[row], expected)
+
+
+def test_head_fusion_between_the_ends_by_hand() -> None:
+    presence = torch.tensor([[[0.5, 0.5, 0, 0, 0, 0]]] * 2)
+    salience = torch.tensor([[[0.9, 0.1, 0, 0, 0, 0]]] * 2).clamp(min=1e-12)
+    fused = fuse_heads(presence, salience.log(), torch.tensor([0.5, 0.5]), torch.tensor([False, True])).exp()
+    torch.testing.assert_close(fused[0, 0, :2], torch.tensor([0.7, 0.3]))
+    odds = math.sqrt(0.9 / 0.1)
+    torch.testing.assert_close(fused[1, 0, :2], torch.tensor([odds / (1 + odds), 1 / (1 + odds)]), rtol=1e-4, atol=1e-6)
+
+
+def test_every_set_has_the_members_its_name_says() -> None:
+    assert SET_MEMBERS.sum() == 6 + 2 * 10

@@ -1,0 +1,173 @@
+"""The replica contract: alone, in a stack, after a neighbour was dropped, after resume: the same result."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rfe.training.build import Replica
+from rfe.training.prediction import predict
+from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
+
+SAME = 1e-4
+"""Largest difference of probabilities after a full training, float32 on a CPU."""
+
+VARIED = [
+    make_replica(0, 0, 0),
+    make_replica(1, 1, 0, pool=(0, 2), model={"rank_concat": True, "n_kept": 1}),
+    make_replica(2, 2, 1, model={"rank_embedding": True, "geometric": True, "dropout": 0.5}),
+    make_replica(3, 0, 0, model={"by_states": True, "gate_noise": 0.5, "n_kept": 3}, train={"class_balance": "class"}),
+    make_replica(4, 1, 5, pool=(1,), model={"n_kept": 1}, train={"lr": 1e-3, "clip_norm": 0.5, "decoupled": False}),
+    make_replica(5, 2, 0, model={"shuffled": True}, train={"ema_decay": 0.9, "balance_weight": 0.1}),
+    make_replica(6, 0, 3, model={"random_scores": True, "straight_through": False}, train={"cosine": False}),
+    make_replica(7, 0, 0, model={"sees_clip": False, "temperature": 0.5}, train={"data_seed": 4}),
+]
+ADAPTED = [
+    make_replica(0, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24}),
+    make_replica(1, 1, 0, train={"adaptation": "mmd", "adaptation_strength": 0.5, "n_drawn": 24}),
+    make_replica(
+        2, 2, 0, model={"tells_domains": True}, train={"adaptation": "dann", "adaptation_strength": 0.3, "n_drawn": 24}
+    ),
+    make_replica(
+        3,
+        0,
+        1,
+        model={"n_actors": 11},
+        train={"adaptation": "dann", "adaptation_strength": 0.3, "n_drawn": 24, "actors_as_domains": True},
+    ),
+    make_replica(4, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24, "target": "test"}),
+]
+
+
+@pytest.fixture(scope="module", params=["plain", "adapted", "baseline"])
+def family(request: pytest.FixtureRequest) -> tuple[list[Replica], int, str]:
+    if request.param == "adapted":
+        return ADAPTED, 24, "fusion"
+    return VARIED, 0, "concat_mlp" if request.param == "baseline" else "fusion"
+
+
+def test_alone_equals_in_a_stack(family: tuple[list[Replica], int, str]) -> None:
+    replicas, n_drawn, kind = family
+    stack = make_stack(replicas, n_drawn, kind=kind)
+    train(stack, 4)
+    together = predict(stack)
+    for index, replica in enumerate(replicas):
+        alone = make_stack([replica], n_drawn, kind=kind)
+        train(alone, 4)
+        outputs = predict(alone)
+        np.testing.assert_allclose(outputs.fused[0], together.fused[index], atol=SAME, err_msg=f"replica {index}")
+        np.testing.assert_array_equal(outputs.kept[0], together.kept[index])
+
+
+def test_dropping_a_neighbour_changes_nothing(family: tuple[list[Replica], int, str]) -> None:
+    replicas, n_drawn, kind = family
+    whole = make_stack(replicas, n_drawn, kind=kind)
+    train(whole, 4)
+    thinned = make_stack(replicas, n_drawn, kind=kind)
+    train(thinned, 2)
+    kept = [index % 2 == 0 for index in range(len(replicas))]
+    thinned.take(kept)
+    train(thinned, 2)
+    np.testing.assert_allclose(predict(thinned).fused, predict(whole).fused[kept], atol=SAME)
+
+
+def test_resumed_in_another_stack_equals_uninterrupted(family: tuple[list[Replica], int, str]) -> None:
+    replicas, n_drawn, kind = family
+    whole = make_stack(replicas, n_drawn, kind=kind)
+    train(whole, 2)
+    states = [whole.slices(index) for index in range(3)]
+    train(whole, 2)
+    other = make_stack([replicas[2], replicas[0]], n_drawn, kind=kind)
+    other.restore(0, states[2])
+    other.restore(1, states[0])
+    train(other, 2)
+    np.testing.assert_allclose(predict(other).fused, predict(whole).fused[[2, 0]], atol=SAME)
+
+
+def test_a_late_joiner_does_not_need_its_neighbours_epoch() -> None:
+    whole = make_stack([VARIED[0]])
+    train(whole, 2)
+    state = whole.slices(0)
+    train(whole, 2)
+    mixed = make_stack([VARIED[0], VARIED[1]])
+    mixed.restore(0, state)
+    train(mixed, 2)
+    assert mixed.epoch == [4, 2]
+    np.testing.assert_allclose(predict(mixed).fused[0], predict(whole).fused[0], atol=SAME)
+
+
+def test_equal_seeds_reproduce_exactly_and_other_seeds_do_not() -> None:
+    first, second = make_stack(VARIED[:3]), make_stack(VARIED[:3])
+    train(first, 2)
+    train(second, 2)
+    np.testing.assert_array_equal(predict(first).fused, predict(second).fused)
+    other = make_stack([replace(one, model=replace(one.model, seed=one.model.seed + 10)) for one in VARIED[:3]])
+    train(other, 2)
+    assert np.abs(predict(other).fused - predict(first).fused).max() > 0.01
+
+
+def test_a_replica_that_diverges_leaves_its_neighbours_alone() -> None:
+    wild = make_replica(9, 0, 0, train={"lr": 1e30, "decoupled": False})
+    stack = make_stack([VARIED[0], wild, VARIED[1]])
+    train(stack, 4)
+    calm = make_stack([VARIED[0], VARIED[1]])
+    train(calm, 4)
+    outputs = predict(stack).fused
+    assert not np.isfinite(outputs[1]).all()
+    np.testing.assert_allclose(outputs[[0, 2]], predict(calm).fused, atol=SAME)
+
+
+def test_held_out_and_target_labels_cannot_change_training() -> None:
+    clips = make_clips()
+    changed = clips.state.copy()
+    hidden = clips.fold != 1  # everything but fold 1 trains when fold 1 is held out
+    changed[~hidden] = (changed[~hidden] + 7) % 36
+    changed[clips.n_source :] = 11
+    replicas = [
+        make_replica(0, 1, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24}),
+        make_replica(
+            1,
+            1,
+            model={"tells_domains": True},
+            train={
+                "adaptation": "dann",
+                "adaptation_strength": 1.0,
+                "n_drawn": 24,
+                "target": "test",
+                "class_balance": "class",
+            },
+        ),
+    ]
+    results = []
+    for state in (clips.state, changed):
+        stack = make_stack(replicas, 24, replace(clips, state=state))
+        train(stack, 2)
+        results.append([stack.slices(index).arrays for index in range(2)])
+    for index in range(2):
+        for name, array in results[0][index].items():
+            np.testing.assert_array_equal(array, results[1][index][name], err_msg=name)
+
+
+def test_training_labels_do_change_training() -> None:
+    """The counterpart of the test above: it would fail if labels were not read at all."""
+    clips = make_clips()
+    stacks = [make_stack([make_replica(0, 1)], clips=replace(clips, state=s)) for s in (clips.state, clips.state[::-1])]
+    losses = [stack.train_epoch().loss for stack in stacks]
+    assert not np.allclose(losses[0], losses[1])
+
+
+def test_learns_what_is_there() -> None:
+    stack = make_stack([make_replica(0, 0, train={"epochs": 12}), make_replica(1, 1, train={"epochs": 12})])
+    first = stack.train_epoch().loss
+    train(stack, 10)
+    assert (stack.train_epoch().loss < 0.8 * first).all()
+
+
+def test_a_clip_without_an_encoder_never_keeps_it() -> None:
+    stack = make_stack([make_replica(0, 0, model={"n_kept": 3})])
+    train(stack, 1)
+    kept = predict(stack).kept[0]  # [clip, encoder]
+    missing = np.isin(stack.plan.held_out[0], (3, 50))
+    assert missing.sum() == 1
+    assert not kept[missing, 1].any()
+    assert kept[~missing].all()
