@@ -12,7 +12,7 @@ from rfe.data.dataset import Dataset
 from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions
 from rfe.training.record import TrialResult
-from rfe.training.scoring import Answers, OutOfFold, fit_final_decoder, log_set_weights
+from rfe.training.scoring import Answers, OutOfFold, log_set_weights
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ def assemble(
         score=pooled.score,
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,
-        decoder=fit_final_decoder(config, trained.outputs, clips),
         curves=trained.curves,
         kept_frequency={name: float(gate.kept[:, :, names.index(name)].mean()) for name in pool},
         gate_scores=gate.scores,

@@ -54,8 +54,6 @@ class TrialResult:
     acc_presence: float = float("nan")
     acc_salience: float = float("nan")
 
-    decoder: dict[str, Any] = field(default_factory=dict)
-    """Decoder parameters as JSON: `final` fitted on all out-of-fold outputs of all seeds together."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     """Name -> (epoch, value): `train_loss` each epoch, `score`, `acc_presence`, `acc_salience` and
     `heldout_kl` at the evaluated epochs, `domain_gap` before and after adaptation."""

@@ -86,36 +86,6 @@ def answer(configs: Sequence[Config], outputs: Sequence[OutOfFold], clips: Clips
     return [answers[index] for index in range(len(configs))]
 
 
-def fit_final_decoder(config: Config, outputs: OutOfFold, clips: Clips) -> dict[str, Any]:
-    """The decoder for clips of no fold: fitted on all out-of-fold outputs, all seeds together.
-
-    Returns:
-        JSON-ready `{kind, thresholds, omega, presence_kind, parameters}`.
-    """
-    n_seeds = len(outputs.fused)
-    omega = config.model.head_fusion.presence_weight
-    pooled = Outputs(
-        outputs.presence_logits.reshape(-1, 6),
-        outputs.salience_logits.reshape(-1, 6),
-        outputs.fused.reshape(-1, 6),
-        presence_kind(config),
-    )
-    offset = _offsets([config], clips)
-    decoder = build_decoder(config.decode.kind, config.decode.thresholds, omega)
-    parameters = decoder.fit(
-        pooled,
-        np.tile(clips.state[: clips.n_source], n_seeds),
-        set_offset=None if offset is None else np.tile(offset[0, 0], (n_seeds, 1)),
-    )
-    return {
-        "kind": config.decode.kind,
-        "thresholds": config.decode.thresholds,
-        "omega": omega,
-        "presence_kind": presence_kind(config),
-        "parameters": parameters.to_dict(),
-    }
-
-
 def held_out_divergence(outputs: OutOfFold, clips: Clips) -> float:
     """Mean KL(soft label || q) over source clips and seeds, nats; needs no decoder."""
     soft = STATE_SALIENCE[clips.state[: clips.n_source]]

@@ -1,0 +1,213 @@
+"""The configuration's fields by dotted name: what each takes, and which known name an unknown one is nearest to."""
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from rfe.config.reading import describe_value
+from rfe.config.schema import Config
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= _leaves(inner, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = field
+    return found
+
+
+FIELDS: dict[str, FieldInfo] = _leaves(Config)
+"""Dotted name -> field, for every field of a configuration, in the schema's order."""
+
+SECTIONS: tuple[str, ...] = tuple(dict.fromkeys(name.rsplit(".", 1)[0] for name in FIELDS if "." in name))
+"""Dotted names of the sections, `model` and `model.gate` alike."""
+
+MAP_FIELDS: tuple[str, ...] = tuple(
+    name for name, field in FIELDS.items() if any(get_origin(option) is dict for option in get_args(field.annotation))
+)
+"""Fields that take one value, or a map by encoder: `data.standardize.ENCODER` names one entry."""
+
+
+def locate(name: str) -> tuple[str, str | None] | None:
+    """(field, None) of a field's dotted name, (field, encoder) of a map's entry, None of an unknown name."""
+    if name in FIELDS:
+        return name, None
+    for field in MAP_FIELDS:
+        if name.startswith(field + ".") and len(name) > len(field) + 1:
+            return field, name[len(field) + 1 :]
+    return None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be: equal in its last part, or spelt alike."""
+    options = list(known)
+    last = name.rsplit(".", 1)[-1]
+    same = [option for option in options if option.rsplit(".", 1)[-1] == last]
+    if same:
+        return difflib.get_close_matches(name, same, 1, 0.0)[0]
+    close = difflib.get_close_matches(name, options, 1, 0.6)
+    if close:
+        return close[0]
+    by_last = {option.rsplit(".", 1)[-1]: option for option in options}
+    close = difflib.get_close_matches(last, list(by_last), 1, 0.6)
+    return by_last[close[0]] if close else None
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """A sentence on an unknown name, with the nearest known one, or all of a short list."""
+    options = list(known)
+    guess = nearest(name, options)
+    if guess is not None:
+        return f"unknown {what} {name!r}; did you mean {guess}?"
+    if len(options) <= 12:
+        return f"unknown {what} {name!r}; known are {', '.join(options) or 'none'}"
+    return f"unknown {what} {name!r}"
+
+
+def check_value(name: str, value: Any) -> str | None:
+    """A sentence on why the field called `name` cannot take `value`; None if it can. `name` must be known.
+
+    The field alone is looked at; what it goes with is the whole configuration's matter.
+    """
+    located = locate(name)
+    if located is None:
+        return unknown("field", name, [*FIELDS, *SECTIONS])
+    field, entry = located
+    if entry is not None:
+        if value is None and check_value(field, None) is None:
+            return None  # an entry that is left out
+        reason = check_value(field, {entry: value})
+        return None if reason is None else reason.replace(describe_value({entry: value}), describe_value(value), 1)
+    problems = problems_of(Config, nest_names({field: value}), cross_checks=False)
+    return None if not problems else problems[0].split(": ", 1)[1]
+
+
+def nest_names(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train.lr": 1} -> {"train": {"lr": 1}}; names must be fields of the schema."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *sections, last = name.split(".")
+        inner = nested
+        for section in sections:
+            inner = inner.setdefault(section, {})
+        inner[last] = value
+    return nested
+
+
+def problems_of(model: type[BaseModel], value: Any, cross_checks: bool = True) -> list[str]:
+    """Sentences, each beginning with its field's dotted name, on everything that keeps `value` from being a `model`.
+
+    Args:
+        model: the schema.
+        value: what was read, by nested field name.
+        cross_checks: also checks of the whole (between fields), which have no field's name.
+    """
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        sentences: dict[str, str] = {}  # one for each field: a union reports once for each of its forms
+        for one in error.errors(include_url=False):
+            path, annotation, metadata, given = _find(model, one["loc"], value)
+            if one["type"] == "value_error":
+                text = str(one["msg"]).removeprefix("Value error, ")
+                if path or cross_checks:
+                    sentences[f"{path} {text}"] = f"{path}: {text}" if path else text
+            elif one["type"] == "extra_forbidden":
+                parent, _, name = path.rpartition(".")
+                known = _names_of(annotation)
+                everywhere = (
+                    list(_leaves(model))
+                    if nearest(name, known) is None
+                    else [f"{parent}.{sibling}" if parent else sibling for sibling in known]
+                )
+                sentences[path] = f"{path}: {unknown('field', path, everywhere)}"
+            elif one["type"] == "missing":
+                sentences[path] = f"{path}: is missing; it must be {describe_type(annotation, metadata)}"
+            else:
+                guess = _guess(annotation, given)
+                sentences[path] = (
+                    f"{path}: {describe_value(given)} is not allowed; it must be {describe_type(annotation, metadata)}"
+                    + (f"; did you mean {guess}?" if guess else "")
+                )
+        return list(sentences.values())
+    return []
+
+
+def describe_type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """What a field takes, in words: "a whole number of at least 1, or 'all'"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        inner = [part for extra in arguments[1:] for part in getattr(extra, "metadata", [extra])]
+        return describe_type(arguments[0], [*inner, *metadata])
+    if origin in (Union, types.UnionType):
+        return ", or ".join(describe_type(option, metadata) for option in arguments)
+    if origin is Literal:
+        options = ", ".join(str(option) for option in arguments)
+        return f"one of {options}" if len(arguments) > 1 else repr(arguments[0])
+    if origin is list:
+        least = [f" of at least {part.min_length}" for part in metadata if getattr(part, "min_length", None)]
+        return f"a list{''.join(least)}, each {describe_type(arguments[0])}"
+    if origin is dict:
+        return "a map" if arguments[1] is Any else f"a map from name to {describe_type(arguments[1])}"
+    if annotation is type(None) or annotation is None:
+        return "null"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"a map with the fields {', '.join(_names_of(annotation))}"
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    bounds = [
+        f"{word} {getattr(part, bound)}"
+        for part in metadata
+        for bound, word in (("ge", "of at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
+        if annotation in (int, float) and getattr(part, bound, None) is not None
+    ]
+    return " ".join([words.get(annotation, "a plain value"), " and ".join(bounds)]).strip()
+
+
+def _find(model: type[BaseModel], loc: tuple[int | str, ...], value: Any) -> tuple[str, Any, list[Any], Any]:
+    """(dotted name, annotation, metadata, value given) of the field an error's location is in.
+
+    Of an unknown field, the annotation is the model it was looked for in. What follows the field in `loc` (a union's
+    form, a list's index) is left out.
+    """
+    path: list[str] = []
+    annotation: Any = model
+    metadata: list[Any] = []
+    for part in loc:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
+            path.append(str(part))
+            value = value.get(part) if isinstance(value, Mapping) else None
+            if part not in fields:
+                break
+            annotation, metadata = fields[str(part)].annotation, list(fields[str(part)].metadata)
+        elif get_origin(annotation) is dict and _is_model(get_args(annotation)[1]) and isinstance(value, Mapping):
+            path.append(str(part))
+            value, annotation, metadata = value.get(part), get_args(annotation)[1], []
+        else:
+            break
+    return ".".join(path), annotation, metadata, value
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _names_of(model: Any) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _guess(annotation: Any, given: Any) -> str | None:
+    """The word of a choice that a misspelt one is nearest to."""
+    options = [annotation, *get_args(annotation)] if get_origin(annotation) is not Literal else [annotation]
+    words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
+    if not isinstance(given, str):
+        return None
+    close = difflib.get_close_matches(given, [str(word) for word in words], 1, 0.6)
+    return close[0] if close else None

@@ -1,0 +1,145 @@
+"""YAML files into plain values, with an answer to what YAML reads differently from what was meant."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rfe.errors import ConfigError, gather
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping a YAML file holds; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: no such file, not UTF-8, not plain YAML, not a mapping at its top, a field given twice, a number
+            that YAML reads as text (`1e-3`), or a word that it reads as a boolean (`off`); all of them at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, heading: str) -> dict[str, Any]:
+    """As `read_yaml`, of a text; `heading` names it in messages."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        problems = [] if node is None else _find_traps(node, "", set())
+        value = None if node is None or problems else loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{heading}: not plain YAML: {' '.join(str(error).split())}") from None
+    finally:
+        loader.dispose()
+    gather(problems, ConfigError, heading)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{heading}: holds {describe_value(value)}, but must be a map of `field: value` lines")
+    return value
+
+
+def write_yaml(value: Any) -> str:
+    """`value` as YAML that `parse_yaml` reads back; text that looks like a number is quoted."""
+    return yaml.dump(value, Dumper=_Quoting, sort_keys=False, allow_unicode=True)
+
+
+class _Quoting(yaml.SafeDumper):
+    pass
+
+
+_Quoting.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+def parse_overrides(overrides: list[str]) -> dict[str, Any]:
+    """`["train.lr=1e-3", "pool=[mfcc, logmel]"]` -> name to value; the value is read as YAML, `1e-3` as a number.
+
+    Raises:
+        ConfigError: no `=`, no name, the same name twice, or a value that is not YAML; all of them at once.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            problems.append(f"{override!r}: write it as name=value, e.g. train.lr=0.001")
+        elif name in values:
+            problems.append(f"{name} is set twice; leave one of the two out")
+        else:
+            try:
+                values[name] = _parse_value(name, text.strip())
+            except ConfigError as error:
+                problems.append(str(error))
+    gather(problems, ConfigError, "--set")
+    return values
+
+
+def describe_value(value: Any) -> str:
+    """`value` for a message: as Python writes it, shortened."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _parse_value(name: str, text: str) -> Any:
+    if _EXPONENT.fullmatch(text):
+        return float(text)
+    return parse_yaml(f"value: {text}", name)["value"]
+
+
+def _find_traps(node: yaml.Node, field: str, seen: set[int]) -> list[str]:
+    """Sentences on every duplicate field and misread scalar below `node`, whose dotted name is `field`."""
+    if id(node) in seen:  # an alias; also ends the recursion of one that contains itself
+        return []
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        trap = _scalar_trap(node)
+        return [f"{field + ': ' if field else ''}{trap} (line {node.start_mark.line + 1})"] if trap else []
+    problems = []
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            problems += _find_traps(item, field, seen)
+    elif isinstance(node, yaml.MappingNode):
+        names: dict[str, int] = {}
+        for key, value in node.value:
+            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
+            inner = f"{field}.{name}" if field else name
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(f"line {line}: a field's name must be plain text")
+            elif name in names:
+                problems.append(f"{inner} is given twice, in lines {names[name]} and {line}; leave one of the two out")
+            elif trap := _scalar_trap(key):
+                problems.append(f"{inner}: {trap} (line {line})")
+            elif key.tag != "tag:yaml.org,2002:str":
+                problems.append(f"line {line}: the field name {name} is not text; write '{name}'")
+            names.setdefault(name, line)
+            problems += _find_traps(value, inner, seen)
+    return problems
+
+
+def _scalar_trap(node: yaml.ScalarNode) -> str | None:
+    if node.style is not None:  # quoted, so meant as it stands
+        return None
+    text = str(node.value)
+    if node.tag == "tag:yaml.org,2002:bool" and text.lower() not in ("true", "false"):
+        return f"YAML reads the bare word {text} as a boolean; write '{text}' for the word, or true or false"
+    if node.tag == "tag:yaml.org,2002:str" and _EXPONENT.fullmatch(text):
+        return f"YAML reads {text} as text, not as a number; write {_write_float(float(text))}"
+    return None
+
+
+def _write_float(number: float) -> str:
+    """A number as YAML reads it back: the mantissa has a dot, the exponent a sign."""
+    text = repr(number)
+    mantissa, e, exponent = text.partition("e")
+    if not e:
+        return text
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent if exponent[0] in '+-' else '+' + exponent}"

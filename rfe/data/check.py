@@ -1,0 +1,163 @@
+"""Validate and describe a data folder: what a person needs to judge it, and what would spoil a result."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rfe.data.dataset import Survey, fingerprint, survey_folder
+from rfe.data.faults import Faults, list_names
+from rfe.data.metadata import Clips
+from rfe.labels import N_STATES, SET_NAMES, STATE_IS_BLEND, STATE_SET, state_name
+
+
+@dataclass(frozen=True)
+class EncoderRow:
+    """One encoder of the report's table."""
+
+    name: str
+    file: str
+    dim: int
+    rows: int
+    """Rows in the file, clips of the metadata or not."""
+    source_coverage: float | None
+    """Share of the training clips that have features; None without training clips or readable metadata."""
+    target_coverage: float | None
+    constant_columns: int
+    non_finite_values: int
+    """NaN and infinite values in all rows."""
+
+
+@dataclass(frozen=True)
+class FoldRow:
+    fold: int
+    clips: int
+    actors: int
+    """0 where actors are not known."""
+    single: int
+    blend: int
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `rfe data check` prints. The folder is usable if there are no problems."""
+
+    folder: str
+    name: str
+    fingerprint: str | None
+    """None while there are problems."""
+    simulated: bool
+    source_clips: int
+    target_clips: int
+    source_actors: int
+    target_actors: int
+    """0 where target clips carry no `video_id`."""
+    encoders: tuple[EncoderRow, ...]
+    folds: tuple[FoldRow, ...]
+    sets: dict[str, int]
+    """Training clips of each of the 16 presence sets."""
+    states: dict[str, int]
+    """Training clips of each of the 36 states."""
+    problems: tuple[str, ...]
+    """Each would spoil a result: training refuses them all."""
+    warnings: tuple[str, ...]
+    caveats: tuple[str, ...]
+
+    @property
+    def usable(self) -> bool:
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self) | {"usable": self.usable}
+
+
+def check_folder(folder: Path) -> CheckReport:
+    """Read a whole data folder and report on it; problems are part of the report, not raised.
+
+    Raises:
+        DataError: only if `folder` is no folder.
+    """
+    faults = Faults()
+    survey = survey_folder(Path(folder), faults)
+    _warn_of_copies(survey, faults)
+    clips = survey.clips
+    state = clips.state[clips.source] if clips is not None else np.zeros(0, np.int64)
+    if clips is not None:
+        _warn_of_labels(clips, faults)
+    states = np.bincount(state, minlength=N_STATES).tolist()
+    sets = np.bincount(STATE_SET[state], minlength=len(SET_NAMES)).tolist()
+    return CheckReport(
+        folder=str(survey.path),
+        name=survey.description.name,
+        fingerprint=None if clips is None or faults.problems else fingerprint(clips, survey.encoders),
+        simulated=survey.description.simulated,
+        source_clips=clips.n_source if clips is not None else 0,
+        target_clips=clips.n_target if clips is not None else 0,
+        source_actors=_count_actors(clips, slice(None, clips.n_source)) if clips is not None else 0,
+        target_actors=_count_actors(clips, slice(clips.n_source, None)) if clips is not None else 0,
+        encoders=_describe_encoders(survey),
+        folds=_describe_folds(clips) if clips is not None else (),
+        sets=dict(zip(SET_NAMES, sets, strict=True)),
+        states={state_name(index): count for index, count in enumerate(states)},
+        problems=tuple(faults.problems),
+        warnings=tuple(faults.warnings),
+        caveats=survey.description.caveats,
+    )
+
+
+def _describe_encoders(survey: Survey) -> tuple[EncoderRow, ...]:
+    clips = survey.clips
+    rows = []
+    for name, inspection in survey.inspections.items():
+        available = survey.encoders[name].available if clips is not None else np.zeros(0, np.bool_)
+        n_source = clips.n_source if clips is not None else 0
+        rows.append(
+            EncoderRow(
+                name=name,
+                file=survey.files[name].name,
+                dim=inspection.dim,
+                rows=len(inspection.filenames),
+                source_coverage=float(available[:n_source].mean()) if n_source else None,
+                target_coverage=float(available[n_source:].mean()) if len(available) > n_source else None,
+                constant_columns=inspection.constant_columns,
+                non_finite_values=int(inspection.non_finite.sum()),
+            )
+        )
+    return tuple(rows)
+
+
+def _describe_folds(clips: Clips) -> tuple[FoldRow, ...]:
+    rows = []
+    for fold in clips.folds:
+        members = np.flatnonzero(clips.fold == fold)
+        blends = int(STATE_IS_BLEND[clips.state[members]].sum())
+        actors = _count_actors(clips, members)
+        rows.append(FoldRow(fold, len(members), actors, len(members) - blends, blends))
+    return tuple(rows)
+
+
+def _count_actors(clips: Clips, positions: Any) -> int:
+    actors = clips.actor[positions]
+    return len(np.unique(actors[actors >= 0]))
+
+
+def _warn_of_copies(survey: Survey, faults: Faults) -> None:
+    names = list(survey.inspections)
+    by_content = Counter(inspection.sha256 for inspection in survey.inspections.values())
+    copies = [name for name in names if by_content[survey.inspections[name].sha256] > 1]
+    if copies:
+        faults.warn(f"encoders with the same content as another one: {', '.join(copies)}")
+
+
+def _warn_of_labels(clips: Clips, faults: Faults) -> None:
+    counts = np.bincount(STATE_SET[clips.state[clips.source]], minlength=len(SET_NAMES))
+    absent = [name for name, count in zip(SET_NAMES, counts, strict=True) if count == 0]
+    if absent and clips.n_source:
+        faults.warn(f"no training clip shows {list_names(absent)}: no model can learn it here")
+    if not clips.n_target:
+        faults.warn("there are no target clips: an export of this data holds no submission")
+    elif not clips.target_has_actors:
+        faults.warn("target clips carry no video_id: data.target_actors can be pseudo or unknown, not known")

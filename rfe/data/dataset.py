@@ -1,0 +1,196 @@
+"""A data folder as everything above sees it: clips, encoders, a fingerprint and what reports must say."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.fields import unknown
+from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE, Description, describe
+from rfe.data.faults import Faults, list_names
+from rfe.data.features import (
+    EncoderFile,
+    Inspection,
+    encoder_name,
+    inspect_features,
+    is_feature_file,
+    match_rows,
+    non_finite_sentence,
+    read_features,
+)
+from rfe.data.metadata import METADATA_FILES, Clips, clip_key, collect_clips
+from rfe.errors import DataError
+
+__all__ = ["Dataset", "EncoderFile", "Survey", "fingerprint", "load_dataset", "read_features", "survey_folder"]
+
+_COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TRUTH_FILE))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder whose metadata and feature files were found to be sound."""
+
+    path: Path
+    name: str
+    clips: Clips
+    encoders: dict[str, EncoderFile]
+    """Sorted by name."""
+    fingerprint: str
+    """16 hex digits of a hash of clips, actors, folds, labels and the encoders' content."""
+    simulated: bool
+    caveats: tuple[str, ...]
+    """Sentences that every report on this data carries."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that could be read of a folder, sound or not; the faults say which."""
+
+    path: Path
+    clips: Clips | None
+    files: dict[str, Path]
+    """Of all encoders, also of those that cannot be read."""
+    inspections: dict[str, Inspection]
+    encoders: dict[str, EncoderFile]
+    """Empty while the metadata cannot be read; all three sorted by name."""
+    description: Description
+
+
+def load_dataset(folder: Path, encoders: Sequence[str] | None = None, *, need_source: bool = True) -> Dataset:
+    """Open a data folder.
+
+    Args:
+        folder: metadata and one `<encoder>_static_features.npz` or `<encoder>.npz` for each encoder.
+        encoders: names of those to use; default all. Others are not even opened.
+        need_source: False also accepts a folder of target clips only (to predict, not to train).
+
+    Raises:
+        DataError: everything that would spoil a result, in one message.
+    """
+    faults = Faults()
+    survey = survey_folder(Path(folder), faults, encoders, need_source=need_source)
+    faults.refuse(str(folder))
+    assert survey.clips is not None  # None comes with a problem
+    return Dataset(
+        path=survey.path.resolve(),
+        name=survey.description.name,
+        clips=survey.clips,
+        encoders=survey.encoders,
+        fingerprint=fingerprint(survey.clips, survey.encoders),
+        simulated=survey.description.simulated,
+        caveats=survey.description.caveats,
+    )
+
+
+def survey_folder(
+    folder: Path, faults: Faults, encoders: Sequence[str] | None = None, *, need_source: bool = True
+) -> Survey:
+    """Read what can be read of a folder and note every problem and warning; arguments as `load_dataset`.
+
+    Raises:
+        DataError: if `folder` is no folder or `encoders` names one it does not have.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give the data folder that holds metadata.csv and *.npz files")
+    clips = collect_clips(folder, faults, need_source=need_source)
+    if clips is not None:
+        _warn_of_shared_actors(clips, faults)
+    files = _find_encoders(folder, faults)
+    description = describe(folder, files, faults)
+    inspections: dict[str, Inspection] = {}
+    found: dict[str, EncoderFile] = {}
+    for name in _select(files, encoders, folder):
+        try:
+            inspections[name] = inspect_features(files[name])
+        except DataError as error:
+            faults.problem(str(error).removeprefix(f"{folder}/"))
+            continue
+        if clips is not None:
+            found[name] = _match_encoder(name, files[name], inspections[name], clips, faults)
+    if clips is not None and found and len(found) == len(inspections):
+        uncovered = ~np.any([encoder.available for encoder in found.values()], axis=0)
+        if uncovered.any():
+            faults.problem(
+                "clips without features in any encoder cannot be trained on or predicted; compute their features or "
+                "remove them from the metadata",
+                *clips.filename[uncovered].tolist(),
+            )
+    return Survey(folder, clips, files, inspections, found, description)
+
+
+def _find_encoders(folder: Path, faults: Faults) -> dict[str, Path]:
+    """Feature files by encoder name, sorted; strays are warned of."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _COMPANIONS or path.suffix.lower() in (".md", ".txt"):
+            continue
+        if path.suffix != ".npz" or not path.is_file() or not is_feature_file(path):
+            faults.warn(f"{path.name} is a stray {'folder' if path.is_dir() else 'file'}: not read")
+        elif (name := encoder_name(path)) in files:
+            faults.problem(f"{files[name].name} and {path.name} both name encoder {name!r}; keep one")
+        else:
+            files[name] = path
+    if not files:
+        faults.problem("no feature files: expected <encoder>_static_features.npz or <encoder>.npz")
+    return dict(sorted(files.items()))
+
+
+def _select(files: dict[str, Path], encoders: Sequence[str] | None, folder: Path) -> list[str]:
+    if encoders is None:
+        return list(files)
+    for name in encoders:
+        if name not in files:
+            raise DataError(f"{folder}: {unknown('encoder', name, files)}; it has: {', '.join(files) or 'none'}")
+    return sorted(set(encoders))
+
+
+def _match_encoder(name: str, path: Path, inspection: Inspection, clips: Clips, faults: Faults) -> EncoderFile:
+    rows = match_rows(inspection.filenames, clips)
+    available = rows >= 0
+    _note_coverage(path.name, inspection, clips, available, faults)
+    broken = available & (inspection.non_finite[rows] > 0)
+    if broken.any():
+        n_broken = int(broken.sum())
+        faults.problem(f"{path.name}, {non_finite_sentence(n_broken)}: {list_names(clips.filename[broken].tolist())}")
+    return EncoderFile(name, path.resolve(), inspection.dim, available, inspection.sha256)
+
+
+def _note_coverage(
+    file: str, inspection: Inspection, clips: Clips, available: NDArray[np.bool_], faults: Faults
+) -> None:
+    if not available.any():
+        faults.problem(
+            f"{file}, filenames: none of its names is a clip of the metadata ({list_names(inspection.filenames)} "
+            f"against {list_names(clips.filename.tolist())}); make the names agree or remove the file"
+        )
+        return
+    if not available.all():
+        faults.warn(f"{file} has no features of some clips: masked", *clips.filename[~available].tolist())
+    known = {clip_key(name) for name in clips.filename.tolist()}
+    stray = [name for name in inspection.filenames if clip_key(name) not in known]
+    if stray:
+        faults.warn(f"{file} has rows of clips that the metadata does not know: ignored", *stray)
+    if inspection.constant_columns == inspection.dim:
+        faults.warn(f"{file}: every column is constant; the encoder tells nothing of a clip")
+    elif inspection.constant_columns:
+        faults.warn(f"{file}: {inspection.constant_columns} of {inspection.dim} columns are constant: they become 0")
+
+
+def _warn_of_shared_actors(clips: Clips, faults: Faults) -> None:
+    shared = np.intersect1d(clips.actor[: clips.n_source], clips.actor[clips.n_source :])
+    names = [clips.actor_names[actor] for actor in shared if actor >= 0]
+    if names:
+        faults.warn(f"actor {list_names(names)} has both training and test clips: a test score would be flattered")
+
+
+def fingerprint(clips: Clips, encoders: dict[str, EncoderFile]) -> str:
+    """16 hex digits of a hash of clips, actors, folds, labels and the encoders' content."""
+    digest = hashlib.sha256(repr((clips.n_source, clips.actor_names)).encode())
+    digest.update("\n".join(clips.filename.tolist()).encode())
+    for array in (clips.actor, clips.fold, clips.state):
+        digest.update(array.astype("<i8").tobytes())
+    digest.update(repr([(encoder.name, encoder.sha256) for encoder in encoders.values()]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,220 @@
+"""Feature files: one `.npz` per encoder with `X` [row, dim] and `filenames` [row].
+
+A file is judged by its headers before anything is allocated: arrays of objects (which only pickle could load), a
+shape that the bytes on disk cannot hold and a shape this machine has no memory for are refused.
+"""
+
+import hashlib
+import os
+import tokenize
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from rfe.data.faults import list_names
+from rfe.data.metadata import Clips, clip_key
+from rfe.errors import DataError
+
+_SUFFIXES = ("_static_features.npz", ".npz")
+_DEFLATE_LIMIT = 1032  # deflate cannot shrink further, so a larger claim is not in the file
+UNREADABLE_ARRAY = (OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
+"""What numpy raises for a file that is not, or no longer, an array it can read without pickle."""
+_DAMAGED = (*UNREADABLE_ARRAY, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """One encoder of a data folder."""
+
+    name: str
+    path: Path
+    dim: int
+    available: NDArray[np.bool_]
+    """[clip] whether the encoder has features of the clip."""
+    sha256: str
+    """Of the content (values as float32 and clip names), so that it survives another way of compressing."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a feature file holds, apart from any metadata."""
+
+    filenames: tuple[str, ...]
+    """[row]"""
+    dim: int
+    sha256: str
+    non_finite: NDArray[np.int64]
+    """[row] how many values are NaN or infinite."""
+    constant_columns: int
+    """Columns with one value in all rows: they tell nothing of a clip."""
+
+
+def encoder_name(path: Path) -> str:
+    """The file's name without `_static_features.npz` or `.npz`."""
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    return path.name
+
+
+def is_feature_file(path: Path) -> bool:
+    """Whether the archive holds one of the two arrays at all; other archives are strays (damaged ones are not)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return bool({"X.npy", "filenames.npy"} & set(archive.namelist()))
+    except (zipfile.BadZipFile, OSError):
+        return True
+
+
+def inspect_features(path: Path) -> Inspection:
+    """Read a feature file once and describe it.
+
+    Raises:
+        DataError: one sentence: damaged or truncated, an array missing or of objects, a claim larger than the file
+            or this machine's memory, a wrong dimension, no rows, a clip that stands there twice.
+    """
+    filenames, values = _load(path)
+    digest = hashlib.sha256("\n".join(filenames).encode())
+    digest.update(repr(values.shape).encode())
+    digest.update(values.data)
+    return Inspection(
+        filenames=filenames,
+        dim=values.shape[1],
+        sha256=digest.hexdigest(),
+        non_finite=np.count_nonzero(~np.isfinite(values), axis=1),
+        constant_columns=int((values == values[0]).all(axis=0).sum()),
+    )
+
+
+def match_rows(filenames: tuple[str, ...], clips: Clips) -> NDArray[np.int64]:
+    """[clip] the row of each clip in a feature file with these `filenames`; -1 where it has none."""
+    row = {clip_key(name): index for index, name in enumerate(filenames)}
+    return np.array([row.get(clip_key(name), -1) for name in clips.filename.tolist()], np.int64)
+
+
+def read_features(encoder: EncoderFile, clips: Clips) -> NDArray[np.float32]:
+    """An encoder's features in the clips' order.
+
+    Returns:
+        [clip, dim], zeros where the encoder has no features of the clip (see `encoder.available`).
+
+    Raises:
+        DataError: as `inspect_features`, or if a clip's values are not finite.
+    """
+    filenames, values = _load(encoder.path)
+    rows = match_rows(filenames, clips)
+    aligned = np.zeros((len(clips), values.shape[1]), np.float32)
+    aligned[rows >= 0] = values[rows[rows >= 0]]
+    broken = clips.filename[~np.isfinite(aligned).all(axis=1)].tolist()
+    if broken:
+        raise DataError(f"{encoder.path}: {non_finite_sentence(len(broken))}: {list_names(broken)}")
+    return aligned
+
+
+def non_finite_sentence(n_clips: int) -> str:
+    return (
+        f"X holds NaN or infinity for {n_clips} clip{'s' if n_clips != 1 else ''}; repair the values or leave these "
+        "clips' rows out (a clip without features is masked)"
+    )
+
+
+def _load(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """`filenames` and `X` as float32, after every check that needs no metadata."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = {name: _read_header(archive, name, path) for name in ("X", "filenames")}
+            _check_shapes(headers, path)
+            filenames = _decode(_read_array(archive, "filenames"))
+            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is reported as such
+                values = np.ascontiguousarray(_read_array(archive, "X"), np.float32)
+    except MemoryError:
+        raise DataError(f"{path}: X does not fit into this machine's memory; reduce or split the encoder") from None
+    except _DAMAGED as error:
+        raise DataError(f"{path}: truncated or damaged ({error}); copy or compute it again") from None
+    repeated = [key for key, count in Counter(map(clip_key, filenames)).items() if count > 1]
+    if repeated:
+        raise DataError(f"{path}, filenames: more than one row of the same clip: {list_names(repeated)}; keep one each")
+    return filenames, values
+
+
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+
+
+def _read_header(archive: zipfile.ZipFile, name: str, path: Path) -> _Header:
+    """An array's shape and type, if the bytes behind it can hold them."""
+    try:
+        entry = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        found = ", ".join(item.removesuffix(".npy") for item in archive.namelist()) or "nothing"
+        raise DataError(f"{path} has no array {name!r} (it has: {found}); a feature file has X and filenames") from None
+    with archive.open(entry) as file:
+        shape, dtype = _parse_header(file)
+        header_size = file.tell()
+    if dtype.hasobject:
+        raise DataError(
+            f"{path}, {name}: an array of Python objects, which only pickle could load (unsafe); "
+            f"save it as {'numbers' if name == 'X' else 'text: np.asarray(filenames, dtype=str)'}"
+        )
+    claimed = prod(shape) * dtype.itemsize
+    stored = min(entry.compress_size, path.stat().st_size)
+    held = min(entry.file_size - header_size, stored * _DEFLATE_LIMIT)
+    if claimed > held:
+        raise DataError(
+            f"{path}, {name}: its header claims {list(shape)} {dtype} ({claimed:,} bytes), more than the file can "
+            "hold; it is truncated or damaged: copy or compute it again"
+        )
+    if claimed > _machine_memory():
+        raise DataError(
+            f"{path}, {name}: {list(shape)} {dtype} needs {claimed / 2**30:,.0f} GiB of memory, more than this machine "
+            "has; reduce or split the encoder"
+        )
+    return _Header(shape, dtype)
+
+
+def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    version = npy_format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"unknown array format {version}")
+    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if any(size < 0 for size in shape):
+        raise ValueError(f"negative shape {shape}")
+    return shape, dtype
+
+
+def _check_shapes(headers: dict[str, _Header], path: Path) -> None:
+    x, names = headers["X"], headers["filenames"]
+    if x.dtype.kind not in "fiu":
+        raise DataError(f"{path}, X: values of type {x.dtype}; features are real numbers")
+    if names.dtype.kind not in "US":
+        raise DataError(f"{path}, filenames: values of type {names.dtype}; clip names are text")
+    if len(x.shape) != 2:
+        raise DataError(f"{path}, X: {len(x.shape)} dimensions {list(x.shape)}; features are [clip, feature]")
+    if 0 in x.shape:
+        raise DataError(f"{path}, X: {list(x.shape)} is empty; compute the encoder again or remove the file")
+    if names.shape != x.shape[:1]:
+        raise DataError(f"{path}: X has {x.shape[0]} rows but filenames is {list(names.shape)}; one name for each row")
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
+    with archive.open(f"{name}.npy") as file:
+        return np.asarray(npy_format.read_array(file, allow_pickle=False))
+
+
+def _decode(names: NDArray[np.generic]) -> tuple[str, ...]:
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist())
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

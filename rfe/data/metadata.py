@@ -1,0 +1,256 @@
+"""Clips, actors, folds and labels of a data folder, from its metadata files.
+
+Either one `metadata.csv` with a `split` column (train, test), or the official pair `train_metadata.csv` and
+`test_metadata.csv` (the latter optional). Labels come from columns only, never from file names; a target clip's
+labels are not read even where they stand. Source of the columns: the BlEmoRE challenge (arXiv 2601.13225).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.faults import Faults, list_names
+from rfe.data.table import Row, read_table, require_columns
+from rfe.labels import EMOTION_NAMES, EMOTIONS, STATE_IS_BLEND, state_index
+
+METADATA_FILES = ("metadata.csv", "train_metadata.csv", "test_metadata.csv")
+SOURCE_COLUMNS = ("video_id", "emotion_1", "emotion_2", "emotion_1_salience", "emotion_2_salience", "fold")
+_EXTENSION = re.compile(r"\.(mov|mp4|avi|mkv|webm|wav|flac|mp3|npy|csv)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """All clips: training ("source") clips first, then target clips; within each in the file's order."""
+
+    filename: NDArray[np.str_]
+    """[clip] as the metadata has it."""
+    actor: NDArray[np.int64]
+    """[clip] index into `actor_names`; -1 unknown."""
+    actor_names: tuple[str, ...]
+    fold: NDArray[np.int64]
+    """[clip] the official fold; -1 for target clips."""
+    state: NDArray[np.int64]
+    """[clip] index into `labels.STATE_SALIENCE`; -1 for target clips."""
+    n_source: int
+
+    def __len__(self) -> int:
+        return len(self.filename)
+
+    @property
+    def n_target(self) -> int:
+        return len(self) - self.n_source
+
+    @property
+    def source(self) -> NDArray[np.int64]:
+        """[source clip] positions of the training clips."""
+        return np.arange(self.n_source)
+
+    @property
+    def target(self) -> NDArray[np.int64]:
+        """[target clip] positions of the target clips."""
+        return np.arange(self.n_source, len(self))
+
+    @property
+    def source_has_actors(self) -> bool:
+        return self.n_source > 0 and bool((self.actor[: self.n_source] >= 0).all())
+
+    @property
+    def target_has_actors(self) -> bool:
+        """False also where there is no target clip at all."""
+        return self.n_target > 0 and bool((self.actor[self.n_source :] >= 0).all())
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        return tuple(np.unique(self.fold[: self.n_source]).tolist())
+
+
+def clip_key(filename: str) -> str:
+    """What a clip's name is compared by: without the extension of its recording or series (`test_0001.mov`)."""
+    return _EXTENSION.sub("", filename)
+
+
+def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
+    """Read a data folder's metadata.
+
+    Args:
+        folder: holds `metadata.csv`, or `train_metadata.csv` and perhaps `test_metadata.csv`.
+        need_source: False also accepts a folder of target clips only (to predict, not to train).
+
+    Raises:
+        DataError: with every fault of the files in one message.
+    """
+    faults = Faults()
+    clips = collect_clips(Path(folder), faults, need_source=need_source)
+    faults.refuse(str(folder))
+    assert clips is not None  # None comes with a problem
+    return clips
+
+
+def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True) -> Clips | None:
+    """`read_clips` that notes faults instead of raising; None if the files have any problem."""
+    before = len(faults.problems)
+    tables = _read_split_tables(folder, faults)
+    if len(faults.problems) > before:
+        return None
+    source, target = tables["train"], tables["test"]
+    rows = source + target
+    _report_repeated(rows, faults)
+    states: list[int] = []
+    folds: list[int] = []
+    for row in source:
+        for values, read in ((states, _read_state), (folds, _read_fold)):
+            try:
+                values.append(read(row))
+            except ValueError as error:
+                faults.problem(f"{row.file}, {error}", row.filename)
+    actors = [_read_actor(row["video_id"]) for row in rows]
+    _report_actor_gaps(source, target, actors, faults)
+    if len(folds) == len(source):
+        _report_folds(source, folds, actors, faults, need_source=need_source)
+    if source and len(states) == len(source) and not STATE_IS_BLEND[states].any():
+        faults.problem(f"{source[0].file}: no training clip is a blend, so ACC_salience and Score are not defined")
+    if len(faults.problems) > before:
+        return None
+    names = tuple(sorted(set(actors) - {""}))
+    position = {name: index for index, name in enumerate(names)} | {"": -1}
+    no_label = [-1] * len(target)
+    return Clips(
+        filename=np.array([row.filename for row in rows], np.str_),
+        actor=np.array([position[name] for name in actors], np.int64),
+        actor_names=names,
+        fold=np.array(folds + no_label, np.int64),
+        state=np.array(states + no_label, np.int64),
+        n_source=len(source),
+    )
+
+
+def _read_split_tables(folder: Path, faults: Faults) -> dict[str, list[Row]]:
+    """The rows of both splits, whichever files hold them; required columns are there unless a problem was noted."""
+    present = [name for name in METADATA_FILES if (folder / name).is_file()]
+    tables: dict[str, list[Row]] = {"train": [], "test": []}
+    if not present:
+        faults.problem(
+            "no metadata: expected metadata.csv with a split column, or train_metadata.csv (and test_metadata.csv)"
+        )
+    elif "metadata.csv" in present:
+        if len(present) > 1:
+            faults.problem(f"both metadata.csv and {', '.join(present[1:])} are there; keep one form, move the other")
+        for row in read_table(folder / "metadata.csv", ("filename", "split"), faults):
+            split = row["split"].lower()
+            if split in tables:
+                tables[split].append(row)
+            elif "split" in row.values:
+                faults.problem(f"metadata.csv, split: {split or 'empty'!r} is neither train nor test", row.filename)
+    else:
+        for name in present:
+            tables[name.split("_")[0]] = read_table(folder / name, ("filename",), faults)
+    if tables["train"]:
+        require_columns(tables["train"][0].file, tables["train"][0].values, SOURCE_COLUMNS, faults)
+    return tables
+
+
+def _report_repeated(rows: list[Row], faults: Faults) -> None:
+    first: dict[str, Row] = {}
+    for row in rows:
+        other = first.setdefault(clip_key(row.filename), row)
+        if other is row:
+            continue
+        if other.file == row.file and other["split"] == row["split"]:
+            faults.problem(f"{row.file}: a clip stands there more than once; keep one row for each", row.filename)
+        else:
+            faults.problem("a clip is both a training and a test clip; keep one row for it", row.filename)
+
+
+def _report_actor_gaps(source: list[Row], target: list[Row], actors: list[str], faults: Faults) -> None:
+    """Actor ids are given for all clips of a part or for none; half of them would make groups of strangers."""
+    for part, names, note in (
+        (source, actors[: len(source)], faults.problem),
+        (target, actors[len(source) :], faults.warn),
+    ):
+        unnamed = [row.filename for row, name in zip(part, names, strict=True) if not name]
+        if unnamed and len(unnamed) < len(part):
+            remedy = "fill them in" if part is source else "their part counts as one of unknown actors"
+            note(f"{part[0].file}, video_id is empty for some clips only; {remedy}", *unnamed)
+        elif unnamed and part is source:
+            faults.warn(
+                f"{part[0].file}, video_id is empty throughout: it cannot be checked that an actor stays in one fold, "
+                "and intervals over clips are too narrow (clips of one actor are alike)"
+            )
+
+
+def _report_folds(source: list[Row], folds: list[int], actors: list[str], faults: Faults, *, need_source: bool) -> None:
+    if not source:
+        if need_source:
+            faults.problem("there are no training clips; at least two folds of them are needed")
+        return
+    if len(set(folds)) < 2:
+        faults.problem(
+            f"{source[0].file}, fold: all training clips stand in fold {folds[0]}; cross-validation needs at least two"
+        )
+    folds_of_actor: dict[str, set[int]] = {}
+    for actor, fold in zip(actors, folds, strict=False):  # target clips have no fold
+        folds_of_actor.setdefault(actor, set()).add(fold)
+    split_actors = [
+        f"{actor} (folds {', '.join(map(str, sorted(seen)))})"
+        for actor, seen in sorted(folds_of_actor.items())
+        if actor and len(seen) > 1
+    ]
+    if split_actors:
+        faults.problem(
+            f"{source[0].file}, fold: actor {list_names(split_actors)} stands in more than one fold, so a model is "
+            "scored on people it was trained on; put all clips of an actor into one fold"
+        )
+
+
+def _read_state(row: Row) -> int:
+    """The state a training row's columns name.
+
+    Raises:
+        ValueError: with a sentence that begins with the column.
+    """
+    first, second = row["emotion_1"], row["emotion_2"]
+    for column, emotion in (("emotion_1", first), ("emotion_2", second)):
+        if emotion and emotion not in EMOTIONS:
+            raise ValueError(f"{column}: unknown emotion {emotion!r}; {_suggest_emotion(emotion)}")
+    if not first:
+        raise ValueError("emotion_1 is empty; a training clip needs a label")
+    if first == second:
+        raise ValueError(f"emotion_2 repeats emotion_1 ({first}); leave it empty for a single emotion")
+    mix = row.number("mix")
+    if mix is not None and bool(mix) != bool(second):
+        raise ValueError(f"mix is {mix:g} but emotion_2 is {second or 'empty'}; the two contradict each other")
+    percents = [row.number("emotion_1_salience"), row.number("emotion_2_salience")]
+    if not second:
+        if percents[1]:
+            raise ValueError(f"emotion_2_salience is {percents[1]:g} but emotion_2 is empty")
+        percent = 100.0 if percents[0] is None else percents[0]
+        return _checked_state({first: percent})
+    if percents[0] is None or percents[1] is None:
+        raise ValueError("emotion_1_salience and emotion_2_salience must both be given for a blend (e.g. 30 and 70)")
+    return _checked_state({first: percents[0], second: percents[1]})
+
+
+def _checked_state(saliences_percent: dict[str, float]) -> int:
+    try:
+        return state_index(saliences_percent)
+    except ValueError as error:
+        raise ValueError(f"emotions and saliences: {error}") from None
+
+
+def _suggest_emotion(emotion: str) -> str:
+    for code, name in EMOTION_NAMES.items():
+        if emotion.lower() in (code, name):
+            return f"write {code}"
+    return f"known are {', '.join(EMOTIONS)}"
+
+
+def _read_fold(row: Row) -> int:
+    return row.whole_number("fold")
+
+
+def _read_actor(text: str) -> str:
+    """An actor's id; 1001.0 (a column of numbers that once had gaps) is 1001."""
+    return re.sub(r"^(\d+)\.0+$", r"\1", text)

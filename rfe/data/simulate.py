@@ -1,0 +1,94 @@
+"""A data set like the challenge's, with a known truth: `metadata.csv`, one feature file per encoder and `truth.json`.
+
+What is planted is written in the modules of `rfe.data.simulation`; how hard it is, in its `knobs`. The generator knows
+nothing of the model: it plants content, actors, reliability and noise, not gates or heads.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.simulation.content import Performers, draw_content, draw_performers
+from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
+from rfe.data.simulation.files import write_features, write_metadata
+from rfe.data.simulation.knobs import KNOBS, Knobs
+from rfe.data.simulation.skeleton import Skeleton, build_skeleton, list_cells
+from rfe.data.simulation.spec import SimulationSpec, check_spec
+from rfe.data.simulation.streams import open_stream
+from rfe.data.simulation.truth import describe_truth
+from rfe.progress import Progress, SilentProgress
+from rfe.workspace import write_text
+
+__all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "simulate"]
+
+
+@dataclass(frozen=True)
+class World:
+    """All that is drawn before any frame is."""
+
+    skeleton: Skeleton
+    performers: Performers
+    content: NDArray[np.float64]
+    """[clip, coordinate] m."""
+    lengths: NDArray[np.int64]
+    """[clip] frames."""
+    views: tuple[View, ...]
+    """How each encoder sees the clips."""
+
+
+def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS) -> World:
+    """Draw actors, clips, contents and what each encoder sees of them.
+
+    Raises:
+        ConfigError: for impossible values, all of them in one message.
+    """
+    check_spec(spec)
+    skeleton = build_skeleton(spec.actors, spec.test_actors, spec.clips_per_actor, spec.seed)
+    performers = draw_performers(skeleton.actor_fold < 0, spec.shift, knobs, spec.seed)
+    stream = open_stream(spec.seed, "content")
+    content = draw_content(skeleton.cell, skeleton.actor, list_cells(), performers, knobs, stream)
+    by_name = {encoder.name: encoder for encoder in spec.encoder_specs}
+    first = spec.encoder_specs[0].name
+    views = []
+    for encoder in spec.encoder_specs:
+        source = by_name[encoder.copies or encoder.name]
+        # The encoder whose gain changes on test clips is the first one, and what copies it.
+        shifted = source.name == first
+        views.append(build_view(encoder, source, content, skeleton, knobs, spec.shift, shifted, spec.seed))
+    lengths = draw_lengths(len(skeleton.filename), spec.seed)
+    return World(skeleton, performers, content, lengths, tuple(views))
+
+
+def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = None, knobs: Knobs = KNOBS) -> Path:
+    """Write a simulated data folder.
+
+    Args:
+        spec: what to simulate; equal specs give equal files.
+        output: folder, made if needed. Files of the same names are replaced; others are left alone.
+        progress: told each encoder; one step each.
+        knobs: sizes of what is planted; the default is the calibrated table.
+
+    Returns:
+        `output`.
+
+    Raises:
+        ConfigError: for impossible values, all of them in one message.
+    """
+    world = build_world(spec, knobs)
+    output.mkdir(parents=True, exist_ok=True)
+    progress = progress or SilentProgress()
+    progress.start(f"simulating {len(world.skeleton.filename)} clips", len(world.views))
+    for done, view in enumerate(world.views, start=1):
+        name = view.spec.name
+        present = open_stream(spec.seed, "missing", name).random(len(world.lengths)) >= spec.missing
+        features = iterate_features(view, world.lengths, spec.seed)
+        filenames = np.array(world.skeleton.filename)
+        write_features(output / f"{name}_static_features.npz", features, present, filenames, view.spec.dim)
+        progress.update(done)
+    write_metadata(output / "metadata.csv", world.skeleton, spec.anonymous_actors)
+    truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
+    write_text(output / "truth.json", json.dumps(truth))
+    return output

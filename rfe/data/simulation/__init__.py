@@ -1,0 +1,1 @@
+"""The parts of the simulator; `rfe.data.simulate` is its public face."""

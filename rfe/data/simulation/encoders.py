@@ -1,0 +1,248 @@
+"""What an encoder makes of the content: frames x_t = rho_i B (v o m_i) + C o_a + noise_t, then the seven statistics.
+
+Every encoder has a latent series of `N_LATENT` dimensions in which content, actor offset and AR(1) noise overlap; a
+random lift takes it to the encoder's width. A wide encoder is thus as hard as a narrow one up to what width itself does
+to a learner, and content cannot be separated from identity by width alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.simulation.content import N_COORDINATES
+from rfe.data.simulation.knobs import Knobs
+from rfe.data.simulation.skeleton import Skeleton
+from rfe.data.simulation.streams import open_stream
+from rfe.data.statistics import N_STATISTICS, batch_statistics
+from rfe.labels import EMOTIONS
+
+Kind = Literal["strong", "medium", "weak", "redundant", "noise"]
+Modality = Literal["video", "audio", "audiovisual"]
+
+N_LATENT = 9
+SHORTEST, LONGEST = 20, 60
+"""Frames of a clip."""
+NOISE_MEMORY = 0.8
+"""AR(1) coefficient of the frame noise, whose standard deviation is 1 in a reliable clip."""
+CHANNEL_NOISE = 0.3
+"""Standard deviation of each channel's own noise in an encoder wider than its latent series."""
+COPY_NOISE = 0.9
+"""Correlation of a redundant encoder's frame noise with its source's."""
+RUN_LENGTH = 4.0
+"""Mean length, in clips of a recording session, of an unreliable stretch."""
+RELIABILITY_SPREAD = 0.15
+"""Log standard deviation of reliability among reliable clips, and among unreliable ones."""
+CHUNK_BYTES = 2**26
+"""Frames held at once, in bytes."""
+SHIFT_OFFSET: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (0.5, 1.25), "strong": (1.5, 1.6)}
+"""shift -> (length of the test actors' mean offset in units of `Knobs.offset`, factor on their spread)."""
+SHIFT_GAIN: dict[str, float] = {"none": 1.0, "mild": 0.85, "strong": 0.6}
+"""shift -> gain, on test clips, of the encoder that changes."""
+
+VISIBILITY: dict[str, tuple[float, ...]] = {
+    # in the order of EMOTIONS: ang, disg, fea, hap, sad, neu; -1 to 1, scaled by Knobs.contrast
+    "video": (-0.3, -0.8, -0.1, 1.0, 0.2, 0.0),
+    "audio": (0.4, 1.0, 0.1, -0.8, -0.4, -0.2),
+    "audiovisual": (0.1, 0.1, 0.0, 0.1, -0.1, -0.1),
+}
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """One encoder to simulate."""
+
+    name: str
+    kind: Kind
+    modality: Modality = "video"
+    channels: int = N_LATENT
+    """Width of a frame; the feature file is seven times as wide."""
+    copies: str | None = None
+    """kind `redundant` only: the encoder whose view and noise it shares."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the feature file."""
+        return N_STATISTICS * self.channels
+
+
+DEMO_ENCODERS: tuple[EncoderSpec, ...] = (
+    EncoderSpec("video_strong", "strong", "video"),
+    EncoderSpec("audio_strong", "strong", "audio"),
+    EncoderSpec("video_medium", "medium", "video"),
+    EncoderSpec("audio_weak", "weak", "audio"),
+    EncoderSpec("video_copy", "redundant", "video", copies="video_strong"),
+    EncoderSpec("noise", "noise", "audio"),
+)
+"""63 features each: small enough for a demo, one of every kind."""
+
+FULL_ENCODERS: tuple[EncoderSpec, ...] = (
+    EncoderSpec("imagebind", "strong", "video", 1024),
+    EncoderSpec("videomaev2", "strong", "video", 1408),
+    EncoderSpec("hubert", "strong", "audio", 1024),
+    EncoderSpec("wavlm", "redundant", "audio", 1024, copies="hubert"),
+    EncoderSpec("hicmae", "medium", "audiovisual", 2048),
+    EncoderSpec("openface3", "weak", "video", 11),
+    EncoderSpec("clip", "medium", "video", 512),
+)
+"""The published encoders' names and widths. The kinds are ours, they claim nothing about the real encoders."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How one encoder sees a clip: everything but the noise."""
+
+    spec: EncoderSpec
+    source: str
+    """The encoder whose view and latent noise are used: itself, or the one it copies."""
+    strength: float
+    visibility: NDArray[np.float64]
+    """[coordinate] v."""
+    reliability: NDArray[np.float64]
+    """[clip] rho: strength x gain of the clip; 0 throughout for a noise encoder."""
+    noise: NDArray[np.float64]
+    """[clip] standard deviation of the frame noise."""
+    steady: NDArray[np.float64]
+    """[clip, latent] rho B (v o m) + C o, the part of a frame that does not change within a clip."""
+
+
+def build_view(
+    spec: EncoderSpec,
+    source: EncoderSpec,
+    content: NDArray[np.float64],
+    skeleton: Skeleton,
+    knobs: Knobs,
+    shift: str,
+    shifted: bool,
+    seed: int,
+) -> View:
+    """Draw an encoder's mixing matrices, reliabilities and actor offsets, and apply them.
+
+    Args:
+        spec: the encoder; `source` is the same, or the encoder that it copies.
+        content: [clip, coordinate] m.
+        shift: `none`, `mild` or `strong`: moves the test actors' offsets.
+        shifted: whether this is the encoder whose gain changes on test clips.
+    """
+    strengths = {"strong": knobs.strong, "medium": knobs.medium, "weak": knobs.weak, "noise": 0.0}
+    strength = strengths[source.kind]
+    visibility = 1.0 + knobs.contrast * np.asarray(VISIBILITY[source.modality])
+    level, noise = draw_reliability(skeleton, knobs, open_stream(seed, "reliability", source.name))
+    gain = np.where(skeleton.actor_fold[skeleton.actor] < 0, SHIFT_GAIN[shift] if shifted else 1.0, 1.0)
+    reliability = strength * level * gain
+    mixing = _draw_rotation(open_stream(seed, "mixing", source.name))[:, :N_COORDINATES]
+    offset = _draw_offsets(skeleton.actor_fold < 0, shift, knobs, open_stream(seed, "offset", source.name))
+    steady = reliability[:, np.newaxis] * ((content * visibility) @ mixing.T) + offset[skeleton.actor]
+    return View(spec, source.name, strength, visibility, reliability, noise, steady)
+
+
+def draw_reliability(
+    skeleton: Skeleton, knobs: Knobs, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bursty reliability: along an actor's session an encoder is unreliable for stretches of a few clips.
+
+    Returns:
+        [clip] gain of content, about 1 where reliable and `unreliable_level` where not, and [clip] standard
+        deviation of the frame noise, larger where unreliable (a hidden face is also a restless one).
+    """
+    leave = 1.0 / RUN_LENGTH
+    enter = leave * knobs.unreliable_share / (1.0 - knobs.unreliable_share)
+    n_actors, n_places = len(skeleton.actor_fold), int(skeleton.recording.max()) + 1
+    draws = rng.random((n_actors, n_places, 2))  # a row is an actor's own
+    unreliable = np.empty((n_actors, n_places), bool)
+    unreliable[:, 0] = draws[:, 0, 0] < knobs.unreliable_share
+    for place in range(1, n_places):
+        stay = 1.0 - leave
+        unreliable[:, place] = draws[:, place, 0] < np.where(unreliable[:, place - 1], stay, enter)
+    bad = unreliable[skeleton.actor, skeleton.recording]
+    centred = np.sqrt(12.0) * (draws[skeleton.actor, skeleton.recording, 1] - 0.5)  # uniform, unit variance
+    level = np.where(bad, knobs.unreliable_level, 1.0) * np.exp(RELIABILITY_SPREAD * centred)
+    return level, np.where(bad, 1.0 + knobs.unreliable_noise, 1.0)
+
+
+def _draw_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
+    """[latent, latent] a random orthogonal matrix."""
+    matrix, triangle = np.linalg.qr(rng.standard_normal((N_LATENT, N_LATENT)))
+    return np.asarray(matrix * np.sign(np.diag(triangle)))
+
+
+def _draw_offsets(
+    actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """[actor, latent] C o_a: a random rotation of independent offsets of decaying size."""
+    rotation = _draw_rotation(rng)
+    direction = rng.standard_normal(N_LATENT)
+    direction /= np.linalg.norm(direction)
+    size = knobs.offset * knobs.offset_decay ** np.arange(N_LATENT)
+    offsets = rng.standard_normal((len(actor_is_test), N_LATENT)) * size
+    moved, wider = SHIFT_OFFSET[shift]
+    shifted = moved * knobs.offset * direction + wider * offsets
+    return np.where(actor_is_test[:, np.newaxis], shifted, offsets) @ rotation.T
+
+
+def draw_lengths(n_clips: int, seed: int) -> NDArray[np.int64]:
+    """[clip] frames, the same for every encoder."""
+    return open_stream(seed, "length").integers(SHORTEST, LONGEST + 1, n_clips)
+
+
+def iterate_features(view: View, lengths: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
+    """The rows of an encoder's feature file, [clip, dim] in clip order, in pieces of bounded memory.
+
+    The numbers do not depend on the size of the pieces.
+    """
+    spec = view.spec
+    noise_stream = open_stream(seed, "noise", view.source)
+    own_stream = open_stream(seed, "own noise", spec.name)
+    channel_stream = open_stream(seed, "channel noise", spec.name)
+    lift = None
+    if spec.channels != N_LATENT:
+        lift = open_stream(seed, "lift", spec.name).standard_normal((N_LATENT, spec.channels)) / np.sqrt(N_LATENT)
+        lift = lift.astype(np.float32)
+    copied = spec.name != view.source
+    rows = max(1, CHUNK_BYTES // (4 * LONGEST * max(spec.channels, N_LATENT)))
+    for start in range(0, len(lengths), rows):
+        piece = slice(start, start + rows)
+        noise = _draw_ar(len(lengths[piece]), noise_stream)
+        if copied:
+            own = _draw_ar(len(noise), own_stream)
+            noise = np.float32(COPY_NOISE) * noise + np.float32(np.sqrt(1 - COPY_NOISE**2)) * own
+        latent = noise * view.noise[piece, np.newaxis, np.newaxis].astype(np.float32)
+        latent += view.steady[piece, np.newaxis].astype(np.float32)
+        yield _summarise(latent, lengths[piece], lift, channel_stream)
+
+
+def _draw_ar(n_clips: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """[clip, LONGEST, latent] AR(1) noise of unit variance."""
+    noise = rng.standard_normal((n_clips, LONGEST, N_LATENT), np.float32)
+    fresh = np.float32(np.sqrt(1 - NOISE_MEMORY**2))
+    for step in range(1, LONGEST):
+        noise[:, step] = np.float32(NOISE_MEMORY) * noise[:, step - 1] + fresh * noise[:, step]
+    return noise
+
+
+def _summarise(
+    latent: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    lift: NDArray[np.float32] | None,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """[clip, dim] statistics of the first `lengths` frames of each clip, clips of equal length at once."""
+    channels = latent.shape[2] if lift is None else lift.shape[1]
+    if lift is not None:
+        frames = latent @ lift
+        frames += np.float32(CHANNEL_NOISE) * rng.standard_normal(frames.shape, np.float32)
+    else:
+        frames = latent
+    features = np.empty((len(lengths), N_STATISTICS * channels), np.float32)
+    for length in np.unique(lengths):
+        members = np.flatnonzero(lengths == length)
+        features[members] = batch_statistics(frames[members, :length])
+    return features
+
+
+def describe_visibility(view: View) -> dict[str, float]:
+    """Emotion -> visibility, for truth.json; 0 throughout for a noise encoder."""
+    shown = view.visibility if view.strength > 0 else np.zeros(N_COORDINATES)
+    return {emotion: round(float(value), 4) for emotion, value in zip(EMOTIONS, shown, strict=True)}

@@ -1,0 +1,87 @@
+"""`truth.json`: everything that was planted, for tests and for scores on the simulated test clips."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.simulation.content import SHIFT_DISPLAY, SHIFT_EXPRESSIVITY, Performers, class_geometry
+from rfe.data.simulation.encoders import SHIFT_GAIN, SHIFT_OFFSET, View, describe_visibility
+from rfe.data.simulation.knobs import Knobs
+from rfe.data.simulation.oracle import fit_oracle, score_answers
+from rfe.data.simulation.skeleton import Skeleton
+from rfe.data.simulation.spec import SimulationSpec
+from rfe.labels import EMOTIONS, state_percents
+
+
+def describe_truth(
+    spec: SimulationSpec,
+    knobs: Knobs,
+    skeleton: Skeleton,
+    content: NDArray[np.float64],
+    performers: Performers,
+    views: list[View],
+) -> dict[str, Any]:
+    """What `truth.json` holds; all of it plain JSON.
+
+    Args:
+        content: [clip, coordinate] m.
+        views: of each encoder, in the order of `spec`.
+    """
+    oracle = fit_oracle(knobs, spec.seed)
+    answer = oracle.answer(content)
+    train, test = slice(0, skeleton.n_train), slice(skeleton.n_train, None)
+    state = skeleton.state
+    return {
+        "simulated": True,
+        "note": "Simulated data with a known truth; no number made from it says anything about real recordings.",
+        "spec": asdict(spec) | {"encoders": [asdict(encoder) for encoder in spec.encoder_specs]},
+        "knobs": asdict(knobs),
+        "encoders": {
+            view.spec.name: {
+                "kind": view.spec.kind,
+                "modality": view.spec.modality,
+                "copies": view.spec.copies,
+                "dim": view.spec.dim,
+                "strength": view.strength,
+                "visibility": describe_visibility(view),
+            }
+            for view in views
+        },
+        "geometry": {"emotions": list(EMOTIONS), "class_means": _plain(class_geometry(knobs))},
+        "shift": {
+            "name": spec.shift,
+            "encoder_with_changed_gain": spec.encoder_specs[0].name,
+            "gain": SHIFT_GAIN[spec.shift],
+            "offset_moved_and_widened": list(SHIFT_OFFSET[spec.shift]),
+            "expressivity_moved_and_widened": list(SHIFT_EXPRESSIVITY[spec.shift]),
+            "display_widened": SHIFT_DISPLAY[spec.shift],
+        },
+        "oracle": {
+            "sees": "the content m of each clip, without any encoder's noise; knows the actors' population only",
+            "train": score_answers(state[train], answer[train]),
+            "test": score_answers(state[test], answer[test]),
+        },
+        "actors": {
+            "name": list(skeleton.actor_names),
+            "fold": skeleton.actor_fold.tolist(),
+            "expressivity": _plain(performers.expressivity),
+        },
+        "clips": {
+            "filename": list(skeleton.filename),
+            "video_id": [skeleton.actor_names[actor] for actor in skeleton.actor],
+            "state": state.tolist(),
+            "reliability": {view.spec.name: _plain(view.reliability) for view in views},
+        },
+        "test_labels": {
+            skeleton.filename[clip]: state_percents(int(state[clip]))
+            for clip in range(skeleton.n_train, len(skeleton.filename))
+        },
+    }
+
+
+def _plain(values: NDArray[np.float64]) -> list[Any]:
+    """Nested lists of four decimals."""
+    plain: list[Any] = np.round(values, 4).tolist()
+    return plain

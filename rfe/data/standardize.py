@@ -1,0 +1,124 @@
+"""From an encoder's raw features to what a model reads: standardised, optionally reduced.
+
+Everything is fitted on training clips. Standardising by group (an actor, a pseudo-actor, or all clips of an unknown
+crowd) shrinks the group's statistics toward the training clips', so that an actor with few clips is moved little:
+mean_a' = (n_a mean_a + k mean) / (n_a + k), the same for the variance, k = 5.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+SHRINKAGE = 5.0
+"""k: how many clips the training statistics count for."""
+UNGROUPED = -1
+"""Group of clips that are standardised by the training statistics alone."""
+
+Float64 = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """One encoder's fitted preparation; a bundle carries it to new clips."""
+
+    mean: Float64
+    """[dim] of the training clips."""
+    variance: Float64
+    """[dim] of the training clips; 0 where a column is constant there."""
+    components: Float32
+    """[reduced dim, dim] projection of standardised features; [0, dim] without reduction."""
+    center: Float32
+    """[dim] mean of the standardised training clips, subtracted before the projection."""
+
+    @property
+    def width(self) -> int:
+        """Features of a prepared clip."""
+        return len(self.components) or len(self.mean)
+
+    def apply(self, values: Float32, group: NDArray[np.int64]) -> Float32:
+        """Prepare clips.
+
+        Args:
+            values: [clip, dim] raw features of clips that have them.
+            group: [clip] whose statistics standardise the clip; `UNGROUPED`: the training clips'. A group's
+                statistics are those of its clips in `values`.
+
+        Returns:
+            [clip, dim or reduced dim]
+        """
+        standardized = standardize(values, group, self.mean, self.variance)
+        if not len(self.components):
+            return standardized
+        return np.asarray((standardized - self.center) @ self.components.T)  # [clip, dim] -> [clip, reduced dim]
+
+
+def fit_preprocessing(values: Float32, group: NDArray[np.int64], reduce: int | None = None) -> Preprocessing:
+    """Fit on training clips.
+
+    Args:
+        values: [clip, dim] raw features, at least one clip.
+        group: [clip] as for `Preprocessing.apply`.
+        reduce: PCA dimension; None, or no less than dim, keeps the features as they are. All components are divided
+            by one number that makes their mean variance 1: the geometry stays, the scale suits a network. Where the
+            clips span fewer dimensions the rest is 0, so that every fold has the same width.
+    """
+    mean: Float64 = values.mean(axis=0, dtype=np.float64)
+    variance: Float64 = values.var(axis=0, dtype=np.float64)
+    variance[variance <= (1e-7 * mean) ** 2] = 0.0  # below float32's resolution: constant but for rounding
+    dim = values.shape[1]
+    components = np.zeros((0, dim), np.float32)
+    center = np.zeros(dim, np.float32)
+    if reduced_dim(dim, reduce) < dim:
+        standardized = standardize(values, group, mean, variance)
+        components, center = _fit_components(standardized, reduced_dim(dim, reduce))
+    return Preprocessing(mean, variance, components, center)
+
+
+def reduced_dim(dim: int, reduce: int | None) -> int:
+    """Width of an encoder after `reduce`: an encoder that is no wider keeps its own."""
+    return dim if reduce is None else min(dim, reduce)
+
+
+def standardize(values: Float32, group: NDArray[np.int64], mean: Float64, variance: Float64) -> Float32:
+    """[clip, dim] features less their group's shrunk mean, by the root of its shrunk variance.
+
+    A column that is constant over the training clips (variance 0) becomes 0 in every clip: no model can have learnt
+    what another value of it means.
+
+    Args:
+        values: [clip, dim].
+        group: [clip] any integers; `UNGROUPED` clips are standardised by `mean` and `variance` themselves.
+        mean, variance: [dim] of the training clips.
+    """
+    result = np.empty(values.shape, np.float32)
+    informative = variance > 0
+    for number in np.unique(group):
+        members = group == number
+        clips = values[members]
+        center, spread = (mean, variance) if number == UNGROUPED else _shrink(clips, mean, variance)
+        scale = np.where(informative, 1.0 / np.sqrt(np.where(informative, spread, 1.0)), 0.0)
+        result[members] = (clips - center.astype(np.float32)) * scale.astype(np.float32)
+    return result
+
+
+def _shrink(clips: Float32, mean: Float64, variance: Float64) -> tuple[Float64, Float64]:
+    n = len(clips)
+    own_mean = clips.mean(axis=0, dtype=np.float64)
+    own_variance = clips.var(axis=0, dtype=np.float64)
+    return (
+        (n * own_mean + SHRINKAGE * mean) / (n + SHRINKAGE),
+        (n * own_variance + SHRINKAGE * variance) / (n + SHRINKAGE),
+    )
+
+
+def _fit_components(standardized: Float32, width: int) -> tuple[Float32, Float32]:
+    n_clips, dim = standardized.shape
+    spanned = min(width, n_clips, dim)
+    pca = PCA(n_components=spanned, random_state=0).fit(standardized)
+    mean_variance = float(pca.explained_variance_.sum()) / width
+    components = np.zeros((width, dim), np.float32)
+    components[:spanned] = pca.components_ / np.sqrt(mean_variance or 1.0)
+    return components, pca.mean_.astype(np.float32)

@@ -1,0 +1,89 @@
+"""CSV tables as metadata comes: text fields with gaps, numbers that may have turned into floats."""
+
+import csv
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from rfe.data.faults import Faults
+
+_GAPS = frozenset(("", "nan", "none", "null", "na", "n/a"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clip's line of a metadata file."""
+
+    file: str
+    filename: str
+    values: dict[str, str]
+    """Column -> text as it stands."""
+
+    def __getitem__(self, column: str) -> str:
+        """The field's text, "" where the column or the value is missing (also written nan, None, ...)."""
+        text = self.values.get(column, "")
+        return "" if text.lower() in _GAPS else text
+
+    def number(self, column: str) -> float | None:
+        """The field as a finite number; None where it is missing.
+
+        Raises:
+            ValueError: with a sentence that begins with the column.
+        """
+        text = self[column]
+        if not text:
+            return None
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"{column}: {text!r} is not a number")
+        return number
+
+    def whole_number(self, column: str) -> int:
+        """The field as a whole number from 0, also where a table program wrote 3.0 for it.
+
+        Raises:
+            ValueError: with a sentence that begins with the column; also where it is missing.
+        """
+        number = self.number(column)
+        if number is None or not number.is_integer() or number < 0:
+            raise ValueError(f"{column}: {self[column] or 'empty'!r} is not a whole number from 0")
+        return int(number)
+
+
+def read_table(path: Path, required: Sequence[str], faults: Faults) -> list[Row]:
+    """The rows of a metadata file with a `filename` column; blank lines are passed over, all faults noted."""
+    rows = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            require_columns(path.name, header, required, faults)
+            for cells in reader:
+                values = {name: cell.strip() for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")}
+                if not any(values.values()):
+                    continue
+                where = f"{path.name}, line {reader.line_num}"
+                if len(cells) != len(header):
+                    faults.problem(f"{where}: {len(cells)} fields where the header has {len(header)}")
+                if values.get("filename") == "":
+                    faults.problem(f"{where}: filename is empty")
+                rows.append(Row(path.name, values.get("filename", ""), values))
+    except UnicodeDecodeError:
+        faults.problem(f"{path.name} is not UTF-8 text; save it as a UTF-8 CSV file")
+    except csv.Error as error:
+        faults.problem(f"{path.name} cannot be read as CSV ({error}); is it truncated or not a text file?")
+    except OSError as error:
+        faults.problem(f"{path.name} cannot be opened ({error.strerror}); check its permissions")
+    return rows
+
+
+def require_columns(file: str, found: Collection[str], columns: Sequence[str], faults: Faults) -> None:
+    """Note the `columns` that a file with the columns `found` lacks."""
+    missing = [column for column in columns if column not in found]
+    if missing:
+        faults.problem(f"{file} has no column {', '.join(missing)}; it has: {', '.join(found) or 'nothing at all'}")

@@ -1,0 +1,82 @@
+"""Decoding by protocol: what is reported on a fold is decoded with parameters from the other folds, or from it.
+
+`crossfit` fits fold k's parameters on the other folds' out-of-fold outputs. `official` fits them on fold k itself, as
+the organisers do; optimistic, only for tables beside published numbers.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.decoding.base import Decoder, Float, Int, Outputs, P, Parameters
+from rfe.decoding.decoupled import DecoupledDecoder
+from rfe.decoding.official import OfficialDecoder
+from rfe.decoding.thresholds import ThresholdParameters
+from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters
+from rfe.errors import ConfigError
+
+Kind = Literal["official", "decoupled", "valid_states"]
+
+
+def build_decoder(kind: str, thresholds: str = "grid", omega: float | Float = 0.5) -> Decoder[Any]:
+    """The decoder a configuration names.
+
+    Args:
+        kind: `official`, `decoupled` or `valid_states`.
+        thresholds: `grid` or `exact`; read by the first two.
+        omega: head-fusion weight of presence, scalar or [...] by replica; read by `valid_states`.
+
+    Raises:
+        ConfigError: another kind or way to set thresholds.
+    """
+    if thresholds not in ("grid", "exact"):
+        raise ConfigError(f"decode.thresholds is grid or exact, not {thresholds!r}")
+    if kind == "official":
+        return OfficialDecoder("exact" if thresholds == "exact" else "grid")
+    if kind == "decoupled":
+        return DecoupledDecoder("exact" if thresholds == "exact" else "grid")
+    if kind == "valid_states":
+        return ValidStatesDecoder(omega)
+    raise ConfigError(f"decode.kind is official, decoupled or valid_states, not {kind!r}")
+
+
+def parameters_from_dict(kind: str, values: dict[str, Any]) -> Parameters:
+    """Fitted parameters of the decoder `kind`, from their `to_dict`."""
+    return (ValidStatesParameters if kind == "valid_states" else ThresholdParameters).from_dict(values)
+
+
+def crossfit_decode(
+    decoder: Decoder[P], outputs: Outputs, truth_state: Int, fold: Int, *, set_offset: Float | None = None
+) -> tuple[NDArray[np.int64], P]:
+    """Answer each fold's clips with parameters fitted on all other folds; every replica in one call.
+
+    Args:
+        decoder: see `build_decoder`.
+        outputs: [..., clip, 6] out-of-fold outputs.
+        truth_state: [clip] true states.
+        fold: [clip] fold numbers, at least two different ones.
+        set_offset: as in `Decoder.fit`.
+
+    Returns:
+        States [..., clip], and the parameters [..., fold], folds ascending.
+
+    Raises:
+        ValueError: there is one fold only.
+    """
+    folds, fold_index = np.unique(fold, return_inverse=True)
+    if len(folds) < 2:
+        raise ValueError(f"crossfit needs clips of at least two folds, but got fold {folds.tolist()}")
+    others = folds[:, None] != fold
+    return decoder.fit_and_decode(outputs, truth_state, others, fold_index, set_offset=set_offset)
+
+
+def official_decode(
+    outputs: Outputs, truth_state: Int, fold: Int, thresholds: Literal["grid", "exact"] = "grid"
+) -> tuple[NDArray[np.int64], ThresholdParameters]:
+    """The organisers' protocol: each fold's thresholds are fitted on that very fold (optimistic).
+
+    Args, returns: as `crossfit_decode`; one fold is enough.
+    """
+    folds, fold_index = np.unique(fold, return_inverse=True)
+    return OfficialDecoder(thresholds).fit_and_decode(outputs, truth_state, folds[:, None] == fold, fold_index)

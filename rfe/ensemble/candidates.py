@@ -1,0 +1,167 @@
+"""What a final predictor can be made of: a study's finished trials with the outputs their fold models logged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.load import load_config
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.decoding.base import Outputs
+from rfe.errors import StudyError
+from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
+from rfe.tracking.records import read_events
+from rfe.training.record import TrialResult
+from rfe.training.scoring import log_set_weights, presence_kind
+from rfe.workspace import StudyFolder
+
+CONFIG_FILE = "config.yaml"
+OUTPUTS_FILE = "outputs.npz"
+
+Float = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished configuration; where it was confirmed, its files are those of the retraining with fresh seeds."""
+
+    study: str
+    number: int
+    config: Config
+    """As the models were trained; a confirmed one has as many seeds as were confirmed, from the first fresh one."""
+    config_id: str
+    """Of the trial."""
+    score: float
+    """The search's score; optimistic for the best of many."""
+    confirmed: tuple[float, ...] = ()
+    """[seed] scores with seeds the search never used; empty if not confirmed."""
+    confirmed_models: bool = False
+    """Whether config, outputs and weights are those of the confirmation."""
+    outputs: Path | None = None
+    weights: Path | None = None
+
+    @property
+    def rank_score(self) -> tuple[bool, float]:
+        """What candidates are ranked by: confirmed ones first, by their mean; the others by the search's score."""
+        return (True, float(np.mean(self.confirmed))) if self.confirmed else (False, self.score)
+
+
+@dataclass(frozen=True)
+class ModelOutputs:
+    """Raw outputs of one candidate's fold models."""
+
+    source: Outputs
+    """[seed, source clip, emotion] out-of-fold."""
+    target: Outputs
+    """[fold, seed, target clip, emotion] of every fold model; 0 clips where the data has no target."""
+    set_offset: Float
+    """[fold, set] log class-balance weight the fold's models were trained with."""
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What a study's journal says of it."""
+
+    study: StudyLog
+    candidates: tuple[Candidate, ...]
+    """Finished trials by number; repetitions of another trial are left out."""
+    scores: Mapping[str, float]
+    """`score_best`, `score_selected` ... of the study as it last ended; empty while it has not."""
+
+
+def read_study(folder: StudyFolder) -> StudyRecord:
+    """Read a study's journal; of a trial or confirmation recorded more than once the last holds.
+
+    Raises:
+        StudyError: there is no such study, or its journal is damaged.
+    """
+    if not folder.journal.is_file():
+        raise StudyError(f"study {folder.name!r}: no journal at {folder.journal}; see `rfe studies list` for the names")
+    study = StudyLog(folder.name)
+    trials: dict[int, TrialLog] = {}
+    confirmations: dict[int, ConfirmationLog] = {}
+    scores: Mapping[str, float] = {}
+    for event in read_events(folder):
+        if isinstance(event, StudyLog):
+            study = event
+        elif isinstance(event, TrialLog):
+            trials[event.number] = event
+        elif isinstance(event, ConfirmationLog):
+            confirmations[event.number] = event
+        else:
+            scores = event.scores
+    finished = [
+        _candidate(trial, confirmations.get(number))
+        for number, trial in sorted(trials.items())
+        if trial.score is not None and "duplicate_of" not in trial.tags
+    ]
+    return StudyRecord(study, tuple(finished), scores)
+
+
+def load_outputs(candidate: Candidate, dataset: Dataset) -> ModelOutputs:
+    """Read a candidate's logged outputs.
+
+    Raises:
+        StudyError: the file is absent, broken, or of other data.
+    """
+    path = candidate.outputs
+    where = f"study {candidate.study!r}, trial {candidate.number}"
+    if path is None or not path.is_file():
+        raise StudyError(f"{where}: its {OUTPUTS_FILE} was not kept; retrain it with `rfe train --from`")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return outputs_of(arrays, candidate.config, dataset)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
+        raise StudyError(f"{where}: {path} cannot be used: {problem}; retrain it with `rfe train --from`") from None
+
+
+def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config, dataset: Dataset) -> ModelOutputs:
+    """The outputs in a result, or in the arrays of an `outputs.npz`, which have the result's names.
+
+    Raises:
+        ValueError: the arrays are of other clips than the data set's.
+    """
+    if isinstance(arrays, TrialResult):
+        arrays = vars(arrays)
+    clips = dataset.clips
+    seeds = tuple(int(seed) for seed in arrays["seeds"])
+    parts = []
+    for prefix, shape in (
+        ("", (len(seeds), clips.n_source)),
+        ("target_", (len(clips.folds), len(seeds), clips.n_target)),
+    ):
+        names = [f"{prefix}{name}" for name in ("presence_logits", "salience_logits", "fused")]
+        presence, salience, fused = (np.asarray(arrays[name], np.float32) for name in names)
+        outputs = Outputs(presence, salience, fused, presence_kind(config))
+        if outputs.fused.shape[:-1] != shape:
+            raise ValueError(
+                f"{names[-1]} has the shape {outputs.fused.shape[:-1]}, but the data and seeds are {shape}"
+            )
+        parts.append(outputs)
+    return ModelOutputs(parts[0], parts[1], log_set_weights(config, clips), clips.folds, seeds)
+
+
+def _candidate(trial: TrialLog, confirmation: ConfirmationLog | None) -> Candidate:
+    # Fresh seeds' models are the ones to hand in; where their files were not kept, the search's own remain.
+    retrained = confirmation is not None and {CONFIG_FILE, OUTPUTS_FILE} <= set(confirmation.artifacts)
+    log = confirmation if confirmation is not None and retrained else trial
+    config, outputs = log.artifacts.get(CONFIG_FILE), log.artifacts.get(OUTPUTS_FILE)
+    return Candidate(
+        study=trial.study,
+        number=trial.number,
+        config=load_config(config if isinstance(config, Path) else trial.config),
+        config_id=trial.config_id,
+        score=trial.scores["score"],
+        confirmed=confirmation.scores if confirmation is not None else (),
+        confirmed_models=retrained,
+        outputs=outputs if isinstance(outputs, Path) else None,
+        weights=log.weights if isinstance(log.weights, Path) else None,
+    )

@@ -1,0 +1,262 @@
+"""Live progress of a long command, passed in as `progress=`: on a terminal, as plain lines, or silent."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_INTERVAL_S = 30.0
+SHOWN_SETTINGS = 6
+
+
+@dataclass(frozen=True)
+class SearchStatus:
+    """A search at one moment. `done` counts complete trials; pruned and failed ones are counted apart."""
+
+    total: int
+    done: int = 0
+    running: int = 0
+    pruned: int = 0
+    failed: int = 0
+    best_score: float | None = None
+    best_number: int | None = None
+    best_config: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted name -> value; give what was searched, not every default."""
+    workers: int = 0
+    elapsed_s: float = 0.0
+    """Since this command began."""
+    resumed: int = 0
+    """Trials that were finished before this command began."""
+    deadline_s: float | None = None
+    """Seconds left of a budget in hours, if there is one."""
+
+    @property
+    def finished(self) -> int:
+        return self.done + self.pruned + self.failed
+
+    @property
+    def rate_per_minute(self) -> float | None:
+        """Finished trials per minute of this command; None before the first."""
+        new = self.finished - self.resumed
+        return 60.0 * new / self.elapsed_s if new > 0 and self.elapsed_s > 0 else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimated seconds to the end: by the rate, and never past the deadline."""
+        rate = self.rate_per_minute
+        by_rate = 60.0 * max(0, self.total - self.finished) / rate if rate else None
+        known = [seconds for seconds in (by_rate, self.deadline_s) if seconds is not None]
+        return min(known) if known else None
+
+
+class Progress(Protocol):
+    """What a long command tells its user. A command calls `start`, then `update` and `note`, then `close`."""
+
+    def start(self, title: str, total: int | None = None) -> None:
+        """Begin a stage of `total` steps; a stage that was open ends."""
+
+    def update(self, status: "SearchStatus | int") -> None:
+        """Where the stage stands: a search's status, or how many steps are done."""
+
+    def note(self, line: str) -> None:
+        """One line that stays on screen."""
+
+    def close(self) -> None: ...
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def start(self, title: str, total: int | None = None) -> None:
+        pass
+
+    def update(self, status: SearchStatus | int) -> None:
+        pass
+
+    def note(self, line: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainProgress:
+    """One plain line now and then: for log files and pipes."""
+
+    def __init__(self, stream: TextIO | None = None, interval_s: float = PLAIN_INTERVAL_S) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._interval_s = interval_s
+        self._title = ""
+        self._total: int | None = None
+        self._status: SearchStatus | int | None = None
+        self._said: SearchStatus | int | None = None
+        self._last = 0.0
+
+    def start(self, title: str, total: int | None = None) -> None:
+        self._end_stage()
+        self._title, self._total, self._status, self._said = title, total, None, None
+        self._last = time.monotonic()
+        self._write(title)
+
+    def update(self, status: SearchStatus | int) -> None:
+        self._status = status
+        if time.monotonic() - self._last >= self._interval_s:
+            self._say()
+
+    def note(self, line: str) -> None:
+        self._write(line)
+
+    def close(self) -> None:
+        self._end_stage()
+        self._title, self._status = "", None
+
+    def _end_stage(self) -> None:
+        if self._status is not None and self._status != self._said:
+            self._say()
+
+    def _say(self) -> None:
+        assert self._status is not None
+        self._last, self._said = time.monotonic(), self._status
+        if isinstance(self._status, SearchStatus):
+            self._write(f"{self._title}: {status_line(self._status)}")
+        else:
+            self._write(f"{self._title}: {self._status}" + (f" of {self._total}" if self._total else ""))
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class TerminalProgress:
+    """A few lines that are redrawn in place; `note` lines scroll past above them."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console if console is not None else Console(stderr=True)
+        self._live: Live | None = None
+        self._title = ""
+        self._total: int | None = None
+        self._started = 0.0
+
+    def start(self, title: str, total: int | None = None) -> None:
+        self.close()
+        self._title, self._total, self._started = title, total, time.monotonic()
+        self._live = Live(self._draw(0), console=self._console, refresh_per_second=4)
+        self._live.start()
+
+    def update(self, status: SearchStatus | int) -> None:
+        if self._live is not None:
+            self._live.update(self._draw(status))
+
+    def note(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, status: SearchStatus | int) -> RenderableType:
+        if isinstance(status, SearchStatus):
+            return search_view(self._title, status)
+        line = Text(self._title, style="bold")
+        if self._total:
+            line.append(f"  {status} of {self._total}", style="default")
+            return Group(line, Bar(self._total, 0, min(status, self._total), width=40, color="cyan", bgcolor="grey23"))
+        return line
+
+
+def open_progress(*, quiet: bool = False) -> Progress:
+    """The form that fits where standard error goes: silent if `quiet`, live on a terminal, else plain lines."""
+    if quiet:
+        return SilentProgress()
+    console = Console(stderr=True)
+    return TerminalProgress(console) if console.is_terminal else PlainProgress()
+
+
+def search_view(title: str, status: SearchStatus) -> RenderableType:
+    """The block that `TerminalProgress` redraws: bar, counts, best so far with its configuration, rate, time left."""
+    counts = Text.assemble(
+        (f"{status.done} done", "green"),
+        (f"  {status.running} running", "cyan"),
+        (f"  {status.pruned} pruned", "yellow" if status.pruned else "dim"),
+        (f"  {status.failed} failed", "bold red" if status.failed else "dim"),
+        (f"  on {status.workers} worker{'' if status.workers == 1 else 's'}", "dim"),
+    )
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        Text(title, style="bold"),
+        Bar(max(1, status.total), 0, min(status.finished, status.total), width=30, color="cyan", bgcolor="grey23"),
+        Text(f"{status.finished} of {status.total}"),
+        Text(pace(status), style="dim"),
+    )
+    best = Text("best so far: none yet", style="dim")
+    if status.best_score is not None:
+        best = Text.assemble(
+            "best so far: ",
+            (f"{status.best_score:.3f}", "bold green"),
+            "" if status.best_number is None else f" (trial {status.best_number})",
+            ("  " + short_config(status.best_config), "dim"),
+        )
+    return Group(head, counts, best)
+
+
+def status_line(status: SearchStatus) -> str:
+    """A search's status as one plain line."""
+    parts = [
+        f"{status.finished} of {status.total} trials",
+        f"{status.done} done, {status.running} running, {status.pruned} pruned, {status.failed} failed",
+    ]
+    if status.best_score is not None:
+        where = "" if status.best_number is None else f" (trial {status.best_number})"
+        config = short_config(status.best_config)
+        parts.append(f"best {status.best_score:.3f}{where}" + (f": {config}" if config else ""))
+    parts.append(pace(status))
+    return " | ".join(part for part in parts if part)
+
+
+def pace(status: SearchStatus) -> str:
+    """Rate and times, e.g. `12.5 a minute, 2 min so far, 6 min left`."""
+    rate, left = status.rate_per_minute, status.left_s
+    parts = [f"{rate:.3g} a minute"] if rate else []
+    parts.append(f"{duration(status.elapsed_s)} so far")
+    if left is not None and status.finished < status.total:
+        parts.append(f"{duration(left)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min` or `3 h 05 min`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def short_config(config: Mapping[str, Any]) -> str:
+    """The first few settings by their last name: `n_kept 3, kind coral, lr 0.0012, and 4 more`."""
+    shown = [f"{_short_name(name)} {_short_value(value)}" for name, value in list(config.items())[:SHOWN_SETTINGS]]
+    hidden = len(config) - len(shown)
+    return ", ".join(shown) + (f", and {hidden} more" if hidden > 0 else "")
+
+
+def _short_name(name: str) -> str:
+    parts = name.split(".")
+    # `kind` and its like say nothing alone
+    return " ".join(parts[-2:]) if parts[-1] in ("kind", "strength", "noise") and len(parts) > 1 else parts[-1]
+
+
+def _short_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (list, tuple)):
+        return "+".join(str(entry) for entry in value)
+    return str(value)

@@ -1,0 +1,256 @@
+"""What the model must beat: every baseline, chosen by the same rule as ours.
+
+Each family has a few candidates (learning rate, standardisation, decoder); its `score_selected` takes, for each fold,
+the candidate that was best on the other folds, exactly as a study's headline does.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.load import change_config
+from rfe.config.schema import Config
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset
+from rfe.decoding.base import Outputs
+from rfe.decoding.fitting import build_decoder, crossfit_decode
+from rfe.labels import STATE_SALIENCE
+from rfe.metrics.score import FoldHits, fold_hits
+from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
+from rfe.training.configurations import train_configurations
+from rfe.training.logistic import answer_logistic
+from rfe.training.record import TrialResult
+
+STANDARDIZE = ("fold", "actor")
+DECODERS = ("official", "valid_states")
+RATES = (3.0e-4, 1.0e-3)
+ORGANISERS_RATES = (5.0e-6, 1.0e-5, 5.0e-5, 5.0e-4)
+STRENGTHS = (1.0e-3, 1.0e-2, 1.0e-1)
+WIDE = 256
+"""Encoders wider than this are reduced by PCA to as many dimensions for the logistic regression."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One row of the table."""
+
+    name: str
+    protocol: str
+    selected: StudyScore
+    """The honest number; under `official` simply the best candidate's."""
+    best: StudyScore
+    """The best candidate's own score: optimistic."""
+    chosen: tuple[str, ...]
+    """[fold] the candidate that answered the fold."""
+    n_candidates: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "baseline": self.name,
+            "protocol": self.protocol,
+            "score_selected": self.selected.score,
+            "acc_presence": self.selected.acc_presence,
+            "acc_salience": self.selected.acc_salience,
+            "score_best": self.best.score,
+            "candidates": self.n_candidates,
+            "chosen": list(self.chosen),
+        }
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    label: str
+    hits: FoldHits
+
+
+def organisers_config(standardize: str, lr: float, *, official: bool = False) -> Config:
+    """The organisers' training: 512 hidden units, Adam with L2, batch 32, 200 epochs. Source: arXiv 2601.13225."""
+    changes: dict[str, Any] = {
+        "model.kind": "concat_mlp",
+        "model.latent_dim": 512,
+        "model.dropout": 0.0,
+        "train.optimizer": "adam",
+        "train.weight_decay": 1.0e-3,
+        "train.lr": lr,
+        "train.batch_size": 32,
+        "train.epochs": 200,
+        "train.schedule": "constant",
+        "train.seed": 42,
+        "decode.kind": "official",
+        "data.standardize": standardize,
+        "protocol": "official" if official else "crossfit",
+    }
+    return change_config(Config(), changes)
+
+
+def run_baselines(
+    dataset: Dataset,
+    cache: FeatureCache,
+    *,
+    target_actors: str = "auto",
+    epochs: int = 30,
+    threads: int = 1,
+    families: Iterable[str] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> list[Baseline]:
+    """Train and score every baseline.
+
+    Args:
+        dataset: the data set.
+        cache: its prepared features.
+        target_actors: what held-out folds tell of their actors, for all baselines alike.
+        epochs: of the networks trained by our engine (the organisers' own trains as published).
+        threads: CPU threads.
+        families: names to run, of `single_encoder`, `mean_fusion`, `late_fusion`, `logistic_regression`,
+            `concat_mlp`, `concat_mlp_official`; default all.
+        note: told what is running.
+
+    Returns:
+        Rows in the order above; one `single_encoder` row for each encoder.
+    """
+    wanted = set(families) if families is not None else None
+
+    def asked(name: str) -> bool:
+        return wanted is None or name in wanted
+
+    rows: list[Baseline] = []
+    if asked("single_encoder") or asked("late_fusion"):
+        singles = {}
+        for name in dataset.encoders:
+            note(f"single encoder {name}")
+            configs = _network_configs({"pool": [name]}, target_actors, epochs)
+            singles[name] = _train(configs, dataset, cache, threads)
+            if asked("single_encoder"):
+                rows.append(_row(f"single_encoder {name}", _of_results(singles[name], dataset), dataset))
+        if asked("late_fusion") and len(singles) > 1:
+            note("late fusion")
+            rows.append(_row("late_fusion", _late_fusion(list(singles.values()), dataset), dataset))
+    if asked("mean_fusion"):
+        note("mean fusion")
+        configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs)
+        rows.append(_row("mean_fusion", _of_results(_train(configs, dataset, cache, threads), dataset), dataset))
+    if asked("logistic_regression"):
+        note("logistic regression")
+        rows.append(_row("logistic_regression", _logistic(dataset, cache, target_actors, threads), dataset))
+    for name, official in (("concat_mlp", False), ("concat_mlp_official", True)):
+        if asked(name):
+            note(name)
+            configs = {
+                f"{standardize}, lr {lr:g}": change_config(
+                    organisers_config(standardize, lr, official=official), {"data.target_actors": target_actors}
+                )
+                for standardize, lr in product(STANDARDIZE, ORGANISERS_RATES)
+            }
+            results = _train(configs, dataset, cache, threads)
+            rows.append(_row("concat_mlp", _of_results(results, dataset), dataset, official))
+    return rows
+
+
+def _network_configs(changes: dict[str, Any], target_actors: str, epochs: int) -> dict[str, Config]:
+    """Label -> configuration: every learning rate, standardisation and decoder."""
+    common = {
+        **changes,
+        "data.target_actors": target_actors,
+        "train.epochs": epochs,
+        "train.batch_size": 128,
+        "train.weight_decay": 0.1,
+        "model.dropout": 0.5,
+        "loss.presence": "states",
+    }
+    return {
+        f"{standardize}, lr {lr:g}, {decoder}": change_config(
+            Config(), {**common, "data.standardize": standardize, "train.lr": lr, "decode.kind": decoder}
+        )
+        for standardize, lr, decoder in product(STANDARDIZE, RATES, DECODERS)
+    }
+
+
+def _train(configs: dict[str, Config], dataset: Dataset, cache: FeatureCache, threads: int) -> dict[str, TrialResult]:
+    results = train_configurations(list(configs.values()), dataset, cache, threads=threads, keep_weights=False)
+    return {label: one for label, one in zip(configs, results, strict=True) if one.state == "complete"}
+
+
+def _of_results(results: dict[str, TrialResult], dataset: Dataset) -> list[_Candidate]:
+    return [_Candidate(label, _hits(result.predicted_state, dataset)) for label, result in results.items()]
+
+
+def _hits(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldHits:
+    clips = dataset.clips
+    source = slice(clips.n_source)
+    return fold_hits(clips.state[source], predicted_state, clips.fold[source], clips.folds).mean()
+
+
+def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> list[_Candidate]:
+    """Averages of the single-encoder models' probabilities, uniform and with weights fitted on the other folds."""
+    clips = dataset.clips
+    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
+    candidates = []
+    for label in singles[0]:
+        if not label.endswith("official") or any(label not in one for one in singles):
+            continue  # the decoder plays no part in training: one run of each pair has the probabilities
+        fused = np.stack([one[label].fused for one in singles])  # [encoder, seed, clip, 6]
+        for weighting, weights in (
+            ("uniform", np.full((len(fused), clips.n_source), 1 / len(fused))),
+            ("fitted", _crossfit_weights(fused, dataset)),
+        ):
+            mixed = np.einsum("ec,esck->sck", weights, fused)
+            outputs = Outputs.of_probabilities(mixed)
+            for decoder in DECODERS:
+                predicted, _ = crossfit_decode(build_decoder(decoder), outputs, truth, fold)
+                name = label.removesuffix("official") + f"{weighting} weights, {decoder}"
+                candidates.append(_Candidate(name, _hits(predicted, dataset)))
+    return candidates
+
+
+def _crossfit_weights(fused: NDArray[np.float32], dataset: Dataset) -> NDArray[np.float64]:
+    """[encoder, clip] mixture weights; a clip's were fitted on the other folds by expectation maximisation."""
+    clips = dataset.clips
+    soft = STATE_SALIENCE[clips.state[: clips.n_source]]
+    mean = fused.mean(1).astype(np.float64)  # [encoder, clip, 6]
+    weights = np.empty(mean.shape[:2])
+    for fold in clips.folds:
+        own = clips.fold[: clips.n_source] == fold
+        share = np.full(len(mean), 1 / len(mean))
+        for _ in range(100):
+            joint = share[:, None, None] * mean[:, ~own]
+            responsibility = joint / np.maximum(joint.sum(0), 1e-12)
+            share = (responsibility * soft[~own]).sum((1, 2)) / (~own).sum()
+        weights[:, own] = share[:, None]
+    return weights
+
+
+def _logistic(dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int) -> list[_Candidate]:
+    reduce = WIDE if max(encoder.dim for encoder in dataset.encoders.values()) > WIDE else None
+    candidates = []
+    for standardize, strength in product(STANDARDIZE, STRENGTHS):
+        predicted = answer_logistic(
+            dataset,
+            cache,
+            tuple(dataset.encoders),
+            standardize=standardize,
+            target_actors=target_actors,
+            reduce=reduce,
+            strength=strength,
+            threads=threads,
+        )
+        candidates.append(_Candidate(f"{standardize}, C {strength:g}", _hits(predicted, dataset)))
+    return candidates
+
+
+def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bool = False) -> Baseline:
+    hits = TrialHits.of(
+        list(range(len(candidates))),
+        [one.hits.presence for one in candidates],
+        [one.hits.salience for one in candidates],
+        candidates[0].hits.clips,
+        candidates[0].hits.blends,
+    )
+    best = score_best(hits)
+    selected = best if official else score_selected(hits)
+    chosen = tuple(candidates[trial].label for trial in selected.trials)
+    return Baseline(name, "official" if official else "crossfit", selected, best, chosen, len(candidates))

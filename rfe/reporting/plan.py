@@ -1,0 +1,104 @@
+"""What a search would do, and about how long it would take: nothing of a study is begun."""
+
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rfe.config.load import change_config, flatten
+from rfe.config.schema import Config
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import load_dataset
+from rfe.progress import Progress
+from rfe.search.budget import plan_budget
+from rfe.search_space import SearchSpace, effective_config, resolve, sample_params, space_size
+from rfe.training.configurations import memory_bytes, train_configurations
+
+SAMPLES = 4
+SEED = 0
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What `rfe search --dry-run` prints."""
+
+    study: str
+    data: str
+    fingerprint: str
+    encoders: tuple[str, ...]
+    caveats: tuple[str, ...]
+    space: dict[str, str]
+    """Parameter -> its range in words."""
+    points: int | None
+    """How many points the space has; None where a parameter is continuous."""
+    samples: tuple[dict[str, Any], ...]
+    """Random effective configurations, what is searched of them."""
+    trials: int | None
+    hours: float | None
+    models: int
+    """Models trained in all: trials x folds x seeds, and the confirmation's."""
+    memory_mb: float
+    """The largest sample's own need."""
+    minutes: float
+    """Estimate for one worker of this machine, from an epoch of the samples; start-up and confirmation included."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | None, progress: Progress) -> SearchPlan:
+    """Resolve the space for its data, draw a few configurations and time one epoch of each.
+
+    Args:
+        space: names its data folder.
+        cache: folder of prepared features; what is prepared here is not prepared again by the search.
+        trials, hours: instead of the space's budget.
+
+    Raises:
+        ConfigError, DataError: what the search itself would refuse.
+    """
+    budget = plan_budget(space, trials, hours)
+    dataset = load_dataset(Path(space.data.path or ""), space.data.encoders)
+    resolved = resolve(space, tuple(dataset.encoders))
+    rng = random.Random(SEED)
+    configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]
+    folds = len(dataset.clips.folds)
+    progress.start("timing one epoch of a few configurations")
+    features = FeatureCache(dataset, cache)
+    short = [change_config(config, {"train.epochs": 1}) for config in configs]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    train_configurations(short, dataset, features, device=device, keep_weights=False)  # prepares features, wakes torch
+    began = time.perf_counter()
+    train_configurations(short, dataset, features, device=device, keep_weights=False)
+    epoch_s = (time.perf_counter() - began) / len(configs)
+    progress.close()
+    epochs = sum(config.train.epochs for config in configs) / len(configs)
+    seeds = sum(config.train.seeds for config in configs) / len(configs)
+    confirmed = space.confirm.top * space.confirm.seeds
+    n = budget.trials or 0
+    search_minutes = n * epochs * epoch_s / 60
+    if budget.hours is not None:
+        search_minutes = min(search_minutes, 60 * budget.hours) if n else 60 * budget.hours
+    return SearchPlan(
+        study=space.study,
+        data=f"{dataset.name} ({dataset.clips.n_source} training clips, {dataset.clips.n_target} target clips)",
+        fingerprint=dataset.fingerprint,
+        encoders=tuple(dataset.encoders),
+        caveats=dataset.caveats,
+        space={one.name: one.describe() for one in resolved.dimensions},
+        points=space_size(resolved),
+        samples=tuple(_searched(config, space) for config in configs),
+        trials=budget.trials,
+        hours=budget.hours,
+        models=int(n * folds * seeds) + confirmed * folds,
+        memory_mb=max(memory_bytes(config, dataset) for config in configs) / 2**20,
+        minutes=search_minutes + confirmed / seeds * epochs * epoch_s / 60,
+    )
+
+
+def _searched(config: Config, space: SearchSpace) -> dict[str, Any]:
+    return {name: value for name, value in flatten(config).items() if name in space.space}

@@ -1,0 +1,145 @@
+"""What a sampled point really trains: the effective configuration, equal for points that train alike.
+
+Pure functions. A sampler draws every dimension at every trial, because a range that depends on another parameter drops
+out of joint sampling; what has no effect is dropped here instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rfe.config.fields import MAP_FIELDS, locate, unknown
+from rfe.config.load import build_config, field_values, set_field
+from rfe.config.schema import Config
+from rfe.errors import ConfigError, gather
+from rfe.search_space.schema import POOL_PREFIX, ResolvedSpace, Value
+
+DEFAULTS: dict[str, Any] = field_values(Config())
+LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}
+"""What a map by encoder means for an encoder it does not name."""
+
+
+def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Config:
+    """The configuration that the point `params` (a value for every dimension) trains.
+
+    The pool is repaired, inactive parameters give way to the base, and the result is normalised (`normalize`).
+
+    Raises:
+        ConfigError: the values do not go together.
+    """
+    values = field_values(resolved.base)
+    for name in MAP_FIELDS:  # one value for all encoders becomes an entry for each, so that one of them can be searched
+        if values[name] is not None and not isinstance(values[name], dict):
+            values[name] = dict.fromkeys(resolved.encoders, values[name])
+    if resolved.pool_encoders:
+        values["pool"] = repair_pool(resolved, params)
+    for dimension in resolved.dimensions:
+        if dimension.name.startswith(POOL_PREFIX):
+            continue
+        # Dimensions stand after those their `when` names, so these have their effective values by now.
+        if all(_lookup(values, name) in allowed for name, allowed in dimension.when):
+            set_field(values, dimension.name, params[dimension.name])
+    return normalize(build_config(values, "search space"), resolved.encoders)
+
+
+def repair_pool(resolved: ResolvedSpace, params: Mapping[str, Value]) -> list[str]:
+    """The searched pool. Fewer than `min_size` are filled up with the first encoders (in the subset's order) not in it.
+
+    The rule depends on the pool alone: a point is always repaired to the same pool.
+    """
+    chosen = [encoder for encoder in resolved.pool_encoders if params[POOL_PREFIX + encoder]]
+    missing = [encoder for encoder in resolved.pool_encoders if encoder not in chosen]
+    return sorted(chosen + missing[: max(0, resolved.min_size - len(chosen))])
+
+
+def normalize(config: Config, encoders: Sequence[str]) -> Config:
+    """`config` with every field that has no effect at its default; what it trains stays the same.
+
+    The pool is named in sorted order, maps by encoder speak of the pool only, `n_kept` of the pool's size or more is
+    `all`. A field is reset only where the model's definition shows that nothing reads it or that its gradient is zero.
+
+    Args:
+        config: a configuration.
+        encoders: the data's encoders, which `pool: all` means.
+
+    Raises:
+        ConfigError: the pool or a map names an encoder that the data does not have.
+    """
+    values = field_values(config)
+    pool = sorted(encoders if values["pool"] == "all" else values["pool"])
+    gather(unknown_encoders(values, encoders), ConfigError, "configuration")
+    values["pool"] = pool
+    for name in MAP_FIELDS:
+        values[name] = _collapse(values[name], pool, LEFT_OUT[name])
+    idle = [*_idle_data(values), *_idle_model(values, len(pool)), *_idle_training(values)]
+    return build_config(values | {name: DEFAULTS[name] for name in idle}, "configuration")
+
+
+def unknown_encoders(values: Mapping[str, Any], encoders: Sequence[str]) -> list[str]:
+    """Sentences on encoders that `values` (by field name) speaks of and the data does not have."""
+    problems = []
+    for name in ("pool", *MAP_FIELDS):
+        if not isinstance(values[name], str | int | None):
+            problems += [f"{name}: {unknown('encoder', one, encoders)}" for one in values[name] if one not in encoders]
+    return problems
+
+
+def _lookup(values: Mapping[str, Any], name: str) -> Any:
+    field, encoder = locate(name) or (name, None)
+    return values[field] if encoder is None else (values[field] or {}).get(encoder, LEFT_OUT[field])
+
+
+def _collapse(value: Any, pool: list[str], left_out: str | None) -> Any:
+    """A map by encoder as one value where the pool agrees, else without the entries that say what leaving out says."""
+    if not isinstance(value, dict):
+        return value
+    of_pool = {encoder: value.get(encoder, left_out) for encoder in pool}
+    if len(set(of_pool.values())) == 1:
+        return of_pool[pool[0]]
+    return {encoder: one for encoder, one in of_pool.items() if one != left_out}
+
+
+def _idle_data(values: Mapping[str, Any]) -> list[str]:
+    idle = []
+    by_actor = values["data.standardize"] != "fold"
+    if not by_actor:  # statistics of the fold's training clips use no actors
+        idle.append("data.target_actors")
+    if not by_actor or values["data.target_actors"] != "pseudo":
+        idle.append("data.pseudo_clips_per_group")
+    return idle
+
+
+def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
+    gate = [name for name in DEFAULTS if name.startswith("model.gate.")]
+    if values["model.kind"] == "concat_mlp":
+        # One hidden layer and one head, trained on its one KL; omega enters `valid_states` decoding only.
+        idle = [*gate, "model.n_kept", "model.fusion.kind", "model.head_fusion.kind", "loss.presence"]
+        idle += [name for name in DEFAULTS if name.startswith("loss.lambda_")]
+        return idle if values["decode.kind"] == "valid_states" else [*idle, "model.head_fusion.presence_weight"]
+    if values["model.n_kept"] != "all" and values["model.n_kept"] >= pool_size:
+        values["model.n_kept"] = "all"
+    if pool_size == 1:  # the softmax over one encoder is the constant 1
+        return gate
+    idle = []
+    if values["model.gate.kind"] in ("uniform", "random_top_n"):  # scores that no parameter enters, nor noise
+        idle += [name for name in gate if name != "model.gate.kind"]
+    if values["model.n_kept"] == "all":  # both gradients are that of the softmax
+        idle.append("model.gate.gradient")
+    return idle
+
+
+def _idle_training(values: dict[str, Any]) -> list[str]:
+    idle = []
+    adaptation = [name for name in DEFAULTS if name.startswith("adaptation.")]
+    if values["adaptation.kind"] in ("coral", "mmd") and values["adaptation.strength"] == 0:
+        values["adaptation.kind"] = "none"
+    if values["adaptation.kind"] == "none":
+        idle += adaptation
+    elif values["adaptation.domains"] == "actors":  # of the supervised batch; nothing else is drawn
+        idle += ["adaptation.target", "adaptation.batch"]
+    elif values["adaptation.batch"] == max(256, 2 * values["model.latent_dim"]):  # what leaving it out means
+        idle.append("adaptation.batch")
+    if values["train.average"] == "none":
+        idle.append("train.ema_decay")
+    if values["decode.kind"] == "valid_states":
+        idle.append("decode.thresholds")
+    return idle

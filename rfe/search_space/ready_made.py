@@ -1,0 +1,31 @@
+"""The search spaces and configurations that come with the package: the repository's `search_spaces/`."""
+
+from pathlib import Path
+
+from rfe.config.fields import unknown
+from rfe.errors import ConfigError
+
+FOLDER = Path(__file__).parents[1] / "search_spaces"
+"""In a checkout a link to the folder at its top; in an installed package a copy of it."""
+
+
+def ready_made() -> dict[str, Path]:
+    """Name -> file: `everything`, `top_n`, ..., and configurations as `baselines/concat_mlp`."""
+    return {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
+
+
+def find_space(given: str | Path) -> Path:
+    """The file that `given` names: a path, or the name of a ready-made one.
+
+    Raises:
+        ConfigError: neither.
+    """
+    path, known = Path(given), ready_made()
+    if path.is_file():
+        return path
+    if str(given) in known:
+        return known[str(given)]
+    if path.suffix in (".yaml", ".yml") or "/" in str(given) or path.is_dir():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ConfigError(f"{given} {what}; give a YAML file, or the name of a ready-made one: {', '.join(known)}")
+    raise ConfigError(unknown("search space or file", str(given), known))

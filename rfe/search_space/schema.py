@@ -1,0 +1,232 @@
+"""A search space as its YAML file has it, and as it stands once the data's encoders are known."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from rfe.config.schema import Config, Section
+
+Value = str | int | float | bool | None
+"""What a parameter can be."""
+
+POOL_PREFIX = "pool."
+"""A `subset` is searched as one boolean for each encoder, named `pool.ENCODER`."""
+
+
+class DimensionSpec(Section):
+    """One line under `space`: exactly one of `subset`, `int`, `float` and `choice`, with its options."""
+
+    subset: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
+    """`pool` only: which encoders may be in the pool; `all` of the data folder, or by name."""
+    min_size: Annotated[int, Field(ge=1)] | None = None
+    """`subset` only: fewer than these are filled up, in the order of the encoders (default 1)."""
+    int_: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="int")
+    """[lowest, highest], both included."""
+    float_: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="float")
+    """[lowest, highest], both included."""
+    choice: Annotated[list[Value], Field(min_length=1)] | None = None
+    log: bool = False
+    """`int` and `float`: sampled evenly in the logarithm."""
+    step: int | float | None = None
+    """`int` and `float`: only lowest, lowest + step, ... up to highest."""
+    when: dict[str, Value | list[Value]] = Field(default_factory=dict)
+    """The dimension counts only while each of these fields has (one of) the given values, else it is dropped."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "DimensionSpec":
+        forms = [name for name in ("subset", "int", "float", "choice") if self.form(name) is not None]
+        if len(forms) != 1:
+            raise ValueError(f"give exactly one of subset, int, float and choice, not {' and '.join(forms) or 'none'}")
+        bounds = self.int_ or self.float_
+        if self.min_size is not None and self.subset is None:
+            raise ValueError("min_size goes with subset only")
+        if self.subset is not None and self.when:
+            raise ValueError("when does not go with subset: the pool always counts")
+        if bounds is None and (self.log or self.step is not None):
+            raise ValueError("log and step go with int and float only")
+        if bounds is not None and not bounds[0] < bounds[1]:
+            raise ValueError(f"{bounds} is no range: the first must be below the second (one value goes under base)")
+        if bounds is not None and self.log and bounds[0] <= 0:
+            raise ValueError(f"log needs a range above 0, not {bounds}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step do not go together; leave one out")
+        if self.step is not None and (self.step <= 0 or (self.int_ is not None and not isinstance(self.step, int))):
+            raise ValueError(f"step must be above 0, and whole for an int range, not {self.step}")
+        if bounds is not None and self.step is not None:
+            strides = (bounds[1] - bounds[0]) / self.step
+            if abs(strides - round(strides)) > 1e-9:
+                raise ValueError(f"{bounds} is not a whole number of steps of {self.step}")
+        for named in (self.choice, self.subset):
+            if isinstance(named, list) and len({(isinstance(v, bool), v) for v in named}) != len(named):
+                raise ValueError(f"{named} holds a value twice")
+        return self
+
+    def form(self, name: str) -> Any:
+        """What was given as `subset`, `int`, `float` or `choice`; None if not."""
+        return getattr(self, {"int": "int_", "float": "float_"}.get(name, name))
+
+
+class DataSource(Section):
+    path: str | None = None
+    """The data folder; `--data` wins."""
+    encoders: Annotated[list[str], Field(min_length=1)] | None = None
+    """The encoders to read, of those in the folder; all if left out."""
+
+
+class Sampler(Section):
+    kind: Literal["tpe", "gp", "random"] = "tpe"
+    startup_trials: Annotated[int, Field(ge=1)] = 10
+    """`tpe` and `gp`: finished trials before the sampler learns from them; sampled at random until then."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _offered(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind") in ("nsga2", "cmaes", "grid"):
+            raise ValueError(f"kind {value['kind']} is not offered in this version; use tpe, gp or random")
+        return value
+
+
+class Pruner(Section):
+    kind: Literal["none"] = "none"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _offered(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind", "none") != "none":
+            raise ValueError(f"kind {value['kind']} is not offered in this version, which prunes no trial; use none")
+        return value
+
+
+class Budget(Section):
+    trials: Annotated[int, Field(ge=1)] | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Searching time, added up over resumes."""
+
+
+class Confirm(Section):
+    """After the budget the best trials are trained again with seeds the search never used."""
+
+    top: Annotated[int, Field(ge=0)] = 10
+    """How many trials; 0 confirms none."""
+    seeds: Annotated[int, Field(ge=1)] = 5
+
+
+class Limits(Section):
+    trial_minutes: Annotated[float, Field(gt=0)] = 30.0
+    """A configuration that trains longer fails."""
+    retries: Annotated[int, Field(ge=0)] = 2
+    """How often a configuration whose worker was lost is started again."""
+    failed_in_a_row: Annotated[int, Field(ge=1)] = 10
+    """So many failures one after the other stop the study."""
+    no_improvement: Annotated[int, Field(ge=1)] | None = None
+    """So many finished trials without a better score end the study as done; null: never."""
+
+
+class SearchSpace(Section):
+    """One study: what is fixed, what is searched, how, and for how long."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the study and of its folder; `--study` wins."""
+    data: DataSource = DataSource()
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Fixed fields of the configuration, nested or dotted."""
+    space: dict[str, DimensionSpec] = Field(default_factory=dict)
+    """Searched fields of the configuration, by dotted name; empty: the base alone."""
+    first_trials: list[dict[str, Any]] = Field(default_factory=list)
+    """Trials to begin with; searched fields by dotted name, the rest is sampled."""
+    objective: Literal["score"] = "score"
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    budget: Budget = Budget()
+    confirm: Confirm = Confirm()
+    limits: Limits = Limits()
+    cohort: Annotated[int, Field(ge=1)] | None = None
+    """Configurations asked for at a time; null: as many as keep the workers busy."""
+    keep_top: Annotated[int, Field(ge=0)] = 20
+    """Weights and figures are kept of so many best trials."""
+
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def source(self) -> str:
+        """The text of the file it was read from; empty where there was none."""
+        return self._source
+
+    def with_source(self, text: str) -> "SearchSpace":
+        """The same space, said to be read from `text`."""
+        space = self.model_copy()
+        space._source = text
+        return space
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_objective(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("objective"), list):
+            raise ValueError(
+                "objective: several objectives (a Pareto front) are not offered in this version; use score"
+            )
+        return value
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One parameter, with a range that never depends on another parameter."""
+
+    name: str
+    """A field's dotted name, or `pool.ENCODER`."""
+    kind: Literal["int", "float", "choice"]
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = None
+    choices: tuple[Value, ...] = ()
+    when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+    """(field, values): the parameter counts while every one of the fields has one of its values."""
+
+    def corners(self) -> tuple[Value, ...]:
+        """The values at the ends of the range, or all choices."""
+        if self.kind == "choice":
+            return self.choices
+        assert self.low is not None
+        assert self.high is not None
+        return (int(self.low), int(self.high)) if self.kind == "int" else (self.low, self.high)
+
+    def holds(self, value: Value) -> bool:
+        """Whether the parameter can take `value`."""
+        if self.kind == "choice":
+            return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in self.choices)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else int | float):
+            return False
+        assert self.low is not None
+        assert self.high is not None
+        if not self.low <= value <= self.high:
+            return False
+        return self.step is None or abs((value - self.low) / self.step - round((value - self.low) / self.step)) < 1e-9
+
+    def describe(self) -> str:
+        """The range in words, e.g. `1e-4 to 5e-3 (log)`."""
+        if self.kind == "choice":
+            return ", ".join("null" if one is None else str(one) for one in self.choices)
+        notes = [*(["log"] if self.log else []), *([f"step {self.step:g}"] if self.step else [])]
+        return f"{self.low:g} to {self.high:g}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+@dataclass(frozen=True)
+class ResolvedSpace:
+    """A search space over the encoders of one data folder."""
+
+    dimensions: tuple[Dimension, ...]
+    """The pool's booleans first; every dimension after those its `when` names."""
+    base: Config
+    encoders: tuple[str, ...]
+    """The data's encoders, sorted."""
+    min_size: int
+    """Smallest pool, where the pool is searched."""
+    first_trials: tuple[dict[str, Value], ...]
+    """Parameter values by dimension name; what is not named is sampled."""
+
+    @property
+    def pool_encoders(self) -> tuple[str, ...]:
+        """Encoders the pool is searched over, in order; empty where it is fixed."""
+        return tuple(d.name.removeprefix(POOL_PREFIX) for d in self.dimensions if d.name.startswith(POOL_PREFIX))

@@ -1,0 +1,146 @@
+"""What a study is: the part that may not change while it goes on, and the files that keep it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rfe.config.load import flatten
+from rfe.errors import RfeError, StudyError
+from rfe.search_space import ResolvedSpace, SearchSpace, resolve
+from rfe.workspace import write_json, write_text
+
+DEFINITION_FILE = "definition.json"
+SPACE_FILE = "space.yaml"
+
+
+@dataclass(frozen=True)
+class StudyDefinition:
+    """A search space over one data set's encoders, with a seed."""
+
+    space: SearchSpace
+    resolved: ResolvedSpace
+    seed: int
+    fingerprint: str
+    """Of the data set."""
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this study: a change of any of it makes another one.
+
+        Budget, limits, confirmation, sampler, pruner and cohort size are left out: they may change when a study is
+        resumed.
+        """
+        resolved = self.resolved
+        parts = {
+            "study": self.space.study,
+            "objective": self.space.objective,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "base": flatten(resolved.base),
+            "space": {one.name: {k: v for k, v in asdict(one).items() if k != "name"} for one in resolved.dimensions},
+            "min_size": resolved.min_size,
+            "first_trials": list(resolved.first_trials),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(parts))
+        return plain
+
+
+def define_study(space: SearchSpace, encoders: tuple[str, ...], *, seed: int, fingerprint: str) -> StudyDefinition:
+    """The study of `space` on a data set with these encoders and this fingerprint.
+
+    Raises:
+        ConfigError: as `rfe.search_space.resolve`.
+    """
+    return StudyDefinition(space, resolve(space, encoders), seed, fingerprint)
+
+
+def write_definition(folder: Path, definition: StudyDefinition) -> None:
+    """Keep the definition (as resolved) and the space (as given) in the study's folder."""
+    content = {
+        "identity": definition.identity(),
+        "encoders": list(definition.resolved.encoders),
+        "settings": definition.space.model_dump(mode="json", by_alias=True),
+    }
+    write_text(folder / SPACE_FILE, definition.space.source)
+    write_json(folder / DEFINITION_FILE, content)
+
+
+def read_definition(folder: Path) -> StudyDefinition:
+    """The definition a study was last opened with.
+
+    Raises:
+        StudyError: the folder holds no study, or its definition cannot be read.
+    """
+    content = _read(folder)
+    try:
+        space = SearchSpace.model_validate(content["settings"])
+        identity = content["identity"]
+        definition = define_study(
+            space, tuple(content["encoders"]), seed=identity["seed"], fingerprint=identity["fingerprint"]
+        )
+    except (KeyError, TypeError, ValueError, RfeError) as error:
+        raise StudyError(f"{folder / DEFINITION_FILE}: cannot be read as a study's definition: {error}") from None
+    source = folder / SPACE_FILE
+    return definition if not source.is_file() else _with_source(definition, source.read_text(encoding="utf-8"))
+
+
+def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
+    """Refuse to go on with the study in `folder` under another definition; nothing is refused of a new study.
+
+    Raises:
+        StudyError: with every difference.
+    """
+    if not (folder / DEFINITION_FILE).is_file():
+        return
+    found = differences(_read(folder).get("identity", {}), definition.identity())
+    if not found:
+        return
+    raise StudyError(
+        f"study {definition.space.study} in {folder} was started differently; what is searched, on which data and with "
+        "which seed cannot change:\n"
+        + "\n".join(f"  - {one}" for one in found)
+        + "\nUndo the change to go on with it, or give the changed study another name (--study NAME)."
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each value in which two nested mappings differ: `base.train.lr: was 0.001, now 0.01`."""
+    before, after = _flat(old), _flat(new)
+    lines = []
+    for name in sorted(before | after):
+        if name not in after:
+            lines.append(f"{name}: was {before[name]!r}, now left out")
+        elif name not in before:
+            lines.append(f"{name}: is new, {after[name]!r}")
+        elif before[name] != after[name]:
+            lines.append(f"{name}: was {before[name]!r}, now {after[name]!r}")
+    return lines
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, one in value.items():
+        if isinstance(one, Mapping):
+            flat |= _flat(one, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = one
+    return flat
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / DEFINITION_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"{folder} holds no study ({DEFINITION_FILE} is missing); check its name") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}: is no study's definition")
+    return content
+
+
+def _with_source(definition: StudyDefinition, text: str) -> StudyDefinition:
+    space = definition.space.with_source(text)
+    return StudyDefinition(space, definition.resolved, definition.seed, definition.fingerprint)

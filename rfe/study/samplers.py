@@ -1,0 +1,48 @@
+"""Optuna's samplers, each built anew for a cohort so that a resumed study draws what an uninterrupted one would."""
+
+import hashlib
+import warnings
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from rfe.search_space import Dimension, ResolvedSpace
+from rfe.search_space.schema import Sampler
+
+
+def cohort_seed(study_seed: int, first_number: int) -> int:
+    """The sampler's seed for the cohort whose first trial is `first_number`: a hash of both, 32 bits.
+
+    A sampler that keeps one seed would repeat its first points after every restart.
+    """
+    digest = hashlib.sha256(f"{study_seed}:{first_number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
+    """`tpe`: multivariate, and unfinished trials count as bad, so that a cohort's points keep apart. `gp`: Gaussian
+    process. `random`: independent draws."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if settings.kind == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        if settings.kind == "gp":
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=settings.startup_trials)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=settings.startup_trials, multivariate=True, constant_liar=True
+        )
+
+
+def build_distributions(resolved: ResolvedSpace) -> dict[str, BaseDistribution]:
+    """Parameter name -> its fixed range; conditional parameters are drawn like all others."""
+    return {dimension.name: _distribution(dimension) for dimension in resolved.dimensions}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.kind == "choice":
+        return CategoricalDistribution(dimension.choices)
+    assert dimension.low is not None
+    assert dimension.high is not None
+    if dimension.kind == "float":
+        return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+    return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log, step=int(dimension.step or 1))

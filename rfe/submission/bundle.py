@@ -1,0 +1,103 @@
+"""A bundle: one folder that holds a model and its answer, with a manifest of every file's hash.
+
+```
+BUNDLE/
+  MANIFEST.json            what it is, where it comes from, sha256 of every other file
+  README.md                the same for people
+  config.yaml              resolved configuration; `rfe train` accepts it
+  decoder.json             how outputs become answers
+  weights/fold0.safetensors ...
+  preprocessing/fold0/ENCODER.safetensors ...
+  submission.json, submission.zip    only where the data has target clips
+```
+
+A bundle is written beside its place, verified there and renamed, so what has the name is whole.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from rfe.errors import SubmissionError
+from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, MANIFEST, read_manifest, verify_bundle
+
+
+@contextmanager
+def write_bundle(
+    output: Path, manifest: Mapping[str, Any], target_filenames: Sequence[str] | None = None
+) -> Iterator[Path]:
+    """A folder to fill; on leaving it is sealed with the manifest, verified, and renamed to `output`.
+
+    A bundle of the same study and trial that stands at `output` is replaced. An exception leaves nothing behind.
+
+    Args:
+        output: the bundle's place.
+        manifest: what `MANIFEST.json` says beside format and file hashes; needs `study` and `trial`.
+        target_filenames: the clips that the submission must answer; None where there is none.
+
+    Raises:
+        SubmissionError: `output` holds something else, or what was written does not pass `verify_bundle`.
+    """
+    check_output(output, manifest)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    beside = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+    beside.mkdir()
+    try:
+        yield beside
+        seal(beside, manifest)
+        verify_bundle(beside, target_filenames)
+        _rename(beside, output)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_output(output: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a place that holds anything but a bundle of the same study and trial, or nothing.
+
+    Raises:
+        SubmissionError: with what stands there.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / MANIFEST).is_file():
+        raise SubmissionError(f"{output}: exists and is no bundle; choose another place with -o/--output")
+    old = read_manifest(output)
+    if [old.get(key) for key in ("study", "trial")] != [manifest.get(key) for key in ("study", "trial")]:
+        raise SubmissionError(
+            f"{output}: holds the bundle of study {old.get('study')}, trial {old.get('trial')}; "
+            "remove it or choose another place with -o/--output"
+        )
+
+
+def seal(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write `MANIFEST.json` with the hash of every file in `folder`."""
+    files = {
+        path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != folder / MANIFEST
+    }
+    value = {"format": BUNDLE_FORMAT, "format_version": BUNDLE_VERSION, **manifest, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _rename(beside: Path, output: Path) -> None:
+    """Move `beside` to `output`; an older bundle there is kept aside until the new one stands."""
+    if not output.exists():
+        beside.rename(output)
+        return
+    old = output.with_name(f".{output.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    output.rename(old)
+    beside.rename(output)
+    shutil.rmtree(old)

@@ -1,0 +1,194 @@
+"""Where things are kept: the workspace folder, its study folders, the cache, and how a file is written safely."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from rfe.errors import ConfigError, StudyError
+
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@contextmanager
+def write_beside(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path` (made if missing) that replaces `path` when the block ends well.
+
+    The temporary name keeps the suffix, so that writers which look at it (`np.savez`) behave. When the block raises,
+    `path` is as it was and nothing is left beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename."""
+    with write_beside(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` as UTF-8 beside `path`, then rename."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON beside `path`, then rename."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def redact_uri(uri: str) -> str:
+    """`uri` without the user, password and query it may carry: fit for messages, tags and files."""
+    parts = urlsplit(uri)
+    if not parts.netloc and not parts.query:
+        return uri
+    host = parts.netloc.rsplit("@", 1)[-1]
+    netloc = f"***@{host}" if "@" in parts.netloc else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The files of one study; nothing is created until someone writes."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def space(self) -> Path:
+        """The search space as it was given."""
+        return self.path / "space.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        """The search space as resolved for the data's encoders."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def optuna_log(self) -> Path:
+        return self.path / "optuna.log"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def outcome(self) -> Path:
+        """The study's result, written when it ends."""
+        return self.path / "outcome.json"
+
+    @property
+    def mlflow_runs(self) -> Path:
+        """JSON: tracking URI (redacted), experiment, parent run, and each trial's run id."""
+        return self.path / "mlflow.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def trial(self, number: int) -> Path:
+        """The folder of trial `number`'s artifacts."""
+        return self.path / "trials" / f"{number:05d}"
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a user's work leaves behind, under one absolute folder."""
+
+    root: Path
+    mlflow_uri: str
+    """Where MLflow keeps runs; may carry credentials, so show `redact_uri` of it."""
+    cache: Path
+    """Prepared features, by content; local to the node."""
+
+    @property
+    def artifacts(self) -> Path:
+        """Files of MLflow runs, where MLflow is a database and not a server."""
+        return self.root / "artifacts"
+
+    @property
+    def studies(self) -> Path:
+        return self.root / "studies"
+
+    def study(self, name: str) -> StudyFolder:
+        """The folder of study `name`, existing or not.
+
+        Raises:
+            StudyError: the name is not one plain folder name.
+        """
+        if not STUDY_NAME.fullmatch(name):
+            raise StudyError(
+                f"study name {name!r}: use at most 100 letters, digits, dots, dashes and underscores, "
+                "beginning with a letter or digit"
+            )
+        return StudyFolder(self.studies / name)
+
+    def study_names(self) -> tuple[str, ...]:
+        """Names of the studies that have a folder, sorted."""
+        if not self.studies.is_dir():
+            return ()
+        return tuple(sorted(folder.name for folder in self.studies.iterdir() if folder.is_dir()))
+
+
+def open_workspace(path: Path | None = None) -> Workspace:
+    """The workspace at `path`, else at `RFE_WORKSPACE`, else at `./rfe-workspace`; folders are made when needed.
+
+    `MLFLOW_TRACKING_URI` and `RFE_CACHE` are respected.
+
+    Raises:
+        ConfigError: the folder is relative inside a Ray job, whose working directory is temporary; it is a file; or
+            the tracking URI is one that MLflow no longer takes.
+    """
+    given = path if path is not None else Path(os.environ.get("RFE_WORKSPACE") or "rfe-workspace")
+    given = given.expanduser()
+    if not given.is_absolute() and os.environ.get("RAY_JOB_ID"):
+        raise ConfigError(
+            f"workspace {str(given)!r} is relative, and a Ray job's working directory is deleted when the job ends; "
+            "set RFE_WORKSPACE to an absolute folder that stays"
+        )
+    root = given.absolute()
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"workspace {root} is a file; name a folder with RFE_WORKSPACE")
+    cache = Path(os.environ.get("RFE_CACHE") or root / "cache").expanduser().absolute()
+    return Workspace(root, tracking_uri(root, os.environ.get("MLFLOW_TRACKING_URI", "")), cache)
+
+
+def tracking_uri(root: Path, given: str) -> str:
+    """The MLflow tracking URI: `given`, with a relative SQLite path made absolute, or SQLite in the workspace.
+
+    Raises:
+        ConfigError: `given` is a folder or a `file:` URI; MLflow has no file store any more.
+    """
+    if not given:
+        return f"sqlite:///{root / 'mlflow.db'}"
+    if given.startswith("sqlite:///"):
+        return f"sqlite:///{Path(given.removeprefix('sqlite:///')).absolute()}"
+    if "://" not in given and given not in ("databricks", "uc"):
+        raise ConfigError(
+            f"MLFLOW_TRACKING_URI={given!r} is a folder, and MLflow keeps no runs in folders any more; "
+            "use http://HOST:PORT, sqlite:///PATH, or leave it unset"
+        )
+    if given.startswith("file:"):
+        raise ConfigError(
+            f"MLFLOW_TRACKING_URI={given!r}: MLflow keeps no runs in folders any more; "
+            "use http://HOST:PORT, sqlite:///PATH, or leave it unset"
+        )
+    return given

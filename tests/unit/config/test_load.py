@@ -1,0 +1,145 @@
+"""Configurations: nested and dotted names, every problem at once, and back to YAML."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rfe.config.fields import FIELDS, check_value, nearest
+from rfe.config.load import change_config, dump_config, flatten, load_config
+from rfe.config.schema import Config
+from rfe.errors import ConfigError
+
+
+def refuse(given: dict[str, Any], overrides: tuple[str, ...] = ()) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(given, overrides)
+    return str(caught.value)
+
+
+def test_nested_and_dotted_names_mean_the_same() -> None:
+    nested = load_config({"train": {"lr": 0.01, "epochs": 3}, "model": {"gate": {"kind": "static"}}})
+    dotted = load_config({"train.lr": 0.01, "train": {"epochs": 3}, "model": {"gate.kind": "static"}})
+    assert nested == dotted
+    assert dotted.train.epochs == 3
+    assert dotted.model.gate.kind == "static"
+
+
+def test_a_map_by_encoder_may_be_dotted_also_with_dots_in_the_name() -> None:
+    config = load_config({"data.standardize.wav2vec2.0": "fold", "data": {"standardize": {"mfcc": "actor"}}})
+    assert config.data.standardize == {"wav2vec2.0": "fold", "mfcc": "actor"}
+
+
+def test_overrides_win() -> None:
+    config = load_config({"train.lr": 0.01, "pool": ["a"]}, ["train.lr=1e-4", "pool=[b, c]", "data.reduce.b=8"])
+    assert (config.train.lr, config.pool, config.data.reduce) == (1e-4, ["b", "c"], {"b": 8})
+
+
+def test_all_problems_come_at_once_with_field_value_and_remedy() -> None:
+    message = refuse(
+        {
+            "lr": 3,
+            "modle": {},
+            "train": {"epochs": 0, "batch_size": 2.5, "lr": -1},
+            "model.gate.kind": "statik",
+            "model.n_kept": "some",
+            "data.standardize": {"mfcc": "both"},
+            "adaptation": 3,
+        },
+        ("train.sched=constant",),
+    )
+    for part in (
+        "10 problems",
+        "unknown field 'lr'; did you mean train.lr?",
+        "unknown field 'modle'; did you mean model?",
+        "adaptation: 3 is not a map; its fields are adaptation.kind",
+        "--set unknown field 'train.sched'; did you mean train.schedule?",
+        "train.epochs: 0 is not allowed; it must be a whole number of at least 1",
+        "train.batch_size: 2.5 is not allowed; it must be a whole number of at least 2",
+        "train.lr: -1 is not allowed; it must be a number above 0",
+        "model.gate.kind: 'statik' is not allowed",
+        "did you mean static?",
+        "model.n_kept: 'some' is not allowed; it must be a whole number of at least 1, or 'all'",
+        "data.standardize: {'mfcc': 'both'} is not allowed; it must be one of fold, actor, or a map",
+    ):
+        assert part in message
+
+
+def test_types_are_not_cast() -> None:
+    assert "train.lr: '0.1' is not allowed" in refuse({"train.lr": "0.1"})
+    assert "train.epochs: True is not allowed" in refuse({"train.epochs": True})
+    assert load_config({"train.lr": 1}).train.lr == 1.0
+
+
+def test_checks_between_fields_are_reported() -> None:
+    assert "needs adaptation.kind: dann, not coral" in refuse(
+        {"adaptation.kind": "coral", "adaptation.domains": "actors"}
+    )
+
+
+def test_a_field_given_nested_and_dotted_is_refused() -> None:
+    assert "train.lr: is given twice" in refuse({"train.lr": 0.1, "train": {"lr": 0.2}})
+    assert "data.standardize: is given twice" in refuse({"data.standardize": "fold", "data.standardize.a": "actor"})
+    assert "data.standardize is 'actor' for every encoder" in refuse(
+        {"data.standardize": "actor"}, ("data.standardize.mfcc=fold",)
+    )
+
+
+def test_flatten_is_read_back() -> None:
+    config = load_config({"data.standardize": {"b": "fold", "a": "actor"}, "pool": ["b", "a"], "data.reduce": {}})
+    flat = flatten(config)
+    assert flat["data.standardize.a"] == "actor"
+    assert flat["pool"] == ["b", "a"]
+    assert set(flat) >= set(FIELDS) - {"data.standardize"}
+    assert load_config(flat) == config
+
+
+def test_a_dumped_file_is_read_back(tmp_path: Path) -> None:
+    config = load_config({"train.lr": 1e-7, "train.weight_decay": 1e20, "pool": ["off", "1e-3", "no"]})
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(path) == config
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["train"]["lr"] == 1e-7
+
+
+def test_a_files_name_stands_in_its_message(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("train: {epoch: 3}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: unknown field 'train\.epoch'; did you mean train\.epochs\?"):
+        load_config(path)
+
+
+def test_a_changed_configuration_is_checked_again() -> None:
+    assert change_config(Config(), {"train.lr": 0.5, "data.reduce.a": 3}).data.reduce == {"a": 3}
+    with pytest.raises(ConfigError, match=r"train\.lr: -1 is not allowed"):
+        change_config(Config(), {"train.lr": -1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fine"),
+    [
+        ("train.lr", 1, True),
+        ("train.lr", 0.0, False),
+        ("model.n_kept", "all", True),
+        ("model.n_kept", 0, False),
+        ("decode.kind", "decoupled", True),
+        ("protocol", "official", True),  # what it goes with is another matter
+        ("data.standardize.mfcc", "actor", True),
+        ("data.standardize.mfcc", "x", False),
+        ("data.standardize.mfcc", None, False),
+        ("data.reduce.mfcc", None, True),
+        ("data.reduce.mfcc", 0, False),
+        ("nothing", 0, False),
+    ],
+)
+def test_one_value_can_be_checked_alone(name: str, value: Any, fine: bool) -> None:
+    assert (check_value(name, value) is None) == fine
+
+
+def test_the_nearest_name_is_equal_in_its_last_part_or_spelt_alike() -> None:
+    assert nearest("lr", FIELDS) == "train.lr"
+    assert nearest("model.presence_weight", FIELDS) == "model.head_fusion.presence_weight"
+    assert nearest("fusion.kind", FIELDS) == "model.fusion.kind"
+    assert nearest("train.epoch", FIELDS) == "train.epochs"
+    assert nearest("zzzzzz", FIELDS) is None

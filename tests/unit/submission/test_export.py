@@ -1,0 +1,198 @@
+"""A study becomes a bundle that verifies, says what it is, and is refused where it would promise too much."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from rfe.config.load import change_config, load_config
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.errors import StudyError, SubmissionError
+from rfe.submission.export import export_study
+from rfe.submission.reading import read_submission
+from rfe.submission.verification import verify_bundle
+from rfe.training.record import TrialResult
+from rfe.workspace import Workspace, write_json
+from tests.unit.data.folders import make_folder, make_rows
+from tests.unit.ensemble.studies import (
+    CONFIG,
+    make_confirmation,
+    make_outputs,
+    make_trial,
+    make_weights,
+    write_study,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "work", "sqlite:///none.db", tmp_path / "cache")
+
+
+def test_the_bundle_of_the_best_trial(workspace: Workspace, dataset: Dataset) -> None:
+    folder = write_study(
+        workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3), make_trial(dataset, 1, 0.4)
+    )
+    write_json(folder.mlflow_runs, {"trial_run_ids": {"1": "run-of-trial-1"}})
+    bundle = export_study(workspace, "fusion-v1", dataset)
+    assert bundle == workspace.root / "bundles" / "fusion-v1-trial-1"
+    manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
+    assert manifest["trial"] == 1
+    assert manifest["mlflow_run_id"] == "run-of-trial-1"
+    assert manifest["git_commit"] == "abc123"
+    assert manifest["data"]["fingerprint"] == dataset.fingerprint
+    assert manifest["data"]["target_actors"] == "known"
+    assert manifest["scores"] == {"score": 0.4, "score_best": 0.5, "score_selected": 0.4}
+    assert manifest["preview"].startswith("Preview")
+    assert manifest["versions"]["numpy"] == np.__version__
+    assert load_config(bundle / "config.yaml") == CONFIG
+    assert {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.safetensors")} == {
+        *(f"weights/fold{fold}.safetensors" for fold in range(3)),
+        *(f"preprocessing/fold{fold}/{encoder}.safetensors" for fold in range(3) for encoder in ("face", "voice")),
+    }
+    np.testing.assert_array_equal(load_file(bundle / "weights/fold2.safetensors")["seed0.heads.weight"], 20.0)
+    assert load_file(bundle / "preprocessing/fold0/voice.safetensors")["mean"].shape == (6,)
+    assert set(read_submission(bundle / "submission.zip")) == {
+        f"{name}.mov" for name in dataset.clips.filename[dataset.clips.target]
+    }
+    readme = (bundle / "README.md").read_text()
+    assert "Preview" in readme
+    assert "score_selected" in readme
+
+
+def test_a_confirmed_trial_is_exported_with_its_fresh_models(workspace: Workspace, dataset: Dataset) -> None:
+    write_study(
+        workspace.study("fusion-v1"),
+        dataset,
+        make_trial(dataset, 0, 0.3),
+        make_trial(dataset, 1, 0.4),
+        make_confirmation(dataset, 0, (0.2, 0.25)),
+    )
+    bundle = export_study(workspace, "fusion-v1", dataset)
+    manifest = verify_bundle(bundle)
+    assert (manifest["trial"], manifest["seeds"]) == (0, [100, 101])
+    assert manifest["scores"]["score_confirmed"] == pytest.approx(0.225)
+    assert sorted(load_file(bundle / "weights/fold1.safetensors")) == ["seed100.heads.weight", "seed101.heads.weight"]
+    assert load_config(bundle / "config.yaml").train.seed == 100
+
+
+def test_exporting_again_gives_the_same_answer_and_replaces(workspace: Workspace, dataset: Dataset) -> None:
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3))
+    answers = [export_study(workspace, "fusion-v1", dataset).joinpath("submission.zip").read_bytes() for _ in "ab"]
+    assert answers[0] == answers[1]
+    assert [path.name for path in (workspace.root / "bundles").iterdir()] == ["fusion-v1-trial-0"]
+
+
+def test_without_target_clips_there_is_no_submission(workspace: Workspace, tmp_path: Path) -> None:
+    dataset = load_dataset(make_folder(tmp_path / "no-target", make_rows(n_target_actors=0)))
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3))
+    bundle = export_study(workspace, "fusion-v1", dataset)
+    manifest = verify_bundle(bundle)
+    assert manifest["submission"] is None
+    assert not list(bundle.glob("submission*"))
+    assert "holds no submission" in manifest["no_submission"]
+    assert "holds no submission" in (bundle / "README.md").read_text()
+
+
+def test_simulated_data_says_so(workspace: Workspace, dataset: Dataset) -> None:
+    simulated = replace(dataset, simulated=True, caveats=("simulated data: not real",))
+    write_study(workspace.study("fusion-v1"), simulated, make_trial(dataset, 0, 0.3))
+    bundle = export_study(workspace, "fusion-v1", simulated)
+    assert verify_bundle(bundle)["data"]["simulated"] is True
+    assert "> simulated data: not real" in (bundle / "README.md").read_text()
+
+
+def test_weights_that_were_not_kept_are_trained_again(workspace: Workspace, dataset: Dataset) -> None:
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, weights=None))
+    with pytest.raises(StudyError, match=r"weights were not kept.*--from fusion-v1 --trial 0"):
+        export_study(workspace, "fusion-v1", dataset)
+    asked: list[Config] = []
+
+    def retrain(config: Config) -> TrialResult:
+        asked.append(config)
+        outputs: dict[str, Any] = make_outputs(dataset, seed=9)
+        return TrialResult("id", "complete", weights=make_weights(dataset), **outputs)
+
+    bundle = export_study(workspace, "fusion-v1", dataset, retrain=retrain)
+    assert asked == [CONFIG]
+    assert "trained again" in verify_bundle(bundle)["models"]
+
+    with pytest.raises(StudyError, match="failed: no memory"):
+        export_study(workspace, "fusion-v1", dataset, retrain=lambda _: TrialResult("id", "failed", "no memory"))
+
+
+def test_refuses_weights_that_lack_a_fold_or_are_broken(workspace: Workspace, dataset: Dataset) -> None:
+    weights = {name: value for name, value in make_weights(dataset).items() if not name.startswith("fold1")}
+    folder = write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, weights=weights))
+    with pytest.raises(StudyError, match="no weights of fold 1, seed 0"):
+        export_study(workspace, "fusion-v1", dataset)
+    (folder.trial(0) / "weights.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(StudyError, match="not a safetensors file"):
+        export_study(workspace, "fusion-v1", dataset)
+
+
+def test_refuses_other_data_and_the_official_protocol(workspace: Workspace, dataset: Dataset) -> None:
+    official = change_config(CONFIG, {"protocol": "official", "decode.kind": "official"})
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, official))
+    with pytest.raises(SubmissionError, match="protocol: official"):
+        export_study(workspace, "fusion-v1", dataset)
+    with pytest.raises(StudyError, match="fingerprint"):
+        export_study(workspace, "fusion-v1", replace(dataset, fingerprint="other"))
+
+
+def test_actors_play_no_part_where_nothing_is_standardised_by_actor(workspace: Workspace, dataset: Dataset) -> None:
+    config = change_config(CONFIG, {"data.standardize": {"voice": "actor"}, "pool": ["face"]})
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, config))
+    bundle = export_study(workspace, "fusion-v1", dataset)
+    manifest = verify_bundle(bundle)
+    assert manifest["data"]["target_actors"] is None
+    assert manifest["pool"] == ["face"]
+    assert not list(bundle.rglob("voice*"))
+    assert "actors play no part" in (bundle / "README.md").read_text()
+
+
+@pytest.mark.parametrize("standardize", ["actor", {"face": "actor"}])
+def test_refuses_a_crossfit_that_knew_more_than_the_target_tells(
+    workspace: Workspace, dataset: Dataset, standardize: Any
+) -> None:
+    config = change_config(CONFIG, {"data.target_actors": "known", "data.standardize": standardize})
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, config))
+    export_study(workspace, "fusion-v1", dataset)
+    anonymous = replace(dataset.clips, actor=np.where(dataset.clips.state < 0, -1, dataset.clips.actor))
+    with pytest.raises(SubmissionError, match="promises more than the target can keep"):
+        export_study(workspace, "fusion-v1", replace(dataset, clips=anonymous))
+
+
+def test_outputs_that_are_not_finite_leave_no_bundle(workspace: Workspace, dataset: Dataset) -> None:
+    trial = make_trial(dataset, 0, 0.3)
+    arrays = make_outputs(dataset)
+    for name in ("target_presence_logits", "target_salience_logits", "target_fused"):
+        arrays[name][1, 0, 3] = np.nan
+    retrained = TrialResult("id", "complete", weights=make_weights(dataset), **arrays)
+    write_study(workspace.study("fusion-v1"), dataset, replace(trial, weights=None))
+    with pytest.raises(StudyError, match="1 target clips have outputs that are not finite"):
+        export_study(workspace, "fusion-v1", dataset, retrain=lambda _: retrained)
+    assert not (workspace.root / "bundles").exists()
+
+
+def test_the_place_and_the_extension_are_options(workspace: Workspace, dataset: Dataset, tmp_path: Path) -> None:
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3))
+    bundle = export_study(workspace, "fusion-v1", dataset, trial=0, output=tmp_path / "mine", extension="")
+    assert bundle == tmp_path / "mine"
+    answers = json.loads((bundle / "submission.json").read_text())["predictions"]
+    assert list(answers) == dataset.clips.filename[dataset.clips.target].tolist()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    with pytest.raises(SubmissionError, match="is no bundle"):
+        export_study(workspace, "fusion-v1", dataset, output=tmp_path / "taken")
+    assert (tmp_path / "taken" / "thesis.txt").exists()

@@ -1,0 +1,141 @@
+"""From configurations to results, on a small simulated data set."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rfe.config.load import change_config
+from rfe.config.schema import Config
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.simulate import SimulationSpec, simulate
+from rfe.labels import STATE_IS_BLEND
+from rfe.metrics.score import score
+from rfe.training.configurations import Checkpoint, EpochReport, Stop, train_configurations
+
+BASE = {"model.latent_dim": 16, "train.epochs": 5, "train.batch_size": 32, "decode.kind": "official"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, FeatureCache]:
+    folder = tmp_path_factory.mktemp("data")
+    simulate(SimulationSpec(actors=10, test_actors=3, clips_per_actor=20, seed=3), folder / "sim")
+    dataset = load_dataset(folder / "sim")
+    return dataset, FeatureCache(dataset, folder / "cache")
+
+
+def _config(**changes: object) -> Config:
+    return change_config(Config(), BASE | {name.replace("__", "."): value for name, value in changes.items()})
+
+
+def test_a_result_is_whole_and_its_score_is_that_of_its_answers(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    (result,) = train_configurations([_config(train__seeds=2, model__n_kept=2)], dataset, cache)
+    clips = dataset.clips
+    assert result.state == "complete"
+    assert result.fused.shape == (2, clips.n_source, 6)
+    assert result.target_fused.shape == (len(clips.folds), 2, clips.n_target, 6)
+    np.testing.assert_allclose(result.fused.sum(-1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(result.target_fused.sum(-1), 1.0, atol=1e-5)
+    truth = clips.state[: clips.n_source]
+    assert result.score == pytest.approx(np.mean([score(truth, states).score for states in result.predicted_state]))
+    assert result.clips.sum() == clips.n_source
+    assert result.blends.sum() == STATE_IS_BLEND[truth].sum()
+    assert result.kept.sum(-1).max() == 2
+    assert sum(result.kept_frequency.values()) == pytest.approx(2.0)
+    assert [epoch for epoch, _ in result.curves["score"]] == [1, 2, 3, 4, 5]
+    assert result.weights is not None
+    assert result.weights["fold0.seed1.presence.weight"].shape == (16, 6)
+
+
+def test_fold_labels_cannot_change_that_folds_outputs(data: tuple[Dataset, FeatureCache]) -> None:
+    """Crossfit: flip the labels of one fold; its raw outputs stay as they were, those of the others do not."""
+    dataset, cache = data
+    clips = dataset.clips
+    mine = np.concatenate([clips.fold[: clips.n_source] == 2, np.zeros(clips.n_target, bool)])
+    flipped = np.where(mine, (clips.state + 9) % 36, clips.state)
+    other = replace(dataset, clips=replace(clips, state=flipped))
+    config = _config(loss__balance="class")
+    first, second = (train_configurations([config], one, cache)[0] for one in (dataset, other))
+    own = mine[: clips.n_source]
+    np.testing.assert_array_equal(first.fused[:, own], second.fused[:, own])
+    assert np.abs(first.fused[:, ~own] - second.fused[:, ~own]).max() > 1e-3
+    np.testing.assert_array_equal(first.predicted_state[:, own], second.predicted_state[:, own])
+
+
+def test_configurations_of_one_call_do_not_see_each_other(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    configs = [
+        _config(),
+        _config(pool=["audio_strong"] if "audio_strong" in dataset.encoders else [next(iter(dataset.encoders))]),
+        _config(model__fusion__kind="rank_concat", model__n_kept=2, train__epochs=3),
+        _config(model__latent_dim=8),
+        _config(model__kind="concat_mlp"),
+        _config(decode__kind="valid_states", loss__presence="states"),
+        _config(adaptation__kind="coral", adaptation__batch=16),
+    ]
+    together = train_configurations(configs, dataset, cache)
+    for config, expected in zip(configs, together, strict=True):
+        (alone,) = train_configurations([config], dataset, cache)
+        assert expected.state == "complete"
+        np.testing.assert_allclose(alone.fused, expected.fused, atol=1e-4)
+        assert alone.score == pytest.approx(expected.score, abs=0.01)
+
+
+def test_failures_are_states_with_a_reason_and_spare_the_rest(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    configs = [
+        _config(train__lr=1e30, train__optimizer="adam"),
+        _config(pool=["no_such_encoder"]),
+        _config(),
+    ]
+    diverged, unbuildable, fine = train_configurations(configs, dataset, cache)
+    assert diverged.state == "failed"
+    assert "no longer finite" in diverged.reason
+    assert unbuildable.state == "failed"
+    assert "no_such_encoder" in unbuildable.reason
+    (alone,) = train_configurations([configs[2]], dataset, cache)
+    np.testing.assert_allclose(fine.fused, alone.fused, atol=1e-4)
+
+
+def test_pruning_and_resuming(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    configs = [_config(), _config(train__lr=5e-4), _config(model__n_kept=1)]
+    whole = train_configurations(configs, dataset, cache)
+    saved: dict[int, Checkpoint] = {}
+
+    def interrupt(reports: list[EpochReport]) -> dict[int, Stop]:
+        if reports[0].epoch != 2:
+            return {}
+        saved.update({report.index: report.checkpoint() for report in reports})
+        return {report.index: Stop("pruned", "test") for report in reports if report.index != 1}
+
+    stopped = train_configurations(configs, dataset, cache, on_epoch=interrupt)
+    assert [result.state for result in stopped] == ["pruned", "complete", "pruned"]
+    assert stopped[0].reason == "test"
+    assert np.isfinite(stopped[0].score)
+    np.testing.assert_allclose(stopped[1].fused, whole[1].fused, atol=1e-4)
+    resumed = train_configurations(configs[::2], dataset, cache, checkpoints={0: saved[0], 1: saved[2]})
+    for result, expected in zip(resumed, whole[::2], strict=True):
+        np.testing.assert_allclose(result.fused, expected.fused, atol=1e-4)
+        np.testing.assert_allclose(result.curves["train_loss"], expected.curves["train_loss"], rtol=1e-4)
+
+
+def test_official_picks_the_best_epoch_on_the_reported_fold(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    honest, optimistic = train_configurations([_config(), _config(protocol="official")], dataset, cache)
+    by_epoch = [value for _, value in optimistic.curves["score"]]
+    assert by_epoch == sorted(
+        by_epoch
+    )  # per fold it can only rise, and so can the pooled score over equal denominators
+    assert optimistic.score > honest.score
+
+
+def test_too_few_folds_for_crossfit_is_a_sentence(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    clips = dataset.clips
+    two = replace(dataset, clips=replace(clips, fold=np.where(clips.fold >= 0, clips.fold % 2, -1)))
+    (result,) = train_configurations([_config()], two, cache)
+    assert result.state == "failed"
+    assert "3 folds" in result.reason
