@@ -49,7 +49,8 @@ class Stack:
         names: encoders of the data set.
         clips: of the data set.
         source: where features come from.
-        device: CPU or GPU; on a GPU the forward pass runs in bf16 with float32 weights.
+        device: CPU or GPU.
+        low_precision: run the forward pass in bf16 with float32 weights; default on a GPU only.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Stack:
         clips: Clips,
         source: FeatureSource,
         device: torch.device,
+        low_precision: bool | None = None,
     ) -> None:
         self.replicas = list(replicas)
+        self._low_precision = device.type == "cuda" if low_precision is None else low_precision
         self.shape, self.clips, self.device = shape, clips, device
         kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
         self.model: StackedModel = kind(
@@ -119,7 +122,7 @@ class Stack:
         count = [epoch * self.plan.n_steps + step for epoch in self.epoch]
         length = [one.train.epochs * self.plan.n_steps for one in self.replicas]
         progress = [c / n for c, n in zip(count, length, strict=True)]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self.precision():
             features, available = self.inputs.gather(clips, rows)
             output = self.model(features, available, self.inputs.training_noise(count, progress))
         mine = clips[rows.key, :n_batch]  # [replica, clip]
@@ -204,6 +207,10 @@ class Stack:
             row = self._row(name, replica)
             groups[group][name].detach()[row] = torch.from_numpy(array).to(self.device)
         self.epoch[replica] = state.epoch
+
+    def precision(self) -> torch.autocast:
+        """The context of every forward pass."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision)
 
     def prediction_values(self) -> dict[str, Tensor]:
         """Name -> [holder, ...]: the weights that answer, running averages where a replica has one."""

@@ -45,7 +45,7 @@ def predict(stack: Stack, target: bool = False) -> Predictions:
         chunk = clips.shape[1]  # a permutation of all clips cannot be had in parts
     parts = []
     for start in range(0, clips.shape[1], chunk):
-        with torch.autocast(stack.device.type, torch.bfloat16, enabled=stack.device.type == "cuda"):
+        with stack.precision():
             features, available = stack.inputs.gather(clips[:, start : start + chunk], rows)
             parts.append(stack.model(features, available, noise, stack.prediction_values()))
     return _collect(parts, stack.model, len(stack.shape.dims))

@@ -42,6 +42,11 @@ class MadeUpFeatures:
             values = content @ generator.normal(size=(6, dim)) + 0.5 * generator.normal(size=(len(clips), dim))
             self.views[encoder] = torch.from_numpy(values.astype(np.float32)) * self.available[encoder].unsqueeze(1)
 
+    def to(self, device: str) -> "MadeUpFeatures":
+        self.available = self.available.to(device)
+        self.views = {encoder: values.to(device) for encoder, values in self.views.items()}
+        return self
+
     def view(self, view: View) -> Tensor:
         return self.views[view.encoder]
 
@@ -63,10 +68,18 @@ def make_replica(
     )
 
 
-def make_stack(replicas: list[Replica], n_drawn: int = 0, clips: Clips | None = None, kind: str = "fusion") -> Stack:
+def make_stack(
+    replicas: list[Replica],
+    n_drawn: int = 0,
+    clips: Clips | None = None,
+    kind: str = "fusion",
+    device: str = "cpu",
+    low_precision: bool | None = None,
+) -> Stack:
     clips = clips or make_clips()
     shape = StackShape(kind, 16, 32, n_drawn, DIMS)
-    return Stack(replicas, shape, NAMES, clips, MadeUpFeatures(make_clips()), torch.device("cpu"))
+    features = MadeUpFeatures(make_clips()).to(device)
+    return Stack(replicas, shape, NAMES, clips, features, torch.device(device), low_precision)
 
 
 def train(stack: Stack, epochs: int) -> None:

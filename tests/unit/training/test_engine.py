@@ -171,3 +171,23 @@ def test_a_clip_without_an_encoder_never_keeps_it() -> None:
     assert missing.sum() == 1
     assert not kept[missing, 1].any()
     assert kept[~missing].all()
+
+
+def _early_losses(replicas: list[Replica], n_drawn: int, device: str, low_precision: bool) -> np.ndarray:
+    stack = make_stack(replicas, n_drawn, device=device, low_precision=low_precision)
+    return np.array([stack.train_epoch().loss for _ in range(5)])  # 4 steps an epoch: the first 20 steps
+
+
+@pytest.mark.parametrize(("replicas", "n_drawn"), [(VARIED, 0), (ADAPTED, 24)], ids=["plain", "adapted"])
+def test_bf16_follows_float32_over_the_first_steps(replicas: list[Replica], n_drawn: int) -> None:
+    full, low = (_early_losses(replicas, n_drawn, "cpu", precision) for precision in (False, True))
+    assert np.abs(full - low).max() > 0
+    np.testing.assert_allclose(low, full, rtol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("replicas", "n_drawn"), [(VARIED, 0), (ADAPTED, 24)], ids=["plain", "adapted"])
+def test_gpu_in_bf16_follows_the_cpu_over_the_first_steps(replicas: list[Replica], n_drawn: int) -> None:
+    on_cpu = _early_losses(replicas, n_drawn, "cpu", False)
+    on_gpu = _early_losses(replicas, n_drawn, "cuda", True)
+    np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-2)

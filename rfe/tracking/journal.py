@@ -1,0 +1,208 @@
+"""The journal of a study: an append-only file of JSON lines, on disk before anything else hears of a result.
+
+It is the truth of a study; Optuna's log and MLflow follow it and can be brought up to date from it. Each line is one
+record: `time`, `study`, `number` (the trial, or null), `kind`, and what belongs to the kind. Arrays and files stand
+in `trials/NNNNN/` and are named by the record.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from rfe.errors import StudyError
+from rfe.tracking.base import (
+    KEEP_TOP,
+    ConfirmationLog,
+    OutcomeLog,
+    StudyEvent,
+    StudyLog,
+    TrialLog,
+    best_trials,
+    finite,
+)
+from rfe.tracking.records import Record, as_json, own_fields, read_events, read_records
+from rfe.workspace import StudyFolder, write_bytes
+
+WEIGHTS = "weights.safetensors"
+CONFIRMED = "confirmed"
+"""Subfolder of a trial for the files of its confirmation."""
+
+
+class Journal:
+    """Writes the journal of one study, and the files its records name. One process at a time may have it open.
+
+    The weights of all but the `keep_top` best trials and the confirmed ones are deleted as better ones come.
+
+    Raises:
+        StudyError: another process has the study open, or a line in the middle of the file is damaged.
+    """
+
+    def __init__(self, folder: StudyFolder, keep_top: int = KEEP_TOP) -> None:
+        self._folder, self._keep_top = folder, keep_top
+        folder.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder.path / ".journal.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StudyError(
+                f"study {folder.name!r} is open in another process ({folder.path}); "
+                "wait for it, stop it with `rfe studies stop`, or choose another --study name"
+            ) from None
+        try:
+            repair(folder.journal)
+            self._scores: dict[int, float] = {}
+            self._pinned: set[int] = set()
+            for record in read_records(folder.journal):
+                self._account(record)
+            self._drop_weights()
+            self._file = folder.journal.open("ab", buffering=0)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def record(self, kind: str, number: int | None = None, **data: Any) -> Record:
+        """Append one record and wait until it is on disk."""
+        record = Record(time.time(), self._folder.name, number, kind, data)
+        line = {"time": record.time, "study": record.study, "number": number, "kind": kind, **data}
+        self._append(json.dumps(as_json(line), allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        self._account(record)
+        if kind == "trial":
+            self._drop_weights()
+        return record
+
+    def record_study(self, log: StudyLog) -> StudyLog:
+        """Append that the study starts or goes on."""
+        self.record("study", **own_fields(log))
+        return log
+
+    def record_trial(self, log: TrialLog) -> TrialLog:
+        """Write the trial's files, then its record; returns the log with the files' paths in place of their content.
+
+        The record comes last, so a record's files are always whole. A trial recorded again replaces the former one.
+        """
+        folder = self._folder.trial(log.number)
+        artifacts = self._write_files(folder, log.artifacts)
+        stored = replace(
+            log,
+            artifacts=artifacts,
+            weights=self._write_weights(folder, log.weights) if self._ranks(log) else None,
+            scores=finite(log.scores),
+            per_fold={metric: finite(folds) for metric, folds in log.per_fold.items()},
+            kept_frequency=finite(log.kept_frequency),
+        )
+        return replace(stored, time=self.record("trial", log.number, **self._relative(own_fields(stored))).time)
+
+    def record_confirmation(self, log: ConfirmationLog) -> ConfirmationLog:
+        """Write the files of the confirmation to the trial's subfolder `confirmed`, then the record."""
+        folder = self._folder.trial(log.number) / CONFIRMED
+        artifacts = self._write_files(folder, log.artifacts)
+        weights = self._write_weights(folder, log.weights)
+        stored = replace(log, artifacts=artifacts, weights=weights)
+        return replace(stored, time=self.record("confirmation", log.number, **self._relative(own_fields(stored))).time)
+
+    def record_outcome(self, log: OutcomeLog) -> OutcomeLog:
+        """Append how the study ended."""
+        return replace(log, time=self.record("outcome", **own_fields(replace(log, scores=finite(log.scores)))).time)
+
+    def records(self) -> Iterator[Record]:
+        """All records so far, oldest first."""
+        return read_records(self._folder.journal)
+
+    def events(self) -> Iterator[StudyEvent]:
+        """The records that a tracker can replay, oldest first."""
+        return read_events(self._folder)
+
+    def close(self) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _append(self, line: bytes) -> None:
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            self._file.write(line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            # a full disk may have taken half a line; the next record must not continue it
+            os.ftruncate(self._file.fileno(), end)
+            raise
+
+    def _account(self, record: Record) -> None:
+        """Keep the ranking up to date."""
+        if record.number is None:
+            return
+        if record.kind == "confirmation":
+            self._pinned.add(record.number)
+        elif record.kind == "trial" and record.data["state"] == "complete":
+            score = record.data["scores"].get("score")
+            if score is not None and "duplicate_of" not in record.data["tags"]:
+                self._scores[record.number] = score
+
+    def _ranks(self, log: TrialLog) -> bool:
+        """Whether the trial is among the best so far, and so may keep its weights."""
+        if log.score is None or "duplicate_of" in log.tags:
+            return False
+        return log.number in best_trials({**self._scores, log.number: log.score}, self._keep_top)
+
+    def _drop_weights(self) -> None:
+        """Delete the weights of trials that fell out of the ranking."""
+        best = best_trials(self._scores, self._keep_top)
+        for number in self._scores.keys() - set(best) - self._pinned:
+            (self._folder.trial(number) / WEIGHTS).unlink(missing_ok=True)
+
+    def _write_files(self, folder: Path, artifacts: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
+        written: dict[str, bytes | Path] = {}
+        for name, content in artifacts.items():
+            path = folder / name
+            if content != path:
+                write_bytes(path, content if isinstance(content, bytes) else content.read_bytes())
+            written[name] = path
+        return written
+
+    def _write_weights(self, folder: Path, weights: Mapping[str, NDArray[np.float32]] | Path | None) -> Path | None:
+        path = folder / WEIGHTS
+        if weights is None or weights == path:
+            return weights
+        content = (
+            weights.read_bytes()
+            if isinstance(weights, Path)
+            else save({name: np.ascontiguousarray(value) for name, value in weights.items()})
+        )
+        write_bytes(path, content)
+        return path
+
+    def _relative(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Paths as text relative to the study's folder, so that the folder can be moved."""
+        base = self._folder.path
+        data["artifacts"] = {name: path.relative_to(base).as_posix() for name, path in data["artifacts"].items()}
+        data["weights"] = None if data["weights"] is None else data["weights"].relative_to(base).as_posix()
+        return data
+
+
+def repair(path: Path) -> bool:
+    """Cut off a last line that a crash left incomplete; True if there was one."""
+    if not path.exists():
+        return False
+    with path.open("rb+") as file:
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        if end == len(content):
+            return False
+        file.truncate(end)
+        os.fsync(file.fileno())
+    return True

@@ -1,0 +1,123 @@
+"""Records of a journal: how they are read, and how logs become records and records become logs again."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rfe.errors import StudyError
+from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.workspace import StudyFolder
+
+KINDS: dict[str, type[StudyEvent]] = {
+    "study": StudyLog,
+    "trial": TrialLog,
+    "confirmation": ConfirmationLog,
+    "outcome": OutcomeLog,
+}
+IN_EVERY_RECORD = ("study", "number", "time")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the journal."""
+
+    time: float
+    """Seconds since 1970."""
+    study: str
+    number: int | None
+    kind: str
+    data: Mapping[str, Any]
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """The records of a journal, oldest first; a missing file has none, a torn last line is passed over.
+
+    Raises:
+        StudyError: a line that is not the last is no record.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return  # still being written, or torn by a crash
+            yield _parse(line, f"{path}, line {number}")
+
+
+def read_events(folder: StudyFolder) -> Iterator[StudyEvent]:
+    """The records of `folder`'s journal that a tracker can replay, with absolute paths, oldest first.
+
+    Of a trial or confirmation that was recorded more than once, each stands; the last one holds.
+    """
+    for record in read_records(folder.journal):
+        if record.kind in KINDS:
+            yield _event(record, folder)
+
+
+def _parse(line: bytes, where: str) -> Record:
+    try:
+        data = json.loads(line)
+        return Record(data.pop("time"), data.pop("study"), data.pop("number"), data.pop("kind"), data)
+    except (ValueError, KeyError, AttributeError) as error:
+        raise StudyError(
+            f"{where}: not a journal record ({error}); restore the file from MLflow with `rfe studies pull`, "
+            "or delete that line (its trial is then trained again)"
+        ) from None
+
+
+def _event(record: Record, folder: StudyFolder) -> StudyEvent:
+    cls = KINDS[record.kind]
+    known = {entry.name for entry in fields(cls)}
+    data: dict[str, Any] = {name: value for name, value in record.data.items() if name in known}
+    data["study"] = record.study
+    if record.number is not None:
+        data["number"] = record.number
+    if cls is not StudyLog:
+        data["time"] = record.time
+    for name in ("seeds", "caveats"):
+        if name in data:
+            data[name] = tuple(data[name])
+    if cls is ConfirmationLog:
+        data["scores"] = tuple(data["scores"])
+    if "artifacts" in data:
+        data["artifacts"] = {name: folder.path / path for name, path in data["artifacts"].items()}
+    if data.get("weights") is not None:
+        path = folder.path / data["weights"]
+        data["weights"] = path if path.exists() else None
+    for name in ("seconds", "memory_mb"):
+        if name in data and data[name] is None:
+            data[name] = math.nan
+    if "per_fold" in data:
+        data["per_fold"] = {metric: {int(k): v for k, v in folds.items()} for metric, folds in data["per_fold"].items()}
+    if "curves" in data:
+        data["curves"] = {
+            metric: [(epoch, math.nan if value is None else value) for epoch, value in curve]
+            for metric, curve in data["curves"].items()
+        }
+    event: StudyEvent = cls(**data)
+    return event
+
+
+def own_fields(log: StudyEvent) -> dict[str, Any]:
+    """The log's fields but for those that every record has."""
+    return {entry.name: getattr(log, entry.name) for entry in fields(log) if entry.name not in IN_EVERY_RECORD}
+
+
+def as_json(value: Any) -> Any:
+    """`value` as JSON can say it: numpy scalars as numbers, non-finite floats as null, keys as text."""
+    if isinstance(value, Mapping):
+        return {str(key): as_json(entry) for key, entry in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return as_json(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [as_json(entry) for entry in value]
+    return value

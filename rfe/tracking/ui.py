@@ -1,0 +1,128 @@
+"""The MLflow user interface, started as a process of its own on this machine only."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rfe.errors import ConfigError
+from rfe.tracking.presentation import trial_table_path
+from rfe.workspace import Workspace, redact_uri
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 50
+START_TIMEOUT_S = 120.0
+
+
+def free_port(first: int) -> int:
+    """The first port from `first` on that nobody listens on.
+
+    Raises:
+        ConfigError: none of the next 50 is free.
+    """
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            # a port in TIME_WAIT is free for a server, as servers bind with this option
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise ConfigError(f"--port {first}: neither it nor the next {PORTS_TRIED - 1} ports are free; choose another")
+
+
+@contextmanager
+def open_ui(workspace: Workspace, port: int = 5000, note: Callable[[str], None] = print) -> Iterator[str]:
+    """Run the UI while the block runs; yields its address once it answers.
+
+    Args:
+        workspace: what to show; its `mlflow_uri` must not be a server, which has a UI of its own.
+        port: wanted; if taken, the next free one is used and said.
+        note: told what happens.
+
+    Raises:
+        ConfigError: no port is free, or the UI did not start.
+    """
+    chosen = free_port(port)
+    if chosen != port:
+        note(f"port {port} is taken; using {chosen}")
+    address = f"http://{HOST}:{chosen}"
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    log = workspace.root / "ui.log"
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(chosen), "--workers", "1"),
+        *("--default-artifact-root", workspace.artifacts.as_uri()),
+    ]
+    # the address may carry a password, which a command line would show to everyone on the machine
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ, "MLFLOW_BACKEND_STORE_URI": workspace.mlflow_uri}
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=workspace.root)
+    try:
+        note(f"starting MLflow on {redact_uri(workspace.mlflow_uri)} (messages in {log})")
+        if not _answers(process, chosen):
+            raise ConfigError(f"the MLflow UI did not start on {address}; its messages are in {log}")
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def serve_ui(
+    workspace: Workspace, port: int = 5000, tracking_uri: str | None = None, note: Callable[[str], None] = print
+) -> None:
+    """Show the workspace's runs (or those of `tracking_uri`) in a browser until interrupted.
+
+    A tracking server shows itself, so for an http address only that address is said.
+
+    Raises:
+        ConfigError: no port is free, or the UI did not start.
+    """
+    if tracking_uri is not None:
+        workspace = Workspace(workspace.root, tracking_uri, workspace.cache)
+    if workspace.mlflow_uri.startswith(("http://", "https://")):
+        note(f"a tracking server has its own page: open {redact_uri(workspace.mlflow_uri)}")
+        return
+    # SIGTERM would end us at once and leave the server behind
+    former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with open_ui(workspace, port, note) as address:
+        note(f"MLflow is at {address}  (Ctrl-C ends it)")
+        for name, page in study_pages(workspace, address):
+            note(f"  {name}: {page}")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            note("MLflow has ended")
+        finally:
+            signal.signal(signal.SIGTERM, former)
+
+
+def study_pages(workspace: Workspace, address: str) -> Iterator[tuple[str, str]]:
+    """Name and trial table of each study of the workspace that `workspace.mlflow_uri` shows."""
+    for name in workspace.study_names():
+        path = workspace.study(name).mlflow_runs
+        if path.exists():
+            logged = json.loads(path.read_text())
+            if logged["tracking_uri"] == redact_uri(workspace.mlflow_uri):
+                yield name, f"{address}/#{trial_table_path(logged['experiment_id'])}"
+
+
+def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    """Wait until something listens on `port`; False if the process ends first or time runs out."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex((HOST, port)) == 0:
+                return True
+        time.sleep(0.2)
+    return False

@@ -1,0 +1,17 @@
+"""The search that `test_search` kills: DATA WORKSPACE CACHE. It has a Ray of its own, which must die with it."""
+
+import sys
+from pathlib import Path
+
+from rfe.search.driver import run_search
+from rfe.search.fleet import open_fleet
+from rfe.workspace import open_workspace
+from tests.integration import fakes
+from tests.integration.test_search import make_space
+
+if __name__ == "__main__":
+    data, root, cache = (Path(argument) for argument in sys.argv[1:])
+    (cache / fakes.SLEEP).write_text("1")
+    # stacks smaller than cohorts, so that it can be killed when a cohort is half done
+    with open_fleet(cache, workers=1, stack=2, train=fakes.TRAIN) as fleet:
+        run_search(make_space("killed", 12), data, open_workspace(root), fleet=fleet, prefetch=0)

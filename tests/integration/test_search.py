@@ -1,0 +1,248 @@
+"""Searches on real Ray, with one session and one worker for all tests but the killed drivers', which start their own.
+
+Training is replaced by a quick stand-in (`fakes.train_stack`) except where it says so.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfe.errors import TrialError
+from rfe.search.driver import run_search
+from rfe.search.fleet import Fleet, open_fleet
+from rfe.search_space import SearchSpace, load_space
+from rfe.study import TrialRow, read_study
+from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.records import read_events, read_records
+from rfe.workspace import StudyFolder, Workspace, open_workspace
+from tests.integration import fakes
+
+SPACE: dict[str, Any] = {
+    "pool": {"subset": "all"},
+    "train.lr": {"float": [1.0e-4, 1.0e-2], "log": True},
+    "model.n_kept": {"int": [1, 3]},
+}
+COHORT = 4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fakes.write_data(tmp_path_factory.mktemp("search") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def fleet(cache: Path) -> Iterator[Fleet]:
+    with open_fleet(cache, workers=1, stack=COHORT, train=fakes.TRAIN) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def mark(cache: Path) -> Iterator[Callable[[str, str], None]]:
+    """Tells the stand-in what to do besides; taken back at the end."""
+    yield lambda name, text: (cache / name).write_text(text) and None
+    for name in (fakes.DIE, fakes.SLEEP, fakes.REAL):
+        (cache / name).unlink(missing_ok=True)
+
+
+def make_space(study: str, trials: int, **fields: Any) -> SearchSpace:
+    given = {"study": study, "space": SPACE, "budget": {"trials": trials}, "confirm": {"top": 0}, "cohort": COHORT}
+    return load_space({**given, **fields})
+
+
+def optuna_rows(workspace: Workspace, study: str) -> dict[int, TrialRow]:
+    return {row.number: row for row in read_study(workspace.study(study).path).trials}
+
+
+def trial_records(folder: StudyFolder) -> list[TrialLog]:
+    return [event for event in read_events(folder) if isinstance(event, TrialLog)]
+
+
+def assert_each_trial_once(workspace: Workspace, study: str, trials: int) -> None:
+    """Optuna and journal know the same trials, each ended once, in the same way."""
+    rows = optuna_rows(workspace, study)
+    records = trial_records(workspace.study(study))
+    assert sorted(rows) == list(range(trials))
+    assert Counter(record.number for record in records) == Counter(range(trials))
+    assert {record.number: record.state for record in records} == {n: row.state for n, row in rows.items()}
+
+
+def test_a_search_confirms_its_best_and_writes_its_outcome(fleet: Fleet, data: Path, workspace: Workspace) -> None:
+    space = make_space("whole", 21, confirm={"top": 2, "seeds": 3})
+    outcome = run_search(space, data, workspace, fleet=fleet)
+    assert_each_trial_once(workspace, "whole", 21)
+    assert (outcome.state, outcome.trials["complete"]) == ("finished", 21)
+    assert outcome.score_best is not None
+    assert outcome.score_selected is not None
+    assert outcome.score_selected.score <= outcome.score_best.score
+    assert [len(row.scores) for row in outcome.confirmed] == [3, 3]
+    assert outcome.best == outcome.confirmed[0].number
+    folder = workspace.study("whole")
+    written = json.loads(folder.outcome.read_text())
+    assert written["confirmed"][0]["mean"] == outcome.confirmed[0].mean
+    confirmations = [event for event in read_events(folder) if isinstance(event, ConfirmationLog)]
+    assert all(set(one.seeds) == {1000, 1001, 1002} and one.weights is not None for one in confirmations)
+    weights = [record.number for record in trial_records(folder) if record.weights is not None]
+    assert len(weights) == 20  # keep_top
+
+    # the same command again asks for nothing; more trials go on with the next numbers
+    again = run_search(space, data, workspace, fleet=fleet)
+    assert again.score_best == outcome.score_best
+    assert again.confirmed == outcome.confirmed
+    run_search(space, data, workspace, fleet=fleet, trials=26)
+    assert_each_trial_once(workspace, "whole", 26)
+
+
+def test_real_training_shows_the_same_in_optuna_journal_and_mlflow(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    from rfe.tracking.mlflow_tracker import MlflowTracker
+
+    mark(fakes.REAL, "")
+    base = {"train.epochs": 2, "model.latent_dim": 8}
+    space = make_space("real", 5, base=base, confirm={"top": 1, "seeds": 2})
+    tracker = MlflowTracker(workspace, workspace.study("real"))
+    try:
+        outcome = run_search(space, data, workspace, fleet=fleet, tracker=tracker)
+        assert tracker.flush(60)
+    finally:
+        assert tracker.close() == ""
+    assert_each_trial_once(workspace, "real", 5)
+    assert outcome.trials["complete"] == 5
+    assert outcome.score_best is not None
+    assert 0 <= outcome.score_best.score <= 1
+    shown = mlflow_trials(workspace, "real")
+    rows = optuna_rows(workspace, "real")
+    assert {n: status for n, (status, _) in shown.items()} == dict.fromkeys(range(5), "FINISHED")
+    for number, (_, score) in shown.items():
+        assert rows[number].values == (pytest.approx(score),)
+
+
+def mlflow_trials(workspace: Workspace, study: str) -> dict[int, tuple[str, float]]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` LIKE '%'")
+    assert len({run.data.tags["rfe.trial"] for run in runs}) == len(runs)
+    return {int(run.data.tags["rfe.trial"]): (run.info.status, run.data.metrics["score"]) for run in runs}
+
+
+def test_one_configuration_is_a_study_of_one_trial(fleet: Fleet, data: Path, workspace: Workspace) -> None:
+    space = load_space({"study": "one", "base": {"train.lr": 0.003, "pool": ["good"]}, "confirm": {"top": 0}})
+    outcome = run_search(space, data, workspace, fleet=fleet)
+    assert outcome.trials == {"complete": 1, "pruned": 0, "failed": 0, "duplicates": 0}
+    assert outcome.best_config["train.lr"] == 0.003
+
+
+def test_a_lost_worker_loses_no_trial(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    mark(fakes.DIE, "")
+    outcome = run_search(make_space("lost", 6), data, workspace, fleet=fleet)
+    assert_each_trial_once(workspace, "lost", 6)
+    assert outcome.trials["complete"] == 6
+    lost = [record.number for record in trial_records(workspace.study("lost")) if "lost_workers" in record.tags]
+    assert lost == list(range(COHORT))  # the stack that the dead worker held
+
+
+def test_failures_in_a_row_end_the_study_with_the_commonest_reason(
+    fleet: Fleet, data: Path, workspace: Workspace
+) -> None:
+    space = make_space("bad", 50, base={"train.lr": 1.0}, space={"model.dropout": {"float": [0.0, 0.5]}})
+    with pytest.raises(TrialError, match="failed in a row, most of them so: the loss is no longer finite"):
+        run_search(space, data, workspace, fleet=fleet)
+    states = Counter(row.state for row in optuna_rows(workspace, "bad").values())
+    assert 10 <= states["failed"] <= 10 + 2 * COHORT
+    assert json.loads(workspace.study("bad").outcome.read_text())["state"] == "failed"
+
+
+def test_the_end_of_the_worker_group_fails_what_waits_for_it(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    mark(fakes.SLEEP, "30")
+
+    class Ended:
+        ended, reason = True, "a bolt of lightning"
+
+    with pytest.raises(TrialError, match="a bolt of lightning"):
+        run_search(make_space("gone", 9), data, workspace, fleet=replace(fleet, workers=Ended()))  # type: ignore[arg-type]
+    rows = optuna_rows(workspace, "gone").values()
+    assert {row.state for row in rows} == {"failed"}
+    assert all("a bolt of lightning" in row.user_attrs["reason"] for row in rows)
+
+
+def test_an_interrupt_stops_the_search_and_the_next_one_goes_on(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    mark(fakes.SLEEP, "0.5")
+    folder = workspace.study("interrupted")
+
+    def interrupt() -> None:
+        while len(list(read_records(folder.journal))) < 2 + COHORT:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    space = make_space("interrupted", 24)
+    outcome = run_search(space, data, workspace, fleet=fleet)
+    assert outcome.state == "stopped"
+    states = Counter(row.state for row in optuna_rows(workspace, "interrupted").values())
+    assert states["running"] > 0
+    assert states["complete"] < 24
+    mark(fakes.SLEEP, "0")
+    assert run_search(space, data, workspace, fleet=fleet).state == "finished"
+    assert_each_trial_once(workspace, "interrupted", 24)
+
+
+def test_a_killed_driver_is_resumed_to_the_same_study(
+    fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    """One worker, fixed cohorts, no prefetch: the resumed study has the trials of an undisturbed one."""
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.killed_search", str(data), str(workspace.root), str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    journal = workspace.study("killed").journal
+    deadline = time.monotonic() + 120
+    while sum(record.kind == "trial" for record in read_records(journal)) < COHORT + 2:
+        assert killed.poll() is None, "the search ended before it could be killed"
+        assert time.monotonic() < deadline, "the search did not get to its second cohort"
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    before = {record.number: record.time for record in trial_records(workspace.study("killed"))}
+    assert "running" in {row.state for row in optuna_rows(workspace, "killed").values()}
+
+    run_search(make_space("killed", 12), data, workspace, fleet=fleet, prefetch=0)
+    assert_each_trial_once(workspace, "killed", 12)
+    after = {record.number: record.time for record in trial_records(workspace.study("killed"))}
+    assert before.items() <= after.items()  # nothing that had finished ran again
+
+    elsewhere = open_workspace(tmp_path / "undisturbed")
+    run_search(make_space("killed", 12), data, elsewhere, fleet=fleet, prefetch=0)
+    resumed, undisturbed = optuna_rows(workspace, "killed"), optuna_rows(elsewhere, "killed")
+    assert {n: (row.params, row.values) for n, row in resumed.items()} == {
+        n: (row.params, row.values) for n, row in undisturbed.items()
+    }

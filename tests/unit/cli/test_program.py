@@ -1,0 +1,67 @@
+"""Help, examples and typing errors answer at once and rightly."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rfe import __version__
+from tests.unit.cli.commands import find_fault, list_commands
+from tests.unit.cli.invoke import invoke
+
+HEAVY = {"torch", "ray", "pandas", "mlflow", "sklearn", "optuna", "matplotlib", "scipy", "numpy"}
+COMMANDS = dict(list_commands())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["search", "--trails", "3"], ["--version"]])
+def test_answers_without_loading_anything_heavy(arguments: list[str]) -> None:
+    code = "import sys\nfrom rfe.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert not HEAVY & set(ended.stderr.split())
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_each_command_has_help_and_an_example_that_parses(words: tuple[str, ...]) -> None:
+    helped = invoke(*words, "--help")
+    assert helped.exit_code == 0
+    label, example = COMMANDS[words].epilog.split(": ", 1)
+    assert label == "Example"
+    assert find_fault(example) is None
+    assert example.startswith(" ".join(("rfe", *words)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_each_command_takes_the_common_options(words: tuple[str, ...]) -> None:
+    options = {option for parameter in COMMANDS[words].params for option in parameter.opts}
+    assert {"--workspace", "--quiet", "--verbose"} <= options
+
+
+def test_results_can_be_had_as_json() -> None:
+    without = {
+        words for words, one in COMMANDS.items() if "--json" not in {o for parameter in one.params for o in parameter.opts}
+    }
+    assert without == {("ui",)}  # prints no result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [(["serch"], "search"), (["data", "chek", "x"], "check"), (["search", "everything", "--trails", "3"], "--trials")],
+)
+def test_a_mistyped_word_is_answered_with_the_nearest(arguments: list[str], meant: str) -> None:
+    ended = invoke(*arguments)
+    assert ended.exit_code == 2
+    assert meant in ended.output
+
+
+def test_no_words_show_the_help() -> None:
+    assert "demo" in invoke().output
+
+
+def test_version() -> None:
+    assert invoke("--version").output == f"rfe {__version__}\n"
+
+
+def test_fault_finder_finds_faults() -> None:
+    assert find_fault("rfe searc x") is not None
+    assert find_fault("rfe search x --nope") is not None
+    assert find_fault("rfe search everything --data d --set a=1 --set b=2") is None

@@ -1,0 +1,88 @@
+"""When a study ends, what it has spent, and how an interrupt is heard."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rfe.errors import ConfigError
+from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
+from rfe.search.interrupt import LEFT_AT_ONCE, catch_interrupts
+from rfe.search_space import SearchSpace, load_space
+from rfe.tracking.records import Record
+
+SEARCHED = {"train.lr": {"float": [0.001, 0.01]}}
+
+
+def space(**fields: Any) -> SearchSpace:
+    return load_space({"study": "s", "space": SEARCHED, **fields})
+
+
+def records(*given: tuple[str, float]) -> Iterator[Record]:
+    return (Record(time, "s", None, kind, {}) for kind, time in given)
+
+
+def test_the_command_line_wins_over_the_space() -> None:
+    given = space(budget={"trials": 5, "hours": 2.0})
+    assert plan_budget(given, None, None) == Budget(5, 2.0, 10, None)
+    assert plan_budget(given, 8, 0.5) == Budget(8, 0.5, 10, None)
+
+
+def test_a_fixed_list_of_configurations_needs_no_budget() -> None:
+    assert plan_budget(load_space({"study": "s"}), None, None).trials == 1
+    assert plan_budget(load_space({"study": "s", "first_trials": [{}, {}]}), None, None).trials == 2
+
+
+@pytest.mark.parametrize(
+    ("trials", "hours", "named"), [(None, None, "budget.trials"), (0, None, "--trials 0"), (None, -1.0, "--hours -1")]
+)
+def test_an_impossible_budget_is_refused(trials: int | None, hours: float | None, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        plan_budget(space(), trials, hours)
+
+
+def test_what_ends_a_study() -> None:
+    budget = Budget(20, 1.0, failed_in_a_row=3, no_improvement=7)
+    assert budget.left(18) == 2
+    assert budget.left(25) == 0
+    assert budget.end(3599.0, 6, 99) == ""
+    assert "1 hours" in budget.end(3600.0, 0, 0)
+    assert "7 finished trials" in budget.end(0.0, 7, 0)
+    assert "nothing new" in budget.end(0.0, 0, 100)
+    assert budget.failure(2, "x") == ""
+    assert "3 trials failed in a row" in budget.failure(3, "no such thing")
+    assert "no such thing" in budget.failure(3, "no such thing")
+
+
+def test_time_spent_adds_up_over_commands_and_leaves_the_breaks_out() -> None:
+    given = records(
+        (SESSION, 100), ("trial", 160), (SESSION, 1000), ("trial", 1010), ("outcome", 1030), (SESSION, 5000)
+    )
+    assert spent_seconds(given) == 60 + 30
+    assert spent_seconds(records()) == 0.0
+
+
+def test_the_first_interrupt_is_noted_and_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with catch_interrupts() as interrupt:
+        assert not interrupt.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.asked
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_second_interrupt_leaves_at_once() -> None:
+    code = (
+        "import os, signal\n"
+        "from rfe.search.interrupt import catch_interrupts\n"
+        "with catch_interrupts():\n"
+        "    os.kill(os.getpid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == LEFT_AT_ONCE
+    assert done.stdout == ""

@@ -1,0 +1,169 @@
+"""The books: every trial once, copies instead of repetitions, and the same after a restart at any moment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.search.ledger import Ledger
+from rfe.search.outcome import study_scores
+from rfe.search.work import Delivery, WorkItem
+from rfe.search_space import load_space
+from rfe.study import StudyStore, define_study
+from rfe.tracking.base import NullTracker, TrialLog
+from rfe.tracking.journal import Journal
+from rfe.workspace import StudyFolder
+from tests.integration.fakes import fake_result, write_data
+
+SPACE: dict[str, Any] = {"train.lr": {"choice": [0.001, 0.003, 0.01, 1.0]}}
+
+
+class Listener(NullTracker):
+    def __init__(self) -> None:
+        self.trials: list[TrialLog] = []
+
+    def log_trial(self, log: TrialLog) -> None:
+        self.trials.append(log)
+
+
+class Books:
+    """A ledger that can be closed and opened again."""
+
+    def __init__(self, folder: Path, dataset: Dataset, space: dict[str, Any]) -> None:
+        self.folder, self.dataset, self.space = StudyFolder(folder), dataset, space
+        self.open()
+
+    def open(self) -> None:
+        space = load_space({"study": "s", "space": self.space, "sampler": {"kind": "random"}})
+        definition = define_study(space, tuple(self.dataset.encoders), seed=1, fingerprint="f")
+        self.store = StudyStore.open(self.folder.path, definition)
+        self.journal = Journal(self.folder)
+        self.listener = Listener()
+        self.ledger = Ledger(self.folder, self.store, self.journal, self.listener, self.dataset)
+
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+
+    def deliver(self, item: WorkItem) -> TrialLog | None:
+        result = fake_result(Config.model_validate(item.config), self.dataset)
+        return self.ledger.settle(Delivery(item.key, result.state, result.reason, result))
+
+    def states(self) -> dict[int, str]:
+        return {row.number: row.state for row in self.store.trials()}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset(write_data(tmp_path_factory.mktemp("ledger") / "data"))
+
+
+@pytest.fixture
+def books(tmp_path: Path, dataset: Dataset) -> Iterator[Books]:
+    books = Books(tmp_path / "s", dataset, SPACE)
+    yield books
+    books.close()
+
+
+def test_optuna_journal_and_tracker_agree(books: Books) -> None:
+    items = books.ledger.next_items(12)
+    for item in items:
+        books.deliver(item)
+    logs = books.ledger.logs
+    assert sorted(logs) == list(range(12))
+    assert books.states() == {number: log.state for number, log in logs.items()}
+    assert {log.number: log.state for log in books.listener.trials} == books.states()
+    rows = {row.number: row for row in books.store.trials()}
+    for number, log in logs.items():
+        if log.state == "complete":
+            assert rows[number].values == (pytest.approx(log.scores["score"]),)
+        else:
+            assert rows[number].user_attrs["reason"] == log.reason != ""
+
+
+def test_a_configuration_is_trained_once_and_its_result_copied(books: Books) -> None:
+    items = books.ledger.next_items(12)
+    assert len(items) == 4  # the space holds four configurations
+    for item in items:
+        books.deliver(item)
+    again = books.ledger.next_items(5)
+    assert {item.config["train"]["lr"] for item in again} == {1.0}  # only the one that failed gets another chance
+    for item in again:
+        books.deliver(item)
+    assert sorted(books.ledger.logs) == list(range(17))
+    assert books.ledger.counts()["duplicates"] == 17 - 4 - len(again)
+    copies = [log for log in books.ledger.logs.values() if "duplicate_of" in log.tags]
+    for copy in copies:
+        original = books.ledger.logs[int(copy.tags["duplicate_of"])]
+        assert "duplicate_of" not in original.tags
+        assert (copy.config_id, copy.state, copy.scores) == (original.config_id, original.state, original.scores)
+    assert len(books.ledger.ranking()) == 3
+
+
+def test_what_a_dead_process_left_is_given_out_again(books: Books) -> None:
+    items = books.ledger.next_items(12)
+    books.deliver(items[0])
+    books.close()
+    books.open()
+    ended = set(books.ledger.logs)
+    assert books.ledger.n_adoptable == 12 - len(ended)
+    again: list[WorkItem] = []
+    while books.ledger.n_adoptable:
+        again += books.ledger.next_items(5)
+    assert sorted(item.key for item in again) == sorted(item.key for item in items[1:])
+    for item in again:
+        books.deliver(item)
+    assert set(books.states().values()) <= {"complete", "failed"}
+    assert sorted(books.ledger.logs) == list(range(12))
+
+
+def test_a_result_in_the_journal_alone_is_told_to_optuna_on_restart(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (item,) = books.ledger.next_items(1)
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(books.store, "tell", die)
+    with pytest.raises(KeyboardInterrupt):
+        books.deliver(item)
+    books.close()
+    books.open()
+    assert books.states()[0] == books.ledger.logs[0].state
+    assert books.ledger.n_adoptable == 0
+
+
+def test_settling_twice_or_a_strange_key_changes_nothing(books: Books) -> None:
+    (item,) = books.ledger.next_items(1)
+    assert books.deliver(item) is not None
+    assert books.deliver(item) is None
+    assert books.ledger.settle(Delivery("s/99", "failed", "?")) is None
+    assert books.ledger.settle(Delivery("s/0/seed1000", "failed", "?")) is None
+    assert len(books.listener.trials) == 1
+
+
+def test_a_lost_item_fails_with_the_pools_reason(books: Books) -> None:
+    (item,) = books.ledger.next_items(1)
+    log = books.ledger.settle(Delivery(item.key, "failed", "lost its worker 3 times", lost=3))
+    assert log is not None
+    assert (log.state, log.reason, log.tags["lost_workers"]) == ("failed", "lost its worker 3 times", "3")
+    assert "config.yaml" in log.artifacts
+    assert books.ledger.failures_in_a_row == 1
+
+
+def test_scores_of_the_study_survive_the_journal(books: Books, dataset: Dataset) -> None:
+    for item in books.ledger.next_items(12):
+        books.deliver(item)
+    before = study_scores(list(books.ledger.logs.values()), dataset)
+    books.close()
+    books.open()
+    assert study_scores(list(books.ledger.logs.values()), dataset) == before
+    best, selected = before
+    assert best is not None
+    assert selected is not None
+    assert best.score == pytest.approx(books.ledger.ranking()[0].scores["score"])
+    assert selected.score <= best.score + 1e-12

@@ -1,0 +1,247 @@
+"""The pool's rules: leases, shapes, fair shares, losses, and what is said of cohorts."""
+
+import pytest
+
+from rfe.search.pool import HANG_GRACE_S, Pool
+from rfe.search.work import Delivery, WorkItem
+from rfe.training.record import TrialResult
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Pool:
+    return Pool(lease_s=30.0, clock=clock)
+
+
+def item(key: str, shape: str = "a", **fields: object) -> WorkItem:
+    return WorkItem(key, {}, "/data", shape=shape, **fields)  # type: ignore[arg-type]
+
+
+def result(score: float = 0.5) -> TrialResult:
+    return TrialResult("id", "complete", score=score)
+
+
+def keys(pool: Pool, worker: str, n: int = 8, memory: float = 1e9) -> list[str]:
+    return [one.key for one in pool.take(worker, memory, n).items]
+
+
+def states(deliveries: list[Delivery]) -> dict[str, str]:
+    return {one.key: one.state for one in deliveries}
+
+
+def test_take_returns_at_once_when_nothing_waits(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    orders = pool.take("w", 1e9, 8)
+    assert orders.items == ()
+    assert not orders.stop
+
+
+def test_a_stack_mixes_cohorts_but_not_shapes(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("c1", [item("s/1"), item("s/2", "b")])
+    pool.offer("c2", [item("s/3"), item("s/4", "b")])
+    assert keys(pool, "w") == ["s/1", "s/3"]  # the oldest item decides the shape
+    assert keys(pool, "w") == ["s/2", "s/4"]
+
+
+def test_memory_is_the_unit_of_packing_but_one_item_always_fits(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item(f"s/{i}", memory_bytes=400) for i in range(4)])
+    assert keys(pool, "w", memory=1000) == ["s/0", "s/1"]
+    assert keys(pool, "w", memory=100) == ["s/2"]
+
+
+def test_no_worker_takes_more_than_its_share(pool: Pool) -> None:
+    pool.register("w1", "slot0")
+    pool.register("w2", "slot1")
+    pool.offer("run/c", [item(f"s/{i}") for i in range(8)])
+    assert len(keys(pool, "w1")) == 4
+    assert len(keys(pool, "w2")) == 2  # of the 4 left
+
+
+def test_a_cohort_ends_when_all_its_items_are_settled(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    keys(pool, "w")
+    pool.finish("w", "s/1", result())
+    pool.settle(["s/1"])
+    assert pool.is_open("run/c")
+    pool.finish("w", "s/2", result())
+    assert pool.is_open("run/c")  # its result is not booked yet
+    assert states(pool.collect("s")) == {"s/1": "complete", "s/2": "complete"}
+    pool.settle(["s/2"])
+    assert not pool.is_open("run/c")
+
+
+def test_offering_twice_attaches(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item("s/1")])
+    assert keys(pool, "w") == ["s/1"]
+    pool.offer("run/c", [item("s/1")])
+    assert keys(pool, "w") == []
+    pool.finish("w", "s/1", result())
+    pool.offer("run/c", [item("s/1")])
+    assert keys(pool, "w") == []
+    assert len(pool.collect("s")) == 1
+
+
+def test_an_expired_lease_goes_back_to_the_front(pool: Pool, clock: Clock) -> None:
+    pool.register("w1", "slot0")
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    assert keys(pool, "w1", n=1) == ["s/1"]
+    clock.now += 20
+    pool.heartbeat("w1", {"s/1": 3})
+    clock.now += 20
+    assert keys(pool, "w2", n=1) == ["s/2"]  # 20 s after a heartbeat the lease holds
+    clock.now += 11
+    assert keys(pool, "w2", n=1) == ["s/1"]
+
+
+def test_a_worker_that_comes_back_late_is_told_to_drop_what_it_lost(pool: Pool, clock: Clock) -> None:
+    pool.register("w1", "slot0")
+    pool.offer("run/c", [item("s/1")])
+    keys(pool, "w1")
+    clock.now += 31
+    assert keys(pool, "w2") == ["s/1"]
+    assert pool.heartbeat("w1", {"s/1": 5}).dropped == {"s/1"}
+    assert pool.heartbeat("w2", {"s/1": 0}).dropped == frozenset()
+
+
+def test_the_first_result_counts_whoever_brings_it(pool: Pool, clock: Clock) -> None:
+    pool.register("w1", "slot0")
+    pool.offer("run/c", [item("s/1")])
+    keys(pool, "w1")
+    clock.now += 31
+    assert keys(pool, "w2") == ["s/1"]
+    pool.finish("w1", "s/1", result(0.1))
+    pool.finish("w2", "s/1", result(0.2))
+    (delivery,) = pool.collect("s")
+    assert delivery.result is not None
+    assert delivery.result.score == 0.1
+    assert pool.heartbeat("w2", {"s/1": 2}).dropped == {"s/1"}
+
+
+def test_a_new_worker_in_a_slot_frees_the_old_ones_leases_at_once(pool: Pool) -> None:
+    pool.register("w1", "slot0")
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    assert keys(pool, "w1") == ["s/1", "s/2"]
+    pool.register("w2", "slot0")
+    assert keys(pool, "w2") == ["s/1", "s/2"]
+    pool.finish("w2", "s/1", result())
+    assert pool.collect("s")[0].lost == 1
+
+
+def test_an_item_that_keeps_losing_its_worker_fails_with_the_reason(pool: Pool, clock: Clock) -> None:
+    pool.offer("run/c", [item("s/1", retries=1)])
+    for worker in ("w1", "w2"):
+        pool.register(worker, worker)
+        assert keys(pool, worker) == ["s/1"]
+        clock.now += 31
+    (delivery,) = pool.collect("s") if pool.has_deliveries("s") else ()
+    assert delivery.state == "failed"
+    assert "lost its worker 2 times" in delivery.reason
+    assert keys(pool, "w3") == []
+
+
+def test_an_error_in_a_stack_is_pinned_on_the_item_that_raises_it(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item(f"s/{i}") for i in range(5)])
+    trained: list[str] = []
+    for _ in range(20):
+        taken = keys(pool, "w")
+        if not taken:
+            break
+        if "s/3" in taken:
+            pool.return_stack("w", taken, "ValueError: bad")
+        else:
+            trained += taken
+            for key in taken:
+                pool.finish("w", key, result())
+    ended = states(pool.collect("s"))
+    assert ended == {"s/0": "complete", "s/1": "complete", "s/2": "complete", "s/3": "failed", "s/4": "complete"}
+    assert sorted(trained) == ["s/0", "s/1", "s/2", "s/4"]
+
+
+def test_a_hanging_item_fails_and_its_worker_is_sent_away(pool: Pool, clock: Clock) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item("s/1", limit_s=10.0), item("s/2", limit_s=10.0)])
+    keys(pool, "w")
+    for _ in range(4):  # two in the stack: each may take 10 s of its time
+        clock.now += 19
+        assert not pool.heartbeat("w", {"s/1": 0, "s/2": 0}).leave
+    for _ in range(4):
+        clock.now += HANG_GRACE_S / 2
+        orders = pool.heartbeat("w", {"s/1": 0, "s/2": 0})
+        clock.now -= 5
+    assert orders.leave
+    assert set(states(pool.collect("s")).values()) == {"failed"}
+
+
+def test_stop_hands_out_nothing_and_opens_all_cohorts(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    keys(pool, "w", n=1)
+    pool.stop()
+    assert pool.take("w", 1e9, 8).stop
+    assert pool.heartbeat("w", {"s/1": 1}).dropped == {"s/1"}
+    assert not pool.is_open("run/c")
+
+
+def test_a_withdrawn_runs_items_end_without_a_delivery(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    keys(pool, "w", n=1)
+    pool.withdraw("run")
+    assert not pool.is_open("run/c")
+    pool.offer("run/late", [item("s/3")])
+    assert not pool.is_open("run/late")
+    assert pool.heartbeat("w", {"s/1": 1}).dropped == {"s/1"}
+    pool.finish("w", "s/1", result())
+    assert pool.collect("s") == []
+    assert keys(pool, "w") == []
+
+
+def test_status_counts_waiting_leased_and_idle(pool: Pool, clock: Clock) -> None:
+    pool.register("w", "slot0")
+    keys(pool, "w")
+    clock.now += 4
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    keys(pool, "w", n=1)
+    clock.now += 3
+    status = pool.status()
+    assert (status.waiting, status.leased, status.finished, status.workers) == (1, 1, 0, 1)
+    assert status.idle_s == pytest.approx(4.0)
+
+
+def test_studies_that_share_a_pool_get_their_own_results_and_bars(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run1/c", [item("s/1")])
+    pool.offer("run2/c", [item("t/1")])
+    pool.set_bar("s", 0.3)
+    taken = pool.take("w", 1e9, 8)
+    assert [one.key for one in taken.items] == ["s/1", "t/1"]
+    assert taken.bars == {"s": 0.3}
+    pool.withdraw("run2")
+    pool.finish("w", "s/1", result())
+    assert pool.collect("t") == []
+    assert states(pool.collect("s")) == {"s/1": "complete"}
+
+
+def test_a_run_can_offer_again_what_a_withdrawn_one_left(pool: Pool) -> None:
+    pool.register("w", "slot0")
+    pool.offer("run1/c", [item("s/1")])
+    pool.withdraw("run1")
+    pool.offer("run2/c", [item("s/1")])
+    assert keys(pool, "w") == ["s/1"]

@@ -1,0 +1,128 @@
+"""The worker's loop against a plain pool: no Ray, no training."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from rfe.search import worker
+from rfe.search.pool import Pool
+from rfe.search.work import Delivery, WorkItem
+from rfe.search.worker import Deliver, Tick, WorkerSettings, describe_error, serve
+from rfe.training.record import TrialResult
+
+HERE = "tests.unit.search.test_worker"
+LAST_EPOCH: dict[str, int] = {}
+"""Key -> the epoch at which `train_plain` let go of it."""
+
+
+def train_plain(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
+    """Scores are in the configurations; `raise` raises, `epochs` are ticked one by one, `hang` ends when told."""
+    running = {item.key: item for item in items}
+    if any("raise" in item.config for item in items):
+        raise ValueError("planted")
+    epoch = 0
+    while running:
+        epoch += 1
+        time.sleep(items[0].config.get("sleep", 0.0))
+        ends = tick(dict.fromkeys(running, epoch))
+        for key, item in list(running.items()):
+            done = epoch >= item.config.get("epochs", 1)
+            if key in ends:
+                deliver(key, TrialResult("id", "failed", ends[key]))
+            elif done:
+                weights = {"w": np.zeros(1, np.float32)}
+                deliver(key, TrialResult("id", "complete", score=item.config.get("score", 0.5), weights=weights))
+            if key in ends or done:
+                LAST_EPOCH[key] = epoch
+                del running[key]
+
+
+def run_worker(pool: Pool, n_ended: int, **settings: object) -> dict[str, Delivery]:
+    """Serve until `n_ended` items ended."""
+    fields = {"pool": "", "cache": Path(), "stack": 4, "train": f"{HERE}:train_plain", "poll_s": 0.001} | settings
+    thread = Thread(target=serve, args=(pool, "slot", WorkerSettings(**fields)), daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    ended: dict[str, Delivery] = {}
+    deadline = time.monotonic() + 10
+    while len(ended) < n_ended and time.monotonic() < deadline:
+        ended |= {one.key[2:]: one for one in pool.collect("s")}
+        time.sleep(0.005)
+    pool.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+    return ended | {one.key[2:]: one for one in pool.collect("s")}
+
+
+@pytest.fixture(autouse=True)
+def _plain_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_find_device", lambda settings: ("cpu", 1e9))
+
+
+def item(key: str, config: dict[str, object] | None = None, **fields: object) -> WorkItem:
+    return WorkItem(f"s/{key}", config or {}, "/data", shape="a", **fields)  # type: ignore[arg-type]
+
+
+def test_every_item_is_delivered_once() -> None:
+    pool = Pool()
+    pool.offer("run/c", [item(str(i)) for i in range(10)])
+    ended = run_worker(pool, 10)
+    assert sorted(ended) == sorted(str(i) for i in range(10))
+    assert {one.state for one in ended.values()} == {"complete"}
+
+
+def test_an_error_fails_the_item_and_not_its_neighbours() -> None:
+    pool = Pool()
+    pool.offer("run/c", [item("bad", {"raise": True}), *(item(str(i)) for i in range(3))])
+    ended = run_worker(pool, 4)
+    assert ended["bad"].state == "failed"
+    assert "ValueError: planted (test_worker.py:" in ended["bad"].reason
+    assert [ended[str(i)].state for i in range(3)] == ["complete"] * 3
+
+
+def test_weights_return_only_from_the_bar_on_or_when_kept() -> None:
+    pool = Pool()
+    pool.set_bar("s", 0.4)
+    pool.offer("run/c", [item("low", {"score": 0.3}), item("high", {"score": 0.4})])
+    pool.offer("run/d", [item("kept", {"score": 0.1}, keep_weights=True)])
+    ended = run_worker(pool, 3)
+    weights = {key: one.result is not None and one.result.weights is not None for key, one in ended.items()}
+    assert weights == {"low": False, "high": True, "kept": True}
+
+
+def test_an_item_over_its_time_fails_with_the_limit_named() -> None:
+    pool = Pool()
+    pool.offer("run/c", [item("slow", {"epochs": 50, "sleep": 0.02}, limit_s=0.05), item("free", {"epochs": 50})])
+    ended = run_worker(pool, 2)
+    assert ended["slow"].state == "failed"
+    assert "limits.trial_minutes" in ended["slow"].reason
+    assert ended["free"].state == "complete"
+
+
+def test_withdrawn_items_leave_the_stack_and_nothing_is_delivered() -> None:
+    pool = Pool()
+    pool.offer("run/c", [item("1", {"epochs": 100_000, "sleep": 0.001})])
+    pool.offer("other/c", [item("2", {"epochs": 200})])
+
+    def withdraw() -> None:
+        while not pool.status().epochs:
+            time.sleep(0.005)
+        pool.withdraw("run")
+
+    Thread(target=withdraw, daemon=True).start()
+    ended = run_worker(pool, 1, heartbeat_s=0.01)
+    assert ended.keys() == {"2"}
+    assert LAST_EPOCH["s/1"] < 100_000
+
+
+def test_an_errors_description_is_one_line_with_its_place() -> None:
+    try:
+        raise KeyError("a\nb")
+    except KeyError as error:
+        text = describe_error(error)
+    assert "\n" not in text
+    assert text.startswith("KeyError: ")
+    assert "(test_worker.py:" in text

@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rfe.errors import ConfigError, StudyError
+from rfe.workspace import open_workspace, redact_uri, write_beside, write_json
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RFE_WORKSPACE", "RFE_CACHE", "MLFLOW_TRACKING_URI", "RAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_default_is_absolute_and_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    workspace = open_workspace()
+    assert workspace.root == tmp_path / "rfe-workspace"
+    assert workspace.mlflow_uri == f"sqlite:///{tmp_path}/rfe-workspace/mlflow.db"
+    assert workspace.cache == tmp_path / "rfe-workspace" / "cache"
+    assert not workspace.root.exists()
+    assert workspace.study_names() == ()
+
+
+def test_environment_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path / "a"))
+    monkeypatch.setenv("RFE_CACHE", str(tmp_path / "c"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    workspace = open_workspace()
+    assert (workspace.root, workspace.cache) == (tmp_path / "a", tmp_path / "c")
+    assert workspace.mlflow_uri == "http://host:5000"
+    assert open_workspace(tmp_path / "b").root == tmp_path / "b"
+
+
+def test_relative_sqlite_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    assert open_workspace().mlflow_uri == f"sqlite:///{tmp_path}/runs.db"
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///tmp/mlruns"])
+def test_file_store_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI.*sqlite:///PATH"):
+        open_workspace()
+
+
+def test_relative_workspace_is_refused_in_a_ray_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_JOB_ID", "01000000")
+    with pytest.raises(ConfigError, match="RFE_WORKSPACE"):
+        open_workspace()
+    assert open_workspace(tmp_path).root == tmp_path
+
+
+def test_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w").write_text("")
+    with pytest.raises(ConfigError, match="is a file"):
+        open_workspace(tmp_path / "w")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b", "x" * 101, "nl\n"])
+def test_study_name_must_be_one_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StudyError, match="study name"):
+        open_workspace(tmp_path).study(name)
+
+
+def test_study_folder(tmp_path: Path) -> None:
+    workspace = open_workspace(tmp_path)
+    study = workspace.study("fusion-v1.2")
+    assert study.trial(42) == tmp_path / "studies" / "fusion-v1.2" / "trials" / "00042"
+    assert not study.exists()
+    study.path.mkdir(parents=True)
+    assert workspace.study_names() == ("fusion-v1.2",)
+
+
+def test_write_beside_leaves_the_old_file_when_the_writer_fails(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "result.json"
+    write_json(path, {"a": 1})
+
+    def fail_half_way() -> None:
+        with write_beside(path) as beside:
+            assert beside.suffix == ".json"
+            beside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
+
+
+def test_redact_uri() -> None:
+    assert redact_uri("postgresql://me:secret@db:5432/x?password=p") == "postgresql://***@db:5432/x?***"
+    assert redact_uri("https://token@host/ml") == "https://***@host/ml"
+    assert redact_uri("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
+    assert redact_uri("http://host:5000") == "http://host:5000"

@@ -1,0 +1,83 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from rfe.data.metadata import Clips
+from rfe.labels import SET_NAMES, STATE_SET
+from rfe.tracking.contents import confusion_csv, describe_trial, fold_scores
+from rfe.training.record import TrialResult
+
+ENCODERS = ("clip", "hubert", "wavlm")
+
+
+def result(**changes: object) -> TrialResult:
+    logits = np.full((1, 4, 6), 1.0e9, np.float32)
+    logits[0, 0, 0] = -0.3333
+    scores = np.array([[[1.0, -np.inf, 3.0]] * 4], np.float16)
+    values: dict[str, object] = {
+        **{"config_id": "abc", "state": "complete", "folds": np.array([0, 3]), "seeds": np.array([7])},
+        **{"presence_logits": logits, "predicted_state": np.array([[0, 6, 7, 8]])},
+        **{"hits_presence": np.array([1.0, 2.0]), "hits_salience": np.array([0.0, 1.0])},
+        **{"clips": np.array([2, 2]), "blends": np.array([0, 2])},
+        **{"score": 0.5, "acc_presence": 0.75, "acc_salience": 0.5, "gate_scores": scores},
+        **{"kept_frequency": {"clip": 0.25, "wavlm": 1.0}, "weights": {"w": np.zeros(2, np.float32)}},
+    }
+    return TrialResult(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clips() -> Clips:
+    names = np.array(["a", "b", "c", "d", "t"])
+    unknown = np.full(5, -1)
+    return Clips(names, unknown, (), np.array([0, 0, 3, 3, -1]), np.array([0, 6, 9, 8, -1]), 4)
+
+
+def test_log_of_a_complete_trial(clips: Clips) -> None:
+    log = describe_trial("s", 3, result(), {"a": 1}, "a: 1\n", clips, ENCODERS, errors={"score": 0.1})
+    assert log.scores == {"score": 0.5, "acc_presence": 0.75, "acc_salience": 0.5, "score_se": 0.1}
+    assert log.artifacts["config.yaml"] == b"a: 1\n"
+    content = log.artifacts["outputs.npz"]
+    assert isinstance(content, bytes)
+    with np.load(io.BytesIO(content), allow_pickle=False) as outputs:
+        assert outputs["presence_logits"].dtype == np.float16
+        assert np.isfinite(outputs["presence_logits"]).all()
+        assert outputs["presence_logits"][0, 0, 0] == pytest.approx(-0.3333, abs=1e-3)
+        assert outputs["gate_scores"][0, 0].tolist() == [1.0, -np.inf, 3.0]
+        assert outputs["filenames"].tolist() == ["a", "b", "c", "d"]
+        assert outputs["target_filenames"].tolist() == ["t"]
+        assert outputs["encoders"].tolist() == list(ENCODERS)
+        assert outputs["predicted_state"].tolist() == [[0, 6, 7, 8]]
+    gate = log.artifacts["gate.csv"]
+    assert gate == b"encoder,kept_frequency,mean_gate_score\nclip,0.25,1\nwavlm,1,3\n"
+
+
+def test_a_failed_trial_has_its_configuration_only(clips: Clips) -> None:
+    failed = TrialResult(config_id="abc", state="failed", reason="the loss is NaN")
+    log = describe_trial("s", 3, failed, {"a": 1}, "a: 1\n", clips, ENCODERS, tags={"lease": "2"})
+    assert (log.state, log.reason, log.scores, log.per_fold) == ("failed", "the loss is NaN", {}, {})
+    assert list(log.artifacts) == ["config.yaml"]
+    assert log.tags == {"lease": "2"}
+
+
+def test_fold_scores_leave_out_what_is_not_defined() -> None:
+    scores = fold_scores(result())
+    assert scores["acc_presence"] == {0: 0.5, 3: 1.0}
+    assert np.isnan(scores["acc_salience"][0])
+    assert scores["acc_salience"][3] == 0.5
+    assert scores["score"][3] == 0.75
+
+
+def test_confusion_counts_are_means_over_seeds() -> None:
+    truth = np.array([0, 6, 9])
+    predicted = np.array([[0, 6, 9], [0, 9, 7]])
+    rows = list(csv.reader(io.StringIO(confusion_csv(truth, predicted).decode())))
+    assert rows[0] == ["truth", *SET_NAMES]
+    counts = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
+    assert counts.sum() == 3
+    assert counts[0, 0] == 1
+    first, second = STATE_SET[6], STATE_SET[9]
+    assert counts[first, first] == 0.5
+    assert counts[first, second] == 0.5
+    assert counts[second, first] == 0.5
