@@ -187,7 +187,7 @@ def search_view(title: str, status: SearchStatus) -> RenderableType:
         (f"  {status.running} running", "cyan"),
         (f"  {status.pruned} pruned", "yellow" if status.pruned else "dim"),
         (f"  {status.failed} failed", "bold red" if status.failed else "dim"),
-        (f"  on {status.workers} worker{'' if status.workers == 1 else 's'}", "dim"),
+        (f"  on {status.workers} worker{'' if status.workers == 1 else 's'}" if status.workers else "", "dim"),
     )
     head = Table.grid(padding=(0, 2))
     head.add_row(

@@ -1,0 +1,5 @@
+"""The command line: parses, calls `rfe.api`, prints."""
+
+from rfe.cli.program import main
+
+__all__ = ["main"]

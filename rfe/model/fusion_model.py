@@ -68,8 +68,7 @@ class FusionModel(StackedModel):
                     rows[replica, encoder] = len(rows)
         table = [[rows.get((r, e), len(rows)) for e in row] for r, row in enumerate(slots)]
         self.slot_row = torch.tensor(table, device=self.device).flatten()
-        identity = torch.arange(len(rows), device=self.device)
-        self.rows_in_order = len(rows) == self.slot_row.numel() and bool((self.slot_row == identity).all())
+        self.all_see = all(one.sees_clip for one in settings)
         self.max_kept = max(one.n_kept for one in settings)
 
     def __call__(
@@ -118,11 +117,12 @@ class FusionModel(StackedModel):
                 projected.append(
                     project(features[index], value[f"projection.{name}.weight"], value[f"projection.{name}.bias"])
                 )
-        rows = torch.cat(projected)  # [(encoder, holder), clip, latent]
-        if not self.rows_in_order:
-            padded = torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])])  # the last row serves unused slots
-            rows = padded.index_select(0, self.slot_row)
-        latent = rows.view(*self.slot_encoder.shape, *rows.shape[1:])  # [replica, slot, clip, latent]
+        if self.whole:
+            latent = torch.stack(projected, 1)
+        else:
+            rows = torch.cat([*projected, projected[0].new_zeros(1, *projected[0].shape[1:])])  # the last: unused slots
+            latent = rows.index_select(0, self.slot_row).view(*self.slot_encoder.shape, *rows.shape[1:])
+        # latent: [replica, slot, clip, latent]
         return activate(latent, self._by_slot(value["projection.gain"]), self._by_slot(value["projection.shift"]))
 
     def _score(
@@ -140,7 +140,7 @@ class FusionModel(StackedModel):
             value["gate.latent_weight"],
             value["gate.context_weight"],
             self._by_slot(value["gate.embedding"]),
-            scalars.sees_clip.to(latent.dtype),
+            None if self.all_see else scalars.sees_clip.to(latent.dtype),
             scalars.temperature,
         )
         if noise.gate is not None:

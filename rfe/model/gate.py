@@ -11,7 +11,7 @@ def score_encoders(
     latent_weight: Tensor,
     context_weight: Tensor,
     embedding: Tensor,
-    sees_clip: Tensor,
+    sees_clip: Tensor | None,
     temperature: Tensor,
 ) -> Tensor:
     """s = v . tanh(W_z z + W_c c + u) / tau, with c the mean of the clip's available encoders.
@@ -23,7 +23,7 @@ def score_encoders(
         latent_weight: W_z, [replica, latent, latent].
         context_weight: W_c, [replica, latent, latent].
         embedding: u of each slot's encoder, [replica, slot, latent].
-        sees_clip: [replica] 1 where the score depends on the clip, 0 for a static gate.
+        sees_clip: [replica] 1 where the score depends on the clip, 0 for a static gate; None: it does everywhere.
         temperature: tau > 0, [replica].
 
     Returns:
@@ -37,7 +37,9 @@ def score_encoders(
     context = (latent * weight).sum(1) / weight.sum(1).clamp(min=1.0)  # [replica, clip, latent]
     seen = torch.bmm(latent.reshape(n_replicas, n_slots * n_clips, width), latent_weight)
     seen = seen.view(n_replicas, n_slots, n_clips, width) + torch.bmm(context, context_weight).unsqueeze(1)
-    hidden = torch.tanh(seen * sees_clip.view(-1, 1, 1, 1) + embedding.unsqueeze(2))
+    if sees_clip is not None:
+        seen = seen * sees_clip.view(-1, 1, 1, 1)
+    hidden = torch.tanh(seen + embedding.unsqueeze(2))
     scores = torch.matmul(hidden, query.view(n_replicas, 1, width, 1)).squeeze(-1) / temperature.view(-1, 1, 1)
     return scores.float().masked_fill(~available, float("-inf"))
 

@@ -63,5 +63,5 @@ def _draw(seed: int, fold: int, name: str, shape: tuple[int, ...], kind: str) ->
     generator = stream(seed, fold, f"init/{name}")
     if kind == "embedding":
         return generator.normal(0.0, 0.02, shape).astype(np.float32)
-    bound = 1.0 / np.sqrt(shape[-2] if len(shape) > 1 else shape[0])
-    return ((2.0 * generator.random(shape) - 1.0) * bound).astype(np.float32)
+    bound = float(shape[-2] if len(shape) > 1 else shape[0]) ** -0.5
+    return generator.uniform(-bound, bound, shape).astype(np.float32)

@@ -15,7 +15,8 @@ from rfe.data.dataset import load_dataset
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search_space import SearchSpace, effective_config, resolve, sample_params, space_size
-from rfe.training.configurations import memory_bytes, train_configurations
+from rfe.training.build import memory_bytes
+from rfe.training.configurations import train_configurations
 
 SAMPLES = 4
 SEED = 0

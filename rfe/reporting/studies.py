@@ -8,6 +8,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from rfe.config.fields import unknown
+from rfe.config.load import flatten
+from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
@@ -229,3 +231,9 @@ def _line(journal: _Journal, trial: TrialLog) -> TrialLine:
         searched={name: trial.config[name] for name in names if name in trial.config},
         reason=trial.reason or (f"same as {trial.tags['duplicate_of']}" if "duplicate_of" in trial.tags else ""),
     )
+
+
+def changed_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration (dotted name -> value) that are not at their default, the pool always."""
+    defaults = flatten(Config())
+    return {name: value for name, value in config.items() if name == "pool" or value != defaults.get(name)}

@@ -60,10 +60,11 @@ def main() -> None:
     for (shift, standardize, kind), gap in gaps.items():
         closed = "" if shift == "none" else f"{100 * (whole - gap) / (whole - floor):.0f}%"
         rows.append([shift, standardize, kind, f"{gap:.3f}", closed, f"{scores[shift, standardize, kind]:.3f}"])
-    body = f"""Gap: 2 (AUC - 1/2) of a cross-validated logistic regression that tells held-out training actors' clips from test
-actors' clips by the fused feature f, mean over the five fold models. Closed: the part of the difference between the
-strong shift and none (first row, whose gap is that of any two groups of actors) that an arm takes away. Score: the
-fold models' averaged answers on the simulated test clips (one set of 11 actors: its standard error is about .02).
+    body = f"""Gap: 2 (AUC - 1/2) of a cross-validated logistic regression that tells held-out training actors' clips
+from test actors' clips by the fused feature f, mean over the five fold models. Closed: the part of the difference
+between the strong shift and none (first row, whose gap is that of any two groups of actors) that an arm takes away.
+Score: the fold models' averaged answers on the simulated test clips (one set of 11 actors: its standard error is about
+.02).
 Strengths were set beforehand ({", ".join(f"{k} {v:g}" for k, v in ADAPTATIONS.items() if v)}), not searched.
 
 {table(["shift", "standardize", "adaptation", "gap", "closed", "test Score"], rows)}"""
@@ -89,7 +90,7 @@ def _gap(config: Config, dataset: Dataset, cache: FeatureCache) -> float:
         feature = output.fused_feature[row].numpy()
         domain = np.arange(len(both)) >= len(held_out)
         model = LogisticRegression(C=0.1, max_iter=300)
-        # Folds of the domain classifier by position: neighbouring clips are of one actor, so it must generalise to others.
+        # Blocks by position: neighbouring clips are of one actor, so the classifier must generalise to other actors
         told = cross_val_predict(model, feature, domain, cv=_by_block(domain), method="decision_function")
         each.append(2 * (roc_auc_score(domain, told) - 0.5))
     return float(np.mean(each))

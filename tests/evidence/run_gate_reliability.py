@@ -53,10 +53,10 @@ def main() -> None:
             row.append(f"{np.mean(each):+.3f} ({np.std(each):.3f})")
         row.append(f"{results['attention'].kept_frequency[name]:.2f}")
         rows.append(row)
-    body = f"""Within each encoder: Spearman's rank correlation over held-out clips between the gate's score and the planted
-reliability rho, mean (sd) over {SEEDS} seeds x 5 folds, computed within a fold. A static gate cannot depend on the clip;
-a shuffled gate uses another clip's scores. The last column is how often the attention gate kept the encoder (two of six
-are kept). A noise encoder has rho = 0 for every clip, so no correlation is defined.
+    body = f"""Within each encoder: Spearman's rank correlation over held-out clips between the gate's score and the
+planted reliability rho, mean (sd) over {SEEDS} seeds x 5 folds, computed within a fold. A static gate cannot depend on
+the clip; a shuffled gate uses another clip's scores. The last column is how often the attention gate kept the encoder
+(two of six are kept). A noise encoder has rho = 0 for every clip, so no correlation is defined.
 
 {table(["encoder", "kind", *GATES, "kept"], rows)}
 

@@ -27,7 +27,7 @@ from tests.evidence.organisers_baseline import (
     describe_errors,
     train_official,
 )
-from tests.evidence.simulator_knobs import PAIR, actor_share, measure, standardise_by_actor
+from tests.evidence.simulator_knobs import DATA_SEEDS, PAIR, actor_share, measure_seed, standardise_by_actor
 
 REPORT = Path(__file__).parents[2] / "reports" / "evidence" / "simulator" / "README.md"
 SPEC = SimulationSpec(seed=0)
@@ -56,7 +56,8 @@ def main() -> None:
     pools = {name: (name,) for name in data.features} | {"pair": PAIR, "all six": tuple(data.features)}
     official: dict[str, Official] = {}
     for name, members in pools.items():
-        official[name] = train_official(data.join(members), data.state, data.fold, Training())
+        training = Training() if name in (*PAIR, "pair") else Training(learning_rates=(5e-4,))
+        official[name] = train_official(data.join(members), data.state, data.fold, training)
         print(name, _shares(data, official[name]), flush=True)
     sections = [
         HEADING,
@@ -76,7 +77,8 @@ All numbers in this folder are from **simulated** data (seed 0, official skeleto
 they say nothing about real recordings. Made by `python -m tests.evidence.run_simulator_calibration`.
 
 The baseline is the organisers' (one hidden layer of 512, KL, Adam with L2, 200 epochs, batch 32, seed 42; learning rate
-of 5e-6, 1e-5, 5e-5, 5e-4, chosen without the reported fold) under their protocol: thresholds *and epoch* are chosen on
+of 5e-6, 1e-5, 5e-5, 5e-4, chosen without the reported fold, for the two strong encoders and their pair; 5e-4 for the
+others, to save time) under their protocol: thresholds *and epoch* are chosen on
 the fold that is reported, which is optimistic. Published numbers: arXiv 2601.13225 and the organisers' result files.
 """
 
@@ -105,7 +107,11 @@ def read_simulated() -> Simulated:
 def compare(data: Simulated, official: dict[str, Official]) -> str:
     """The table of published ranges, the simulated value, and whether it fits."""
     errors = {name: describe_errors(data.state, result.answer) for name, result in official.items()}
-    quick = measure(KNOBS)
+    seeds = [measure_seed(KNOBS, seed) for seed in DATA_SEEDS]
+    quick = {
+        name: f"{np.mean([row[name] for row in seeds]):.3f} ({np.std([row[name] for row in seeds], ddof=1):.3f})"
+        for name in seeds[0]
+    }
     most_frequent = np.bincount(STATE_SET[data.state][data.state < 6]).max() / len(data.state)
     gains = {name: logistic_gain(data, members) for name, members in (("pair", PAIR), ("all", tuple(data.features)))}
     optimism = {
@@ -140,22 +146,31 @@ def compare(data: Simulated, official: dict[str, Official]) -> str:
     rows += [
         ("logistic regression, pair: gain of actor standardisation, P", 0.05, 0.09, gains["pair"], quick_gain),
         ("logistic regression, all six: the same", 0.05, 0.09, gains["all"], None),
-        ("official minus crossfit thresholds, Score, pair", 0.005, 0.025, optimism["pair"], None),
+        (
+            "official minus crossfit thresholds, Score, pair",
+            0.005,
+            0.025,
+            optimism["pair"],
+            quick["pair official minus crossfit"],
+        ),
         ("the same, mean of all pools but noise", 0.005, 0.025, float(np.mean(list(optimism.values()))), None),
     ]
-    lines = ["| | published or measured | simulated | two other seeds, quick training | |", "|---|---|---|---|---|"]
+    lines = [
+        "| | published or measured | simulated, seed 0 | five other seeds, quick training (sd) | seed 0, mean of five |",
+        "|---|---|---|---|---|",
+    ]
     for name, low, high, value, other in rows:
         wanted = f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
-        beside = "" if other is None else f"{other:.3f}"
-        lines.append(f"| {name} | {wanted} | {value:.3f} | {beside} | {judge(value, low, high)} |")
+        judged = judge(value, low, high) + ("" if other is None else f", {judge(float(other.split()[0]), low, high)}")
+        lines.append(f"| {name} | {wanted} | {value:.3f} | {other or ''} | {judged} |")
     return "\n".join(lines) + COMPARE_NOTE
 
 
 COMPARE_NOTE = """
 
-"Fits": inside the published range; for a single published value, within .05 of it. The quick training (batch 128, 20
-epochs, learning rate 1e-3, two data seeds; a linear discriminant for logistic regression) is what the knobs were
-searched with. The shares of right and wrong answers are published for the organisers' *test* answers, whose pairs have
+"Fits": inside the published range; for a single published value, within .05 of it. The quick training (batch 128, 15
+epochs, learning rate 1e-3; a linear discriminant for logistic regression) is what the knobs were
+searched with, on these five data seeds. The shares of right and wrong answers are published for the organisers' *test* answers, whose pairs have
 S = .114; the rows P and S of the pair are published *validation* values: no one model had both, so a compromise is to
 be expected. The gain of actor standardisation and the optimism of official thresholds are not published: they were
 measured on real recordings with other features.

@@ -1,14 +1,17 @@
 """`rfe data` on real folders."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rfe.data.simulate import SimulationSpec, simulate
+from tests.unit.cli.commands import list_commands
 from tests.unit.cli.invoke import invoke
 
+COMMANDS = dict(list_commands())
 SMALL = ["--actors", 5, "--test-actors", 1, "--clips-per-actor", 6]
 
 
@@ -23,6 +26,13 @@ def test_simulate_writes_what_the_options_say(tmp_path: Path, folder: Path) -> N
     assert ended.stderr == ""
     assert json.loads(ended.stdout) == {"output": str(tmp_path / "sim")}
     assert (tmp_path / "sim" / "metadata.csv").read_bytes() == (folder / "metadata.csv").read_bytes()
+
+
+def test_simulate_has_the_simulators_own_defaults() -> None:
+    options = {parameter.name: parameter.default for parameter in COMMANDS["data", "simulate"].params}
+    spec = asdict(SimulationSpec())
+    del spec["encoders"]
+    assert {name: options[name] for name in spec} == spec
 
 
 def test_simulate_refuses_the_impossible(tmp_path: Path) -> None:

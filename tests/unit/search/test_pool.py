@@ -63,12 +63,14 @@ def test_memory_is_the_unit_of_packing_but_one_item_always_fits(pool: Pool) -> N
     assert keys(pool, "w", memory=100) == ["s/2"]
 
 
-def test_no_worker_takes_more_than_its_share(pool: Pool) -> None:
+def test_idle_workers_share_what_waits(pool: Pool) -> None:
     pool.register("w1", "slot0")
     pool.register("w2", "slot1")
     pool.offer("run/c", [item(f"s/{i}") for i in range(8)])
     assert len(keys(pool, "w1")) == 4
-    assert len(keys(pool, "w2")) == 2  # of the 4 left
+    assert len(keys(pool, "w2")) == 4
+    pool.offer("run/d", [item(f"s/{i}") for i in range(8, 12)])
+    assert len(keys(pool, "w1")) == 4  # the other one is busy
 
 
 def test_a_cohort_ends_when_all_its_items_are_settled(pool: Pool) -> None:

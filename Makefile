@@ -1,0 +1,48 @@
+# Everything is set up in .venv on first use; the second time is quick.
+#   PYTHON       interpreter that makes the environment (3.11)
+#   TORCH_INDEX  package index for torch alone, where the usual one offers another build than wanted, e.g. CUDA on a
+#                machine without a GPU: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3.11
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+
+.PHONY: demo test slow lint bench evidence install clean
+.DEFAULT_GOAL := demo
+
+demo: install  ## the whole path on simulated data: rfe-workspace/demo
+	$(BIN)/rfe demo
+
+test: install
+	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## a few timings of this machine
+	$(BIN)/python -m tests.bench
+
+evidence: install  ## remakes reports/evidence; hours
+	for script in tests/evidence/run_*.py; do $(BIN)/python -m "tests.evidence.$$(basename $$script .py)" || exit 1; done
+
+install: $(STAMP)
+
+# torch comes in a step of its own, because it alone may come from another index
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there; install Python 3.11 or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV) (minutes, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@$(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:  ## the environment and what tools cached; never a workspace
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,66 @@
+"""`rfe export` and `rfe verify`: a study's bundle, and whether it is whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rfe import api
+from rfe.cli.command import Settings, command
+from rfe.cli.options import AsJson, DataOrKnown, Output
+from rfe.cli.output import print_heading, print_json, print_lines, print_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(epilog="Example: rfe export everything -o my-bundle")(export)
+    app.command(epilog="Example: rfe verify my-bundle --data my-data")(verify)
+
+
+@command
+def export(
+    settings: Settings,
+    study: Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help="Name of the study.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", show_default=False, help="Which trial; default: the best, confirmed first."),
+    ] = None,
+    output: Output = None,
+    data: DataOrKnown = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the bundle of a study's best model: configuration, weights, decoder, submission, manifest."""
+    with settings.progress() as progress:
+        bundle = api.export(study, data, trial=trial, output=output, workspace=settings.workspace(), progress=progress)
+    manifest = api.verify(bundle)
+    if as_json:
+        print_json({"bundle": bundle, "manifest": manifest})
+        return
+    print_heading(f"bundle: {bundle}")
+    print_manifest(manifest)
+    print_lines(f"next: rfe verify {bundle}")
+
+
+@command
+def verify(
+    settings: Settings,
+    path: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", show_default=False, help="A bundle's folder, or a submission file.")
+    ],
+    data: DataOrKnown = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bundle, or a submission on its own; with --data also that every target clip is answered."""
+    found = api.verify(path, data)
+    if as_json:
+        print_json(found)
+    elif "format" in found:
+        print_heading(f"{path}: whole, {len(found['files'])} files")
+        print_manifest(found)
+    else:
+        print_lines(f"{path}: a right submission of {found['clips']} clips")
+
+
+def print_manifest(manifest: dict[str, object]) -> None:
+    """What a manifest says, without its hashes."""
+    print_settings({name: value for name, value in manifest.items() if isinstance(value, str | int | float | list)})

@@ -1,0 +1,141 @@
+"""What all commands share: their common options, and how they end.
+
+Exit codes: 0 fine; 2 the user's input; 1 ours, or a search in which no trial finished; 130 interrupted.
+"""
+
+import errno
+import inspect
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rfe.errors import RfeError
+from rfe.progress import Progress, open_progress
+from rfe.workspace import Workspace, open_workspace
+
+INTERRUPTED = 130
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+"""Errors of the operating system that are about the user's disk, not about this program."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The common options of a command, as given."""
+
+    workspace_path: Path | None
+    quiet: bool
+    verbose: bool
+
+    def workspace(self) -> Workspace:
+        """The workspace asked for, else that of RFE_WORKSPACE, else ./rfe-workspace."""
+        return open_workspace(self.workspace_path)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Progress that is closed when the block ends, however it ends."""
+        progress = open_progress(quiet=self.quiet)
+        try:
+            yield progress
+        finally:
+            progress.close()
+
+
+def _option(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_COMMON = [
+    _option(
+        "workspace",
+        None,
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--workspace",
+                metavar="DIR",
+                show_default=False,
+                rich_help_panel="Common",
+                help="Where studies, runs and the cache are kept: RFE_WORKSPACE, else ./rfe-workspace.",
+            ),
+        ],
+    ),
+    _option(
+        "quiet",
+        False,
+        Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Common", help="No progress, only the result.")],
+    ),
+    _option(
+        "verbose",
+        False,
+        Annotated[
+            bool, typer.Option("--verbose", "-v", rich_help_panel="Common", help="Show the traceback of a fault.")
+        ],
+    ),
+]
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the common options, and every way it can fail one sentence and an exit code.
+
+    `function` takes `Settings` first, then its own arguments by name.
+    """
+    signature = inspect.signature(function)
+    parameters = [*list(signature.parameters.values())[1:], *_COMMON]
+
+    @wraps(function)
+    def run(*, workspace: Path | None, quiet: bool, verbose: bool, **arguments: Any) -> None:
+        with _failures(verbose):
+            function(Settings(workspace, quiet, verbose), **arguments)
+
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    )
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+@contextmanager
+def _failures(verbose: bool) -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except RfeError as error:
+        raise _end(str(error), error.exit_code) from None
+    except KeyboardInterrupt:
+        raise _end("interrupted", INTERRUPTED) from None
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NOT_OURS:
+            raise _end(f"{error.filename or 'a file'}: {error.strerror}", 2) from None
+        if verbose:
+            raise
+        raise _end(_unexpected(error), 1) from None
+
+
+def _end(sentence: str, code: int) -> typer.Exit:
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
+    typer.echo(sentence, err=True)
+    return typer.Exit(code)
+
+
+def _unexpected(error: Exception) -> str:
+    """A short message on a fault of ours, and where its traceback is."""
+    kind = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="rfe-fault-", suffix=".log", delete=False) as file:
+            file.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return f"a fault of ours ({kind}); the same command with --verbose shows its traceback"
+    return f"a fault of ours ({kind}); its traceback is in {file.name}"

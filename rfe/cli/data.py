@@ -1,0 +1,156 @@
+"""`rfe data`: simulate, import, aggregate, check."""
+
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rfe import api
+from rfe.cli.command import Settings, command
+from rfe.cli.options import AsJson
+from rfe.cli.output import print_heading, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from rfe.data.check import CheckReport
+
+group = typer.Typer(no_args_is_help=True, help="Make, import and check data folders.")
+Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder.")]
+NewFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="The data folder to write.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the program."""
+    app.add_typer(group, name="data")
+
+
+@group.command(epilog="Example: rfe data simulate -o sim --actors 10 --test-actors 3 --clips-per-actor 20")
+@command
+def simulate(
+    settings: Settings,
+    output: NewFolder,
+    actors: Annotated[int, typer.Option(help="Training actors, 5 or more.")] = 47,
+    test_actors: Annotated[int, typer.Option(help="Test actors; 0 for no test clips.")] = 11,
+    clips_per_actor: Annotated[int, typer.Option(help="2 to 54.")] = 54,
+    size: Annotated[str, typer.Option(help="demo: six narrow encoders; full: seven as wide as published.")] = "demo",
+    shift: Annotated[str, typer.Option(help="How far test actors differ: none, mild or strong.")] = "mild",
+    missing: Annotated[float, typer.Option(help="Part of the clips that each encoder lacks.")] = 0.0,
+    anonymous_actors: Annotated[bool, typer.Option("--anonymous-actors", help="Test clips without actors.")] = False,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data set like the challenge's with a known truth; it says of itself that it is simulated."""
+    from rfe.data.simulate import SimulationSpec
+
+    spec = SimulationSpec(
+        actors=actors,
+        test_actors=test_actors,
+        clips_per_actor=clips_per_actor,
+        size=size,  # type: ignore[arg-type]  # checked, with a sentence, by the simulator
+        shift=shift,  # type: ignore[arg-type]
+        missing=missing,
+        anonymous_actors=anonymous_actors,
+        seed=seed,
+    )
+    with settings.progress() as progress:
+        folder = api.simulate_data(spec, output, progress=progress)
+    if as_json:
+        print_json({"output": folder})
+    else:
+        print_lines(f"written to {folder}", f"next: rfe data check {folder}")
+
+
+@group.command("import", epilog="Example: rfe data import blemore-download -o my-data")
+@command
+def import_(settings: Settings, folder: Folder, output: NewFolder, as_json: AsJson = False) -> None:
+    """Make a data folder of the published record: metadata, series or statistics of every encoder, test clips."""
+    with settings.progress() as progress:
+        report = api.import_data(folder, output, progress=progress)
+    if as_json:
+        print_json(report)
+    else:
+        rows = [[one.encoder, one.clips, one.dim, len(one.skipped), one.incomplete_frames] for one in report.aggregated]
+        print_table(["encoder", "clips", "dimension", "clips skipped", "frames left out"], rows)
+        print_lines(*(f"taken over as it was: {name}" for name in report.copied), *report.notes)
+        print_report(report.check)
+    raise typer.Exit(0 if report.check.usable else 2)
+
+
+@group.command(epilog="Example: rfe data aggregate ImageBind_train ImageBind_test -o my-data --encoder imagebind")
+@command
+def aggregate(
+    settings: Settings,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", show_default=False, help="Hold one series for each clip.")
+    ],
+    output: NewFolder,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Its name; default: the folder's.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn per-clip time series (.npy or .csv) into one feature file: seven statistics of every channel."""
+    with settings.progress() as progress:
+        made = api.aggregate_data(folders, output, encoder=encoder, progress=progress)
+    if as_json:
+        print_json(made)
+        return
+    print_lines(f"{made.path}: {made.clips} clips, {made.dim} features")
+    if made.incomplete_frames:
+        print_lines(f"{made.incomplete_frames} incomplete frames were left out")
+    if made.skipped:
+        print_lines(f"{len(made.skipped)} clips without a whole frame have no row: {', '.join(made.skipped[:5])} ...")
+    if made.ignored:
+        print_lines(f"not read: {', '.join(made.ignored)}")
+
+
+@group.command(epilog="Example: rfe data check my-data")
+@command
+def check(settings: Settings, folder: Folder, as_json: AsJson = False) -> None:
+    """Describe a data folder and say what would spoil a result; exit code 2 if anything would."""
+    report = api.check_data(folder)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        print_report(report)
+    raise typer.Exit(0 if report.usable else 2)
+
+
+def print_report(report: "CheckReport") -> None:
+    """The tables by which a person judges a data folder."""
+    print_heading(f"{report.folder}: {report.name}" + (" (simulated)" if report.simulated else ""))
+    actors = f" of {report.source_actors} actors" if report.source_actors else ", actors unknown"
+    print_lines(f"{report.source_clips} training clips{actors}")
+    actors = f" of {report.target_actors} actors" if report.target_actors else ", actors unknown"
+    print_lines(f"{report.target_clips} target clips{actors if report.target_clips else ''}")
+    print_table(
+        ["encoder", "features", "rows", "training clips", "target clips", "constant columns", "NaN or inf"],
+        [
+            [
+                one.name,
+                one.dim,
+                one.rows,
+                _percent(one.source_coverage),
+                _percent(one.target_coverage),
+                one.constant_columns,
+                one.non_finite_values,
+            ]
+            for one in report.encoders
+        ],
+    )
+    print_table(
+        ["fold", "clips", "actors", "single", "blend"],
+        [[one.fold, one.clips, one.actors or None, one.single, one.blend] for one in report.folds],
+    )
+    labels = list(report.sets.items())
+    quarters = [labels[start : start + 4] for start in range(0, len(labels), 4)]
+    print_table(["label", "clips"] * len(quarters), [[*chain(*row)] for row in zip(*quarters, strict=True)])
+    for title, sentences in (("caveat", report.caveats), ("warning", report.warnings), ("PROBLEM", report.problems)):
+        print_lines(*(f"{title}: {sentence}" for sentence in sentences))
+    print_lines("usable" if report.usable else f"not usable: {len(report.problems)} problems would spoil a result")
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.0f}%" if share in (0.0, 1.0) else f"{100 * share:.1f}%"

@@ -1,0 +1,37 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
+DataOrKnown = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", "-d", metavar="DIR", show_default=False, help="The data folder, where it is not known already."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", "-s", metavar="NAME=VALUE", show_default=False, help="Fix a field, e.g. train.epochs=30; repeatable."
+    ),
+]
+StudyName = Annotated[
+    str | None, typer.Option("--study", metavar="NAME", show_default=False, help="Name of the study.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, show_default=False, help="How many train; one per GPU, else one."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="A", show_default=False, help="A Ray cluster: RAY_ADDRESS, else a local Ray is started."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Where to write.")
+]

@@ -1,0 +1,80 @@
+"""How results are printed: tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDTH_WITHOUT_TERMINAL = 160
+"""A pipe or a file has no width; a table is not cut for it."""
+
+
+def open_console() -> Console:
+    """Standard output as it is at this moment."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
+
+
+def print_json(value: Any) -> None:
+    """`value`, also a dataclass, as JSON; what is not a number is null."""
+    from rfe.tracking.records import as_json
+
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    sys.stdout.write(json.dumps(as_json(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def print_lines(*lines: str) -> None:
+    """Plain lines, taken literally and never cut."""
+    console = open_console()
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def print_heading(line: str) -> None:
+    """A line that opens a part of the output."""
+    open_console().print(Text(line, style="bold"), soft_wrap=True)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table; numbers stand to the right."""
+    rows = [list(row) for row in rows]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        numbers = rows and all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(show(value)) for value in row))
+    open_console().print(table)
+
+
+def print_settings(settings: Mapping[str, Any]) -> None:
+    """Name and value, one to a line."""
+    width = max(map(len, settings), default=0)
+    print_lines(*(f"  {name:<{width}}  {show(value)}" for name, value in settings.items()))
+
+
+def space_rows(space: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Parameter and range; the pool's one parameter for each encoder make one row."""
+    pool = [name.removeprefix("pool.") for name in space if name.startswith("pool.")]
+    rows = [(name, values) for name, values in space.items() if not name.startswith("pool.")]
+    return ([("pool", f"any of {', '.join(pool)}")] if pool else []) + rows
+
+
+def show(value: Any) -> str:
+    """One value for people: three decimals, yes and no, lists with commas, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if 1e-2 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(show(one) for one in value)
+    return str(value)

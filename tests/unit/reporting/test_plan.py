@@ -1,0 +1,48 @@
+"""The plan of a search: counts that can be checked by hand, and an estimate that grows with the work."""
+
+from pathlib import Path
+
+import pytest
+
+from rfe.errors import ConfigError
+from rfe.progress import SilentProgress
+from rfe.reporting.plan import SearchPlan, plan
+from rfe.search_space import load_space
+from tests.unit.data.folders import make_folder
+
+SPACE = {
+    "study": "s",
+    "base": {"train.epochs": 3, "train.seeds": 2, "model.latent_dim": 4},
+    "space": {"pool": {"subset": "all"}, "model.n_kept": {"int": [1, 2]}},
+    "budget": {"trials": 10},
+    "confirm": {"top": 2, "seeds": 5},
+}
+
+
+def _plan(folder: Path, trials: int | None = None, hours: float | None = None) -> SearchPlan:
+    space = load_space(SPACE | {"data": {"path": str(folder)}})
+    return plan(space, folder.parent / "cache", trials=trials, hours=hours, progress=SilentProgress())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("plan") / "data")
+
+
+def test_it_counts_models_and_points(folder: Path) -> None:
+    found = _plan(folder)
+    assert found.models == 10 * 3 * 2 + 2 * 5 * 3  # trials x folds x seeds, and the confirmation's
+    assert found.points == 2 * 2 * 2
+    assert found.encoders == ("face", "voice")
+    assert all(set(sample) == {"pool", "model.n_kept"} for sample in found.samples)
+
+
+def test_more_trials_take_longer_and_hours_are_a_limit(folder: Path) -> None:
+    many = _plan(folder, trials=100_000).minutes
+    assert many > 3 * _plan(folder, trials=100).minutes
+    assert _plan(folder, trials=10**9, hours=1.0).minutes < many + 60
+
+
+def test_what_the_search_refuses_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="--trials"):
+        _plan(folder, trials=0)

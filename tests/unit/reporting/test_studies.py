@@ -1,0 +1,112 @@
+"""What a study's journal says, as lists and tables show it."""
+
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from rfe.config.load import flatten
+from rfe.config.schema import Config
+from rfe.errors import ConfigError, StudyError
+from rfe.reporting.studies import (
+    changed_settings,
+    describe_study,
+    find_study,
+    read_trial,
+    study_source,
+    summarize_study,
+)
+from rfe.study.store import LOCK_FILE
+from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog
+from rfe.tracking.journal import Journal
+from rfe.workspace import StudyFolder, Workspace, open_workspace
+from tests.unit.reporting.journals import STUDY, make_trial
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path)
+
+
+@pytest.fixture
+def folder(workspace: Workspace) -> StudyFolder:
+    folder = workspace.study("first")
+    with Journal(folder) as journal:
+        journal.record_study(STUDY)
+        journal.record_trial(make_trial(0, 0.30))
+        journal.record_trial(make_trial(1, 0.40))
+        journal.record_trial(make_trial(2, None, state="failed", reason="out of memory"))
+        journal.record_trial(make_trial(3, 0.40, tags={"duplicate_of": "1"}))
+        journal.record_confirmation(ConfirmationLog("first", 0, (0.31, 0.33), (7, 8)))
+    return folder
+
+
+def test_an_unended_study_is_interrupted_and_its_best_is_known(folder: StudyFolder) -> None:
+    summary = summarize_study(folder)
+    assert (summary.state, summary.data, summary.simulated) == ("interrupted", "sim", True)
+    assert summary.trials == {"complete": 3, "pruned": 0, "failed": 1}
+    assert (summary.score_best, summary.score_selected) == (0.4, None)
+
+
+def test_an_ended_study_says_how(folder: StudyFolder) -> None:
+    with Journal(folder) as journal:
+        journal.record_outcome(
+            OutcomeLog("first", "finished", scores={"score_selected": 0.35, "score_confirmed": 0.32})
+        )
+    summary = summarize_study(folder)
+    assert (summary.state, summary.score_selected, summary.score_confirmed) == ("finished", 0.35, 0.32)
+    with Journal(folder) as journal:
+        journal.record_trial(make_trial(4, 0.2))
+    assert summarize_study(folder).state == "interrupted"  # it went on and did not end
+
+
+def test_a_study_whose_lock_is_held_is_running(folder: StudyFolder) -> None:
+    with FileLock(folder.path / LOCK_FILE):
+        assert summarize_study(folder).state == "running"
+    assert summarize_study(folder).state == "interrupted"
+
+
+def test_trials_come_in_the_order_asked_for(folder: StudyFolder) -> None:
+    def numbers(sort: str, top: int = 20) -> list[int]:
+        return [line.number for line in describe_study(folder, sort=sort, top=top).trials]
+
+    assert numbers("score") == [1, 3, 0, 2]
+    assert numbers("score", top=2) == [1, 3]
+    assert numbers("number") == [0, 1, 2, 3]
+    assert numbers("seconds") == [3, 2, 1, 0]
+    assert numbers("confirmed") == [0, 1, 2, 3]
+    with pytest.raises(ConfigError, match="did you mean acc_salience"):
+        numbers("salience")
+
+
+def test_a_line_holds_what_was_searched_and_why_it_failed(folder: StudyFolder) -> None:
+    lines = {line.number: line for line in describe_study(folder).trials}
+    assert list(lines[0].searched) == ["pool", "train.lr"]
+    assert lines[0].confirmed == pytest.approx(0.32)
+    assert (lines[2].score, lines[2].reason) == (None, "out of memory")
+    assert lines[3].reason == "same as 1"
+
+
+def test_an_unknown_study_is_answered_with_the_nearest(workspace: Workspace, folder: StudyFolder) -> None:
+    assert find_study(workspace, "first") == folder
+    with pytest.raises(StudyError, match="did you mean first"):
+        find_study(workspace, "fist")
+    with pytest.raises(StudyError, match="holds no studies"):
+        find_study(open_workspace(workspace.root / "empty"), "first")
+
+
+def test_a_trial_and_the_data_are_found_again(folder: StudyFolder, workspace: Workspace) -> None:
+    assert read_trial(folder, 1) == flatten(Config())
+    with pytest.raises(StudyError, match="no finished trial 9; its trials go from 0 to 3"):
+        read_trial(folder, 9)
+    assert study_source(folder) == (Path("/data/sim"), ("a", "b"))
+    other = workspace.study("other")
+    with Journal(other) as journal:
+        journal.record_study(StudyLog("other"))
+    with pytest.raises(StudyError, match="--data"):
+        study_source(other)
+
+
+def test_only_what_differs_from_the_defaults_is_shown() -> None:
+    config = flatten(Config()) | {"train.lr": 0.5, "data.standardize.a": "fold"}
+    assert changed_settings(config) == {"pool": "all", "train.lr": 0.5, "data.standardize.a": "fold"}

@@ -1,0 +1,66 @@
+"""How many workers fit where; no Ray is started."""
+
+from typing import Any
+
+import pytest
+
+from rfe.errors import ConfigError
+from rfe.search import session
+from rfe.search.session import Session, open_session, plan_session
+
+
+def node(cpus: float, gpus: float = 0.0, alive: bool = True, name: str = "") -> dict[str, Any]:
+    return {"Alive": alive, "NodeID": name, "Resources": {"CPU": cpus, **({"GPU": gpus} if gpus else {})}}
+
+
+@pytest.fixture(autouse=True)
+def _eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "available_cpus", lambda: 8)
+
+
+def test_a_machine_has_a_few_workers_or_one_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plan_session([node(9)], None, local=True) == Session(True, 4, 0.0, 2)
+    assert plan_session([node(9, 2)], None, local=True) == Session(True, 2, 1.0, 4)
+    monkeypatch.setattr(session, "available_cpus", lambda: 2)
+    assert plan_session([node(3)], None, local=True) == Session(True, 2, 0.0, 1)
+
+
+def test_workers_asked_for_share_a_machines_cpus() -> None:
+    assert plan_session([node(9)], 3, local=True) == Session(True, 3, 0.0, 2)
+    assert plan_session([node(20)], 20, local=True) == Session(True, 20, 0.0, 1)
+    assert plan_session([node(9, 1)], 2, local=True) == Session(True, 2, 0.5, 4)
+
+
+def test_a_cluster_keeps_room_for_the_light_trials() -> None:
+    nodes = [node(4, name="head"), node(4), node(99, alive=False)]
+    plan = plan_session(nodes, None, local=False, here="head")
+    assert (plan.n_workers, plan.threads_per_worker) == (7, 1)
+    assert plan_session(nodes, 2, local=False, here="head").threads_per_worker == 3
+    assert plan_session(nodes, 2, local=False, here="elsewhere").threads_per_worker == 4
+
+
+def test_no_worker_straddles_two_nodes() -> None:
+    plan = plan_session([node(3, name="head"), node(5)], 3, local=False, here="head")
+    assert (plan.n_workers, plan.threads_per_worker) == (3, 2)
+
+
+def test_a_cluster_smaller_than_asked_is_used_and_said_so() -> None:
+    plan = plan_session([node(2, name="head"), node(2)], 8, local=False, here="head")
+    assert plan.n_workers == 3
+    assert "8 workers asked for, the cluster has room for 3" in plan.note
+    assert plan_session([node(16, 4)], 8, local=False).n_workers == 4
+
+
+def test_a_cluster_without_room_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no room"):
+        plan_session([node(1, name="head")], None, local=False, here="head")
+
+
+def test_a_worker_in_words() -> None:
+    assert Session(True, 1, 1.0, 4).describe() == "4 CPU + 1 GPU"
+    assert Session(True, 1, 0.0, 2).resources_per_worker() == {"CPU": 2.0}
+
+
+def test_no_worker_is_refused_before_ray_starts() -> None:
+    with pytest.raises(ConfigError, match="--workers 0"), open_session(workers=0):
+        pass
