@@ -256,7 +256,8 @@ class DemoResult:
 
     check: CheckReport
     outcome: StudyOutcome
-    bundle: Path
+    bundle: Path | None
+    """None where the search was interrupted."""
 
 
 def demo(
@@ -268,18 +269,23 @@ def demo(
         output: for data and bundle; default `demo` in the workspace.
     """
     from rfe.data.simulate import SimulationSpec
+    from rfe.reporting.studies import read_outcome
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     output = output or workspace.root / "demo"
-    data, bundle = output / "data", output / "bundle"
+    data = output / "data"
     if not (data / "truth.json").is_file():  # written last
         shutil.rmtree(data, ignore_errors=True)
         simulate_data(SimulationSpec(), data, progress=progress)
         progress.close()
     check = check_data(data)
-    outcome = search("demo", data, workspace=workspace, progress=progress)
+    outcome = read_outcome(workspace.study("demo"))
+    if outcome is None or outcome.state != "finished" or outcome.data_fingerprint != check.fingerprint:
+        outcome = search("demo", data, workspace=workspace, progress=progress)
+    if outcome.state == "stopped":
+        return DemoResult(check, outcome, None)
     progress.start("export")
-    return DemoResult(check, outcome, export("demo", output=bundle, workspace=workspace, progress=progress))
+    return DemoResult(check, outcome, export("demo", data, output=output / "bundle", workspace=workspace))
 
 
 # ---- shared

@@ -8,7 +8,7 @@ import typer
 from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.options import AsJson, DataOrKnown, Output
-from rfe.cli.output import print_heading, print_json, print_lines, print_settings
+from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +36,9 @@ def export(
     if as_json:
         print_json({"bundle": bundle, "manifest": manifest})
         return
-    print_heading(f"bundle: {bundle}")
+    print_heading(f"bundle: {short_path(bundle)}")
     print_manifest(manifest)
-    print_lines(f"next: rfe verify {bundle}")
+    print_lines(f"next: rfe verify {short_path(bundle)}")
 
 
 @command

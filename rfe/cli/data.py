@@ -9,7 +9,7 @@ import typer
 from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.options import AsJson
-from rfe.cli.output import print_heading, print_json, print_lines, print_table
+from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
 
 if TYPE_CHECKING:
     from rfe.data.check import CheckReport
@@ -59,7 +59,7 @@ def simulate(
     if as_json:
         print_json({"output": folder})
     else:
-        print_lines(f"written to {folder}", f"next: rfe data check {folder}")
+        print_lines(f"written to {short_path(folder)}", f"next: rfe data check {short_path(folder)}")
 
 
 @group.command("import", epilog="Example: rfe data import blemore-download -o my-data")

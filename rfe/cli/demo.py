@@ -1,13 +1,18 @@
 """`rfe demo`: the whole path on simulated data."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
-from rfe.cli.data import print_report
 from rfe.cli.options import AsJson, Output
-from rfe.cli.output import print_heading, print_json, print_lines
+from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path
 from rfe.cli.search import print_outcome
+
+if TYPE_CHECKING:
+    from rfe.search.outcome import StudyOutcome
 
 
 def register(app: typer.Typer) -> None:
@@ -24,22 +29,38 @@ def demo(settings: Settings, output: Output = None, as_json: AsJson = False) -> 
     workspace = settings.workspace()
     with settings.progress() as progress:
         result = api.demo(output, workspace=workspace, progress=progress)
+    check, outcome = result.check, result.outcome
     if as_json:
-        print_json({"check": result.check.to_dict(), "outcome": result.outcome.to_dict(), "bundle": result.bundle})
+        print_json({"check": check.to_dict(), "outcome": outcome.to_dict(), "bundle": result.bundle})
     else:
-        print_report(result.check)
-        print_lines("")
-        print_outcome(result.outcome)
-        print_lines("")
-        print_heading("where things are")
-        data = result.outcome.data
-        print_lines(f"  data     {data}", f"  trials   {result.outcome.folder}", f"  bundle   {result.bundle}")
-        print_lines("  MLflow   rfe ui opens it, experiment demo")
-        print_heading("what to type next")
-        print_lines(
-            "  rfe ui                                    every trial in MLflow",
-            "  rfe studies show demo                     the trials as a table",
-            f"  rfe search everything --data {data}   a larger search",
+        print_heading(
+            f"data: {check.source_clips} training clips of {check.source_actors} actors, {check.target_clips} target "
+            f"clips of {check.target_actors}, {len(check.encoders)} encoders; simulated"
         )
-    if result.outcome.state == "stopped":
+        print_outcome(outcome)
+        if result.bundle is not None:
+            print_where(outcome, result.bundle)
+    if outcome.state == "stopped":
+        print_lines("the same command goes on")
         raise typer.Exit(INTERRUPTED)
+
+
+def print_where(outcome: "StudyOutcome", bundle: Path) -> None:
+    """Where the demo's things are, and what to type next."""
+    data = short_path(outcome.data)
+    print_heading("\nwhere it is")
+    print_settings(
+        {
+            "data": data,
+            "trials": f"{short_path(outcome.folder)}, and in MLflow: rfe ui",
+            "bundle": f"{short_path(bundle)}: weights, configuration, decoder, submission.zip",
+        }
+    )
+    print_heading("what to type next")
+    print_settings(
+        {
+            "rfe ui": "every trial in MLflow, with curves and figures",
+            "rfe studies show demo": "the trials as a table",
+            f"rfe search everything --data {data}": "a larger search; --dry-run says how long",
+        }
+    )

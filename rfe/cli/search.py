@@ -7,7 +7,7 @@ import typer
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, StudyName, Workers
-from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, space_rows
+from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, short_path, space_rows
 
 if TYPE_CHECKING:
     from rfe.reporting.plan import SearchPlan
@@ -122,7 +122,7 @@ def print_next(outcome: "StudyOutcome", workspace: "Workspace") -> None:
     from rfe.workspace import redact_uri
 
     where = "" if workspace.mlflow_uri.startswith("sqlite") else f" at {redact_uri(workspace.mlflow_uri)}"
-    print_lines("", f"trials: {outcome.folder}, and MLflow experiment {outcome.study}{where}")
+    print_lines("", f"trials: {short_path(outcome.folder)}, and MLflow experiment {outcome.study}{where}")
     if outcome.state == "stopped":
         print_lines("the same command goes on")
     elif outcome.best is not None:

@@ -11,7 +11,7 @@ import torch
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
-from rfe.data.dataset import load_dataset
+from rfe.data.dataset import Dataset, load_dataset
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search_space import SearchSpace, effective_config, resolve, sample_params, space_size
@@ -20,6 +20,7 @@ from rfe.training.configurations import train_configurations
 
 SAMPLES = 4
 SEED = 0
+EPOCHS_TIMED = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class SearchPlan:
     memory_mb: float
     """The largest sample's own need."""
     minutes: float
-    """Estimate for one worker of this machine, from an epoch of the samples; start-up and confirmation included."""
+    """Estimate for one worker of this machine, from a few epochs of the samples; confirmation included."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -68,20 +69,15 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
     rng = random.Random(SEED)
     configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]
     folds = len(dataset.clips.folds)
-    progress.start("timing one epoch of a few configurations")
-    features = FeatureCache(dataset, cache)
-    short = [change_config(config, {"train.epochs": 1}) for config in configs]
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    train_configurations(short, dataset, features, device=device, keep_weights=False)  # prepares features, wakes torch
-    began = time.perf_counter()
-    train_configurations(short, dataset, features, device=device, keep_weights=False)
-    epoch_s = (time.perf_counter() - began) / len(configs)
+    progress.start("timing a few epochs of a few configurations")
+    start_s, epoch_s = _time(configs, FeatureCache(dataset, cache), dataset)
     progress.close()
     epochs = sum(config.train.epochs for config in configs) / len(configs)
     seeds = sum(config.train.seeds for config in configs) / len(configs)
     confirmed = space.confirm.top * space.confirm.seeds
     n = budget.trials or 0
-    search_minutes = n * epochs * epoch_s / 60
+    one_minutes = (start_s + epochs * epoch_s) / 60
+    search_minutes = n * one_minutes
     if budget.hours is not None:
         search_minutes = min(search_minutes, 60 * budget.hours) if n else 60 * budget.hours
     return SearchPlan(
@@ -97,8 +93,21 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
         hours=budget.hours,
         models=int(n * folds * seeds) + confirmed * folds,
         memory_mb=max(memory_bytes(config, dataset) for config in configs) / 2**20,
-        minutes=search_minutes + confirmed / seeds * epochs * epoch_s / 60,
+        minutes=search_minutes + confirmed / seeds * one_minutes,
     )
+
+
+def _time(configs: list[Config], cache: FeatureCache, dataset: Dataset) -> tuple[float, float]:
+    """Seconds of one configuration: (beside its epochs, for each epoch)."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    seconds = []
+    for epochs in (1, 1, 1 + EPOCHS_TIMED):  # the first prepares features and wakes torch
+        short = [change_config(config, {"train.epochs": epochs}) for config in configs]
+        began = time.perf_counter()
+        train_configurations(short, dataset, cache, device=device, keep_weights=False)
+        seconds.append((time.perf_counter() - began) / len(configs))
+    epoch_s = max(0.0, seconds[2] - seconds[1]) / EPOCHS_TIMED
+    return max(0.0, seconds[1] - epoch_s), epoch_s
 
 
 def _searched(config: Config, space: SearchSpace) -> dict[str, Any]:

@@ -1,0 +1,18 @@
+"""Searches on Ray: Tune asks, Optuna proposes, Ray Train workers train; the only home of ray. Start at `driver`.
+
+```
+driver.py          run_search: opens data, study and books, then runs the loop
+study_run.py       the loop of one study, its end and its outcome
+ledger.py          which trials are asked, open and ended: journal, then Optuna, then tracker; resume
+budget.py          when a study ends
+confirm.py         the best trials again with fresh seeds
+outcome.py         what a study comes to
+tuner.py           Ray Tune: one light trial carries one cohort
+fleet.py           session, pool and workers of one command
+session.py         Ray: local or a cluster
+pool.py            leases of configurations (plain logic); pool_actor.py puts it on Ray
+work.py            what travels between driver, pool and workers
+worker_group.py    the Ray Train run; worker.py its loop; stack_training.py what it does with a stack
+interrupt.py       Ctrl-C
+```
+"""

@@ -1,5 +1,6 @@
 """What pip builds of the repository can be used: the spaces, the types, the console script are in it."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,13 @@ from tests.docs.blocks import ROOT
 
 @pytest.mark.slow
 def test_the_wheel_holds_all_that_is_used(tmp_path: Path) -> None:
+    source = tmp_path / "source"  # a build leaves files beside what it builds
+    for name in ("rfe", "search_spaces"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT], check=True)
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, source], check=True)
     [wheel] = tmp_path.glob("rfe-*.whl")
     assert wheel.name.startswith(f"rfe-{__version__}-")
     with zipfile.ZipFile(wheel) as archive:

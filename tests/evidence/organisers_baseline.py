@@ -47,7 +47,7 @@ class Official:
 def train_official(
     features: NDArray[np.float32], state: NDArray[np.int64], fold: NDArray[np.int64], training: Training
 ) -> Official:
-    """Train all folds and learning rates side by side and answer every clip.
+    """Train all folds at all learning rates and answer every clip.
 
     Args:
         features: [clip, dim], not standardised.
@@ -165,57 +165,52 @@ def _train(
     training: Training,
 ) -> NDArray[np.float32]:
     """[lr, epoch, clip, emotion] probabilities of every clip from the model that did not train on its fold."""
-    generator = torch.Generator().manual_seed(training.seed)
-    n_folds, n_rates, dim = len(folds), len(training.learning_rates), features.shape[1]
-    n_models = n_folds * n_rates
     scaled = []
     for k in folds:
         inside = features[fold != k]
         scaled.append((features - inside.mean(axis=0)) / (inside.std(axis=0) + 1e-8))
     inputs = torch.from_numpy(np.stack(scaled).astype(np.float32))  # [fold, clip, dim]
+    return np.stack([_train_rate(inputs, state, fold, folds, training, rate) for rate in training.learning_rates])
+
+
+def _train_rate(
+    inputs: torch.Tensor,
+    state: NDArray[np.int64],
+    fold: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    training: Training,
+    rate: float,
+) -> NDArray[np.float32]:
+    """[epoch, clip, emotion] of one learning rate, all folds side by side; start and batches are the same for all."""
+    generator = torch.Generator().manual_seed(training.seed)
+    n_folds, dim = len(folds), inputs.shape[2]
     target = torch.from_numpy(STATE_SALIENCE[state])
     shapes = ((dim, HIDDEN, dim), (1, HIDDEN, dim), (HIDDEN, 6, HIDDEN), (1, 6, HIDDEN))
-    parameters = []
-    for rows, columns, fan_in in shapes:
-        # Every learning rate starts from the same weights.
-        start = (2 * torch.rand((n_folds, 1, rows, columns), generator=generator) - 1) / fan_in**0.5
-        start = start.expand(-1, n_rates, -1, -1).reshape(n_models, rows, columns).contiguous()
-        parameters.append(start.requires_grad_())
-    rate = torch.tensor(training.learning_rates).repeat(n_folds).reshape(n_models, 1, 1)
-    first = [torch.zeros_like(p) for p in parameters]
-    second = [torch.zeros_like(p) for p in parameters]
-    result = np.empty((n_rates, training.epochs, len(state), 6), np.float32)
+    w1, b1, w2, b2 = parameters = [
+        ((2 * torch.rand((n_folds, rows, columns), generator=generator) - 1) / fan_in**0.5).requires_grad_()
+        for rows, columns, fan_in in shapes
+    ]
+    optimizer = torch.optim.Adam(parameters, lr=rate, weight_decay=WEIGHT_DECAY, fused=True)
+    result = np.empty((training.epochs, len(state), 6), np.float32)
     inside = [torch.from_numpy(np.flatnonzero(fold != k)) for k in folds]
     steps = min(len(clips) for clips in inside) // training.batch
-    step_number = 0
-
-    def logits(batch: torch.Tensor) -> torch.Tensor:
-        w1, b1, w2, b2 = parameters
-        return torch.baddbmm(b2, torch.relu(torch.baddbmm(b1, batch, w1)), w2)
-
+    every_fold = torch.arange(n_folds)[:, np.newaxis]
     for epoch in range(training.epochs):
         order = [clips[torch.randperm(len(clips), generator=generator)] for clips in inside]
         for step in range(steps):
             chosen = torch.stack([o[step * training.batch : (step + 1) * training.batch] for o in order])
-            batch = torch.gather(inputs, 1, chosen[:, :, None].expand(-1, -1, dim)).repeat_interleave(n_rates, 0)
-            wanted = target[chosen].repeat_interleave(n_rates, 0)
+            hidden = torch.relu(torch.baddbmm(b1, inputs[every_fold, chosen], w1))
+            logits = torch.baddbmm(b2, hidden, w2)
             # KL to a fixed label and cross-entropy have the same gradient.
-            loss = -(wanted * torch.log_softmax(logits(batch), -1)).sum() / training.batch
-            gradients = torch.autograd.grad(loss, parameters)
-            step_number += 1
-            with torch.no_grad():
-                correction = (1 - 0.999**step_number) ** 0.5 / (1 - 0.9**step_number)
-                for p, g, m, v in zip(parameters, gradients, first, second, strict=True):
-                    g = g.add(p, alpha=WEIGHT_DECAY)
-                    m.lerp_(g, 0.1)
-                    v.mul_(0.999).addcmul_(g, g, value=0.001)
-                    p.sub_(m.mul(rate * correction) / (v.sqrt() + 1e-8))
+            loss = -(target[chosen] * torch.log_softmax(logits, -1)).sum() / training.batch
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
         with torch.no_grad():
             for k, value in enumerate(folds):
                 held = np.flatnonzero(fold == value)
-                w1, b1, w2, b2 = (p[k * n_rates : (k + 1) * n_rates] for p in parameters)
-                hidden = torch.relu(inputs[k, held] @ w1 + b1)
-                result[:, epoch, held] = torch.softmax(hidden @ w2 + b2, -1).numpy()
+                hidden = torch.relu(inputs[k, held] @ w1[k] + b1[k])
+                result[epoch, held] = torch.softmax(hidden @ w2[k] + b2[k], -1).numpy()
     return result
 
 

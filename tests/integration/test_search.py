@@ -60,7 +60,11 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture
 def mark(cache: Path) -> Iterator[Callable[[str, str], None]]:
     """Tells the stand-in what to do besides; taken back at the end."""
-    yield lambda name, text: (cache / name).write_text(text) and None
+
+    def write(name: str, text: str) -> None:
+        (cache / name).write_text(text)
+
+    yield write
     for name in (fakes.DIE, fakes.SLEEP, fakes.REAL):
         (cache / name).unlink(missing_ok=True)
 

@@ -38,7 +38,7 @@ RELIABILITY_SPREAD = 0.15
 CHUNK_BYTES = 2**26
 """Frames held at once, in bytes."""
 SHIFT_OFFSET: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (0.5, 1.25), "strong": (1.5, 1.6)}
-"""shift -> (length of the test actors' mean offset in units of `Knobs.offset`, factor on their spread)."""
+"""shift -> (moved mean of the test actors' offsets in their standard deviations, factor on their spread)."""
 SHIFT_GAIN: dict[str, float] = {"none": 1.0, "mild": 0.85, "strong": 0.6}
 """shift -> gain, on test clips, of the encoder that changes."""
 
@@ -132,9 +132,10 @@ def build_view(
     level, noise = draw_reliability(skeleton, knobs, open_stream(seed, "reliability", source.name))
     gain = np.where(skeleton.actor_fold[skeleton.actor] < 0, SHIFT_GAIN[shift] if shifted else 1.0, 1.0)
     reliability = strength * level * gain
-    mixing = _draw_rotation(open_stream(seed, "mixing", source.name))[:, :N_COORDINATES]
     offset = _draw_offsets(skeleton.actor_fold < 0, shift, knobs, open_stream(seed, "offset", source.name))
-    steady = reliability[:, np.newaxis] * ((content * visibility) @ mixing.T) + offset[skeleton.actor]
+    steady = offset[skeleton.actor]
+    steady[:, :N_COORDINATES] += reliability[:, np.newaxis] * content * visibility
+    steady = steady @ _draw_rotation(open_stream(seed, "mixing", source.name)).T
     return View(spec, source.name, strength, visibility, reliability, noise, steady)
 
 
@@ -171,15 +172,21 @@ def _draw_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
 def _draw_offsets(
     actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """[actor, latent] C o_a: a random rotation of independent offsets of decaying size."""
-    rotation = _draw_rotation(rng)
-    direction = rng.standard_normal(N_LATENT)
-    direction /= np.linalg.norm(direction)
-    size = knobs.offset * knobs.offset_decay ** np.arange(N_LATENT)
+    """[actor, latent] C o_a: independent offsets of decaying size, each spread over all of the content's coordinates.
+
+    Which emotion an encoder confuses with identity is thus no matter of luck, and encoders of a kind are equally hard.
+    """
+    size: NDArray[np.float64] = rng.permutation(knobs.offset * knobs.offset_decay ** np.arange(N_LATENT))
     offsets = rng.standard_normal((len(actor_is_test), N_LATENT)) * size
     moved, wider = SHIFT_OFFSET[shift]
-    shifted = moved * knobs.offset * direction + wider * offsets
-    return np.where(actor_is_test[:, np.newaxis], shifted, offsets) @ rotation.T
+    offsets = np.where(actor_is_test[:, np.newaxis], moved * size + wider * offsets, offsets)
+    return np.asarray(offsets @ _spread_evenly())
+
+
+def _spread_evenly() -> NDArray[np.float64]:
+    """[latent, latent] a fixed orthogonal matrix whose rows (Hartley's waves) reach every coordinate about equally."""
+    angle = 2.0 * np.pi * np.outer(np.arange(N_LATENT), np.arange(N_LATENT)) / N_LATENT
+    return np.asarray((np.cos(angle) + np.sin(angle)) / np.sqrt(N_LATENT))
 
 
 def draw_lengths(n_clips: int, seed: int) -> NDArray[np.int64]:

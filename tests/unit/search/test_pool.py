@@ -151,7 +151,8 @@ def test_an_item_that_keeps_losing_its_worker_fails_with_the_reason(pool: Pool, 
         pool.register(worker, worker)
         assert keys(pool, worker) == ["s/1"]
         clock.now += 31
-    (delivery,) = pool.collect("s") if pool.has_deliveries("s") else ()
+    assert pool.has_deliveries("s")
+    (delivery,) = pool.collect("s")
     assert delivery.state == "failed"
     assert "lost its worker 2 times" in delivery.reason
     assert keys(pool, "w3") == []

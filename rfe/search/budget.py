@@ -1,0 +1,73 @@
+"""How long a study goes on: trials, hours over all resumes, and the limits that end it early."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rfe.errors import ConfigError
+from rfe.search_space import SearchSpace
+from rfe.tracking.records import Record
+
+SESSION = "session"
+"""Kind of the journal's record with which a command on the study begins."""
+MOST_COPIES = 100
+"""So many repetitions one after the other mean that the space is exhausted."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a study may use in all."""
+
+    trials: int | None
+    hours: float | None
+    failed_in_a_row: int
+    no_improvement: int | None
+
+    def left(self, n_asked: int) -> int | None:
+        """Trials that may still be asked for; None: any number."""
+        return None if self.trials is None else max(0, self.trials - n_asked)
+
+    def failure(self, failed_in_a_row: int, commonest: str) -> str:
+        """Why the study should stop as failed; "" while it should not."""
+        if failed_in_a_row < self.failed_in_a_row:
+            return ""
+        return f"{failed_in_a_row} trials failed in a row, most of them so: {commonest}"
+
+    def end(self, elapsed_s: float, since_best: int, copies_in_a_row: int) -> str:
+        """Why no more trials should be asked for; "" while there should be more."""
+        if self.hours is not None and elapsed_s >= 3600 * self.hours:
+            return f"the budget of {self.hours:g} hours is used"
+        if self.no_improvement is not None and since_best >= self.no_improvement:
+            return f"no better score in {since_best} finished trials"
+        if copies_in_a_row >= MOST_COPIES:
+            return f"{copies_in_a_row} trials in a row repeat trained configurations: the space holds nothing new"
+        return ""
+
+
+def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> Budget:
+    """The budget of a space, with what the command line says instead.
+
+    Raises:
+        ConfigError: neither trials nor hours are limited, or a limit is not above 0.
+    """
+    for name, value in (("--trials", trials), ("--hours", hours)):
+        if value is not None and value <= 0:
+            raise ConfigError(f"{name} {value:g} must be above 0")
+    trials = trials if trials is not None else space.budget.trials
+    hours = hours if hours is not None else space.budget.hours
+    if trials is None and not space.space:
+        trials = max(1, len(space.first_trials))  # a fixed list of configurations
+    if trials is None and hours is None:
+        raise ConfigError(f"study {space.study}: budget: set budget.trials or budget.hours (--trials, --hours)")
+    return Budget(trials, hours, space.limits.failed_in_a_row, space.limits.no_improvement)
+
+
+def spent_seconds(records: Iterable[Record]) -> float:
+    """Seconds that former commands worked on the study, from the journal: each counts from its first record to its
+    last, so a killed one loses what came after its last trial."""
+    total, begin, last = 0.0, None, 0.0
+    for record in records:
+        if record.kind == SESSION:
+            total += 0.0 if begin is None else last - begin
+            begin = record.time
+        last = record.time
+    return total + (0.0 if begin is None else max(0.0, last - begin))

@@ -1,0 +1,157 @@
+"""The best trials once more, with seeds the search never used: what they score then is no longer luck of the draw."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from rfe.config.load import change_config, dump_config, flatten, load_config
+from rfe.config.schema import Config
+from rfe.progress import Progress
+from rfe.search.fleet import Fleet
+from rfe.search.ledger import Ledger
+from rfe.search.work import WorkItem
+from rfe.search_space import SearchSpace
+from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.contents import describe_trial
+from rfe.training.record import TrialResult
+
+FIRST_FRESH_SEED = 1000
+POLL_S = 0.3
+
+
+def confirm_best(
+    best: Sequence[TrialLog],
+    space: SearchSpace,
+    ledger: Ledger,
+    fleet: Fleet,
+    progress: Progress,
+    interrupted: Callable[[], bool],
+) -> Iterator[ConfirmationLog]:
+    """Train the best trials with fresh seeds, each seed with its own order of the data.
+
+    Args:
+        best: trials to confirm, best first; at least one.
+        space: says how many seeds.
+        ledger: of the study.
+        fleet: trains.
+        progress: told of each seed that ended.
+        interrupted: asked now and then whether to leave off.
+
+    Yields:
+        A trial's confirmation as soon as all its seeds ended; a seed that failed is left out, with a note.
+    """
+    first = first_fresh_seed(ledger.logs.values())
+    seeds = range(first, first + space.confirm.seeds)
+    plan: dict[str, tuple[TrialLog, Config]] = {}
+    for log in best:
+        for seed in seeds:
+            config = with_seed(load_config(log.config), seed)
+            plan[f"{space.study}/{log.number}/seed{seed}"] = (log, config)
+    progress.start(f"confirm {space.study}: {len(best)} trials, {len(seeds)} fresh seeds", len(plan))
+    items: list[WorkItem] = [
+        ledger.work_item(
+            key,
+            config,
+            limit_s=60 * space.limits.trial_minutes,
+            retries=space.limits.retries,
+            keep_weights=True,
+        )
+        for key, (_, config) in plan.items()
+    ]
+    run = f"confirm-{uuid4().hex[:8]}"
+    fleet.pool.offer(f"{run}/all", items)
+    waiting = set(plan)
+    results: dict[str, TrialResult] = {}
+    while waiting and not interrupted():
+        if fleet.workers.ended:
+            progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
+            break
+        for delivery in fleet.pool.collect(space.study, POLL_S):
+            if delivery.key not in waiting:
+                continue
+            waiting.remove(delivery.key)
+            log, _ = plan[delivery.key]
+            if delivery.state == "complete" and delivery.result is not None:
+                results[delivery.key] = delivery.result
+            else:
+                progress.note(f"confirming trial {log.number}: a seed failed: {delivery.reason}")
+            progress.update(len(plan) - len(waiting))
+            mine = [key for key in plan if plan[key][0].number == log.number]
+            done = [results.pop(key) for key in mine if key in results] if waiting.isdisjoint(mine) else []
+            if done:
+                yield _confirmation(log, done, ledger)
+    fleet.pool.withdraw(run)
+
+
+def first_fresh_seed(logs: Collection[TrialLog]) -> int:
+    """The first of the seeds that no trial of the search used, for models or for the order of the data."""
+    used = [
+        max(int(log.config["train.seed"] + log.config["train.seeds"]), int(log.config["train.data_seed"] + 1))
+        for log in logs
+        if "train.seed" in log.config
+    ]
+    return max([FIRST_FRESH_SEED, *used])
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """The configuration with one seed, which also orders the data: the spread over seeds then holds both."""
+    return change_config(config, {"train.seed": seed, "train.seeds": 1, "train.data_seed": seed})
+
+
+def merge_seeds(results: Sequence[TrialResult]) -> TrialResult:
+    """Results of one configuration with one seed each as the result of one configuration with several.
+
+    What is kept of a trial is merged: outputs and predictions side by side, hits and scores as means over seeds.
+    """
+    first = results[0]
+
+    def join(name: str, axis: int = 0) -> Any:
+        return np.concatenate([getattr(one, name) for one in results], axis)
+
+    def mean(name: str) -> Any:
+        return np.mean([getattr(one, name) for one in results], axis=0)
+
+    return replace(
+        first,
+        seeds=join("seeds"),
+        presence_logits=join("presence_logits"),
+        salience_logits=join("salience_logits"),
+        fused=join("fused"),
+        target_presence_logits=join("target_presence_logits", 1),
+        target_salience_logits=join("target_salience_logits", 1),
+        target_fused=join("target_fused", 1),
+        predicted_state=join("predicted_state"),
+        gate_scores=join("gate_scores"),
+        kept=join("kept"),
+        hits_presence=mean("hits_presence"),
+        hits_salience=mean("hits_salience"),
+        score=float(mean("score")),
+        acc_presence=float(mean("acc_presence")),
+        acc_salience=float(mean("acc_salience")),
+        kept_frequency={
+            name: float(np.mean([one.kept_frequency[name] for one in results])) for name in first.kept_frequency
+        },
+        seconds=sum(one.seconds for one in results),
+        weights={name: value for one in results for name, value in (one.weights or {}).items()} or None,
+    )
+
+
+def _confirmation(log: TrialLog, results: Sequence[TrialResult], ledger: Ledger) -> ConfirmationLog:
+    merged = merge_seeds(results)
+    seeds = tuple(int(seed) for seed in merged.seeds)
+    changes = {"train.seed": seeds[0], "train.seeds": len(seeds), "train.data_seed": seeds[0]}
+    config = change_config(load_config(log.config), changes)
+    kept = describe_trial(
+        log.study,
+        log.number,
+        merged,
+        flatten(config),
+        dump_config(config),
+        ledger.dataset.clips,
+        tuple(ledger.dataset.encoders),
+    )
+    scores = tuple(float(one.score) for one in results)
+    return ConfirmationLog(log.study, log.number, scores, seeds, artifacts=kept.artifacts, weights=merged.weights)

@@ -1,0 +1,145 @@
+"""One study from its first cohort to its outcome. The driver is the only process that writes the study's files."""
+
+import os
+import socket
+import time
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.errors import ConfigError
+from rfe.progress import Progress, SilentProgress
+from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
+from rfe.search.interrupt import catch_interrupts
+from rfe.search.outcome import StudyOutcome
+from rfe.search_space import SearchSpace
+from rfe.study import StudyDefinition, StudyStore, define_study, read_definition
+from rfe.tracking.base import NullTracker, StudyLog, Tracker
+from rfe.tracking.journal import Journal
+from rfe.tracking.provenance import git_commit
+from rfe.tracking.records import read_events
+from rfe.workspace import StudyFolder, Workspace
+
+if TYPE_CHECKING:
+    from rfe.search.fleet import Fleet
+
+
+def run_search(
+    space: SearchSpace,
+    data: Path | None,
+    workspace: Workspace,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    workers: int | None = None,
+    seed: int | None = None,
+    address: str | None = None,
+    progress: Progress | None = None,
+    tracker: Tracker | None = None,
+    fleet: "Fleet | None" = None,
+    stack: int | None = None,
+    prefetch: int = 1,
+    train: str = "rfe.search.stack_training:train_stack",
+) -> StudyOutcome:
+    """Search `space`, or go on with the study of its name.
+
+    A space without searched fields is a fixed list of configurations: its `first_trials`, or the base alone.
+
+    Args:
+        space: what is searched; its `study` names the study.
+        data: the data folder; None: the space's own.
+        workspace: where the study is kept.
+        trials: size of the study, former trials included; None: the space's budget.
+        hours: of search, added up over resumes; None: the space's budget.
+        workers: how many train; None: one per GPU, else up to four per machine.
+        seed: of the study; None: that of the study if it exists, else 0.
+        address: of a Ray cluster; None: `RAY_ADDRESS`, else a local Ray that ends with the search.
+        progress: told how it goes; started here, closed by the caller.
+        tracker: shows the study; closed by the caller.
+        fleet: pool and workers to use; None: own ones.
+        stack: most configurations that one worker trains at a time; None: by its device.
+        prefetch: how many stacks are asked for ahead of what the workers train. 0: with one worker, a cohort is asked
+            for when the former one has ended, and a resumed study equals an uninterrupted one.
+        train: dotted path of the function that workers train with.
+
+    Returns:
+        The outcome, also in the study's `outcome.json`. Its state is `stopped` after an interrupt.
+
+    Raises:
+        ConfigError, DataError, StudyError: the input is wrong, or the study was started differently.
+        TrialError: no trial finished, or the workers are gone.
+    """
+    began = time.monotonic()
+    # Ray and torch are seconds of imports: meanwhile the input is read, and what is wrong with it is said
+    imports = Thread(target=import_module, args=("rfe.search.study_run",), daemon=True)
+    imports.start()
+    progress, tracker = progress or SilentProgress(), tracker or NullTracker()
+    budget = plan_budget(space, trials, hours)
+    folder = workspace.study(space.study)
+    source = data or (Path(space.data.path) if space.data.path else None)
+    if source is None:
+        raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
+    encoders = None if space.data.encoders is None else tuple(space.data.encoders)
+    dataset = load_dataset(source.absolute(), encoders)
+    definition = define_study(
+        space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
+    )
+    with ExitStack() as opened:
+        store = opened.enter_context(StudyStore.open(folder.path, definition))
+        journal = opened.enter_context(Journal(folder, space.keep_top))
+        spent_s = spent_seconds(journal.records())
+        journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
+        tracker.start_study(journal.record_study(_study_log(definition, dataset, budget)))
+        imports.join()
+        from rfe.search.fleet import open_fleet
+        from rfe.search.ledger import Ledger
+        from rfe.search.study_run import StudyRun
+
+        ledger = Ledger(folder, store, journal, tracker, dataset, encoders)
+        tracker.replay(read_events(folder))
+        interrupt = opened.enter_context(catch_interrupts())
+
+        def find_fleet() -> "Fleet":
+            if fleet is not None:
+                return fleet
+            progress.note("starting Ray and its workers")
+            own = open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
+            return opened.enter_context(own)
+
+        study = StudyRun(
+            space, budget, ledger, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
+        )
+        return study.run()
+
+
+def _study_seed(folder: StudyFolder, seed: int | None) -> int:
+    if seed is not None:
+        return seed
+    return read_definition(folder.path).seed if folder.optuna_log.exists() else 0
+
+
+def _study_log(definition: StudyDefinition, dataset: Dataset, budget: Budget) -> StudyLog:
+    space = definition.space
+    return StudyLog(
+        study=space.study,
+        data=dataset.name,
+        data_fingerprint=dataset.fingerprint,
+        git_commit=git_commit(),
+        simulated=dataset.simulated,
+        caveats=dataset.caveats,
+        settings={
+            "objective": space.objective,
+            "sampler": space.sampler.kind,
+            "seed": definition.seed,
+            "budget.trials": budget.trials,
+            "budget.hours": budget.hours,
+            "confirm.top": space.confirm.top,
+            "confirm.seeds": space.confirm.seeds,
+            "data.path": str(dataset.path),
+            "data.encoders": list(dataset.encoders),
+        },
+        space={one.name: one.describe() for one in definition.resolved.dimensions},
+    )

@@ -1,0 +1,285 @@
+"""The books of one study: which trials were asked for, which are open, how each ended.
+
+Whatever ends goes to the journal first, then to Optuna, then to the tracker. Only the driver's process keeps books.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf, isnan
+from typing import Any
+
+from rfe.config.identity import config_id
+from rfe.config.load import dump_config, flatten
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.data.metadata import Clips
+from rfe.errors import ConfigError
+from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
+from rfe.search.outcome import trial_hits
+from rfe.search.work import Delivery, WorkItem
+from rfe.search_space import effective_config
+from rfe.study import Asked, StudyStore
+from rfe.tracking.base import Tracker, TrialLog
+from rfe.tracking.contents import describe_trial
+from rfe.tracking.journal import Journal
+from rfe.tracking.records import read_events
+from rfe.training.build import memory_bytes, shape_key
+from rfe.training.record import TrialResult
+from rfe.workspace import StudyFolder
+
+
+@dataclass(frozen=True)
+class OpenTrial:
+    """A trial that was asked for and has not ended."""
+
+    number: int
+    config: Config
+    config_id: str
+
+
+class Ledger:
+    """See the module. Asking and settling may happen in different threads.
+
+    Args:
+        folder: the study's.
+        store, journal, tracker: where it is written.
+        dataset: what is trained on.
+        encoders: those the user limited the data to; None: all.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        store: StudyStore,
+        journal: Journal,
+        tracker: Tracker,
+        dataset: Dataset,
+        encoders: tuple[str, ...] | None = None,
+    ) -> None:
+        self.folder, self.dataset = folder, dataset
+        self._store, self._journal, self._tracker = store, journal, tracker
+        self._encoders = encoders
+        self._lock = threading.Lock()
+        self._open: dict[int, OpenTrial] = {}
+        self._waiting_for: dict[str, list[OpenTrial]] = {}
+        """Configuration id -> trials that wait for another trial of the same configuration."""
+        self._logs: dict[int, TrialLog] = {}
+        self._trained: dict[str, int] = {}
+        """Configuration id -> the first complete trial that has it."""
+        self._adopted: deque[Asked] = deque()
+        self._failures_in_a_row = 0
+        self._best_score = -inf
+        self._since_best = 0
+        self.copies_in_a_row = 0
+        """Trials that repeated a configuration since the last that did not."""
+        self._recover()
+
+    # ---- what is known
+
+    @property
+    def n_asked(self) -> int:
+        """Trials asked for in the whole study, those to be adopted included."""
+        return len(self._logs) + len(self._open) + len(self._adopted)
+
+    @property
+    def n_open(self) -> int:
+        return len(self._open)
+
+    def open_keys(self) -> list[str]:
+        """Keys of the items that were handed out and have not ended."""
+        return [self._key(number) for number in list(self._open)]
+
+    @property
+    def n_adoptable(self) -> int:
+        """Trials of a process that died, yet to be given out again."""
+        return len(self._adopted)
+
+    @property
+    def logs(self) -> Mapping[int, TrialLog]:
+        """How each trial ended, by number."""
+        return self._logs
+
+    @property
+    def failures_in_a_row(self) -> int:
+        return self._failures_in_a_row
+
+    @property
+    def since_best(self) -> int:
+        """Complete trials since the best one so far."""
+        return self._since_best
+
+    def counts(self) -> dict[str, int]:
+        """Trials by state; `duplicates` are counted under their state as well."""
+        logs = list(self._logs.values())
+        states = Counter(log.state for log in logs)
+        duplicates = sum("duplicate_of" in log.tags for log in logs)
+        return {state: states[state] for state in ("complete", "pruned", "failed")} | {"duplicates": duplicates}
+
+    def ranking(self) -> list[TrialLog]:
+        """Complete trials that are no copies, best first."""
+        logs = list(self._logs.values())  # asking may add copies meanwhile
+        complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
+        return sorted(complete, key=lambda log: (-(log.score or 0.0), log.number))
+
+    def commonest_failure(self) -> str:
+        """The reason that most failed trials share; "" without failures."""
+        reasons = Counter(log.reason for log in list(self._logs.values()) if log.state == "failed")
+        return reasons.most_common(1)[0][0] if reasons else ""
+
+    # ---- asking
+
+    def next_items(self, n: int, **limits: Any) -> list[WorkItem]:
+        """Up to `n` configurations to train: first what a dead process left, then new ones.
+
+        Trials whose configuration is known already end here, as copies, and are not among them.
+
+        Args:
+            n: how many trials to ask for.
+            limits: `limit_s` and `retries` of the items.
+        """
+        with self._lock:
+            asked = [self._adopted.popleft() for _ in range(min(n, len(self._adopted)))]
+            asked = asked or self._store.ask(n)
+            items = []
+            for one in asked:
+                trial = self._effective(one)
+                if trial is not None and not self._is_copy(trial):
+                    self._open[trial.number] = trial
+                    items.append(self.work_item(self._key(trial.number), trial.config, **limits))
+            return items
+
+    def work_item(self, key: str, config: Config, **options: Any) -> WorkItem:
+        """The item that trains `config` on the study's data."""
+        return WorkItem(
+            key,
+            config.model_dump(),
+            str(self.dataset.path),
+            self._encoders,
+            f"{self.dataset.fingerprint}/{shape_key(config, self.dataset)}",
+            memory_bytes(config, self.dataset),
+            **options,
+        )
+
+    def _key(self, number: int) -> str:
+        return f"{self.folder.name}/{number}"
+
+    def _effective(self, asked: Asked) -> OpenTrial | None:
+        """The trial's configuration; None (and a failed trial) if its values do not go together."""
+        try:
+            config = effective_config(self._store.definition.resolved, asked.params)
+            shape_key(config, self.dataset)
+        except ConfigError as error:
+            self._record(TrialLog(self.folder.name, asked.number, "failed", "", dict(asked.params), reason=str(error)))
+            return None
+        return OpenTrial(asked.number, config, config_id(config))
+
+    def _is_copy(self, trial: OpenTrial) -> bool:
+        if trial.config_id in self._trained:
+            self._record(_copy(self._logs[self._trained[trial.config_id]], trial.number))
+            return True
+        if any(other.config_id == trial.config_id for other in self._open.values()):
+            self._open[trial.number] = trial
+            self._waiting_for.setdefault(trial.config_id, []).append(trial)
+            return True
+        return False
+
+    # ---- settling
+
+    def settle(self, delivery: Delivery) -> TrialLog | None:
+        """Book how an item ended, and its copies; None for an item that is no open trial of this study."""
+        with self._lock:
+            trial = self._open.get(_number(delivery.key))
+            if trial is None:
+                return None
+            log = self._record(self._describe(trial, delivery))
+            for copy in self._waiting_for.pop(trial.config_id, []):
+                self._record(_copy(log, copy.number))
+            return log
+
+    def _describe(self, trial: OpenTrial, delivery: Delivery) -> TrialLog:
+        result = delivery.result or TrialResult(trial.config_id, "failed", delivery.reason)
+        if result.state == "complete" and isnan(result.score):
+            result = replace(result, state="failed", reason="the data's folds hold no blend, so there is no score")
+        return describe_trial(
+            self.folder.name,
+            trial.number,
+            replace(result, config_id=trial.config_id),
+            flatten(trial.config),
+            dump_config(trial.config),
+            self.dataset.clips,
+            tuple(self.dataset.encoders),
+            errors=standard_errors(result, self.dataset.clips) if result.state == "complete" else None,
+            tags={"lost_workers": str(delivery.lost)} if delivery.lost else {},
+        )
+
+    def _record(self, log: TrialLog) -> TrialLog:
+        stored = self._journal.record_trial(log)
+        self._tell(stored)
+        self._tracker.log_trial(stored)
+        self._account(stored)
+        return stored
+
+    def _tell(self, log: TrialLog) -> None:
+        attributes: dict[str, Any] = {"config_id": log.config_id, **log.tags}
+        if log.reason:
+            attributes["reason"] = log.reason
+        if log.score is not None:
+            attributes["hits"] = trial_hits(log, self.dataset)
+        values = None if log.score is None else (log.score,)
+        self._store.tell(log.number, state=log.state, values=values, user_attrs=attributes)
+
+    def _account(self, log: TrialLog) -> None:
+        self._open.pop(log.number, None)
+        self._logs[log.number] = log
+        self.copies_in_a_row = self.copies_in_a_row + 1 if "duplicate_of" in log.tags else 0
+        if log.score is not None:
+            self._trained.setdefault(log.config_id, log.number)
+            self._since_best = 0 if log.score > self._best_score else self._since_best + 1
+            self._best_score = max(self._best_score, log.score)
+        if log.state != "failed":
+            self._failures_in_a_row = 0
+        elif "duplicate_of" not in log.tags:
+            self._failures_in_a_row += 1
+
+    # ---- after a restart
+
+    def _recover(self) -> None:
+        """Bring Optuna up to the journal, and find the trials that a dead process left."""
+        for event in read_events(self.folder):
+            if isinstance(event, TrialLog):
+                self._account(event)
+        self._failures_in_a_row = 0  # whoever starts again has done something about it
+        rows = {row.number: row for row in self._store.trials()}
+        for number, log in sorted(self._logs.items()):
+            if number in rows and rows[number].state == "running":
+                self._tell(log)
+        for row in rows.values():
+            if row.state == "failed" and row.number not in self._logs:  # without parameters, so nobody could train it
+                reason = str(row.user_attrs.get("reason", "ended by another process"))
+                log = TrialLog(self.folder.name, row.number, "failed", "", dict(row.params), reason=reason)
+                self._account(self._journal.record_trial(replace(log, time=time.time())))
+        self._adopted = deque(self._store.running())
+
+
+def standard_errors(result: TrialResult, clips: Clips) -> dict[str, float]:
+    """Metric -> standard error over actors and seeds."""
+    source = slice(clips.n_source)
+    table = HitTable.of_answers(clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source])
+    return {part: score_interval(table, part).standard_error for part in WEIGHTS}
+
+
+def _number(key: str) -> int:
+    """The trial's number in an item's key; -1 in a key of another kind."""
+    last = key.rpartition("/")[2]
+    return int(last) if last.isdecimal() else -1
+
+
+def _copy(log: TrialLog, number: int) -> TrialLog:
+    """The same result under another trial's number: tagged, without files of its own but its configuration."""
+    original = log.tags.get("duplicate_of", str(log.number))
+    files = {name: path for name, path in log.artifacts.items() if name == "config.yaml"}
+    tags = {**log.tags, "duplicate_of": original}
+    return replace(log, number=number, tags=tags, artifacts=files, weights=None, seconds=0.0, time=0.0)

@@ -1,0 +1,144 @@
+"""What a study comes to: three numbers that are always named, the confirmed trials, and where all of it stands."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rfe.data.dataset import Dataset
+from rfe.errors import StudyError
+from rfe.labels import STATE_IS_BLEND
+from rfe.study import StudyScore, TrialHits, score_best, score_selected
+from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A trial trained again with seeds the search never used."""
+
+    number: int
+    search_score: float
+    """Its score in the search: optimistic."""
+    mean: float
+    sd: float
+    scores: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """The content of `outcome.json`."""
+
+    study: str
+    state: StudyState
+    reason: str
+    """Why it ended, in a sentence."""
+    trials: Mapping[str, int]
+    """`complete`, `pruned`, `failed`; `duplicates` stand in these too."""
+    score_best: StudyScore | None
+    """The best trial's score: optimistic, since the same clips chose it. None without a complete trial."""
+    score_selected: StudyScore | None
+    """The headline: each fold is answered by the trial that is best on the other folds."""
+    confirmed: tuple[Confirmed, ...]
+    """Best mean first."""
+    best: int | None
+    """The trial to export: the best confirmed one, else the best."""
+    best_config: Mapping[str, Any]
+    """Its effective configuration, dotted name -> value."""
+    elapsed_s: float
+    """Of the whole study, over resumes."""
+    folder: str
+    data: str
+    data_fingerprint: str
+    simulated: bool
+    caveats: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default_factory=tuple)
+    """What the user should know besides, e.g. that MLflow lags."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def scores(self) -> dict[str, float]:
+        """The named numbers."""
+        scores = {}
+        if self.score_best is not None:
+            scores["score_best"] = self.score_best.score
+        if self.score_selected is not None:
+            scores["score_selected"] = self.score_selected.score
+        if self.confirmed:
+            scores["score_confirmed"] = self.confirmed[0].mean
+            scores["score_confirmed_sd"] = self.confirmed[0].sd
+        return scores
+
+    def summary(self) -> str:
+        """A few lines of Markdown."""
+        lines = [self.reason] if self.reason else []
+        if self.score_selected is not None:
+            lines.append(f"Selected on the other folds: **{self.score_selected.score:.3f}** (the study's result).")
+        if self.score_best is not None:
+            lines.append(f"Best trial: {self.score_best.score:.3f} (trial {self.score_best.trials[0]}, optimistic).")
+        if self.confirmed:
+            best = self.confirmed[0]
+            seeds = f"{len(best.seeds)} fresh seed{'s' * (len(best.seeds) != 1)}"
+            lines.append(f"Confirmed with {seeds}: {best.mean:.3f} (trial {best.number}, sd {best.sd:.3f}).")
+        return "\n\n".join(lines)
+
+    def log(self) -> OutcomeLog:
+        """The same for the journal and the tracker."""
+        return OutcomeLog(self.study, self.state, self.summary(), self.scores())
+
+
+def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore | None, StudyScore | None]:
+    """(`score_best`, `score_selected`) of a study's trials; None where it cannot be told."""
+    complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
+    clips, blends = fold_sizes(dataset)
+    hits = [trial_hits(log, dataset) for log in complete]
+    try:
+        table = TrialHits.of(
+            [log.number for log in complete],
+            [one["presence"] for one in hits],
+            [one["salience"] for one in hits],
+            clips,
+            blends,
+        )
+        best = score_best(table)
+    except StudyError:
+        return None, None
+    try:
+        return best, score_selected(table)
+    except StudyError:
+        return best, None
+
+
+def rank_confirmed(confirmations: Sequence[ConfirmationLog], logs: Mapping[int, TrialLog]) -> tuple[Confirmed, ...]:
+    """Confirmed trials, best mean first."""
+    rows = [
+        Confirmed(one.number, logs[one.number].scores["score"], one.mean, one.sd, one.scores, one.seeds)
+        for one in confirmations
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.mean, row.number)))
+
+
+def trial_hits(log: TrialLog, dataset: Dataset) -> dict[str, list[float]]:
+    """A complete trial's hits by fold, mean over seeds: `presence` and `salience`, from its accuracies."""
+    clips, blends = fold_sizes(dataset)
+    folds = dataset.clips.folds
+    return {
+        "presence": _counts(log.per_fold["acc_presence"], folds, clips),
+        "salience": _counts(log.per_fold["acc_salience"], folds, blends),
+    }
+
+
+def fold_sizes(dataset: Dataset) -> tuple[list[int], list[int]]:
+    """([fold] clips, [fold] true blends), in the order of the data set's folds."""
+    clips = dataset.clips
+    fold = clips.fold[: clips.n_source]
+    blend = STATE_IS_BLEND[clips.state[: clips.n_source]]
+    rows = [(int(np.sum(fold == k)), int(np.sum(blend & (fold == k)))) for k in clips.folds]
+    return [n for n, _ in rows], [n for _, n in rows]
+
+
+def _counts(accuracies: Mapping[int, float], folds: Sequence[int], sizes: Sequence[int]) -> list[float]:
+    # a fold without blends has no accuracy of salience, and no hits either
+    return [accuracies.get(fold, 0.0) * size for fold, size in zip(folds, sizes, strict=True)]

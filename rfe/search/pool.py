@@ -1,0 +1,260 @@
+"""The pool: what is to be trained, who has it on lease, what came back. Plain logic; `pool_actor` puts it on Ray.
+
+Cohorts of items are offered; workers take items of one tensor shape, as many as fit, across cohorts. A lease lives by
+its worker's heartbeat; one that expires goes back to the front of the queue. A cohort ends when all its items have.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem, study_of
+from rfe.training.record import TrialResult
+
+LEASE_S = 30.0
+"""A worker not heard of for so long has lost its leases."""
+HANG_GRACE_S = 60.0
+"""Seconds past its limit after which an item's worker counts as hanging."""
+
+
+@dataclass
+class _Entry:
+    item: WorkItem
+    lost: int = 0
+    """Workers lost over it."""
+    largest_stack: int | None = None
+    """After its stack raised an error: in how large a stack it may be tried next."""
+
+
+@dataclass
+class _Worker:
+    slot: str
+    heard: float
+    leases: dict[str, float] = field(default_factory=dict)
+    """Key -> start of the lease."""
+    stack: int = 1
+    """Size of the stack it trains."""
+    leave: bool = False
+    idle_since: float | None = None
+
+
+class Pool:
+    """See the module.
+
+    Args:
+        lease_s: how long a lease outlives its last heartbeat.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lease_s, self._clock = lease_s, clock
+        self._entries: dict[str, _Entry] = {}
+        self._waiting: list[str] = []
+        self._cohorts: dict[str, set[str]] = {}
+        self._workers: dict[str, _Worker] = {}
+        self._closed_runs: set[str] = set()
+        self._deliveries: dict[str, list[Delivery]] = {}
+        self._n_ended = 0
+        self._epochs: dict[str, int] = {}
+        self._bars: dict[str, float] = {}
+        self._stopped = False
+        self._idle_s = 0.0
+
+    # ---- whoever has work
+
+    def offer(self, cohort: str, items: Sequence[WorkItem]) -> None:
+        """Put a cohort's items at the end of the queue; a cohort that was offered before is left as it is.
+
+        Args:
+            cohort: the name of the run it belongs to (a search, say), a slash, and its own name.
+            items: what to train.
+        """
+        if cohort in self._cohorts or _run_of(cohort) in self._closed_runs:
+            return
+        self._cohorts[cohort] = {item.key for item in items}
+        for item in items:
+            if item.key not in self._entries:
+                self._entries[item.key] = _Entry(item)
+                self._waiting.append(item.key)
+
+    def is_open(self, cohort: str) -> bool:
+        """Whether items of the cohort are yet to end and be settled; False for all once the pool is stopped."""
+        return bool(self._cohorts.get(cohort)) and not self._stopped
+
+    def has_deliveries(self, study: str) -> bool:
+        """Whether `collect` would return anything."""
+        self._sweep()
+        return bool(self._deliveries.get(study))
+
+    def collect(self, study: str) -> list[Delivery]:
+        """Which items of the study ended since the last call."""
+        return self._deliveries.pop(study, [])
+
+    def settle(self, keys: Sequence[str]) -> None:
+        """The driver has booked these: whoever waits for their cohorts may ask for more, and will be answered."""
+        for cohort in self._cohorts.values():
+            cohort.difference_update(keys)
+
+    def set_bar(self, study: str, bar: float) -> None:
+        """From which score on the study wants weights."""
+        self._bars[study] = bar
+
+    def stop(self) -> None:
+        """Hand out nothing more; workers leave their stacks and go."""
+        self._stopped = True
+
+    def withdraw(self, run: str) -> None:
+        """Nobody waits for this run's items any more: they end without a delivery, also those in training, and what
+        is yet to be offered of it is refused."""
+        self._closed_runs.add(run)
+        for cohort, keys in self._cohorts.items():
+            if _run_of(cohort) == run:
+                for key in keys & self._entries.keys():
+                    self._remove(key)
+                keys.clear()
+
+    def status(self) -> PoolStatus:
+        now = self._clock()
+        alive = [worker for worker in self._workers.values() if now - worker.heard <= self._lease_s]
+        idle = sum(now - worker.idle_since for worker in alive if worker.idle_since is not None)
+        leased = sum(len(worker.leases) for worker in self._workers.values())
+        return PoolStatus(
+            len(self._waiting), leased, self._n_ended, len(alive), dict(self._epochs), self._idle_s + idle
+        )
+
+    # ---- workers
+
+    def register(self, worker: str, slot: str) -> None:
+        """A worker starts in `slot` (its place in the worker group): whoever was there before it is gone."""
+        for name, other in list(self._workers.items()):
+            if other.slot == slot:
+                self._lose(name, f"worker {name} was replaced")
+        self._workers[worker] = _Worker(slot, self._clock())
+
+    def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
+        """Lease up to `n` items of one shape that fit `memory_bytes` together; at least one if any is waiting.
+
+        The oldest item decides the shape. Where several workers have nothing to do, none takes more than its share.
+        """
+        self._sweep()
+        holder = self._hear(worker)
+        if self._stopped:
+            return self._orders(holder)
+        idle = sum(not other.leases for other in self._workers.values() if other is not holder) + 1
+        n = max(1, min(n, ceil(len(self._waiting) / idle)))
+        taken = self._choose(memory_bytes, n)
+        now = self._clock()
+        if taken and holder.idle_since is not None:
+            self._idle_s += now - holder.idle_since
+        holder.idle_since = None if taken else (holder.idle_since or now)
+        holder.stack = len(taken)
+        chosen = set(taken)
+        self._waiting = [key for key in self._waiting if key not in chosen]
+        for key in taken:
+            holder.leases[key] = now
+        return replace(self._orders(holder), items=tuple(self._entries[key].item for key in taken))
+
+    def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
+        """Keep the worker's leases alive; `epochs` says how far each item in its stack is."""
+        self._sweep()
+        holder = self._hear(worker)
+        self._epochs.update({key: epoch for key, epoch in epochs.items() if key in holder.leases})
+        return self._orders(holder, epochs)
+
+    def finish(self, worker: str, key: str, result: TrialResult) -> None:
+        """The result of an item. The first one counts, whoever brings it."""
+        self._hear(worker)
+        if key in self._entries:
+            lost = self._entries[key].lost
+            self._end(Delivery(key, result.state, result.reason, result, worker, lost))
+
+    def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
+        """The worker's stack raised an error: its items are tried again in smaller stacks, a single one fails."""
+        holder = self._hear(worker)
+        held = [key for key in keys if key in holder.leases]
+        for key in held:
+            del holder.leases[key]
+        if holder.stack == 1:
+            for key in held:
+                self._end(Delivery(key, "failed", reason, worker=worker, lost=self._entries[key].lost))
+            return
+        for key in held:
+            self._entries[key].largest_stack = ceil(len(keys) / 2)
+        self._waiting[:0] = held
+
+    # ---- inner workings
+
+    def _hear(self, worker: str) -> _Worker:
+        holder = self._workers.setdefault(worker, _Worker(worker, self._clock()))
+        holder.heard = self._clock()
+        return holder
+
+    def _orders(self, holder: _Worker, training: Iterable[str] = ()) -> Orders:
+        dropped = frozenset(training) - (frozenset() if self._stopped else holder.leases.keys())
+        return Orders((), dropped, dict(self._bars), self._stopped, holder.leave)
+
+    def _choose(self, memory_bytes: float, n: int) -> list[str]:
+        taken: list[str] = []
+        used, largest, shape = 0, n, ""
+        for key in self._waiting:
+            entry = self._entries[key]
+            limit = min(largest, entry.largest_stack or n)
+            if taken and (entry.item.shape != shape or len(taken) >= limit):
+                continue
+            if taken and used + entry.item.memory_bytes > memory_bytes:
+                continue
+            taken.append(key)
+            shape, largest, used = entry.item.shape, limit, used + entry.item.memory_bytes
+            if len(taken) >= largest:
+                break
+        return taken
+
+    def _sweep(self) -> None:
+        """Take back what a silent worker holds, and end what is far over its time."""
+        now = self._clock()
+        for name, worker in list(self._workers.items()):
+            if now - worker.heard > self._lease_s:
+                self._lose(name, f"worker {name} was not heard of for {self._lease_s:.0f} s")
+                continue
+            for key, start in list(worker.leases.items()):
+                limit = self._entries[key].item.limit_s
+                if limit is not None and (now - start) / max(1, worker.stack) > limit + HANG_GRACE_S:
+                    worker.leave = True
+                    self._end(Delivery(key, "failed", over_time(limit), worker=name, lost=self._entries[key].lost))
+
+    def _lose(self, name: str, reason: str) -> None:
+        worker = self._workers.pop(name)
+        back: list[str] = []
+        for key in worker.leases:
+            entry = self._entries[key]
+            entry.lost += 1
+            self._epochs.pop(key, None)
+            if entry.lost > entry.item.retries:
+                times = "once" if entry.lost == 1 else f"{entry.lost} times"
+                self._end(Delivery(key, "failed", f"lost its worker {times}, at last: {reason}", lost=entry.lost))
+            else:
+                back.append(key)
+        self._waiting[:0] = back
+
+    def _end(self, delivery: Delivery) -> None:
+        self._deliveries.setdefault(study_of(delivery.key), []).append(delivery)
+        self._remove(delivery.key)
+
+    def _remove(self, key: str) -> None:
+        self._n_ended += 1
+        self._epochs.pop(key, None)
+        del self._entries[key]
+        if key in self._waiting:
+            self._waiting.remove(key)
+        for worker in self._workers.values():
+            worker.leases.pop(key, None)
+
+
+def _run_of(cohort: str) -> str:
+    return cohort.partition("/")[0]
+
+
+def over_time(limit_s: float) -> str:
+    """The reason of a trial that took too long."""
+    return f"took longer than limits.trial_minutes: {limit_s / 60:g}; raise it, or search smaller models"

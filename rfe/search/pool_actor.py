@@ -1,0 +1,121 @@
+"""The pool as a named Ray actor on the driver's node, and the handle by which everyone else speaks to it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from rfe.search.pool import LEASE_S, Pool
+from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem
+from rfe.training.record import TrialResult
+
+NAMESPACE = "rfe"
+ANSWER_S = 120.0
+"""Longest wait for an answer of the pool; it computes nothing, so only a lost node takes so long."""
+
+
+class PoolActor:
+    """`Pool` with two calls that wait; one event loop runs all calls, so none needs a lock."""
+
+    def __init__(self, lease_s: float) -> None:
+        self._pool = Pool(lease_s)
+        self._changed = asyncio.Event()
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Call a method of the pool."""
+        result = getattr(self._pool, method)(*args)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return result
+
+    async def collect(self, study: str, timeout_s: float) -> list[Delivery]:
+        """Wait until something of the study ended, at most `timeout_s`; return what did."""
+        await self._wait(lambda: self._pool.has_deliveries(study), timeout_s)
+        return self._pool.collect(study)
+
+    async def wait_cohort(self, cohort: str, timeout_s: float) -> bool:
+        """Wait until the cohort ended, at most `timeout_s`; False while it is open."""
+        return await self._wait(lambda: not self._pool.is_open(cohort), timeout_s)
+
+    async def _wait(self, reached: Callable[[], bool], timeout_s: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not reached():
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class PoolHandle:
+    """The pool from another process: the methods of `Pool`, each one call to the actor. Can be pickled.
+
+    All raise `ray.exceptions.RayError` when the pool is gone.
+    """
+
+    actor: Any
+
+    def offer(self, cohort: str, items: Sequence[WorkItem]) -> None:
+        self._call("offer", cohort, list(items))
+
+    def wait_cohort(self, cohort: str, timeout_s: float) -> bool:
+        return bool(ray.get(self.actor.wait_cohort.remote(cohort, timeout_s), timeout=timeout_s + ANSWER_S))
+
+    def collect(self, study: str, timeout_s: float) -> list[Delivery]:
+        deliveries: list[Delivery] = ray.get(self.actor.collect.remote(study, timeout_s), timeout=timeout_s + ANSWER_S)
+        return deliveries
+
+    def settle(self, keys: Sequence[str]) -> None:
+        self._call("settle", list(keys))
+
+    def set_bar(self, study: str, bar: float) -> None:
+        self._call("set_bar", study, bar)
+
+    def stop(self) -> None:
+        self._call("stop")
+
+    def withdraw(self, run: str) -> None:
+        self._call("withdraw", run)
+
+    def status(self) -> PoolStatus:
+        status: PoolStatus = self._call("status")
+        return status
+
+    def register(self, worker: str, slot: str) -> None:
+        self._call("register", worker, slot)
+
+    def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
+        orders: Orders = self._call("take", worker, memory_bytes, n)
+        return orders
+
+    def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
+        orders: Orders = self._call("heartbeat", worker, dict(epochs))
+        return orders
+
+    def finish(self, worker: str, key: str, result: TrialResult) -> None:
+        self._call("finish", worker, key, result)
+
+    def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
+        self._call("return_stack", worker, list(keys), reason)
+
+    def _call(self, method: str, *args: Any) -> Any:
+        return ray.get(self.actor.call.remote(method, *args), timeout=ANSWER_S)
+
+
+def start_pool(name: str, lease_s: float = LEASE_S) -> PoolHandle:
+    """Start the pool on this node, where it lives as long as the driver; does not wait until it is up."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(PoolActor).options(
+        name=name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here, max_concurrency=1000
+    )
+    return PoolHandle(actor.remote(lease_s))
+
+
+def find_pool(name: str) -> PoolHandle:
+    """The running pool of that name."""
+    return PoolHandle(ray.get_actor(name, NAMESPACE))

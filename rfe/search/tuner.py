@@ -1,0 +1,119 @@
+"""Ray Tune's part: each of its trials is light and carries one cohort of configurations to the pool.
+
+The searcher asks the study for a cohort at a time; the trial offers it and waits until all of it has ended. What comes
+of each configuration goes from the pool to the driver, not through Tune.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from rfe.search.pool_actor import find_pool
+from rfe.search.session import LIGHT_CPU
+from rfe.search.work import WorkItem
+
+WAIT_S = 10.0
+"""How long one call waits for a cohort's end before it asks anew."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The configurations that were asked for together."""
+
+    name: str
+    items: tuple[WorkItem, ...]
+
+
+NextCohort = Callable[[], Cohort | None]
+"""The next cohort; None while there is none. Raises `StopIteration` when none will come."""
+
+
+class CohortSearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
+    """Hands Tune one trial for each cohort."""
+
+    def __init__(self, next_cohort: NextCohort, pool: str) -> None:
+        super().__init__()
+        self._next_cohort, self._pool = next_cohort, pool
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        try:
+            cohort = self._next_cohort()
+        except StopIteration:
+            return str(Searcher.FINISHED)
+        return None if cohort is None else {"pool": self._pool, "cohort": cohort.name, "items": list(cohort.items)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: results reach the study through the pool."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing of the study: Tune pickles its settings for a restore that we never ask for."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a resumed study starts a new tuner."""
+
+
+def carry_cohort(config: dict[str, Any]) -> None:
+    """The Tune trial: offer the cohort (or attach to it, after a retry) and wait for its end."""
+    pool = find_pool(config["pool"])
+    pool.offer(config["cohort"], config["items"])
+    while not pool.wait_cohort(config["cohort"], WAIT_S):
+        pass
+    tune.report({"configurations": len(config["items"])})
+
+
+class CohortTuner:
+    """A Tune run in a thread of the driver.
+
+    Args:
+        pool: name of the pool's actor.
+        folder: absolute; Tune keeps its own state there.
+    """
+
+    def __init__(self, next_cohort: NextCohort, pool: str, folder: Path) -> None:
+        here = f"node:{ray.util.get_node_ip_address()}"
+        self._tuner = tune.Tuner(
+            tune.with_resources(carry_cohort, {"cpu": LIGHT_CPU, here: 0.001}),
+            tune_config=tune.TuneConfig(
+                search_alg=CohortSearcher(next_cohort, pool), num_samples=-1, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="cohorts", storage_path=str(folder), verbose=0, failure_config=tune.FailureConfig(max_failures=3)
+            ),
+        )
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._fit, name="tuner", daemon=True)
+
+    def start(self) -> None:
+        """Start asking; returns at once."""
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether Tune is done: every cohort ended, or an error."""
+        return not self._thread.is_alive()
+
+    def raise_error(self) -> None:
+        """Raise what ended the run, if it was an error."""
+        if self._error is not None:
+            raise self._error
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; False when time ran out."""
+        self._thread.join(timeout_s)
+        return self.ended
+
+    def _fit(self) -> None:
+        try:
+            self._tuner.fit()
+        except BaseException as error:  # of any kind: the driver's loop asks for it
+            self._error = error

@@ -1,0 +1,213 @@
+"""A worker: takes items from the pool, trains them as one stack, hands results back, until told to stop.
+
+It runs as the training loop of Ray Train and asks `ray.train` for nothing but its own place in the group: a
+`ray.train.report` would make every worker wait for all others.
+"""
+
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from math import inf
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from rfe.search.pool import over_time
+from rfe.search.work import Orders, WorkItem, study_of
+from rfe.training.record import TrialResult
+
+log = logging.getLogger(__name__)
+
+GPU_PART = 0.85
+"""Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
+
+Tick = Callable[[Mapping[str, int]], Mapping[str, str]]
+"""Told after an epoch how many epochs each item of the stack has had; answers with those to end, and why."""
+Deliver = Callable[[str, TrialResult], None]
+"""Takes an item's key and result as soon as the item ends."""
+
+
+class TrainStack(Protocol):
+    """Trains items of one shape together, delivers each one's result, calls `tick` after every epoch."""
+
+    def __call__(
+        self, items: Sequence[WorkItem], settings: "WorkerSettings", device: str, tick: Tick, deliver: Deliver
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker is told when it starts."""
+
+    pool: str
+    """Name of the pool's actor."""
+    cache: Path
+    """Absolute folder of prepared features, local to the node."""
+    stack: int
+    """Most items in one stack."""
+    threads: int = 1
+    memory_bytes: float = 4 * 2**30
+    """Memory that a stack may need on a CPU; on a GPU the device's own size counts."""
+    device_share: float = 1.0
+    """Part of a GPU that is this worker's."""
+    train: str = "rfe.search.stack_training:train_stack"
+    """Dotted path of a `TrainStack`."""
+    heartbeat_s: float = 2.0
+    poll_s: float = 0.05
+    """Pause after finding nothing to do."""
+
+
+class PoolSide(Protocol):
+    """What a worker needs of the pool."""
+
+    def register(self, worker: str, slot: str) -> None: ...
+    def take(self, worker: str, memory_bytes: float, n: int) -> Orders: ...
+    def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders: ...
+    def finish(self, worker: str, key: str, result: TrialResult) -> None: ...
+    def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None: ...
+
+
+def work(config: dict[str, Any]) -> None:
+    """The loop that Ray Train runs on each worker."""
+    import ray.train
+
+    from rfe.search.pool_actor import find_pool
+
+    settings: WorkerSettings = config["settings"]
+    serve(find_pool(settings.pool), f"slot{ray.train.get_context().get_world_rank()}", settings)
+
+
+def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
+    """Take and train until the pool says stop. An exception of a stack ends the stack, never the worker."""
+    name = f"{slot}-{uuid4().hex[:8]}"
+    pool.register(name, slot)
+    train = _load_function(settings.train)
+    device, memory_bytes = _find_device(settings)
+    with _Heart(pool, name, settings.heartbeat_s) as heart:
+        while True:
+            orders = pool.take(name, memory_bytes, settings.stack)
+            if orders.stop:
+                return
+            if orders.items:
+                _train_items(pool, name, orders, settings, device, heart, train)
+            else:
+                time.sleep(settings.poll_s)
+
+
+def _train_items(
+    pool: PoolSide,
+    name: str,
+    orders: Orders,
+    settings: WorkerSettings,
+    device: str,
+    heart: "_Heart",
+    train: TrainStack,
+) -> None:
+    """Train what was leased; results go to the pool one by one, what an error left goes back."""
+    kept = {item.key for item in orders.items if item.keep_weights}
+    left = [item.key for item in orders.items]
+
+    def deliver(key: str, result: TrialResult) -> None:
+        left.remove(key)
+        if key not in heart.dropped:
+            wanted = key in kept or result.score >= heart.orders.bars.get(study_of(key), -inf)
+            pool.finish(name, key, result if wanted else replace(result, weights=None))
+
+    heart.begin(orders)
+    try:
+        train(orders.items, settings, device, heart.tick, deliver)
+    except Exception as error:
+        log.exception("a stack of %d raised an error", len(orders.items))
+        pool.return_stack(name, left, describe_error(error))
+    finally:
+        heart.rest()
+
+
+class _Heart:
+    """Tells the pool in the background that the worker lives and how far it is."""
+
+    def __init__(self, pool: PoolSide, name: str, interval_s: float) -> None:
+        self._pool, self._name, self._interval_s = pool, name, interval_s
+        self._epochs: Mapping[str, int] = {}
+        self._limit_s: dict[str, float | None] = {}
+        self._began = 0.0
+        self._end = threading.Event()
+        self.orders = Orders()
+        self.dropped: set[str] = set()
+        """Keys that the stack was told to end because nobody waits for them any more."""
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "_Heart":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+
+    def begin(self, orders: Orders) -> None:
+        """A stack starts."""
+        self.orders = orders
+        self._began = time.monotonic()
+        self._limit_s = {item.key: item.limit_s for item in orders.items}
+        self._epochs = {item.key: 0 for item in orders.items}
+        self.dropped = set()
+
+    def tick(self, epochs: Mapping[str, int]) -> dict[str, str]:
+        """An epoch ended: which items are to end now, by order or for being over their time."""
+        self._epochs = dict(epochs)
+        share_s = (time.monotonic() - self._began) / max(1, len(self._limit_s))
+        ends = {}
+        for key in epochs:
+            limit_s = self._limit_s[key]
+            if self.orders.stop or key in self.orders.dropped:
+                self.dropped.add(key)
+                ends[key] = "nobody waits for it any more"
+            elif limit_s is not None and share_s > limit_s:
+                ends[key] = over_time(limit_s)
+        return ends
+
+    def rest(self) -> None:
+        """The stack ended."""
+        self._epochs = {}
+
+    def _beat(self) -> None:
+        while not self._end.wait(self._interval_s):
+            try:
+                self.orders = self._pool.heartbeat(self._name, self._epochs)
+            except Exception:
+                if self._end.is_set():
+                    return
+                # Without a pool nobody hears of this worker's results; a new process looks for it afresh
+                os._exit(1)
+            if self.orders.leave:
+                os._exit(1)
+
+
+def describe_error(error: BaseException) -> str:
+    """The error in a line, with the place it came from: `ValueError: ... (engine.py:120)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}{': ' * bool(text)}{text}{place}"
+
+
+def _load_function(path: str) -> TrainStack:
+    module, _, name = path.partition(":")
+    function: TrainStack = getattr(import_module(module), name)
+    return function
+
+
+def _find_device(settings: WorkerSettings) -> tuple[str, float]:
+    """The worker's device, and the memory a stack may need on it."""
+    import torch
+
+    torch.set_num_threads(settings.threads)
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        return "cuda", GPU_PART * settings.device_share * free
+    return "cpu", settings.memory_bytes

@@ -1,0 +1,92 @@
+"""The long-lived group of Ray Train workers: one run per command, in a thread of the driver."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.backend import Backend
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from rfe.search.session import Session
+from rfe.search.worker import WorkerSettings, work
+
+MAX_LOST_WORKERS = 1000
+MAX_FAILED_STARTS = 20
+WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that spin while they wait for one another made a stack 40 times slower on a busy machine."""
+
+
+class IndependentBackend(Backend):  # type: ignore[misc]  # Ray is untyped
+    """Workers that share no process group: Ray Train replaces a lost one and leaves the others alone."""
+
+    has_replica_groups = True
+
+
+@dataclass
+class IndependentConfig(TorchConfig):  # type: ignore[misc]  # Ray is untyped
+    """Torch workers without `torch.distributed`."""
+
+    @property
+    def backend_cls(self) -> type[Backend]:
+        return IndependentBackend
+
+
+class WorkerGroup:
+    """A Ray Train run whose workers take items from the pool until it stops.
+
+    Args:
+        settings: what each worker is told.
+        folder: absolute; Ray Train keeps its own state there.
+    """
+
+    def __init__(self, session: Session, settings: WorkerSettings, folder: Path) -> None:
+        self._trainer = TorchTrainer(
+            work,
+            train_loop_config={"settings": settings},
+            torch_config=IndependentConfig(),
+            scaling_config=ScalingConfig(
+                num_workers=session.n_workers,
+                use_gpu=session.gpus_per_worker > 0,
+                resources_per_worker=session.resources_per_worker(),
+                placement_strategy="SPREAD",
+            ),
+            run_config=RunConfig(
+                name="workers",
+                storage_path=str(folder),
+                worker_runtime_env={"env_vars": WORKER_ENVIRONMENT},
+                failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),
+            ),
+        )
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._fit, name="worker-group", daemon=True)
+
+    def start(self) -> None:
+        """Start the workers; returns at once."""
+        self._thread.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over, be it by the pool's stop or by an error."""
+        return not self._thread.is_alive()
+
+    @property
+    def reason(self) -> str:
+        """Why the run ended, in a line; "" for a plain end."""
+        return "" if self._error is None else _last_line(self._error)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the run; False when time ran out."""
+        self._thread.join(timeout_s)
+        return self.ended
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # of any kind: the driver's loop asks for it
+            self._error = error
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
