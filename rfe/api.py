@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rfe.data.importing import ImportReport
     from rfe.data.series import Aggregation
     from rfe.data.simulate import SimulationSpec
+    from rfe.reporting.baselines import Baseline
     from rfe.reporting.plan import SearchPlan
     from rfe.reporting.studies import StudyDetail, StudySummary
     from rfe.search.outcome import StudyOutcome
@@ -151,6 +152,34 @@ def train(
         data, name = data or study_source(folder)[0], f"{from_study}-trial-{trial}"
     space = _placed(_space_of_one(config, name), data, study)
     return _run(space, workspace, progress, workers=workers, address=address)
+
+
+def baselines(
+    data: Path | str,
+    *,
+    only: Sequence[str] | None = None,
+    encoders: Sequence[str] | None = None,
+    target_actors: str = "auto",
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> list[Baseline]:
+    """Train and score what a search must beat; see `rfe.reporting.baselines`.
+
+    Raises:
+        ConfigError: `only` names no baseline.
+    """
+    from rfe.data.cache import FeatureCache
+    from rfe.data.dataset import load_dataset
+    from rfe.reporting.baselines import run_baselines
+    from rfe.search.session import available_cpus
+
+    workspace, progress = workspace or open_workspace(), progress or SilentProgress()
+    dataset = load_dataset(Path(data), encoders)
+    cache = FeatureCache(dataset, workspace.cache)
+    progress.start("baselines")
+    return run_baselines(
+        dataset, cache, target_actors=target_actors, threads=available_cpus(), families=only, note=progress.note
+    )
 
 
 # ---- results

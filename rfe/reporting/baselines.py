@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.config.fields import unknown
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode
+from rfe.errors import ConfigError
 from rfe.labels import STATE_SALIENCE
 from rfe.metrics.score import FoldHits, fold_hits
 from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
@@ -29,7 +31,16 @@ STANDARDIZE = ("fold", "actor")
 DECODERS = ("official", "valid_states")
 RATES = (3.0e-4, 1.0e-3)
 ORGANISERS_RATES = (5.0e-6, 1.0e-5, 5.0e-5, 5.0e-4)
+ORGANISERS_EPOCHS = 200
 STRENGTHS = (1.0e-3, 1.0e-2, 1.0e-1)
+FAMILIES = (
+    "single_encoder",
+    "late_fusion",
+    "mean_fusion",
+    "logistic_regression",
+    "concat_mlp",
+    "concat_mlp_official",
+)
 WIDE = 256
 """Encoders wider than this are reduced by PCA to as many dimensions for the logistic regression."""
 
@@ -78,7 +89,7 @@ def organisers_config(standardize: str, lr: float, *, official: bool = False) ->
         "train.weight_decay": 1.0e-3,
         "train.lr": lr,
         "train.batch_size": 32,
-        "train.epochs": 200,
+        "train.epochs": ORGANISERS_EPOCHS,
         "train.schedule": "constant",
         "train.seed": 42,
         "decode.kind": "official",
@@ -106,14 +117,19 @@ def run_baselines(
         target_actors: what held-out folds tell of their actors, for all baselines alike.
         epochs: of the networks trained by our engine (the organisers' own trains as published).
         threads: CPU threads.
-        families: names to run, of `single_encoder`, `mean_fusion`, `late_fusion`, `logistic_regression`,
-            `concat_mlp`, `concat_mlp_official`; default all.
+        families: which of `FAMILIES` to run; default all.
         note: told what is running.
 
     Returns:
-        Rows in the order above; one `single_encoder` row for each encoder.
+        Rows in the order of `FAMILIES`; one `single_encoder` row for each encoder.
+
+    Raises:
+        ConfigError: an unknown family.
     """
     wanted = set(families) if families is not None else None
+    for name in sorted(wanted or ()):
+        if name not in FAMILIES:
+            raise ConfigError(unknown("baseline", name, FAMILIES))
 
     def asked(name: str) -> bool:
         return wanted is None or name in wanted

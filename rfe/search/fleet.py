@@ -15,7 +15,7 @@ from rfe.search.session import Session, open_session
 from rfe.search.worker import WorkerSettings
 from rfe.search.worker_group import WorkerGroup
 
-STACK_ON_CPU = 8
+STACK_ON_CPU = 4
 STACK_ON_GPU = 32
 LEAVE_S = 15.0
 """How long workers are waited for when they are told to go."""

@@ -22,6 +22,7 @@ from rfe.errors import TrialError
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search_space import SearchSpace, load_space
+from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
 from rfe.tracking.base import ConfirmationLog, TrialLog
 from rfe.tracking.records import read_events, read_records
@@ -140,6 +141,17 @@ def test_real_training_shows_the_same_in_optuna_journal_and_mlflow(
     assert {n: status for n, (status, _) in shown.items()} == dict.fromkeys(range(5), "FINISHED")
     for number, (_, score) in shown.items():
         assert rows[number].values == (pytest.approx(score),)
+
+
+@pytest.mark.parametrize("name", ["top_n", "encoder_pool", "head_fusion", "adaptation", "everything", "demo"])
+def test_each_ready_made_space_runs_two_trials(
+    name: str, fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    mark(fakes.REAL, "")
+    small = ["train.epochs=1", "adaptation.batch=16", "confirm.top=0", "budget.trials=2"]
+    outcome = run_search(load_space(find_space(name), small), data, workspace, fleet=fleet)
+    assert (outcome.state, outcome.trials["complete"], outcome.trials["failed"]) == ("finished", 2, 0)
+    assert_each_trial_once(workspace, outcome.study, 2)
 
 
 def mlflow_trials(workspace: Workspace, study: str) -> dict[int, tuple[str, float]]:

@@ -1,0 +1,56 @@
+"""Baselines on a small simulated set: every family has a row, chosen without the reported fold."""
+
+
+import pytest
+
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.simulate import SimulationSpec, simulate
+from rfe.errors import ConfigError
+from rfe.reporting import baselines
+from rfe.reporting.baselines import run_baselines
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, FeatureCache]:
+    folder = tmp_path_factory.mktemp("baselines")
+    simulate(SimulationSpec(actors=10, test_actors=0, clips_per_actor=24, seed=5), folder / "sim")
+    dataset = load_dataset(folder / "sim", ["audio_strong", "video_strong"])
+    return dataset, FeatureCache(dataset, folder / "cache")
+
+
+def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "RATES", (3.0e-3,))
+    monkeypatch.setattr(baselines, "STRENGTHS", (1.0e-2,))
+    notes: list[str] = []
+    families = ("single_encoder", "late_fusion", "mean_fusion", "logistic_regression")
+    rows = run_baselines(*data, target_actors="known", epochs=4, families=families, note=notes.append)
+    assert [row.name for row in rows] == [
+        "single_encoder audio_strong",
+        "single_encoder video_strong",
+        "late_fusion",
+        "mean_fusion",
+        "logistic_regression",
+    ]
+    assert len(notes) == 5
+    for row in rows:
+        assert row.protocol == "crossfit"
+        assert 0 <= row.selected.score <= row.best.score
+        assert len(row.chosen) == 5
+    assert rows[-1].selected.score > 0.08  # an answer that never looks gets .04
+
+
+def test_official_is_marked_and_is_simply_the_best(
+    data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
+    monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 3)
+    honest, official = run_baselines(*data, target_actors="known", families=("concat_mlp", "concat_mlp_official"))
+    assert (honest.protocol, official.protocol) == ("crossfit", "official")
+    assert official.selected == official.best
+    assert official.best.score > honest.best.score
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(data: tuple[Dataset, FeatureCache]) -> None:
+    with pytest.raises(ConfigError, match="did you mean late_fusion"):
+        run_baselines(*data, families=["late_fusoin"])
