@@ -5,4 +5,4 @@ set -euo pipefail
 : "${RFE_WORKSPACE:?name an absolute folder that stays when the job has ended}"
 python="${RFE_PYTHON:-$(command -v python3)}"  # the interpreter that has rfe, on the cluster's nodes
 environment="{\"env_vars\": {\"RFE_WORKSPACE\": \"$RFE_WORKSPACE\", \"MLFLOW_TRACKING_URI\": \"${MLFLOW_TRACKING_URI:-}\"}}"
-exec "$(dirname "$python")/ray" job submit --runtime-env-json "$environment" -- "$python" -m rfe search "$@" --address auto
+exec "$(dirname "$python")/ray" job submit --runtime-env-json "$environment" -- "$python" -m rfe search "$@"

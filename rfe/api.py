@@ -270,10 +270,16 @@ def show_ui(
     tracking_uri: str | None = None,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Show the runs in a browser until interrupted; see `rfe.tracking.ui`."""
+    """Show the runs in a browser until interrupted; see `rfe.tracking.ui`. Runs that a killed search left open are
+    closed first."""
+    from rfe.tracking.mlflow_tracker import close_stale_runs
     from rfe.tracking.ui import serve_ui
 
-    serve_ui(workspace or open_workspace(), port, tracking_uri, note)
+    workspace = workspace or open_workspace()
+    if tracking_uri is None:
+        for study in close_stale_runs(workspace):
+            note(f"study {study} was interrupted: its open runs are closed")
+    serve_ui(workspace, port, tracking_uri, note)
 
 
 # ---- the whole path
@@ -298,7 +304,6 @@ def demo(
         output: for data and bundle; default `demo` in the workspace.
     """
     from rfe.data.simulate import SimulationSpec
-    from rfe.reporting.studies import read_outcome
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     output = output or workspace.root / "demo"
@@ -308,9 +313,7 @@ def demo(
         simulate_data(SimulationSpec(), data, progress=progress)
         progress.close()
     check = check_data(data)
-    outcome = read_outcome(workspace.study("demo"))
-    if outcome is None or outcome.state != "finished" or outcome.data_fingerprint != check.fingerprint:
-        outcome = search("demo", data, workspace=workspace, progress=progress)
+    outcome = search("demo", data, workspace=workspace, progress=progress)
     if outcome.state == "stopped":
         return DemoResult(check, outcome, None)
     progress.start("export")

@@ -107,7 +107,8 @@ def print_outcome(outcome: "StudyOutcome") -> None:
             rows.append([one.score, one.acc_presence, one.acc_salience, which, note])
     for confirmed in outcome.confirmed:
         seeds = f"{len(confirmed.seeds)} fresh seed" + "s" * (len(confirmed.seeds) != 1)
-        note = f"trial {confirmed.number}: {seeds}, sd {confirmed.sd:.3f}; in the search {confirmed.search_score:.3f}"
+        spread = f", sd {confirmed.sd:.3f}" if len(confirmed.seeds) > 1 else ""
+        note = f"trial {confirmed.number}: {seeds}{spread}; in the search {confirmed.search_score:.3f}"
         rows.append([confirmed.mean, None, None, "confirmed", note])
     if rows:
         print_table(["score", "presence", "salience", "which", "what it is"], rows)

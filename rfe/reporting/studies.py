@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
 
 from rfe.config.fields import unknown
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
-from rfe.search.outcome import StudyOutcome
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
@@ -162,16 +160,6 @@ def study_source(folder: StudyFolder) -> tuple[Path, tuple[str, ...] | None]:
         raise StudyError(f"study {folder.name!r}: its journal does not say where the data is; name it with --data")
     encoders = settings.get("data.encoders")
     return Path(settings["data.path"]), None if encoders is None else tuple(encoders)
-
-
-def read_outcome(folder: StudyFolder) -> StudyOutcome | None:
-    """How the study last ended; None if it has not, or not in this version's words."""
-    if not folder.outcome.is_file():
-        return None
-    try:
-        return TypeAdapter(StudyOutcome).validate_json(folder.outcome.read_bytes())
-    except ValidationError:
-        return None
 
 
 def _read(folder: StudyFolder) -> _Journal:

@@ -106,8 +106,11 @@ def run_search(
             if fleet is not None:
                 return fleet
             progress.note("starting Ray and its workers")
-            own = open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
-            return opened.enter_context(own)
+            own = opened.enter_context(
+                open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
+            )
+            interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
+            return own
 
         study = StudyRun(
             space, budget, ledger, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s

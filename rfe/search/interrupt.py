@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 LEFT_AT_ONCE = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
@@ -22,17 +23,22 @@ class Interrupt:
             os._exit(LEFT_AT_ONCE)
         self.asked = True
 
+    def watch(self) -> None:
+        """Have SIGINT and SIGTERM come here; only a main thread can."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.handle)
+
 
 @contextmanager
 def catch_interrupts() -> Iterator[Interrupt]:
     """Within the block SIGINT and SIGTERM set `asked`, and a second one leaves; only in the main thread."""
     interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-    former = {number: signal.signal(number, interrupt.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in SIGNALS}
+    interrupt.watch()
     try:
         yield interrupt
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in former.items():
+                signal.signal(number, handler or signal.SIG_DFL)  # None: not set by Python

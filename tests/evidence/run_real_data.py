@@ -51,23 +51,23 @@ SETTINGS = (
 
 
 def main(names: list[str]) -> None:
-    for setting in SETTINGS:
-        if names and setting.name not in names:
-            continue
-        for sampler in ("tpe", "random"):
-            _part(f"{setting.name}-{sampler}", lambda s=setting, k=sampler: _search(s, k))
-        for families in (QUICK_FAMILIES, SLOW_FAMILIES):
-            _part(f"{setting.name}-{families[0]}", lambda s=setting, f=families: _baselines(s, f))
-        write_report()
-
-
-def _part(name: str, make: Callable[[], Any]) -> None:
-    path = SCRATCH / "real" / f"{name}.json"
-    if not path.exists():
-        started = time.monotonic()
-        result = make()
-        write_text(path, json.dumps({"seconds": time.monotonic() - started, "result": result}))
-        print(name, f"{time.monotonic() - started:.0f} s", flush=True)
+    chosen = [setting for setting in SETTINGS if not names or setting.name in names]
+    parts: list[tuple[str, Callable[[Setting], Any]]] = [
+        ("tpe", lambda setting: _search(setting, "tpe")),
+        (QUICK_FAMILIES[0], lambda setting: _baselines(setting, QUICK_FAMILIES)),
+        ("random", lambda setting: _search(setting, "random")),
+        (SLOW_FAMILIES[0], lambda setting: _baselines(setting, SLOW_FAMILIES)),
+    ]
+    for part, make in parts:
+        for setting in chosen:
+            path = SCRATCH / "real" / f"{setting.name}-{part}.json"
+            if not path.exists():
+                started = time.monotonic()
+                result = make(setting)
+                seconds = time.monotonic() - started
+                write_text(path, json.dumps({"seconds": seconds, "result": result}))
+                print(f"{path.stem}: {seconds:.0f} s", flush=True)
+            write_report()
 
 
 def _folder(setting: Setting) -> Path:
