@@ -79,7 +79,7 @@ def curve_figure(log: TrialLog) -> bytes:
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", label=name)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, fontsize=9)
+        axes.legend(frameon=False, fontsize=9, ncols=len(axes.lines), loc="lower center", bbox_to_anchor=(0.5, 1.0))
         _quiet(axes)
     figure.suptitle(f"trial {log.number}", fontsize=11)
     return _png(figure)

@@ -60,7 +60,9 @@ def open_ui(workspace: Workspace, port: int = 5000, note: Callable[[str], None] 
         *("--default-artifact-root", workspace.artifacts.as_uri()),
     ]
     # the address may carry a password, which a command line would show to everyone on the machine
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ, "MLFLOW_BACKEND_STORE_URI": workspace.mlflow_uri}
+    # MLflow's job workers serve its evaluation features: a dozen processes that a page of trials has no use for
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**quiet, **os.environ, "MLFLOW_BACKEND_STORE_URI": workspace.mlflow_uri}
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=workspace.root)
     try:
