@@ -78,8 +78,8 @@ they say nothing about real recordings. Made by `python -m tests.evidence.run_si
 
 The baseline is the organisers' (one hidden layer of 512, KL, Adam with L2, 200 epochs, batch 32, seed 42; learning rate
 of 5e-6, 1e-5, 5e-5, 5e-4, chosen without the reported fold, for the two strong encoders and their pair; 5e-4 for the
-others, to save time) under their protocol: thresholds *and epoch* are chosen on
-the fold that is reported, which is optimistic. Published numbers: arXiv 2601.13225 and the organisers' result files.
+others, to save time) under their protocol: thresholds *and epoch* are chosen on the fold that is reported, which is
+optimistic. Published numbers: arXiv 2601.13225 and the organisers' result files.
 """
 
 
@@ -170,17 +170,27 @@ COMPARE_NOTE = """
 
 "Fits": inside the published range; for a single published value, within .05 of it; otherwise the distance. Quick
 training (batch 128, 15 epochs, learning rate 1e-3; a linear discriminant for logistic regression) is what the knobs
-were searched with, on these five data seeds. Data seeds differ by more than the training does: official thresholds tip
-between answering many blends and few.
+were searched with, on these same five data seeds: that column is not held out, and seed 0 was looked at too. Data
+seeds differ by more than the training does (seed 0 is one of the easier): official thresholds tip between answering
+many blends and few.
 
-What does not fit, and why. The shares of right and wrong answers are published for the organisers' *test* answers,
-whose pairs have S = .114, while the rows P and S of the pair are published *validation* values: no one model had both,
-and the knobs are a compromise. The gain of actor standardisation and the optimism of official thresholds are not
-published: they were measured on real recordings with other features.
+What does not fit. Anger-sadness and fear-sadness are not the hardest pairs here (.2 to .25 for .1), singles are
+answered as singles too seldom, happiness is recalled too seldom, and the ratio is right too often. Raising the one
+lowered another in every move tried. Part of it is in the targets: the shares of right and wrong answers are published
+for the organisers' *test* answers, whose pairs have S = .114, the rows P and S of the pair are *validation* values.
+Similar class means made the two pairs easier under top-two decoding, not harder; so the fitted `closeness` is near 0,
+and what makes them hard is `scatter`, each actor's own display of a blend of like emotions.
 
-How the knobs were found: a random search over them, moves by hand guided by its result, then the hill climbing of
-`tests.evidence.simulator_knobs`. Medium and weak encoders have no published counterpart: they are bisected to a
-presence of .22 and .15 (quick training); the weakest published encoder has .228, always answering neutral .078.
+The gain of actor standardisation is not published, it was measured on real recordings with other features. Here it
+depends on the regularisation of the logistic regression: on the pair .06 at C = 1 (scikit-learn's default, the row
+above), .10 at C = 0.1, .12 at C = 0.01. All six encoders stop at 300 iterations, short of convergence.
+
+How the knobs were found: searches (random, Gauss-Newton, hill climbing; `tests.evidence.simulator_knobs` is the last)
+and moves by hand between them. The final values of the strong encoders' knobs are such moves, made after the last
+search and with seed 0 seen, after actor offsets had been spread evenly; the searches since found nothing better or
+were not run to their end. Medium and weak encoders have no published counterpart: they alone are set by the script, to
+a presence of .22 and .15 (quick training); the weakest published encoder has .228, always answering neutral .078. The
+three `unreliable` knobs and the sizes of the shifts are choices.
 """
 
 
@@ -201,7 +211,7 @@ def logistic_gain(data: Simulated, names: tuple[str, ...]) -> float:
         for k in np.unique(data.fold):
             inside = data.fold != k
             scaled = (values - values[inside].mean(axis=0)) / (values[inside].std(axis=0) + 1e-8)
-            model = LogisticRegression(C=0.01, max_iter=500).fit(scaled[inside], truth_set[inside])
+            model = LogisticRegression(max_iter=300).fit(scaled[inside], truth_set[inside])
             answer[~inside] = model.predict(scaled[~inside])
         accuracy.append(float((answer == truth_set).mean()))
     return accuracy[0] - accuracy[1]
@@ -217,13 +227,17 @@ def list_encoders(data: Simulated, official: dict[str, Official], pools: dict[st
         kind = data.truth["encoders"][name]["kind"] if name in data.features else ""
         result = official[name]
         errors = describe_errors(data.state, result.answer)
-        disgust = float((result.answer == 1)[data.state == 1].mean())
+        largest = result.probabilities.argmax(axis=1)
+        happiness, disgust = (float((largest == emotion)[data.state == emotion].mean()) for emotion in (3, 1))
         lines.append(
             f"| {name} | {kind} | {errors['P']:.3f} | {errors['S']:.3f} | {_score(data.state, result.answer):.3f} "
-            f"| {_score(data.state, result.crossfit_answer):.3f} | {errors['recall of happiness']:.2f} | {disgust:.2f} "
+            f"| {_score(data.state, result.crossfit_answer):.3f} | {happiness:.2f} | {disgust:.2f} "
             f"| {actor_share(data.join(members), data.actor):.2f} |"
         )
-    note = "\n\nHappiness and disgust: recall of these singles. The baseline standardises by fold, never by actor.\n"
+    note = (
+        "\n\nHappiness and disgust: part of these singles whose largest probability is theirs (no thresholds). The "
+        "baseline standardises by fold, never by actor.\n"
+    )
     return "\n".join(lines) + note
 
 
@@ -288,8 +302,9 @@ def weigh_by_reliability(data: Simulated, official: dict[str, Official]) -> str:
             scores.append(f"{(errors['P'] + errors['S']) / 2:.3f} (P {errors['P']:.3f}, S {errors['S']:.3f})")
         lines.append(f"| {label} | {' | '.join(scores)} |")
     return (
-        "Score of the single encoders' probabilities fused in log space, thresholds crossfit. The planted reliability "
-        "is what a perfect gate would know.\n\n" + "\n".join(lines) + "\n"
+        "Score of the single encoders' probabilities fused in log space, thresholds crossfit, one data seed. The "
+        "planted reliability is what a perfect gate would know. Differences below .02 are within the noise of one data "
+        "set; the base probabilities' epochs were chosen on the reported fold.\n\n" + "\n".join(lines) + "\n"
     )
 
 

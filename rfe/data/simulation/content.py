@@ -22,9 +22,9 @@ N_SOURCES = N_EMOTIONS + len(PAIRS)
 """Emotions and pairs: everything an actor has a personal display of."""
 CLIP_INTENSITY = 0.1
 """Log standard deviation of intensity between clips of one nominal intensity."""
-SHIFT_EXPRESSIVITY: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (-0.1, 1.2), "strong": (-0.25, 1.5)}
+SHIFT_EXPRESSIVITY: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (-0.05, 1.1), "strong": (-0.2, 1.4)}
 """shift -> (moved log mean, factor on the log standard deviation) of the test actors' expressivity."""
-SHIFT_DISPLAY: dict[str, float] = {"none": 1.0, "mild": 1.15, "strong": 1.4}
+SHIFT_DISPLAY: dict[str, float] = {"none": 1.0, "mild": 1.1, "strong": 1.4}
 """shift -> factor on the test actors' personal display."""
 
 

@@ -37,9 +37,9 @@ RELIABILITY_SPREAD = 0.15
 """Log standard deviation of reliability among reliable clips, and among unreliable ones."""
 CHUNK_BYTES = 2**26
 """Frames held at once, in bytes."""
-SHIFT_OFFSET: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (0.5, 1.25), "strong": (1.5, 1.6)}
+SHIFT_OFFSET: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (0.15, 1.1), "strong": (0.5, 1.25)}
 """shift -> (moved mean of the test actors' offsets in their standard deviations, factor on their spread)."""
-SHIFT_GAIN: dict[str, float] = {"none": 1.0, "mild": 0.85, "strong": 0.6}
+SHIFT_GAIN: dict[str, float] = {"none": 1.0, "mild": 0.9, "strong": 0.7}
 """shift -> gain, on test clips, of the encoder that changes."""
 
 VISIBILITY: dict[str, tuple[float, ...]] = {

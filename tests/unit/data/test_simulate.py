@@ -232,7 +232,8 @@ def test_shift_moves_test_actors_only(size: str) -> None:
     n_train = none.skeleton.n_train
     for before, after in zip(none.views, strong.views, strict=True):
         np.testing.assert_array_equal(before.steady[:n_train], after.steady[:n_train])
-        assert after.steady[n_train:].std() > 1.2 * before.steady[n_train:].std()
+        # The least: the encoder whose content also shrinks.
+        assert after.steady[n_train:].std() > 1.05 * before.steady[n_train:].std()
     changed = strong.views[0].reliability[n_train:] / none.views[0].reliability[n_train:]
     np.testing.assert_allclose(changed, encoders_module.SHIFT_GAIN["strong"])
     np.testing.assert_array_equal(strong.views[2].reliability, none.views[2].reliability)
