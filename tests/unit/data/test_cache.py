@@ -175,7 +175,7 @@ def _build(folder: Path, root: Path, queue: Any) -> None:
 
 
 def test_processes_that_start_together_agree(dataset: Dataset, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the locks of OpenMP's threads
     queue = context.Queue()
     workers = [context.Process(target=_build, args=(dataset.path, tmp_path / "cache", queue)) for _ in range(3)]
     for worker in workers:
