@@ -1,6 +1,5 @@
 """Baselines on a small simulated set: every family has a row, chosen without the reported fold."""
 
-
 import pytest
 
 from rfe.data.cache import FeatureCache
