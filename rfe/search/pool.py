@@ -1,7 +1,8 @@
 """The pool: what is to be trained, who has it on lease, what came back. Plain logic; `pool_actor` puts it on Ray.
 
 Cohorts of items are offered; workers take items of one tensor shape, as many as fit, across cohorts. A lease lives by
-its worker's heartbeat; one that expires goes back to the front of the queue. A cohort ends when all its items have.
+its worker's heartbeat; one that expires goes back to the front of the
+queue, with its last checkpoint. A cohort ends when all its items have.
 """
 
 import time
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem, study_of
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 
 LEASE_S = 30.0
 """A worker not heard of for so long has lost its leases."""
@@ -23,6 +24,8 @@ class _Entry:
     item: WorkItem
     lost: int = 0
     """Workers lost over it."""
+    checkpoint: Checkpoint | None = None
+    """The last one that a worker saved."""
     largest_stack: int | None = None
     """After its stack raised an error: in how large a stack it may be tried next."""
 
@@ -153,7 +156,9 @@ class Pool:
         self._waiting = [key for key in self._waiting if key not in chosen]
         for key in taken:
             holder.leases[key] = now
-        return replace(self._orders(holder), items=tuple(self._entries[key].item for key in taken))
+        entries = [self._entries[key] for key in taken]
+        items = tuple(replace(entry.item, checkpoint=entry.checkpoint) for entry in entries)
+        return replace(self._orders(holder), items=items)
 
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
         """Keep the worker's leases alive; `epochs` says how far each item in its stack is."""
@@ -161,6 +166,13 @@ class Pool:
         holder = self._hear(worker)
         self._epochs.update({key: epoch for key, epoch in epochs.items() if key in holder.leases})
         return self._orders(holder, epochs)
+
+    def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None:
+        """Keep how far the worker's items are; whoever leases them next goes on from there."""
+        holder = self._hear(worker)
+        for key, checkpoint in checkpoints.items():
+            if key in holder.leases:
+                self._entries[key].checkpoint = checkpoint
 
     def finish(self, worker: str, key: str, result: TrialResult) -> None:
         """The result of an item. The first one counts, whoever brings it."""

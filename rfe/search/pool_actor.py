@@ -10,7 +10,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rfe.search.pool import LEASE_S, Pool
 from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 
 NAMESPACE = "rfe"
 ANSWER_S = 120.0
@@ -96,6 +96,9 @@ class PoolHandle:
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
         orders: Orders = self._call("heartbeat", worker, dict(epochs))
         return orders
+
+    def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None:
+        self._call("save", worker, dict(checkpoints))
 
     def finish(self, worker: str, key: str, result: TrialResult) -> None:
         self._call("finish", worker, key, result)

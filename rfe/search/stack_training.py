@@ -10,28 +10,34 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
 from rfe.training.configurations import EpochReport, Stop, train_configurations
+from rfe.training.record import Checkpoint
 
 
 def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
     """A `TrainStack` that trains with `rfe.training`."""
+    configs = [Config.model_validate(item.config) for item in items]
     dataset, cache = _open_data(items[0].data, items[0].encoders, settings.cache)
 
     def on_epoch(reports: list[EpochReport]) -> dict[int, Stop]:
-        ends = tick({items[report.index].key: report.epoch for report in reports})
-        return {
-            report.index: Stop("failed", ends[items[report.index].key])
-            for report in reports
-            if items[report.index].key in ends
-        }
+        by_key = {items[report.index].key: report for report in reports}
+
+        def checkpoint(key: str) -> Checkpoint | None:
+            report = by_key[key]
+            # The best epoch so far, which this protocol answers with, is not in a checkpoint
+            return None if configs[report.index].protocol == "official" else report.checkpoint()
+
+        ends = tick({key: report.epoch for key, report in by_key.items()}, checkpoint)
+        return {by_key[key].index: Stop("failed", reason) for key, reason in ends.items()}
 
     train_configurations(
-        [Config.model_validate(item.config) for item in items],
+        configs,
         dataset,
         cache,
         device=device,
         threads=settings.threads,
         on_epoch=on_epoch,
         on_result=lambda index, result: deliver(items[index].key, result),
+        checkpoints={index: item.checkpoint for index, item in enumerate(items) if item.checkpoint is not None},
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 
 
 def study_of(key: str) -> str:
@@ -34,6 +34,8 @@ class WorkItem:
     """How often it may lose its worker before it fails."""
     keep_weights: bool = False
     """Return the weights even where the score does not reach the study's bar."""
+    checkpoint: Checkpoint | None = None
+    """Where an earlier worker got to; None: from the start."""
 
     @property
     def study(self) -> str:

@@ -19,15 +19,23 @@ from uuid import uuid4
 
 from rfe.search.pool import over_time
 from rfe.search.work import Orders, WorkItem, study_of
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 
 log = logging.getLogger(__name__)
 
 GPU_PART = 0.85
 """Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
 
-Tick = Callable[[Mapping[str, int]], Mapping[str, str]]
-"""Told after an epoch how many epochs each item of the stack has had; answers with those to end, and why."""
+
+class Tick(Protocol):
+    """Told after an epoch how many epochs each item of the stack has had, and how to get an item's checkpoint; answers
+    with those to end, and why."""
+
+    def __call__(
+        self, epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None
+    ) -> Mapping[str, str]: ...
+
+
 Deliver = Callable[[str, TrialResult], None]
 """Takes an item's key and result as soon as the item ends."""
 
@@ -58,6 +66,8 @@ class WorkerSettings:
     train: str = "rfe.search.stack_training:train_stack"
     """Dotted path of a `TrainStack`."""
     heartbeat_s: float = 2.0
+    checkpoint_s: float = 30.0
+    """How often a stack's items are saved to the pool: what a lost worker costs."""
     poll_s: float = 0.05
     """Pause after finding nothing to do."""
 
@@ -68,6 +78,7 @@ class PoolSide(Protocol):
     def register(self, worker: str, slot: str) -> None: ...
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders: ...
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders: ...
+    def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None: ...
     def finish(self, worker: str, key: str, result: TrialResult) -> None: ...
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None: ...
 
@@ -88,7 +99,7 @@ def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
     pool.register(name, slot)
     train = _load_function(settings.train)
     device, memory_bytes = _find_device(settings)
-    with _Heart(pool, name, settings.heartbeat_s) as heart:
+    with _Heart(pool, name, settings) as heart:
         while True:
             orders = pool.take(name, memory_bytes, settings.stack)
             if orders.stop:
@@ -131,8 +142,10 @@ def _train_items(
 class _Heart:
     """Tells the pool in the background that the worker lives and how far it is."""
 
-    def __init__(self, pool: PoolSide, name: str, interval_s: float) -> None:
-        self._pool, self._name, self._interval_s = pool, name, interval_s
+    def __init__(self, pool: PoolSide, name: str, settings: WorkerSettings) -> None:
+        self._pool, self._name = pool, name
+        self._interval_s, self._checkpoint_s = settings.heartbeat_s, settings.checkpoint_s
+        self._saved = 0.0
         self._epochs: Mapping[str, int] = {}
         self._limit_s: dict[str, float | None] = {}
         self._began = 0.0
@@ -152,12 +165,14 @@ class _Heart:
     def begin(self, orders: Orders) -> None:
         """A stack starts."""
         self.orders = orders
-        self._began = time.monotonic()
+        self._began = self._saved = time.monotonic()
         self._limit_s = {item.key: item.limit_s for item in orders.items}
         self._epochs = {item.key: 0 for item in orders.items}
         self.dropped = set()
 
-    def tick(self, epochs: Mapping[str, int]) -> dict[str, str]:
+    def tick(
+        self, epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None
+    ) -> dict[str, str]:
         """An epoch ended: which items are to end now, by order or for being over their time."""
         self._epochs = dict(epochs)
         share_s = (time.monotonic() - self._began) / max(1, len(self._limit_s))
@@ -169,6 +184,10 @@ class _Heart:
                 ends[key] = "nobody waits for it any more"
             elif limit_s is not None and share_s > limit_s:
                 ends[key] = over_time(limit_s)
+        if checkpoint is not None and time.monotonic() - self._saved >= self._checkpoint_s:
+            states = {key: checkpoint(key) for key in epochs if key not in ends}
+            self._pool.save(self._name, {key: state for key, state in states.items() if state is not None})
+            self._saved = time.monotonic()
         return ends
 
     def rest(self) -> None:

@@ -21,9 +21,9 @@ from rfe.errors import ConfigError, DataError, TrialError
 from rfe.training.assembly import Trained, assemble, held_out_place
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
-from rfe.training.engine import ReplicaState, Stack
+from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions, predict
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 from rfe.training.scoring import (
     Answers,
     OutOfFold,
@@ -33,15 +33,6 @@ from rfe.training.scoring import (
 
 EVALUATIONS = 5
 """How often a configuration is scored while it trains, the last epoch included."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A configuration between two epochs; any stack of its shape can go on with it."""
-
-    epoch: int
-    replicas: list[ReplicaState]
-    curves: dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
 from rfe.training.losses import adaptation_losses, supervised_loss
 from rfe.training.optimizer import StackedAdam
+from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
 
 RAMP = 0.2
@@ -177,7 +178,7 @@ class Stack:
         self.epoch = [epoch for epoch, keep in zip(self.epoch, kept, strict=True) if keep]
         self._settle()
 
-    def slices(self, replica: int) -> "ReplicaState":
+    def slices(self, replica: int) -> ReplicaState:
         """One replica's parameters, averages and optimiser state, on the CPU."""
         groups: dict[str, dict[str, Tensor]] = {
             "value": {name: value.detach() for name, value in self.model.values().items()},
@@ -194,7 +195,7 @@ class Stack:
         return ReplicaState(self.epoch[replica], arrays)
 
     @torch.no_grad()
-    def restore(self, replica: int, state: "ReplicaState") -> None:
+    def restore(self, replica: int, state: ReplicaState) -> None:
         """Put back what `slices` took, from any stack of the same shape."""
         groups = {
             "value": self.model.values(),
@@ -229,14 +230,6 @@ class Stack:
     def _row(self, name: str, replica: int) -> int | None:
         found = (self.model.parameters[name].holders == replica).nonzero()
         return int(found[0, 0]) if len(found) else None
-
-
-@dataclass
-class ReplicaState:
-    """A replica between two epochs: all that is needed to go on with it in another stack."""
-
-    epoch: int
-    arrays: dict[str, NDArray[np.float32]]
 
 
 def _first(output: ModelOutput, n_clips: int) -> ModelOutput:

@@ -1,4 +1,4 @@
-"""What training one configuration returns: plain numpy, picklable, free of torch."""
+"""What training one configuration returns, and what it can be gone on with from: plain numpy, free of torch."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -71,3 +71,22 @@ class TrialResult:
     device: str = ""
     weights: dict[str, NDArray[np.float32]] | None = None
     """`fold0.seed0.projection.ENCODER.weight` -> array; None where the weights were not asked for."""
+
+
+@dataclass(frozen=True)
+class ReplicaState:
+    """A replica between two epochs: all that is needed to go on with it in another stack of its shape."""
+
+    epoch: int
+    """Epochs it has finished."""
+    arrays: dict[str, NDArray[np.float32]]
+    """`value/NAME`, `average/NAME`, `first/NAME`, `second/NAME`: weights, running averages, Adam's moments."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A configuration between two epochs."""
+
+    epoch: int
+    replicas: list[ReplicaState]
+    curves: dict[str, list[tuple[int, float]]]

@@ -4,7 +4,7 @@ import pytest
 
 from rfe.search.pool import HANG_GRACE_S, Pool
 from rfe.search.work import Delivery, WorkItem
-from rfe.training.record import TrialResult
+from rfe.training.record import Checkpoint, TrialResult
 
 
 class Clock:
@@ -109,6 +109,26 @@ def test_an_expired_lease_goes_back_to_the_front(pool: Pool, clock: Clock) -> No
     assert keys(pool, "w2", n=1) == ["s/2"]  # 20 s after a heartbeat the lease holds
     clock.now += 11
     assert keys(pool, "w2", n=1) == ["s/1"]
+
+
+def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: Clock) -> None:
+    pool.offer("run/1", [item("s/0"), item("s/1")])
+    pool.register("lost", "slot0")
+    assert all(one.checkpoint is None for one in pool.take("lost", 1e9, 2).items)
+    pool.save("lost", {"s/0": Checkpoint(3, [], {})})
+    pool.save("lost", {"s/0": Checkpoint(7, [], {}), "s/9": Checkpoint(1, [], {})})
+    clock.now += 31
+    pool.register("next", "slot1")
+    taken = {one.key: one.checkpoint for one in pool.take("next", 1e9, 2).items}
+    assert taken["s/0"] is not None
+    assert taken["s/0"].epoch == 7
+    assert taken["s/1"] is None
+    pool.save("lost", {"s/0": Checkpoint(9, [], {})})  # it holds the lease no more
+    clock.now += 31
+    pool.register("third", "slot2")
+    (first, *_) = pool.take("third", 1e9, 2).items
+    assert first.checkpoint is not None
+    assert first.checkpoint.epoch == 7
 
 
 def test_a_worker_that_comes_back_late_is_told_to_drop_what_it_lost(pool: Pool, clock: Clock) -> None:
