@@ -227,7 +227,7 @@ def pace(status: SearchStatus) -> str:
     parts = [f"{rate:.3g} a minute"] if rate else []
     parts.append(f"{duration(status.elapsed_s)} so far")
     if left is not None and status.finished < status.total:
-        parts.append(f"{duration(left)} left")
+        parts.append(f"{'' if rate else 'at most '}{duration(left)} left")
     return ", ".join(parts)
 
 

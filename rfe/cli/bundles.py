@@ -63,4 +63,5 @@ def verify(
 
 def print_manifest(manifest: dict[str, object]) -> None:
     """What a manifest says, without its hashes."""
-    print_settings({name: value for name, value in manifest.items() if isinstance(value, str | int | float | list)})
+    shown = {name: value for name, value in manifest.items() if isinstance(value, str | int | float | list)}
+    print_settings({name: value for name, value in shown.items() if value not in ("", [])})

@@ -99,10 +99,15 @@ def print_outcome(outcome: "StudyOutcome") -> None:
     if outcome.reason:
         print_lines(outcome.reason)
     rows: list[list[object]] = []
-    for one, which, note in (
+    kinds = [
         (outcome.score_selected, "selected", "the result: each fold answered by the trial that is best on the others"),
         (outcome.score_best, "best", "one trial; optimistic, because it was chosen by this score"),
-    ):
+    ]
+    if sum(outcome.trials.values()) == 1:
+        kinds = [(outcome.score_best, "crossfit", "one configuration, cross-validated; nothing was chosen by it")]
+    if outcome.best_config.get("protocol") == "official":
+        kinds = [(outcome.score_best, "official", "optimistic: epoch and thresholds were chosen on the reported folds")]
+    for one, which, note in kinds:
         if one is not None:
             rows.append([one.score, one.acc_presence, one.acc_salience, which, note])
     for confirmed in outcome.confirmed:
