@@ -23,7 +23,9 @@ StudyName = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, show_default=False, help="How many train; one per GPU, else one."),
+    typer.Option(
+        "--workers", min=1, show_default=False, help="How many train; default one per GPU, else one per core up to 4."
+    ),
 ]
 Address = Annotated[
     str | None,

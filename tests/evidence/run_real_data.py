@@ -52,6 +52,9 @@ SETTINGS = (
 
 def main(names: list[str]) -> None:
     chosen = [setting for setting in SETTINGS if not names or setting.name in names]
+    if absent := sorted({str(_folder(one)) for one in chosen if not _folder(one).is_dir()}):
+        print(f"nothing is run: no {', '.join(absent)}; set RFE_REAL_DATA to the folder of the real data sets")
+        return
     parts: list[tuple[str, Callable[[Setting], Any]]] = [
         ("tpe", lambda setting: _search(setting, "tpe")),
         (QUICK_FAMILIES[0], lambda setting: _baselines(setting, QUICK_FAMILIES)),
