@@ -17,51 +17,65 @@ from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report
 SEEDS = 5
 TRIALS = 60
 DIRECT_SEEDS = 3
+Pools = list[list[str]]
 
 
 def main() -> None:
     dataset, cache, truth = simulated_set(seed=13)
-    workspace = open_workspace(SCRATCH / "workspace")
     names = list(dataset.encoders)
-    best_tenth, all_trials = [], []
-    for seed in range(SEEDS):
-        api.search(
-            "encoder_pool",
-            dataset.path,
-            study=f"noise-encoders-{seed}",
-            trials=TRIALS,
-            seed=seed,
-            workers=2,
-            overrides=("train.epochs=15", "confirm.top=0", f"data.encoders=[{', '.join(names)}]"),
-            workspace=workspace,
-        )
-        folder = find_study(workspace, f"noise-encoders-{seed}")
-        trials = [log for log in read_events(folder) if isinstance(log, TrialLog) and log.state == "complete"]
-        ranked = sorted(trials, key=lambda log: -log.scores["score"])
-        best_tenth.append([_pool(log) for log in ranked[: TRIALS // 10]])
-        all_trials.append([_pool(log) for log in trials])
-        print(seed, len(trials), flush=True)
-    rows = []
-    for name in names:
-        best = [np.mean([name in pool for pool in pools]) for pools in best_tenth]
-        every = [np.mean([name in pool for pool in pools]) for pools in all_trials]
-        kind = truth["encoders"][name]["kind"]
-        rows.append([name, kind, f"{np.mean(best):.2f}", " ".join(f"{b:.2f}" for b in best), f"{np.mean(every):.2f}"])
+    cases = (("with its first trial (all encoders)", "first", ()), ("without it", "none", ("first_trials=[]",)))
+    sections = []
+    for title, tag, overrides in cases:
+        best_tenth, all_trials = _search_pools(dataset, tag, overrides)
+        rows = []
+        for name in names:
+            best = [np.mean([name in pool for pool in pools]) for pools in best_tenth]
+            every = [np.mean([name in pool for pool in pools]) for pools in all_trials]
+            kind, shares = truth["encoders"][name]["kind"], " ".join(f"{b:.2f}" for b in best)
+            rows.append([name, kind, f"{np.mean(best):.2f}", shares, f"{np.mean(every):.2f}"])
+        header = ["encoder", "kind", "best tenth", "by seed", "all trials"]
+        sections.append(f"The space {title}:\n\n{table(header, rows)}")
     compared = _with_and_without(dataset, cache)
     body = f"""`search_spaces/encoder_pool.yaml`, {TRIALS} trials, {SEEDS} search seeds. Share of the best tenth of
 trials whose pool has the encoder, mean and for each seed; and its share in all trials. By chance an encoder is in about
 {_chance(len(names)):.2f} of the pools (every subset that is not empty alike).
 
-{table(["encoder", "kind", "best tenth", "by seed", "all trials"], rows)}
+{(chr(10) * 2).join(sections)}
 
-The expectation was that noise falls below chance. It does not where the table says so: the space's first trial has the
-pool of all encoders, and TPE stays near what works. Trained directly, {DIRECT_SEEDS} seeds each, all else equal:
+The expectation was that noise falls below chance. Where a table says it does not, this is why: a first trial that
+has the pool of all encoders is where TPE stays, and the pool has next to no effect on the score. Trained directly,
+{DIRECT_SEEDS} seeds each, all else equal:
 
 {table(["pool", "n_kept", "Score", "noise kept"], compared)}
 
 So a noise encoder costs next to nothing (where two are kept the gate all but never keeps it), and a search has no
 reason to drop it."""
     print(write_report("noise_encoders", "Noise encoders in the best pools", body).read_text())
+
+
+def _search_pools(dataset: Dataset, tag: str, overrides: tuple[str, ...]) -> tuple[list[Pools], list[Pools]]:
+    """The pools of the best tenth of trials, and of all, for each search seed."""
+    workspace = open_workspace(SCRATCH / "workspace")
+    best_tenth, all_trials = [], []
+    for seed in range(SEEDS):
+        study = f"noise-encoders-{tag}-{seed}"
+        api.search(
+            "encoder_pool",
+            dataset.path,
+            study=study,
+            trials=TRIALS,
+            seed=seed,
+            workers=2,
+            overrides=("train.epochs=15", "confirm.top=0", *overrides),
+            workspace=workspace,
+        )
+        events = read_events(find_study(workspace, study))
+        trials = [log for log in events if isinstance(log, TrialLog) and log.state == "complete"]
+        ranked = sorted(trials, key=lambda log: -log.scores["score"])
+        best_tenth.append([_pool(log) for log in ranked[: TRIALS // 10]])
+        all_trials.append([_pool(log) for log in trials])
+        print(study, len(trials), flush=True)
+    return best_tenth, all_trials
 
 
 def _with_and_without(dataset: Dataset, cache: FeatureCache) -> list[list[str]]:

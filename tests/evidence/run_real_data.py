@@ -89,6 +89,8 @@ def _search(setting: Setting, sampler: str) -> dict[str, Any]:
         overrides=(*FAST, *encoders, f"sampler.kind={sampler}", f"base.data.target_actors={setting.target_actors}"),
         workspace=open_workspace(SCRATCH / "workspace"),
     )
+    if outcome.state != "finished":
+        raise SystemExit(f"{setting.name}-{sampler}: {outcome.state}; the same command goes on with it")
     return outcome.to_dict()
 
 
