@@ -88,14 +88,50 @@ class Sampler(Section):
 
 
 class Pruner(Section):
-    kind: Literal["none"] = "none"
+    """Which trials end before their last epoch, by their cross-fitted score so far."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _offered(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind", "none") != "none":
-            raise ValueError(f"kind {value['kind']} is not offered in this version, which prunes no trial; use none")
-        return value
+    kind: Literal["none", "asha", "median", "percentile", "patient"] = "none"
+    """`asha`: of the trials that reach a rung only the best 1 / reduction_factor go on. `median`, `percentile`: a trial
+    that is worse than half (`percentile`: than the best so many percent) of the complete trials were at the same epoch
+    ends. `patient`: a trial that no longer gains on itself ends."""
+    min_epochs: Annotated[int, Field(ge=1)] = 5
+    """`asha`: the first rung; the next ones are reduction_factor times as far."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """`asha`: one of so many goes on."""
+    startup_trials: Annotated[int, Field(ge=1)] = 5
+    """`median` and `percentile`: complete trials before any is pruned."""
+    warmup_epochs: Annotated[int, Field(ge=0)] = 5
+    """`median` and `percentile`: no trial is pruned before."""
+    percentile: Annotated[float, Field(gt=0, lt=100)] = 25.0
+    """`percentile`: the best so many percent go on; 50 is the median."""
+    patience: Annotated[int, Field(ge=0)] = 1
+    """`patient`: a trial ends when it was not better in the last `patience` + 1 scored epochs than before."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """`patient`: worse by up to so much still counts as no worse."""
+    on: Literal["score"] | None = None
+    """What is compared; needed with several objectives, which have no order of their own."""
+    folds_first: Annotated[int, Field(ge=2)] | None = None
+    """Train so many folds first, and the others of the survivors only; null: all folds at once."""
+
+    @model_validator(mode="after")
+    def _own_options(self) -> "Pruner":
+        owned = {name for names in PRUNER_OPTIONS.values() for name in names}
+        own = PRUNER_OPTIONS.get(self.kind, ())
+        for name, field in type(self).model_fields.items():
+            if name in owned and name not in own and getattr(self, name) != field.default:
+                kinds = " and ".join(kind for kind, names in PRUNER_OPTIONS.items() if name in names)
+                raise ValueError(f"{name} goes with kind {kinds} only, not with {self.kind}; leave it out")
+        if self.kind == "none" and self.folds_first is not None:
+            raise ValueError("folds_first needs a pruner that says who survives; set kind, or leave it out")
+        return self
+
+
+PRUNER_OPTIONS: dict[str, tuple[str, ...]] = {
+    "asha": ("min_epochs", "reduction_factor"),
+    "median": ("startup_trials", "warmup_epochs"),
+    "percentile": ("startup_trials", "warmup_epochs", "percentile"),
+    "patient": ("patience", "min_delta"),
+}
 
 
 class Budget(Section):

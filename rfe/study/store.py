@@ -17,6 +17,7 @@ from rfe.errors import StudyError
 from rfe.search_space.schema import Value
 from rfe.study.definition import StudyDefinition, check_unchanged, read_definition, write_definition
 from rfe.study.log import StudyLog, mend_log
+from rfe.study.pruning import build_pruner, report_score
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
 
 LOG_FILE = "optuna.log"
@@ -56,7 +57,7 @@ class TrialRow:
     """`waiting`, `running`, `complete`, `pruned` or `failed`."""
     params: dict[str, Value]
     values: tuple[float, ...] | None
-    """The objective's, of a complete trial."""
+    """The objective's, of a complete trial; of a pruned one the last value that was reported."""
     user_attrs: dict[str, Any]
     """What it was told with: `config_id`, `reason`, ..."""
     started: datetime | None = None
@@ -82,6 +83,7 @@ class StudyStore:
         self.folder, self.definition = folder, definition
         self._lock = lock
         self._distributions = build_distributions(definition.resolved)
+        self._pruner = build_pruner(definition.space.pruner)
         self._log = StudyLog(folder / LOG_FILE)
         storage = _open_storage(self._log)
         with warnings.catch_warnings():
@@ -141,6 +143,20 @@ class StudyStore:
         self._log.sync()
         return asked
 
+    def report(self, number: int, epoch: int, score: float) -> bool:
+        """Keep the score that trial `number` has after `epoch`, and answer whether it should end as pruned.
+
+        The answer for an epoch that was reported before (a trial that goes on from a checkpoint) is what it was. A
+        score that is not finite is not kept, and prunes nothing: such a trial fails when it ends.
+
+        Raises:
+            StudyError: there is no such trial.
+        """
+        trial = self._trial(number)
+        if trial.state.is_finished() or not math.isfinite(score):
+            return False
+        return report_score(self._study, self._pruner, trial, epoch, score)
+
     def tell(
         self,
         number: int,
@@ -163,10 +179,7 @@ class StudyStore:
         Raises:
             StudyError: there is no such trial, or a complete trial without one finite value.
         """
-        trials = self._study.get_trials(deepcopy=False)
-        if not 0 <= number < len(trials):
-            raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {len(trials)}")
-        trial = trials[number]
+        trial = self._trial(number)
         if trial.state.is_finished():
             return False
         if state == "complete" and (values is None or len(values) != 1 or not math.isfinite(values[0])):
@@ -194,6 +207,12 @@ class StudyStore:
             if row.state == "complete" and row.user_attrs.get("config_id") == config_id:
                 return row.number
         return None
+
+    def _trial(self, number: int) -> FrozenTrial:
+        trials = self._study.get_trials(deepcopy=False)
+        if not 0 <= number < len(trials):
+            raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {len(trials)}")
+        return trials[number]
 
     def _next_number(self) -> int:
         trials = self._study.get_trials(deepcopy=False)

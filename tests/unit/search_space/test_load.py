@@ -145,7 +145,6 @@ def test_first_trials_are_checked(trial: dict[str, Any], answer: str) -> None:
         ({"sampler": {"kind": "nsga2"}}, "sampler: kind nsga2 is not offered in this version; use tpe, gp or random"),
         ({"sampler": {"kind": "cmaes"}}, "cmaes is not offered"),
         ({"sampler": {"kind": "grid"}}, "grid is not offered"),
-        ({"pruner": {"kind": "asha", "rungs": 3}}, "pruner: kind asha is not offered in this version"),
         ({"objective": ["acc_presence", "acc_salience"]}, "several objectives (a Pareto front) are not offered"),
         ({"objective": "loss"}, "objective: 'loss' is not allowed; it must be 'score'"),
         ({"study": "a/b"}, "study: 'a/b' is not allowed"),
