@@ -66,10 +66,10 @@ def confirm_best(
     waiting = set(plan)
     results: dict[str, TrialResult] = {}
     while waiting and not interrupted():
-        if fleet.workers.ended:
+        if fleet.ended:
             progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
             break
-        for delivery in fleet.pool.collect(space.study, POLL_S):
+        for delivery in fleet.pool.collect(space.study, POLL_S).deliveries:
             if delivery.key not in waiting:
                 continue
             waiting.remove(delivery.key)

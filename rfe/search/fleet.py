@@ -2,12 +2,14 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import ray
 from ray.exceptions import RayError
 
 from rfe.search.pool_actor import PoolHandle, start_pool
@@ -17,6 +19,8 @@ from rfe.search.worker_group import WorkerGroup
 
 STACK_ON_CPU = 4
 STACK_ON_GPU = 32
+MAX_GROUPS = 20
+"""Each is a Ray Train run, whose helper processes cost memory on the driver's node."""
 LEAVE_S = 15.0
 """How long workers are waited for when they are told to go."""
 
@@ -27,16 +31,54 @@ class Fleet:
 
     session: Session
     pool: PoolHandle
-    pool_name: str
-    workers: WorkerGroup
-    stack: int
-    """Most configurations that one worker trains at a time."""
+    settings: WorkerSettings
     folder: Path
     """Scratch of Ray Tune and Ray Train."""
+    groups: list[WorkerGroup] = field(default_factory=list)
+    """The first one, and one for each time that the cluster grew."""
+
+    @property
+    def stack(self) -> int:
+        """Most configurations that one worker trains at a time."""
+        return self.settings.stack
+
+    @property
+    def n_workers(self) -> int:
+        """How many were started, also those that wait for a node."""
+        return sum(group.n_workers for group in self.groups if not group.ended)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no worker will come any more."""
+        return all(group.ended for group in self.groups)
 
     def why_ended(self) -> str:
-        """Why the worker group is no more, in a sentence."""
-        return f"the workers are gone: {self.workers.reason or 'their Ray Train run ended'}"
+        """Why the workers are no more, in a sentence."""
+        reasons = [group.reason for group in self.groups if group.reason]
+        return f"the workers are gone: {reasons[-1] if reasons else 'their Ray Train run ended'}"
+
+    def start(self, n_workers: int) -> None:
+        """Start a group of workers; returns at once."""
+        group = WorkerGroup(self.session, n_workers, self.settings, self.folder, f"workers{len(self.groups)}")
+        self.groups.append(group)
+        group.start()
+
+    def grow(self) -> int:
+        """Start workers on what joined the cluster, or became free, since; returns how many."""
+        if self.session.local or len(self.groups) >= MAX_GROUPS:
+            return 0
+        n = self.session.room_for_more(self.n_workers, ray.nodes(), ray.available_resources())
+        if n:
+            self.start(n)
+        return n
+
+    def dismiss(self) -> None:
+        """Have the workers go; those that do not are left to the end of the session."""
+        with suppress(RayError):  # a pool or a node that is gone needs no farewell
+            self.pool.stop()
+            deadline = time.monotonic() + LEAVE_S
+            for group in self.groups:
+                group.join(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager
@@ -74,13 +116,11 @@ def open_fleet(
                 device_share=session.gpus_per_worker or 1.0,
                 train=train,
             )
-            group = WorkerGroup(session, settings, folder)
-            group.start()
+            fleet = Fleet(session, pool, settings, folder)
+            fleet.start(session.n_workers)
             try:
-                yield Fleet(session, pool, name, group, size, folder)
+                yield fleet
             finally:
-                with suppress(RayError):  # a pool or a node that is gone needs no farewell
-                    pool.stop()
-                    group.join(LEAVE_S)
+                fleet.dismiss()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,9 +19,9 @@ from rfe.data.metadata import Clips
 from rfe.errors import ConfigError
 from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
 from rfe.search.outcome import trial_hits
-from rfe.search.work import Delivery, WorkItem
+from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search_space import effective_config
-from rfe.study import Asked, StudyStore
+from rfe.study import Asked, StudyStore, rungs
 from rfe.tracking.base import Tracker, TrialLog
 from rfe.tracking.contents import describe_trial
 from rfe.tracking.journal import Journal
@@ -108,7 +108,7 @@ class Ledger:
 
     @property
     def since_best(self) -> int:
-        """Complete trials since the best one so far."""
+        """Complete and pruned trials since the best one so far."""
         return self._since_best
 
     def counts(self) -> dict[str, int]:
@@ -148,7 +148,11 @@ class Ledger:
                 trial = self._effective(one)
                 if trial is not None and not self._is_copy(trial):
                     self._open[trial.number] = trial
-                    items.append(self.work_item(self._key(trial.number), trial.config, **limits))
+                    compared = self._store.definition.space.pruner.kind != "none"
+                    epochs = rungs(self._store.definition.space.pruner, trial.config.train.epochs)
+                    items.append(
+                        self.work_item(self._key(trial.number), trial.config, compared=compared, rungs=epochs, **limits)
+                    )
             return items
 
     def work_item(self, key: str, config: Config, **options: Any) -> WorkItem:
@@ -160,6 +164,7 @@ class Ledger:
             self._encoders,
             f"{self.dataset.fingerprint}/{shape_key(config, self.dataset)}",
             memory_bytes(config, self.dataset),
+            checkpoint_file=str(self.folder.checkpoints / f"{key.partition('/')[2].replace('/', '-')}.npz"),
             **options,
         )
 
@@ -185,6 +190,16 @@ class Ledger:
             self._waiting_for.setdefault(trial.config_id, []).append(trial)
             return True
         return False
+
+    # ---- comparing
+
+    def compare(self, report: Report) -> str:
+        """Why the trial is to end, going by its score at an epoch beside other trials'; "" to go on with it."""
+        number = _number(report.key)
+        if number not in self._open or not self._store.report(number, report.epoch, report.score):
+            return ""
+        kind = self._store.definition.space.pruner.kind
+        return f"pruned ({kind}) at epoch {report.epoch} with score {report.score:.3f}"
 
     # ---- settling
 
@@ -237,8 +252,10 @@ class Ledger:
         self.copies_in_a_row = self.copies_in_a_row + 1 if "duplicate_of" in log.tags else 0
         if log.score is not None:
             self._trained.setdefault(log.config_id, log.number)
-            self._since_best = 0 if log.score > self._best_score else self._since_best + 1
-            self._best_score = max(self._best_score, log.score)
+        if log.state != "failed":
+            better = log.score is not None and log.score > self._best_score
+            self._since_best = 0 if better else self._since_best + 1
+            self._best_score = max(self._best_score, log.score or -inf)
         if log.state != "failed":
             self._failures_in_a_row = 0
         elif "duplicate_of" not in log.tags:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem, study_of
+from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
 from rfe.training.record import Checkpoint, TrialResult
 
 LEASE_S = 30.0
@@ -24,8 +25,10 @@ class _Entry:
     item: WorkItem
     lost: int = 0
     """Workers lost over it."""
-    checkpoint: Checkpoint | None = None
-    """The last one that a worker saved."""
+    undecided: bool = False
+    """It has a reported score that was not compared yet."""
+    pruned: str = ""
+    """Why it is to end; "" while it is not."""
     largest_stack: int | None = None
     """After its stack raised an error: in how large a stack it may be tried next."""
 
@@ -57,7 +60,10 @@ class Pool:
         self._cohorts: dict[str, set[str]] = {}
         self._workers: dict[str, _Worker] = {}
         self._closed_runs: set[str] = set()
+        self._withdrawn: dict[str, WorkItem] = {}
+        """Items that nobody waits for, but whose training may be gone on with in another run."""
         self._deliveries: dict[str, list[Delivery]] = {}
+        self._reports: dict[str, list[Report]] = {}
         self._n_ended = 0
         self._epochs: dict[str, int] = {}
         self._bars: dict[str, float] = {}
@@ -79,20 +85,28 @@ class Pool:
         for item in items:
             if item.key not in self._entries:
                 self._entries[item.key] = _Entry(item)
+                self._withdrawn.pop(item.key, None)
                 self._waiting.append(item.key)
 
     def is_open(self, cohort: str) -> bool:
         """Whether items of the cohort are yet to end and be settled; False for all once the pool is stopped."""
         return bool(self._cohorts.get(cohort)) and not self._stopped
 
-    def has_deliveries(self, study: str) -> bool:
+    def has_news(self, study: str) -> bool:
         """Whether `collect` would return anything."""
         self._sweep()
-        return bool(self._deliveries.get(study))
+        return bool(self._deliveries.get(study) or self._reports.get(study))
 
-    def collect(self, study: str) -> list[Delivery]:
-        """Which items of the study ended since the last call."""
-        return self._deliveries.pop(study, [])
+    def collect(self, study: str) -> News:
+        """Which items of the study ended, and which scores were reported, since the last call."""
+        return News(tuple(self._deliveries.pop(study, [])), tuple(self._reports.pop(study, [])))
+
+    def decide(self, verdicts: Mapping[str, str]) -> None:
+        """The study compared what was reported of these items: key -> why it is to end, "" to go on."""
+        for key, reason in verdicts.items():
+            if key in self._entries:
+                self._entries[key].undecided = False
+                self._entries[key].pruned = reason
 
     def settle(self, keys: Sequence[str]) -> None:
         """The driver has booked these: whoever waits for their cohorts may ask for more, and will be answered."""
@@ -109,11 +123,12 @@ class Pool:
 
     def withdraw(self, run: str) -> None:
         """Nobody waits for this run's items any more: they end without a delivery, also those in training, and what
-        is yet to be offered of it is refused."""
+        is yet to be offered of it is refused. Their checkpoints stay for a run that offers them again."""
         self._closed_runs.add(run)
         for cohort, keys in self._cohorts.items():
             if _run_of(cohort) == run:
                 for key in keys & self._entries.keys():
+                    self._withdrawn[key] = self._entries[key].item
                     self._remove(key)
                 keys.clear()
 
@@ -157,7 +172,7 @@ class Pool:
         for key in taken:
             holder.leases[key] = now
         entries = [self._entries[key] for key in taken]
-        items = tuple(replace(entry.item, checkpoint=entry.checkpoint) for entry in entries)
+        items = tuple(replace(entry.item, checkpoint=load_checkpoint(entry.item)) for entry in entries)
         return replace(self._orders(holder), items=items)
 
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
@@ -167,12 +182,23 @@ class Pool:
         self._epochs.update({key: epoch for key, epoch in epochs.items() if key in holder.leases})
         return self._orders(holder, epochs)
 
+    def report(self, worker: str, reports: Sequence[Report]) -> Orders:
+        """Scores of the worker's items, for the study to compare."""
+        holder = self._hear(worker)
+        for report in reports:
+            if report.key in holder.leases:
+                self._entries[report.key].undecided = True
+                self._reports.setdefault(study_of(report.key), []).append(report)
+        return self._orders(holder, [report.key for report in reports])
+
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None:
         """Keep how far the worker's items are; whoever leases them next goes on from there."""
         holder = self._hear(worker)
         for key, checkpoint in checkpoints.items():
             if key in holder.leases:
-                self._entries[key].checkpoint = checkpoint
+                save_checkpoint(self._entries[key].item, checkpoint)
+            elif key in self._withdrawn:
+                save_checkpoint(self._withdrawn[key], checkpoint)
 
     def finish(self, worker: str, key: str, result: TrialResult) -> None:
         """The result of an item. The first one counts, whoever brings it."""
@@ -204,7 +230,10 @@ class Pool:
 
     def _orders(self, holder: _Worker, training: Iterable[str] = ()) -> Orders:
         dropped = frozenset(training) - (frozenset() if self._stopped else holder.leases.keys())
-        return Orders((), dropped, dict(self._bars), self._stopped, holder.leave)
+        entries = {key: self._entries[key] for key in holder.leases}
+        pruned = {key: entry.pruned for key, entry in entries.items() if entry.pruned}
+        undecided = any(entry.undecided for entry in entries.values())
+        return Orders((), dropped, pruned, undecided, dict(self._bars), self._stopped, holder.leave)
 
     def _choose(self, memory_bytes: float, n: int) -> list[str]:
         taken: list[str] = []
@@ -241,6 +270,7 @@ class Pool:
         for key in worker.leases:
             entry = self._entries[key]
             entry.lost += 1
+            entry.undecided = False
             self._epochs.pop(key, None)
             if entry.lost > entry.item.retries:
                 times = "once" if entry.lost == 1 else f"{entry.lost} times"
@@ -251,6 +281,7 @@ class Pool:
 
     def _end(self, delivery: Delivery) -> None:
         self._deliveries.setdefault(study_of(delivery.key), []).append(delivery)
+        remove_checkpoint(self._entries[delivery.key].item)
         self._remove(delivery.key)
 
     def _remove(self, key: str) -> None:

@@ -9,7 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rfe.search.pool import LEASE_S, Pool
-from rfe.search.work import Delivery, Orders, PoolStatus, WorkItem
+from rfe.search.work import News, Orders, PoolStatus, Report, WorkItem
 from rfe.training.record import Checkpoint, TrialResult
 
 NAMESPACE = "rfe"
@@ -31,9 +31,9 @@ class PoolActor:
         self._changed = asyncio.Event()
         return result
 
-    async def collect(self, study: str, timeout_s: float) -> list[Delivery]:
-        """Wait until something of the study ended, at most `timeout_s`; return what did."""
-        await self._wait(lambda: self._pool.has_deliveries(study), timeout_s)
+    async def collect(self, study: str, timeout_s: float) -> News:
+        """Wait until something of the study happened, at most `timeout_s`; return what did."""
+        await self._wait(lambda: self._pool.has_news(study), timeout_s)
         return self._pool.collect(study)
 
     async def wait_cohort(self, cohort: str, timeout_s: float) -> bool:
@@ -66,9 +66,12 @@ class PoolHandle:
     def wait_cohort(self, cohort: str, timeout_s: float) -> bool:
         return bool(ray.get(self.actor.wait_cohort.remote(cohort, timeout_s), timeout=timeout_s + ANSWER_S))
 
-    def collect(self, study: str, timeout_s: float) -> list[Delivery]:
-        deliveries: list[Delivery] = ray.get(self.actor.collect.remote(study, timeout_s), timeout=timeout_s + ANSWER_S)
-        return deliveries
+    def collect(self, study: str, timeout_s: float) -> News:
+        news: News = ray.get(self.actor.collect.remote(study, timeout_s), timeout=timeout_s + ANSWER_S)
+        return news
+
+    def decide(self, verdicts: Mapping[str, str]) -> None:
+        self._call("decide", dict(verdicts))
 
     def settle(self, keys: Sequence[str]) -> None:
         self._call("settle", list(keys))
@@ -95,6 +98,10 @@ class PoolHandle:
 
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
         orders: Orders = self._call("heartbeat", worker, dict(epochs))
+        return orders
+
+    def report(self, worker: str, reports: Sequence[Report]) -> Orders:
+        orders: Orders = self._call("report", worker, list(reports))
         return orders
 
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None:

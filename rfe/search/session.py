@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from rfe.errors import ConfigError
 
@@ -44,6 +44,28 @@ class Session:
     threads_per_worker: int
     note: str = ""
     """A sentence for the user where fewer workers than asked for fit."""
+    wanted: int | None = None
+    """How many workers were asked for; None: as many as there is room for."""
+    here: str = ""
+    """Id of the driver's node."""
+
+    def room_for_more(self, n_started: int, nodes: list[dict[str, Any]], free: Mapping[str, float]) -> int:
+        """How many workers like these can join `n_started` ones; 0 on a local Ray, which does not grow.
+
+        Args:
+            n_started: workers that were started, also those that are waiting for a node.
+            nodes: as `ray.nodes` tells them.
+            free: resource -> amount that nobody uses, as `ray.available_resources` tells it.
+        """
+        if self.local:
+            return 0
+        places = _places(nodes, self.threads_per_worker, self.here)
+        most = min(self.wanted or places.most, places.room)
+        return max(0, min(most - n_started, self.fit(free)))
+
+    def fit(self, free: Mapping[str, float]) -> int:
+        """How many workers the free resources hold."""
+        return int(min(free.get(name, 0.0) // amount for name, amount in self.resources_per_worker().items()))
 
     def resources_per_worker(self) -> dict[str, float]:
         """What Ray reserves for a worker."""
@@ -84,7 +106,9 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
         _connect(address, workers, init)
     try:
         here = ray.get_runtime_context().get_node_id()
-        yield plan_session(ray.nodes(), workers, local=address is None and not connected, here=here)
+        local = address is None and not connected
+        session = plan_session(ray.nodes(), workers, local=local, here=here)
+        yield session if local else within(session, ray.available_resources())
     finally:
         if not connected:
             ray.shutdown()
@@ -120,26 +144,51 @@ def plan_session(nodes: list[dict[str, Any]], workers: int | None, *, local: boo
     Raises:
         ConfigError: there is no room for a worker.
     """
+    places = _places(nodes, 1, here)
+    if local:
+        n = workers or places.gpus or min(available_cpus(), WORKERS_ON_CPUS)
+        return Session(True, n, min(1.0, places.gpus / n), max(1, available_cpus() // n))
+    if places.room < 1:
+        raise ConfigError(
+            f"the Ray cluster has no room: {places.cpus} CPUs and {places.gpus} GPUs beside the one CPU that the "
+            "search itself needs; start a node with more, or leave --address out"
+        )
+    n = min(workers or places.most, places.room)
+    threads = max(threads for threads in range(1, places.cpus + 1) if _places(nodes, threads, here).room >= n)
+    note = "" if workers is None or n == workers else f"{workers} workers asked for, the cluster has room for {n}"
+    return Session(False, n, 1.0 if places.gpus else 0.0, threads, note, workers, here)
+
+
+def within(session: Session, free: Mapping[str, float]) -> Session:
+    """The session with no more workers than fit beside what else runs on the cluster, but at least one, which waits."""
+    n = min(session.n_workers, max(1, session.fit(free)))
+    if n == session.n_workers:
+        return session
+    note = f"the cluster has {session.n_workers} places for workers, {n} free: the rest joins when free"
+    return replace(session, n_workers=n, note=note)
+
+
+class _Places(NamedTuple):
+    """Where workers could be."""
+
+    cpus: int
+    gpus: int
+    room: int
+    """How many workers fit."""
+    most: int
+    """How many are started where nobody says how many."""
+
+
+def _places(nodes: list[dict[str, Any]], threads: int, here: str) -> _Places:
     alive = [node for node in nodes if node["Alive"]]
     gpus = [int(node["Resources"].get("GPU", 0)) for node in alive]
-    if local:
-        n = workers or sum(gpus) or min(available_cpus(), WORKERS_ON_CPUS)
-        return Session(True, n, min(1.0, sum(gpus) / n), max(1, available_cpus() // n))
-    cpus = [int(node["Resources"].get("CPU", 0)) - (node["NodeID"] == here) for node in alive]
-
-    def room(threads: int) -> int:
-        by_cpu = [free // threads for free in cpus]
-        return sum(map(min, by_cpu, gpus) if sum(gpus) else by_cpu)
-
-    if room(1) < 1:
-        raise ConfigError(
-            f"the Ray cluster has no room: {sum(cpus)} CPUs and {sum(gpus)} GPUs beside the one CPU that the search "
-            "itself needs; start a node with more, or leave --address out"
-        )
-    n = min(workers or (room(1) if sum(gpus) else sum(min(max(free, 0), WORKERS_ON_CPUS) for free in cpus)), room(1))
-    threads = max(threads for threads in range(1, max(cpus) + 1) if room(threads) >= n)
-    note = "" if workers is None or n == workers else f"{workers} workers asked for, the cluster has room for {n}"
-    return Session(False, n, 1.0 if sum(gpus) else 0.0, threads, note)
+    # one CPU of the driver's node is for Tune's light trials
+    cpus = [max(0, int(node["Resources"].get("CPU", 0)) - (node["NodeID"] == here)) for node in alive]
+    by_node = [cpu // threads for cpu in cpus]
+    if sum(gpus):
+        by_node = list(map(min, by_node, gpus))
+    most = sum(by_node) if sum(gpus) else sum(min(n, WORKERS_ON_CPUS) for n in by_node)
+    return _Places(sum(cpus), sum(gpus), sum(by_node), most)
 
 
 def available_cpus() -> int:

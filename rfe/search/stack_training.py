@@ -1,6 +1,6 @@
 """What a worker does with the items it took: opens their data and trains them as one stack."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
-from rfe.training.configurations import EpochReport, Stop, train_configurations
-from rfe.training.record import Checkpoint
+from rfe.training.configurations import train_configurations
+from rfe.training.record import EpochReport, Stop
 
 
 def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
@@ -18,16 +18,11 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     configs = [Config.model_validate(item.config) for item in items]
     dataset, cache = _open_data(items[0].data, items[0].encoders, settings.cache)
 
-    def on_epoch(reports: list[EpochReport]) -> dict[int, Stop]:
-        by_key = {items[report.index].key: report for report in reports}
+    place = {item.key: index for index, item in enumerate(items)}
 
-        def checkpoint(key: str) -> Checkpoint | None:
-            report = by_key[key]
-            # The best epoch so far, which this protocol answers with, is not in a checkpoint
-            return None if configs[report.index].protocol == "official" else report.checkpoint()
-
-        ends = tick({key: report.epoch for key, report in by_key.items()}, checkpoint)
-        return {by_key[key].index: Stop("failed", reason) for key, reason in ends.items()}
+    def on_epoch(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+        stops = tick({items[index].key: report for index, report in reports.items()})
+        return {place[key]: stop for key, stop in stops.items()}
 
     train_configurations(
         configs,
@@ -38,6 +33,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
         on_epoch=on_epoch,
         on_result=lambda index, result: deliver(items[index].key, result),
         checkpoints={index: item.checkpoint for index, item in enumerate(items) if item.checkpoint is not None},
+        scored_epochs={index: item.rungs for index, item in enumerate(items)},
     )
 
 

@@ -32,6 +32,8 @@ ROOM_S = 0.2
 """How long Tune waits for room for another cohort before it looks at its trials."""
 JOIN_S = 10.0
 """How long Tune is waited for at the end."""
+GROW_S = 10.0
+"""How often the driver looks whether the cluster grew."""
 NO_WORKER_S = 60.0
 """After so long without any worker the user is told."""
 
@@ -76,6 +78,7 @@ class StudyRun:
         """Why no more trials are asked for; "" while they are."""
         self.failed = False
         self.room = Condition()
+        self.next_growth = time.monotonic() + GROW_S
         self.lonely_since: float | None = time.monotonic()
         """Since when there is no worker; None while there is one, or after the user was told."""
 
@@ -110,12 +113,9 @@ class StudyRun:
     # ---- searching
 
     def _search(self) -> None:
-        n_workers, stack = self.fleet.session.n_workers, self.fleet.stack
-        self.cohort = self.space.cohort or stack
-        ahead = max(self.cohort, stack) * (n_workers + self.prefetch)
-        self.most_open = ahead if self.prefetch else self.cohort * n_workers
+        self._plan_cohorts()
         self.progress.start(f"search {self.space.study}", self.budget.trials)
-        tuner = CohortTuner(self._next_cohort, self.fleet.pool_name, self.fleet.folder / self.run_id)
+        tuner = CohortTuner(self._next_cohort, self.fleet.settings.pool, self.fleet.folder / self.run_id)
         tuner.start()
         self._set_bar()
         try:
@@ -124,6 +124,7 @@ class StudyRun:
                 n_settled = self._settle()
                 status = self.fleet.pool.status()
                 self._check(tuner)
+                self._grow()
                 self._show(status.workers)
                 if self.interrupt.asked or self.failed:
                     break
@@ -135,8 +136,24 @@ class StudyRun:
             status = self.fleet.pool.status()
             self.journal.record("pool", idle_s=status.idle_s, finished=status.finished, workers=status.workers)
             tuner.join(JOIN_S)
-        if self.fleet.workers.ended:
+        if self.fleet.ended:
             self._fail_open(self.stopping)
+
+    def _plan_cohorts(self) -> None:
+        """How many trials are asked for at a time, and how many may be open: enough that no worker waits."""
+        n_workers, stack = self.fleet.n_workers, self.fleet.stack
+        self.cohort = self.space.cohort or stack
+        ahead = max(self.cohort, stack) * (n_workers + self.prefetch)
+        self.most_open = ahead if self.prefetch else self.cohort * n_workers
+
+    def _grow(self) -> None:
+        """Use what joined the cluster."""
+        if time.monotonic() < self.next_growth:
+            return
+        self.next_growth = time.monotonic() + GROW_S
+        if n := self.fleet.grow():
+            self.progress.note(f"{n} more worker{'s' * (n > 1)}: the cluster has room for {self.fleet.n_workers} now")
+            self._plan_cohorts()
 
     def _fail_open(self, reason: str) -> None:
         """Nobody is left to train what is open, and nobody should wait for it."""
@@ -145,15 +162,20 @@ class StudyRun:
 
     def _settle(self) -> int:
         """Book what ended; then its cohort may end, and another be asked for. Returns how many ended."""
-        deliveries = self.fleet.pool.collect(self.space.study, POLL_S)
-        for delivery in deliveries:
+        news = self.fleet.pool.collect(self.space.study, POLL_S)
+        for delivery in news.deliveries:
             self.ledger.settle(delivery)
-        if deliveries:
-            self.fleet.pool.settle([delivery.key for delivery in deliveries])
+        verdicts: dict[str, str] = {}
+        for report in news.reports:
+            verdicts[report.key] = verdicts.get(report.key) or self.ledger.compare(report)
+        if verdicts:
+            self.fleet.pool.decide(verdicts)
+        if news.deliveries:
+            self.fleet.pool.settle([delivery.key for delivery in news.deliveries])
             self._set_bar()
             with self.room:
                 self.room.notify_all()
-        return len(deliveries)
+        return len(news.deliveries)
 
     def _set_bar(self) -> None:
         """Weights are wanted of trials that would be among the best."""
@@ -169,7 +191,7 @@ class StudyRun:
             self.stopping = "interrupted"
         elif failure:
             self.stopping, self.failed = failure, True
-        elif self.fleet.workers.ended:
+        elif self.fleet.ended:
             self.stopping, self.failed = self.fleet.why_ended(), True
         elif not self.stopping:
             self.stopping = self.budget.end(self.elapsed_s, self.ledger.since_best, self.ledger.copies_in_a_row)
@@ -201,7 +223,7 @@ class StudyRun:
             self.lonely_since = None
             self.progress.note(
                 f"no worker after {NO_WORKER_S:.0f} s: does the cluster have "
-                f"{self.fleet.session.n_workers} x {self.fleet.session.describe()} free?"
+                f"{self.fleet.n_workers} x {self.fleet.session.describe()} free?"
             )
         counts, ranking = self.ledger.counts(), self.ledger.ranking()
         hours = self.budget.hours

@@ -34,6 +34,12 @@ class WorkItem:
     """How often it may lose its worker before it fails."""
     keep_weights: bool = False
     """Return the weights even where the score does not reach the study's bar."""
+    compared: bool = False
+    """Whether its scores are reported while it trains, and may end it."""
+    rungs: tuple[int, ...] = ()
+    """Epochs at which it is scored besides those at which all are."""
+    checkpoint_file: str = ""
+    """Absolute path, on the driver's node, of the file that keeps how far it is; "": nothing is kept."""
     checkpoint: Checkpoint | None = None
     """Where an earlier worker got to; None: from the start."""
 
@@ -50,6 +56,10 @@ class Orders:
     """Leased to the worker by this answer; empty where nothing is waiting."""
     dropped: frozenset[str] = frozenset()
     """Keys that the worker holds no lease of any more: it should leave them out of its stack."""
+    pruned: Mapping[str, str] = field(default_factory=dict)
+    """Key -> why: items of the worker that compare badly and are to end."""
+    undecided: bool = False
+    """Scores that the worker reported are yet to be compared."""
     bars: Mapping[str, float] = field(default_factory=dict)
     """Study -> score from which the weights are wanted; all are wanted where none is named."""
     stop: bool = False
@@ -70,6 +80,23 @@ class Delivery:
     worker: str = ""
     lost: int = 0
     """How many workers were lost over it."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The score of an item at an epoch, for the study to compare."""
+
+    key: str
+    epoch: int
+    score: float
+
+
+@dataclass(frozen=True)
+class News:
+    """What happened to a study's items since it last asked."""
+
+    deliveries: tuple[Delivery, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,24 +18,19 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from rfe.search.pool import over_time
-from rfe.search.work import Orders, WorkItem, study_of
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.search.work import Orders, Report, WorkItem, study_of
+from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 
 log = logging.getLogger(__name__)
 
+SAVING_SHARE = 20
+"""Between two saves lies at least so many times what the first one took."""
 GPU_PART = 0.85
 """Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
 
 
-class Tick(Protocol):
-    """Told after an epoch how many epochs each item of the stack has had, and how to get an item's checkpoint; answers
-    with those to end, and why."""
-
-    def __call__(
-        self, epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None
-    ) -> Mapping[str, str]: ...
-
-
+Tick = Callable[[Mapping[str, EpochReport]], Mapping[str, Stop]]
+"""Told after an epoch where each item of the stack stands; answers with those to end, and why."""
 Deliver = Callable[[str, TrialResult], None]
 """Takes an item's key and result as soon as the item ends."""
 
@@ -67,7 +62,7 @@ class WorkerSettings:
     """Dotted path of a `TrainStack`."""
     heartbeat_s: float = 2.0
     checkpoint_s: float = 30.0
-    """How often a stack's items are saved to the pool: what a lost worker costs."""
+    """How often a stack's items are saved to the pool: what a lost worker costs. Less often where saving takes long."""
     poll_s: float = 0.05
     """Pause after finding nothing to do."""
 
@@ -78,6 +73,7 @@ class PoolSide(Protocol):
     def register(self, worker: str, slot: str) -> None: ...
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders: ...
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders: ...
+    def report(self, worker: str, reports: Sequence[Report]) -> Orders: ...
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None: ...
     def finish(self, worker: str, key: str, result: TrialResult) -> None: ...
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None: ...
@@ -90,7 +86,7 @@ def work(config: dict[str, Any]) -> None:
     from rfe.search.pool_actor import find_pool
 
     settings: WorkerSettings = config["settings"]
-    serve(find_pool(settings.pool), f"slot{ray.train.get_context().get_world_rank()}", settings)
+    serve(find_pool(settings.pool), f"{config['group']}-{ray.train.get_context().get_world_rank()}", settings)
 
 
 def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
@@ -145,9 +141,9 @@ class _Heart:
     def __init__(self, pool: PoolSide, name: str, settings: WorkerSettings) -> None:
         self._pool, self._name = pool, name
         self._interval_s, self._checkpoint_s = settings.heartbeat_s, settings.checkpoint_s
-        self._saved = 0.0
+        self._next_save = 0.0
         self._epochs: Mapping[str, int] = {}
-        self._limit_s: dict[str, float | None] = {}
+        self._items: dict[str, WorkItem] = {}
         self._began = 0.0
         self._end = threading.Event()
         self.orders = Orders()
@@ -165,30 +161,49 @@ class _Heart:
     def begin(self, orders: Orders) -> None:
         """A stack starts."""
         self.orders = orders
-        self._began = self._saved = time.monotonic()
-        self._limit_s = {item.key: item.limit_s for item in orders.items}
+        self._began = time.monotonic()
+        self._next_save = self._began + self._checkpoint_s
+        self._items = {item.key: item for item in orders.items}
         self._epochs = {item.key: 0 for item in orders.items}
         self.dropped = set()
 
-    def tick(
-        self, epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None
-    ) -> dict[str, str]:
-        """An epoch ended: which items are to end now, by order or for being over their time."""
-        self._epochs = dict(epochs)
-        share_s = (time.monotonic() - self._began) / max(1, len(self._limit_s))
+    def tick(self, reports: Mapping[str, EpochReport]) -> dict[str, Stop]:
+        """An epoch ended: which items are to end now, by order, by comparison, or for being over their time."""
+        self._epochs = {key: report.epoch for key, report in reports.items()}
+        self._compare(reports)
+        share_s = (time.monotonic() - self._began) / max(1, len(self._items))
         ends = {}
-        for key in epochs:
-            limit_s = self._limit_s[key]
+        for key in reports:
+            limit_s = self._items[key].limit_s
             if self.orders.stop or key in self.orders.dropped:
                 self.dropped.add(key)
-                ends[key] = "nobody waits for it any more"
+                ends[key] = Stop("failed", "nobody waits for it any more")
+            elif key in self.orders.pruned:
+                ends[key] = Stop("pruned", self.orders.pruned[key])
             elif limit_s is not None and share_s > limit_s:
-                ends[key] = over_time(limit_s)
-        if checkpoint is not None and time.monotonic() - self._saved >= self._checkpoint_s:
-            states = {key: checkpoint(key) for key in epochs if key not in ends}
-            self._pool.save(self._name, {key: state for key, state in states.items() if state is not None})
-            self._saved = time.monotonic()
+                ends[key] = Stop("failed", over_time(limit_s))
+        if time.monotonic() >= self._next_save:
+            self._save({key: report for key, report in reports.items() if key not in ends})
         return ends
+
+    def _compare(self, reports: Mapping[str, EpochReport]) -> None:
+        """Report new scores. Training goes on meanwhile; the answer is asked for after each epoch until it is there."""
+        scores = [
+            Report(key, report.epoch, report.score)
+            for key, report in reports.items()
+            if self._items[key].compared and report.score is not None
+        ]
+        if scores:
+            self.orders = self._pool.report(self._name, scores)
+        elif self.orders.undecided:
+            self.orders = self._pool.heartbeat(self._name, self._epochs)
+
+    def _save(self, reports: Mapping[str, EpochReport]) -> None:
+        began = time.monotonic()
+        states = {key: report.checkpoint() for key, report in reports.items() if report.checkpoint is not None}
+        self._pool.save(self._name, states)
+        now = time.monotonic()
+        self._next_save = now + max(self._checkpoint_s, SAVING_SHARE * (now - began))
 
     def rest(self) -> None:
         """The stack ended."""

@@ -1,4 +1,4 @@
-"""The long-lived group of Ray Train workers: one run per command, in a thread of the driver."""
+"""A long-lived group of Ray Train workers: one run, in a thread of the driver."""
 
 import threading
 from dataclasses import dataclass
@@ -36,23 +36,27 @@ class WorkerGroup:
     """A Ray Train run whose workers take items from the pool until it stops.
 
     Args:
+        session: says what a worker needs.
+        n_workers: how many there are.
         settings: what each worker is told.
         folder: absolute; Ray Train keeps its own state there.
+        name: of the run.
     """
 
-    def __init__(self, session: Session, settings: WorkerSettings, folder: Path) -> None:
+    def __init__(self, session: Session, n_workers: int, settings: WorkerSettings, folder: Path, name: str) -> None:
+        self.n_workers = n_workers
         self._trainer = TorchTrainer(
             work,
-            train_loop_config={"settings": settings},
+            train_loop_config={"settings": settings, "group": name},
             torch_config=IndependentConfig(),
             scaling_config=ScalingConfig(
-                num_workers=session.n_workers,
+                num_workers=n_workers,
                 use_gpu=session.gpus_per_worker > 0,
                 resources_per_worker=session.resources_per_worker(),
                 placement_strategy="SPREAD",
             ),
             run_config=RunConfig(
-                name="workers",
+                name=name,
                 storage_path=str(folder),
                 worker_runtime_env={"env_vars": WORKER_ENVIRONMENT},
                 failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS, controller_failure_limit=MAX_FAILED_STARTS),

@@ -5,9 +5,9 @@ This is what a worker runs. It needs torch, numpy and the prepared features; not
 
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
 from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions, predict
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 from rfe.training.scoring import (
     Answers,
     OutOfFold,
@@ -31,32 +31,13 @@ from rfe.training.scoring import (
     held_out_divergence,
 )
 
+OUTPUTS = ("presence_logits", "salience_logits", "fused")
 EVALUATIONS = 5
 """How often a configuration is scored while it trains, the last epoch included."""
 
 
-@dataclass(frozen=True)
-class EpochReport:
-    """Where one configuration stands after an epoch."""
-
-    index: int
-    """Position in the call's list of configurations."""
-    epoch: int
-    epochs: int
-    score: float | None
-    """The protocol's score at this epoch; None where this epoch was not scored."""
-    checkpoint: Callable[[], Checkpoint]
-
-
-@dataclass(frozen=True)
-class Stop:
-    """An order to end a configuration before its last epoch."""
-
-    state: Literal["pruned", "failed"]
-    reason: str
-
-
-OnEpoch = Callable[[list[EpochReport]], dict[int, Stop]]
+OnEpoch = Callable[[Mapping[int, EpochReport]], Mapping[int, Stop]]
+"""Told of each running configuration, by its position in the call's list; answers with those to stop."""
 
 
 @dataclass
@@ -69,6 +50,8 @@ class _Running:
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     seconds: float = 0.0
     answers: Answers | None = None
+    scored_epochs: frozenset[int] = frozenset()
+    """Epochs that are scored besides those which always are."""
     best_by_fold: NDArray[np.float64] | None = None
     """[seed, fold] best score so far; protocol `official` only, which picks the epoch on the reported fold."""
 
@@ -85,7 +68,8 @@ def train_configurations(
     threads: int | None = None,
     on_epoch: OnEpoch | None = None,
     keep_weights: bool = True,
-    checkpoints: dict[int, Checkpoint] | None = None,
+    checkpoints: Mapping[int, Checkpoint] | None = None,
+    scored_epochs: Mapping[int, Sequence[int]] | None = None,
     on_result: Callable[[int, TrialResult], None] | None = None,
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.
@@ -99,10 +83,10 @@ def train_configurations(
         cache: its prepared features.
         device: a torch device.
         threads: CPU threads for torch; None leaves them as they are.
-        on_epoch: called after every epoch of a stack with the state of each of its configurations; returns those to
-            stop, by index.
+        on_epoch: called after every epoch of a stack.
         keep_weights: whether results carry the fold models' weights.
         checkpoints: by index, where to go on from.
+        scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
     Returns:
@@ -130,6 +114,9 @@ def train_configurations(
         run = _StackRun(shape, members, configs, dataset, bank, torch.device(device), keep_weights, finish)
         for index, checkpoint in (checkpoints or {}).items():
             run.restore(index, checkpoint)
+        for index, epochs in (scored_epochs or {}).items():
+            if index in run.running:
+                run.running[index].scored_epochs = frozenset(epochs)
         run.train(on_epoch)
     return [results[index] for index in range(len(configs))]
 
@@ -171,7 +158,12 @@ class _StackRun:
         if index in self.running:
             for replica, state in zip(self._replicas(index), checkpoint.replicas, strict=True):
                 self.stack.restore(replica, state)
-            self.running[index].curves = {name: list(curve) for name, curve in checkpoint.curves.items()}
+            one = self.running[index]
+            one.curves = {name: list(curve) for name, curve in checkpoint.curves.items()}
+            one.seconds = checkpoint.seconds
+            if checkpoint.best:
+                one.best_by_fold = checkpoint.best["score"].astype(np.float64)
+                one.outputs = OutOfFold(*(checkpoint.best[name].copy() for name in OUTPUTS))
 
     def train(self, on_epoch: OnEpoch | None) -> None:
         while self.running:
@@ -209,7 +201,9 @@ class _StackRun:
     def _is_due(self, one: _Running) -> bool:
         epoch, epochs = self._epoch(one.index), one.config.train.epochs
         every = max(1, round(epochs / EVALUATIONS))
-        return one.config.protocol == "official" or epoch == epochs or (epoch % every == 0 and epochs - epoch >= every)
+        if one.config.protocol == "official" or epoch == epochs or epoch in one.scored_epochs:
+            return True
+        return epoch % every == 0 and epochs - epoch >= every
 
     def _evaluate(self, due: list[_Running], predictions: Predictions) -> None:
         """Fill in the out-of-fold outputs of the configurations that are due, and score them."""
@@ -244,7 +238,7 @@ class _StackRun:
         for seed, row in zip(*np.nonzero(scores > one.best_by_fold), strict=True):
             one.best_by_fold[seed, row] = scores[seed, row]
             mine = fold == self.clips.folds[row]
-            for name in ("presence_logits", "salience_logits", "fused"):
+            for name in OUTPUTS:
                 getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
 
     def _finish(self, index: int, predictions: Predictions, targets: Predictions | None) -> None:
@@ -257,14 +251,14 @@ class _StackRun:
 
     def _end_early(self, index: int, state: Literal["pruned", "failed"], reason: str) -> None:
         one = self.running.pop(index)
-        scored = one.answers.hits.pooled() if one.answers is not None else None
+        last = {name: curve[-1][1] for name, curve in one.curves.items()}
         result = TrialResult(
             config_id=config_id(one.config),
             state=state,
             reason=reason,
-            score=scored.score if scored else float("nan"),
-            acc_presence=scored.acc_presence if scored else float("nan"),
-            acc_salience=scored.acc_salience if scored else float("nan"),
+            score=last.get("score", float("nan")),
+            acc_presence=last.get("acc_presence", float("nan")),
+            acc_salience=last.get("acc_salience", float("nan")),
             curves=one.curves,
             seconds=one.seconds,
             memory_mb=self._memory_mb(),
@@ -277,18 +271,23 @@ class _StackRun:
         if any(kept) and not all(kept):
             self.stack.take(kept)
 
-    def _reports(self) -> list[EpochReport]:
-        reports = []
-        for one in self.running.values():
+    def _reports(self) -> dict[int, EpochReport]:
+        reports = {}
+        for index, one in self.running.items():
             epoch = self._epoch(one.index)
             scores = one.curves.get("score", [])
             score = scores[-1][1] if scores and scores[-1][0] == epoch else None
 
             def checkpoint(one: _Running = one, epoch: int = epoch) -> Checkpoint:
                 states = [self.stack.slices(replica) for replica in self._replicas(one.index)]
-                return Checkpoint(epoch, states, {name: list(curve) for name, curve in one.curves.items()})
+                curves = {name: list(curve) for name, curve in one.curves.items()}
+                best: dict[str, NDArray[Any]] = {}
+                if one.best_by_fold is not None:
+                    best = {name: getattr(one.outputs, name).copy() for name in OUTPUTS}
+                    best["score"] = one.best_by_fold.copy()
+                return Checkpoint(epoch, states, curves, one.seconds, best)
 
-            reports.append(EpochReport(one.index, epoch, one.config.train.epochs, score, checkpoint))
+            reports[index] = EpochReport(epoch, one.config.train.epochs, score, checkpoint)
         return reports
 
     def _replicas(self, index: int) -> list[int]:

@@ -1,5 +1,6 @@
-"""What training one configuration returns, and what it can be gone on with from: plain numpy, free of torch."""
+"""What training tells, returns, and can be gone on with from: plain numpy, free of torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -90,3 +91,27 @@ class Checkpoint:
     epoch: int
     replicas: list[ReplicaState]
     curves: dict[str, list[tuple[int, float]]]
+    seconds: float = 0.0
+    """Of training so far."""
+    best: dict[str, Float] = field(default_factory=dict)
+    """Protocol `official` only: outputs of each fold's best epoch so far, and their scores."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Where one configuration stands after an epoch."""
+
+    epoch: int
+    epochs: int
+    score: float | None = None
+    """The protocol's score at this epoch; None where this epoch was not scored."""
+    checkpoint: Callable[[], Checkpoint] | None = None
+    """Makes one to go on from; None where it cannot be gone on with."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """An order to end a configuration before its last epoch."""
+
+    state: Literal["pruned", "failed"]
+    reason: str

@@ -17,10 +17,11 @@ from rfe.labels import EMOTIONS, N_STATES, state_percents
 from rfe.metrics.score import fold_hits
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
-from rfe.training.record import TrialResult
+from rfe.training.record import EpochReport, TrialResult
 
 ENCODERS = {"good": 8, "weak": 6, "noise": 5}
 TRAIN = "tests.integration.fakes:train_stack"
+EPOCHS = 10
 DIE, SLEEP, REAL = "die", "sleep", "real"
 """Files in the cache folder: the next stack's worker dies at once; each stack sleeps so many seconds; train truly."""
 
@@ -68,18 +69,21 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
         return
     dataset = load_dataset(Path(items[0].data), items[0].encoders)
     seconds = float((settings.cache / SLEEP).read_text()) if (settings.cache / SLEEP).exists() else 0.0
-    for epoch in range(1, 11):
-        time.sleep(seconds / 10)
-        ends = tick({item.key: epoch for item in items})
-        if len(ends) == len(items):
-            for key, reason in ends.items():
-                deliver(key, TrialResult("", "failed", reason))
+    running = {item.key: item for item in items}
+    results = {item.key: fake_result(Config.model_validate(item.config), dataset) for item in items}
+    for epoch in range(1, EPOCHS + 1):
+        time.sleep(seconds / EPOCHS)
+        scores = {key: results[key].score * epoch / EPOCHS for key in running}
+        scored = {key: score if epoch % 2 == 0 else None for key, score in scores.items()}
+        for key, stop in tick({key: EpochReport(epoch, EPOCHS, scored[key]) for key in running}).items():
+            del running[key]
+            deliver(key, TrialResult("", stop.state, stop.reason, curves={"score": [(epoch, scores[key])]}))
+        if not running:
             return
-    for item in items:
-        config = Config.model_validate(item.config)
+    for key in running:
         with (settings.cache / "trained.txt").open("a") as file:
-            file.write(f"{item.key}\n")
-        deliver(item.key, fake_result(config, dataset))
+            file.write(f"{key}\n")
+        deliver(key, results[key])
 
 
 def fake_result(config: Config, dataset: Dataset) -> TrialResult:

@@ -144,6 +144,37 @@ def test_real_training_shows_the_same_in_optuna_journal_and_mlflow(
         assert rows[number].values == (pytest.approx(score),)
 
 
+def test_pruned_trials_are_pruned_everywhere_with_the_score_they_had(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    from rfe.tracking.mlflow_tracker import MlflowTracker
+
+    mark(fakes.SLEEP, "0.6")
+    pruner = {"kind": "median", "startup_trials": 4, "warmup_epochs": 4}
+    space = make_space("pruned", 24, pruner=pruner, sampler={"kind": "random"}, confirm={"top": 1, "seeds": 2})
+    tracker = MlflowTracker(workspace, workspace.study("pruned"))
+    try:
+        outcome = run_search(space, data, workspace, fleet=fleet, tracker=tracker)
+        assert tracker.flush(60)
+    finally:
+        assert tracker.close() == ""
+    assert_each_trial_once(workspace, "pruned", 24)
+    pruned = {log.number: log for log in trial_records(workspace.study("pruned")) if log.state == "pruned"}
+    assert outcome.trials["pruned"] == len(pruned) >= 4
+    assert outcome.trials["failed"] == 0
+    rows, shown = optuna_rows(workspace, "pruned"), mlflow_trials(workspace, "pruned")
+    for number, log in pruned.items():
+        assert "pruned (median) at epoch" in log.reason
+        had = log.curves["score"][-1][1]
+        assert log.score is None
+        assert rows[number].values is not None
+        assert shown[number] == ("KILLED", pytest.approx(had, rel=1e-4))
+    best = max(row.values[0] for row in rows.values() if row.state == "complete" and row.values)
+    assert outcome.score_best is not None
+    assert outcome.score_best.score == best
+    assert not list(workspace.study("pruned").path.glob("checkpoints/*"))
+
+
 @pytest.mark.parametrize("name", ["top_n", "encoder_pool", "head_fusion", "adaptation", "everything", "demo"])
 def test_each_ready_made_space_runs_two_trials(
     name: str, fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
@@ -163,7 +194,9 @@ def mlflow_trials(workspace: Workspace, study: str) -> dict[int, tuple[str, floa
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` LIKE '%'")
     assert len({run.data.tags["rfe.trial"] for run in runs}) == len(runs)
-    return {int(run.data.tags["rfe.trial"]): (run.info.status, run.data.metrics["score"]) for run in runs}
+    # what an unfinished trial had does not stand among the scores that a table sorts by
+    name = {"FINISHED": "score", "KILLED": "unfinished_score"}
+    return {int(run.data.tags["rfe.trial"]): (run.info.status, run.data.metrics[name[run.info.status]]) for run in runs}
 
 
 def test_one_configuration_is_a_study_of_one_trial(fleet: Fleet, data: Path, workspace: Workspace) -> None:
@@ -201,10 +234,10 @@ def test_the_end_of_the_worker_group_fails_what_waits_for_it(
     mark(fakes.SLEEP, "30")
 
     class Ended:
-        ended, reason = True, "a bolt of lightning"
+        ended, reason, n_workers = True, "a bolt of lightning", 1
 
     with pytest.raises(TrialError, match="a bolt of lightning"):
-        run_search(make_space("gone", 9), data, workspace, fleet=replace(fleet, workers=Ended()))  # type: ignore[arg-type]
+        run_search(make_space("gone", 9), data, workspace, fleet=replace(fleet, groups=[Ended()]))  # type: ignore[arg-type]
     rows = optuna_rows(workspace, "gone").values()
     assert {row.state for row in rows} == {"failed"}
     assert all("a bolt of lightning" in row.user_attrs["reason"] for row in rows)

@@ -1,9 +1,12 @@
 """The pool's rules: leases, shapes, fair shares, losses, and what is said of cohorts."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from rfe.search.pool import HANG_GRACE_S, Pool
-from rfe.search.work import Delivery, WorkItem
+from rfe.search.work import Delivery, News, Report, WorkItem
 from rfe.training.record import Checkpoint, TrialResult
 
 
@@ -37,7 +40,7 @@ def keys(pool: Pool, worker: str, n: int = 8, memory: float = 1e9) -> list[str]:
     return [one.key for one in pool.take(worker, memory, n).items]
 
 
-def states(deliveries: list[Delivery]) -> dict[str, str]:
+def states(deliveries: Sequence[Delivery]) -> dict[str, str]:
     return {one.key: one.state for one in deliveries}
 
 
@@ -82,7 +85,7 @@ def test_a_cohort_ends_when_all_its_items_are_settled(pool: Pool) -> None:
     assert pool.is_open("run/c")
     pool.finish("w", "s/2", result())
     assert pool.is_open("run/c")  # its result is not booked yet
-    assert states(pool.collect("s")) == {"s/1": "complete", "s/2": "complete"}
+    assert states(pool.collect("s").deliveries) == {"s/1": "complete", "s/2": "complete"}
     pool.settle(["s/2"])
     assert not pool.is_open("run/c")
 
@@ -96,7 +99,7 @@ def test_offering_twice_attaches(pool: Pool) -> None:
     pool.finish("w", "s/1", result())
     pool.offer("run/c", [item("s/1")])
     assert keys(pool, "w") == []
-    assert len(pool.collect("s")) == 1
+    assert len(pool.collect("s").deliveries) == 1
 
 
 def test_an_expired_lease_goes_back_to_the_front(pool: Pool, clock: Clock) -> None:
@@ -111,8 +114,8 @@ def test_an_expired_lease_goes_back_to_the_front(pool: Pool, clock: Clock) -> No
     assert keys(pool, "w2", n=1) == ["s/1"]
 
 
-def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: Clock) -> None:
-    pool.offer("run/1", [item("s/0"), item("s/1")])
+def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: Clock, tmp_path: Path) -> None:
+    pool.offer("run/1", [item(f"s/{i}", checkpoint_file=str(tmp_path / f"{i}.npz")) for i in range(2)])
     pool.register("lost", "slot0")
     assert all(one.checkpoint is None for one in pool.take("lost", 1e9, 2).items)
     pool.save("lost", {"s/0": Checkpoint(3, [], {})})
@@ -129,6 +132,40 @@ def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: 
     (first, *_) = pool.take("third", 1e9, 2).items
     assert first.checkpoint is not None
     assert first.checkpoint.epoch == 7
+
+
+def test_a_withdrawn_items_checkpoint_waits_for_the_run_that_offers_it_again(pool: Pool, tmp_path: Path) -> None:
+    file = tmp_path / "0.npz"
+    pool.offer("run/1", [item("s/0", checkpoint_file=str(file))])
+    pool.register("w", "slot0")
+    pool.take("w", 1e9, 1)
+    pool.withdraw("run")
+    assert pool.heartbeat("w", {"s/0": 4}).dropped == {"s/0"}
+    pool.save("w", {"s/0": Checkpoint(4, [], {})})
+    again = Pool()  # of another driver
+    again.offer("next/1", [item("s/0", checkpoint_file=str(file))])
+    (taken,) = again.take("w", 1e9, 1).items
+    assert taken.checkpoint is not None
+    assert taken.checkpoint.epoch == 4
+    again.finish("w", "s/0", result())
+    assert not file.exists()
+
+
+def test_a_reported_score_is_compared_by_the_study_and_may_end_the_item(pool: Pool) -> None:
+    pool.offer("run/1", [item("s/0"), item("s/1")])
+    pool.register("w", "slot0")
+    pool.take("w", 1e9, 2)
+    assert not pool.heartbeat("w", {"s/0": 1, "s/1": 1}).undecided
+    orders = pool.report("w", [Report("s/0", 2, 0.3), Report("s/1", 2, 0.4), Report("s/7", 2, 0.1)])
+    assert (orders.undecided, dict(orders.pruned)) == (True, {})
+    assert pool.has_news("s")
+    assert pool.collect("s") == News((), (Report("s/0", 2, 0.3), Report("s/1", 2, 0.4)))
+    pool.decide({"s/0": "bad", "s/1": "", "s/7": "gone"})
+    orders = pool.heartbeat("w", {"s/0": 3, "s/1": 3})
+    assert (orders.undecided, dict(orders.pruned)) == (False, {"s/0": "bad"})
+    pool.finish("w", "s/0", TrialResult("id", "pruned", "bad"))
+    assert states(pool.collect("s").deliveries) == {"s/0": "pruned"}
+    assert not pool.heartbeat("w", {"s/1": 4}).pruned
 
 
 def test_a_worker_that_comes_back_late_is_told_to_drop_what_it_lost(pool: Pool, clock: Clock) -> None:
@@ -149,7 +186,7 @@ def test_the_first_result_counts_whoever_brings_it(pool: Pool, clock: Clock) -> 
     assert keys(pool, "w2") == ["s/1"]
     pool.finish("w1", "s/1", result(0.1))
     pool.finish("w2", "s/1", result(0.2))
-    (delivery,) = pool.collect("s")
+    (delivery,) = pool.collect("s").deliveries
     assert delivery.result is not None
     assert delivery.result.score == 0.1
     assert pool.heartbeat("w2", {"s/1": 2}).dropped == {"s/1"}
@@ -162,7 +199,7 @@ def test_a_new_worker_in_a_slot_frees_the_old_ones_leases_at_once(pool: Pool) ->
     pool.register("w2", "slot0")
     assert keys(pool, "w2") == ["s/1", "s/2"]
     pool.finish("w2", "s/1", result())
-    assert pool.collect("s")[0].lost == 1
+    assert pool.collect("s").deliveries[0].lost == 1
 
 
 def test_an_item_that_keeps_losing_its_worker_fails_with_the_reason(pool: Pool, clock: Clock) -> None:
@@ -171,8 +208,8 @@ def test_an_item_that_keeps_losing_its_worker_fails_with_the_reason(pool: Pool, 
         pool.register(worker, worker)
         assert keys(pool, worker) == ["s/1"]
         clock.now += 31
-    assert pool.has_deliveries("s")
-    (delivery,) = pool.collect("s")
+    assert pool.has_news("s")
+    (delivery,) = pool.collect("s").deliveries
     assert delivery.state == "failed"
     assert "lost its worker 2 times" in delivery.reason
     assert keys(pool, "w3") == []
@@ -192,7 +229,7 @@ def test_an_error_in_a_stack_is_pinned_on_the_item_that_raises_it(pool: Pool) ->
             trained += taken
             for key in taken:
                 pool.finish("w", key, result())
-    ended = states(pool.collect("s"))
+    ended = states(pool.collect("s").deliveries)
     assert ended == {"s/0": "complete", "s/1": "complete", "s/2": "complete", "s/3": "failed", "s/4": "complete"}
     assert sorted(trained) == ["s/0", "s/1", "s/2", "s/4"]
 
@@ -209,7 +246,7 @@ def test_a_hanging_item_fails_and_its_worker_is_sent_away(pool: Pool, clock: Clo
         orders = pool.heartbeat("w", {"s/1": 0, "s/2": 0})
         clock.now -= 5
     assert orders.leave
-    assert set(states(pool.collect("s")).values()) == {"failed"}
+    assert set(states(pool.collect("s").deliveries).values()) == {"failed"}
 
 
 def test_stop_hands_out_nothing_and_opens_all_cohorts(pool: Pool) -> None:
@@ -232,7 +269,7 @@ def test_a_withdrawn_runs_items_end_without_a_delivery(pool: Pool) -> None:
     assert not pool.is_open("run/late")
     assert pool.heartbeat("w", {"s/1": 1}).dropped == {"s/1"}
     pool.finish("w", "s/1", result())
-    assert pool.collect("s") == []
+    assert pool.collect("s").deliveries == ()
     assert keys(pool, "w") == []
 
 
@@ -258,8 +295,8 @@ def test_studies_that_share_a_pool_get_their_own_results_and_bars(pool: Pool) ->
     assert taken.bars == {"s": 0.3}
     pool.withdraw("run2")
     pool.finish("w", "s/1", result())
-    assert pool.collect("t") == []
-    assert states(pool.collect("s")) == {"s/1": "complete"}
+    assert pool.collect("t").deliveries == ()
+    assert states(pool.collect("s").deliveries) == {"s/1": "complete"}
 
 
 def test_a_run_can_offer_again_what_a_withdrawn_one_left(pool: Pool) -> None:

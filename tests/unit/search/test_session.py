@@ -6,7 +6,7 @@ import pytest
 
 from rfe.errors import ConfigError
 from rfe.search import session
-from rfe.search.session import Session, open_session, plan_session
+from rfe.search.session import Session, open_session, plan_session, within
 
 
 def node(cpus: float, gpus: float = 0.0, alive: bool = True, name: str = "") -> dict[str, Any]:
@@ -54,6 +54,42 @@ def test_a_cluster_smaller_than_asked_is_used_and_said_so() -> None:
 def test_a_cluster_without_room_is_refused() -> None:
     with pytest.raises(ConfigError, match="no room"):
         plan_session([node(1, name="head")], None, local=False, here="head")
+
+
+def test_workers_join_where_the_cluster_grew_and_is_free() -> None:
+    nodes = [node(3, name="head"), node(2)]
+    session = plan_session(nodes, None, local=False, here="head")
+    assert (session.n_workers, session.threads_per_worker) == (4, 1)
+    assert session.room_for_more(4, nodes, {"CPU": 1.0}) == 0
+    grown = [*nodes, node(8)]  # no more workers on a node than at the start
+    assert session.room_for_more(4, grown, {"CPU": 9.0}) == 4
+    assert session.room_for_more(4, grown, {"CPU": 2.0}) == 2
+    assert session.room_for_more(4, [*nodes, node(8, alive=False)], {"CPU": 1.0}) == 0
+
+
+def test_no_more_join_than_were_asked_for() -> None:
+    session = plan_session([node(3, name="head")], 4, local=False, here="head")
+    assert session.n_workers == 2
+    assert session.room_for_more(2, [node(3, name="head"), node(8)], {"CPU": 9.0}) == 2
+    local = plan_session([node(9)], 4, local=True)
+    assert local.room_for_more(1, [node(9)], {"CPU": 9.0}) == 0
+
+
+def test_gpus_that_join_are_used_one_for_each_worker() -> None:
+    session = plan_session([node(5, 1, name="head")], None, local=False, here="head")
+    assert (session.n_workers, session.threads_per_worker) == (1, 4)
+    free = {"CPU": 17.0, "GPU": 4.0}
+    assert session.room_for_more(1, [node(5, 1, name="head"), node(16, 4)], free) == 4
+
+
+def test_a_busy_cluster_is_begun_on_with_what_is_free() -> None:
+    session = plan_session([node(5, name="head"), node(4)], None, local=False, here="head")
+    assert session.n_workers == 8
+    begun = within(session, {"CPU": 3.0})
+    assert begun.n_workers == 3
+    assert "8 places for workers, 3 free" in begun.note
+    assert within(session, {}).n_workers == 1  # it waits
+    assert within(session, {"CPU": 9.0}) is session
 
 
 def test_a_worker_in_words() -> None:

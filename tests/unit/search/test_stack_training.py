@@ -1,6 +1,6 @@
 """What a worker does with items: real training, its checkpoints, and going on from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from rfe.data.simulate import SimulationSpec, simulate
 from rfe.search.stack_training import train_stack
 from rfe.search.work import WorkItem
 from rfe.search.worker import WorkerSettings
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,12 @@ def test_a_stack_that_was_lost_goes_on_from_its_checkpoints(folder: Path, tmp_pa
     resumed: dict[str, TrialResult] = {}
     first_epochs = []
 
-    def save_second(epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None) -> dict:
-        assert checkpoint is not None
-        if set(epochs.values()) == {2}:
-            saved.update({key: state for key in epochs if (state := checkpoint(key)) is not None})
+    def save_second(reports: Mapping[str, EpochReport]) -> dict[str, Stop]:
+        saved.update({key: one.checkpoint() for key, one in reports.items() if one.epoch == 2 and one.checkpoint})
         return {}
 
-    def watch(epochs: Mapping[str, int], checkpoint: Callable[[str], Checkpoint | None] | None = None) -> dict:
-        first_epochs.append(dict(epochs))
+    def watch(reports: Mapping[str, EpochReport]) -> dict[str, Stop]:
+        first_epochs.append({key: report.epoch for key, report in reports.items()})
         return {}
 
     train_stack(_items(folder), settings, "cpu", save_second, whole.__setitem__)

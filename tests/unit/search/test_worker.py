@@ -1,7 +1,7 @@
 """The worker's loop against a plain pool: no Ray, no training."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -10,9 +10,9 @@ import pytest
 
 from rfe.search import worker
 from rfe.search.pool import Pool
-from rfe.search.work import Delivery, WorkItem
+from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings, describe_error, serve
-from rfe.training.record import TrialResult
+from rfe.training.record import EpochReport, TrialResult
 
 HERE = "tests.unit.search.test_worker"
 LAST_EPOCH: dict[str, int] = {}
@@ -28,11 +28,12 @@ def train_plain(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     while running:
         epoch += 1
         time.sleep(items[0].config.get("sleep", 0.0))
-        ends = tick(dict.fromkeys(running, epoch))
+        scores = {key: item.config.get("scores", {}).get(epoch) for key, item in running.items()}
+        ends = tick({key: EpochReport(epoch, 10**6, scores[key]) for key in running})
         for key, item in list(running.items()):
             done = epoch >= item.config.get("epochs", 1)
             if key in ends:
-                deliver(key, TrialResult("id", "failed", ends[key]))
+                deliver(key, TrialResult("id", ends[key].state, ends[key].reason))
             elif done:
                 weights = {"w": np.zeros(1, np.float32)}
                 deliver(key, TrialResult("id", "complete", score=item.config.get("score", 0.5), weights=weights))
@@ -41,20 +42,24 @@ def train_plain(items: Sequence[WorkItem], settings: WorkerSettings, device: str
                 del running[key]
 
 
-def run_worker(pool: Pool, n_ended: int, **settings: object) -> dict[str, Delivery]:
-    """Serve until `n_ended` items ended."""
+def run_worker(
+    pool: Pool, n_ended: int, decide: Callable[[Report], str] = lambda report: "", **settings: object
+) -> dict[str, Delivery]:
+    """Serve until `n_ended` items ended; `decide` says what becomes of an item whose score was reported."""
     fields = {"pool": "", "cache": Path(), "stack": 4, "train": f"{HERE}:train_plain", "poll_s": 0.001} | settings
     thread = Thread(target=serve, args=(pool, "slot", WorkerSettings(**fields)), daemon=True)  # type: ignore[arg-type]
     thread.start()
     ended: dict[str, Delivery] = {}
     deadline = time.monotonic() + 10
     while len(ended) < n_ended and time.monotonic() < deadline:
-        ended |= {one.key[2:]: one for one in pool.collect("s")}
+        news = pool.collect("s")
+        ended |= {one.key[2:]: one for one in news.deliveries}
+        pool.decide({report.key: decide(report) for report in news.reports})
         time.sleep(0.005)
     pool.stop()
     thread.join(5)
     assert not thread.is_alive()
-    return ended | {one.key[2:]: one for one in pool.collect("s")}
+    return ended | {one.key[2:]: one for one in pool.collect("s").deliveries}
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +121,23 @@ def test_withdrawn_items_leave_the_stack_and_nothing_is_delivered() -> None:
     ended = run_worker(pool, 1, heartbeat_s=0.01)
     assert ended.keys() == {"2"}
     assert LAST_EPOCH["s/1"] < 100_000
+
+
+def test_a_badly_comparing_item_leaves_the_stack_and_the_others_go_on() -> None:
+    pool = Pool()
+    bad = {"epochs": 400, "sleep": 0.001, "scores": {2: 0.1}}
+    pool.offer("run/c", [item("bad", bad, compared=True), item("good", {"epochs": 400}, compared=True)])
+    seen: list[Report] = []
+
+    def decide(report: Report) -> str:
+        seen.append(report)
+        return "worst of all"
+
+    ended = run_worker(pool, 2, decide, heartbeat_s=60.0)  # the verdict does not wait for a heartbeat
+    assert [(one.key, one.epoch, one.score) for one in seen] == [("s/bad", 2, 0.1)]
+    assert (ended["bad"].state, ended["bad"].reason) == ("pruned", "worst of all")
+    assert LAST_EPOCH["s/bad"] < 400
+    assert ended["good"].state == "complete"
 
 
 def test_an_errors_description_is_one_line_with_its_place() -> None:

@@ -1,6 +1,8 @@
 """From configurations to results, on a small simulated data set."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.labels import STATE_IS_BLEND
 from rfe.metrics.score import score
-from rfe.training.configurations import Checkpoint, EpochReport, Stop, train_configurations
+from rfe.training.configurations import train_configurations
+from rfe.training.record import Checkpoint, EpochReport, Stop
 
 BASE = {"model.latent_dim": 16, "train.epochs": 5, "train.batch_size": 32, "decode.kind": "official"}
 
@@ -99,17 +102,19 @@ def test_failures_are_states_with_a_reason_and_spare_the_rest(data: tuple[Datase
     np.testing.assert_allclose(fine.fused, alone.fused, atol=1e-4)
 
 
-def test_pruning_and_resuming(data: tuple[Dataset, FeatureCache]) -> None:
+@pytest.mark.parametrize("protocol", ["crossfit", "official"])
+def test_pruning_and_resuming(protocol: str, data: tuple[Dataset, FeatureCache]) -> None:
     dataset, cache = data
-    configs = [_config(), _config(train__lr=5e-4), _config(model__n_kept=1)]
+    changes: list[dict[str, Any]] = [{}, {"train__lr": 5e-4}, {"model__n_kept": 1}]
+    configs = [_config(protocol=protocol, **change) for change in changes]
     whole = train_configurations(configs, dataset, cache)
     saved: dict[int, Checkpoint] = {}
 
-    def interrupt(reports: list[EpochReport]) -> dict[int, Stop]:
-        if reports[0].epoch != 2:
+    def interrupt(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+        if reports[1].epoch != 2:
             return {}
-        saved.update({report.index: report.checkpoint() for report in reports})
-        return {report.index: Stop("pruned", "test") for report in reports if report.index != 1}
+        saved.update({index: report.checkpoint() for index, report in reports.items() if report.checkpoint})
+        return {index: Stop("pruned", "test") for index in reports if index != 1}
 
     stopped = train_configurations(configs, dataset, cache, on_epoch=interrupt)
     assert [result.state for result in stopped] == ["pruned", "complete", "pruned"]
@@ -120,6 +125,25 @@ def test_pruning_and_resuming(data: tuple[Dataset, FeatureCache]) -> None:
     for result, expected in zip(resumed, whole[::2], strict=True):
         np.testing.assert_allclose(result.fused, expected.fused, atol=1e-4)
         np.testing.assert_allclose(result.curves["train_loss"], expected.curves["train_loss"], rtol=1e-4)
+
+
+def test_a_configuration_is_scored_at_its_rungs_and_that_changes_nothing(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    seen: dict[int, list[tuple[int, float]]] = {0: [], 1: []}
+
+    def watch(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+        for index, report in reports.items():
+            if report.score is not None:
+                seen[index].append((report.epoch, report.score))
+        return {}
+
+    configs = [_config(train__epochs=10), _config(train__epochs=10, train__lr=5e-4)]
+    plain = train_configurations(configs, dataset, cache)
+    scored = train_configurations(configs, dataset, cache, scored_epochs={0: (1, 3)}, on_epoch=watch)
+    assert [epoch for epoch, _ in seen[0]] == [1, 2, 3, 4, 6, 8]
+    assert [epoch for epoch, _ in seen[1]] == [2, 4, 6, 8]
+    for result, expected in zip(scored, plain, strict=True):
+        np.testing.assert_array_equal(result.fused, expected.fused)
 
 
 def test_official_picks_the_best_epoch_on_the_reported_fold(data: tuple[Dataset, FeatureCache]) -> None:
