@@ -89,8 +89,10 @@ class Pool:
                 self._waiting.append(item.key)
 
     def is_open(self, cohort: str) -> bool:
-        """Whether items of the cohort are yet to end and be settled; False for all once the pool is stopped."""
-        return bool(self._cohorts.get(cohort)) and not self._stopped
+        """Whether items of the cohort are yet to be offered, to end or to be settled; False where nobody waits."""
+        if self._stopped or _run_of(cohort) in self._closed_runs:
+            return False
+        return cohort not in self._cohorts or bool(self._cohorts[cohort])
 
     def has_news(self, study: str) -> bool:
         """Whether `collect` would return anything."""

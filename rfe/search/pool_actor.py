@@ -118,10 +118,20 @@ class PoolHandle:
 
 
 def start_pool(name: str, lease_s: float = LEASE_S) -> PoolHandle:
-    """Start the pool on this node, where it lives as long as the driver; does not wait until it is up."""
+    """Start the pool on this node, where it lives as long as the driver; does not wait until it is up.
+
+    If its process is lost, Ray starts it anew and repeats the calls that were under way. The new one knows nothing:
+    cohorts are offered again by the Tune trials that carry them, and workers leave what they no longer hold a lease of.
+    """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(PoolActor).options(
-        name=name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here, max_concurrency=1000
+        name=name,
+        namespace=NAMESPACE,
+        num_cpus=0,
+        scheduling_strategy=here,
+        max_concurrency=1000,
+        max_restarts=-1,
+        max_task_retries=-1,
     )
     return PoolHandle(actor.remote(lease_s))
 

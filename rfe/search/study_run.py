@@ -1,5 +1,6 @@
 """The loop of one study: trials are asked for, trained, settled and confirmed, until something ends it."""
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -26,6 +27,7 @@ from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events
 from rfe.workspace import write_json
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 POLL_S = 0.3
 """How long the driver waits for results before it looks at limits and progress."""
 ROOM_S = 0.2
@@ -107,6 +109,13 @@ class StudyRun:
             raise TrialError(
                 f"study {self.space.study}: Ray was lost ({str(error).splitlines()[0]}); what finished is kept, "
                 "the same command goes on"
+            ) from error
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise TrialError(
+                f"study {self.space.study}: the disk of {self.ledger.folder.path} is full; what finished is kept: make "
+                "room, and the same command goes on"
             ) from error
         return self._conclude(confirmed)
 

@@ -65,9 +65,10 @@ class CohortSearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
 def carry_cohort(config: dict[str, Any]) -> None:
     """The Tune trial: offer the cohort (or attach to it, after a retry) and wait for its end."""
     pool = find_pool(config["pool"])
-    pool.offer(config["cohort"], config["items"])
-    while not pool.wait_cohort(config["cohort"], WAIT_S):
-        pass
+    ended = False
+    while not ended:
+        pool.offer(config["cohort"], config["items"])  # again and again: a pool that was lost starts with nothing
+        ended = pool.wait_cohort(config["cohort"], WAIT_S)
     tune.report({"configurations": len(config["items"])})
 
 

@@ -3,6 +3,7 @@
 Training is replaced by a quick stand-in (`fakes.train_stack`) except where it says so.
 """
 
+import errno
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
 from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events, read_records
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration import fakes
@@ -217,6 +219,47 @@ def test_a_lost_worker_loses_no_trial(
     assert lost == list(range(COHORT))  # the stack that the dead worker held
 
 
+def test_a_lost_pool_loses_no_trial(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    import ray
+
+    mark(fakes.SLEEP, "1")
+    killed = []
+
+    def kill() -> None:
+        while fleet.pool.status().finished < start + COHORT or not fleet.pool.status().epochs:
+            time.sleep(0.05)
+        ray.kill(fleet.pool.actor, no_restart=False)
+        killed.append(True)
+
+    start = fleet.pool.status().finished
+    threading.Thread(target=kill, daemon=True).start()
+    outcome = run_search(make_space("poolless", 16), data, workspace, fleet=fleet)
+    assert killed
+    assert outcome.trials["complete"] == 16
+    assert_each_trial_once(workspace, "poolless", 16)
+
+
+def test_a_full_disk_ends_the_search_in_a_sentence_and_room_lets_it_go_on(
+    fleet: Fleet, data: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, written = Journal._append, []
+
+    def fill_up(self: Journal, line: bytes) -> None:
+        written.append(line)
+        if len(written) > 2 + COHORT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        append(self, line)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Journal, "_append", fill_up)
+        with pytest.raises(TrialError, match=r"disk of .* is full.* make room, and the same command goes on"):
+            run_search(make_space("full", 12), data, workspace, fleet=fleet)
+    assert run_search(make_space("full", 12), data, workspace, fleet=fleet).state == "finished"
+    assert_each_trial_once(workspace, "full", 12)
+
+
 def test_failures_in_a_row_end_the_study_with_the_commonest_reason(
     fleet: Fleet, data: Path, workspace: Workspace
 ) -> None:
@@ -267,7 +310,7 @@ def test_an_interrupt_stops_the_search_and_the_next_one_goes_on(
 
 
 def test_a_killed_driver_is_resumed_to_the_same_study(
-    fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path
+    fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path, mark: Callable[[str, str], None]
 ) -> None:
     """One worker, fixed cohorts, no prefetch: the resumed study has the trials of an undisturbed one."""
     killed = subprocess.Popen(
@@ -282,6 +325,7 @@ def test_a_killed_driver_is_resumed_to_the_same_study(
         time.sleep(0.02)
     killed.kill()
     killed.wait()
+    mark(fakes.DIE, "")  # of the one that goes on, a worker
     before = {record.number: record.time for record in trial_records(workspace.study("killed"))}
     assert "running" in {row.state for row in optuna_rows(workspace, "killed").values()}
 
