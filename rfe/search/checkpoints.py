@@ -78,4 +78,5 @@ def _from_arrays(item: WorkItem, arrays: dict[str, Any]) -> Checkpoint | None:
 
 
 def _digest(item: WorkItem) -> str:
-    return hashlib.sha256(json.dumps(item.config, sort_keys=True).encode()).hexdigest()[:16]
+    about = [item.config, None if item.part is None else item.part.folds]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]

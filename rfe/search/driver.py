@@ -84,6 +84,7 @@ def run_search(
         raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
     encoders = None if space.data.encoders is None else tuple(space.data.encoders)
     dataset = load_dataset(source.absolute(), encoders)
+    _check_folds_first(space, dataset)
     definition = define_study(
         space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
@@ -116,6 +117,15 @@ def run_search(
             space, budget, ledger, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
         )
         return study.run()
+
+
+def _check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
+    first, n_folds = space.pruner.folds_first, len(dataset.clips.folds)
+    if first is not None and first >= n_folds:
+        raise ConfigError(
+            f"study {space.study}: pruner.folds_first: {first}, but {dataset.path} has {n_folds} folds: at most "
+            f"{n_folds - 1} can come first; lower it, or leave it out"
+        )
 
 
 def _study_seed(folder: StudyFolder, seed: int | None) -> int:

@@ -27,7 +27,7 @@ from rfe.tracking.contents import describe_trial
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events
 from rfe.training.build import memory_bytes, shape_key
-from rfe.training.record import TrialResult
+from rfe.training.record import Part, TrialResult
 from rfe.workspace import StudyFolder
 
 
@@ -148,11 +148,8 @@ class Ledger:
                 trial = self._effective(one)
                 if trial is not None and not self._is_copy(trial):
                     self._open[trial.number] = trial
-                    compared = self._store.definition.space.pruner.kind != "none"
-                    epochs = rungs(self._store.definition.space.pruner, trial.config.train.epochs)
-                    items.append(
-                        self.work_item(self._key(trial.number), trial.config, compared=compared, rungs=epochs, **limits)
-                    )
+                    options = {**self._pruning(trial), **limits}
+                    items.append(self.work_item(self._key(trial.number), trial.config, **options))
             return items
 
     def work_item(self, key: str, config: Config, **options: Any) -> WorkItem:
@@ -167,6 +164,16 @@ class Ledger:
             checkpoint_file=str(self.folder.checkpoints / f"{key.partition('/')[2].replace('/', '-')}.npz"),
             **options,
         )
+
+    def _pruning(self, trial: OpenTrial) -> dict[str, Any]:
+        """How an item takes part in pruning."""
+        pruner, folds = self._store.definition.space.pruner, self.dataset.clips.folds
+        if pruner.kind == "none":
+            return {}
+        options: dict[str, Any] = {"compared": True, "rungs": rungs(pruner, trial.config.train.epochs)}
+        if pruner.folds_first is not None:
+            options |= {"part": Part(folds[: pruner.folds_first]), "rest": folds[pruner.folds_first :]}
+        return options
 
     def _key(self, number: int) -> str:
         return f"{self.folder.name}/{number}"

@@ -12,7 +12,7 @@ from math import ceil
 
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.training.record import Checkpoint, Part, TrialResult
 
 LEASE_S = 30.0
 """A worker not heard of for so long has lost its leases."""
@@ -106,9 +106,13 @@ class Pool:
     def decide(self, verdicts: Mapping[str, str]) -> None:
         """The study compared what was reported of these items: key -> why it is to end, "" to go on."""
         for key, reason in verdicts.items():
-            if key in self._entries:
-                self._entries[key].undecided = False
-                self._entries[key].pruned = reason
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            entry.undecided, entry.pruned = False, reason
+            if reason and key in self._waiting and (former := entry.item.part and entry.item.part.former):
+                result = TrialResult(former.config_id, "pruned", reason, curves=former.curves, seconds=former.seconds)
+                self._end(Delivery(key, "pruned", reason, result, lost=entry.lost))
 
     def settle(self, keys: Sequence[str]) -> None:
         """The driver has booked these: whoever waits for their cohorts may ask for more, and will be answered."""
@@ -203,11 +207,18 @@ class Pool:
                 save_checkpoint(self._withdrawn[key], checkpoint)
 
     def finish(self, worker: str, key: str, result: TrialResult) -> None:
-        """The result of an item. The first one counts, whoever brings it."""
+        """The result of an item, or of its first folds. The first one counts, whoever brings it."""
         self._hear(worker)
-        if key in self._entries:
-            lost = self._entries[key].lost
-            self._end(Delivery(key, result.state, result.reason, result, worker, lost))
+        entry = self._entries.get(key)
+        if entry is None:
+            return
+        wanted = {*(entry.item.part.folds if entry.item.part else ()), *_former_folds(entry.item)}
+        if result.state == "complete" and wanted and wanted != {*result.folds.tolist()}:
+            return  # of the first folds, by a worker that lost its lease while another one trained them
+        if result.state == "complete" and entry.item.rest:
+            self._await_rest(entry, result)
+        else:
+            self._end(Delivery(key, result.state, result.reason, result, worker, entry.lost))
 
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
         """The worker's stack raised an error: its items are tried again in smaller stacks, a single one fails."""
@@ -242,6 +253,8 @@ class Pool:
         used, largest, shape = 0, n, ""
         for key in self._waiting:
             entry = self._entries[key]
+            if entry.undecided:
+                continue
             limit = min(largest, entry.largest_stack or n)
             if taken and (entry.item.shape != shape or len(taken) >= limit):
                 continue
@@ -252,6 +265,18 @@ class Pool:
             if len(taken) >= largest:
                 break
         return taken
+
+    def _await_rest(self, entry: _Entry, first: TrialResult) -> None:
+        """The first folds are trained: the others wait for the study to compare the score on these."""
+        item = entry.item
+        remove_checkpoint(item)
+        entry.item = replace(item, part=Part(item.rest, first), rest=(), compared=False, rungs=())
+        entry.undecided = True
+        for worker in self._workers.values():
+            worker.leases.pop(item.key, None)
+        self._waiting.insert(0, item.key)
+        epochs = max((epoch for epoch, _ in first.curves.get("score", [])), default=0)
+        self._reports.setdefault(item.study, []).append(Report(item.key, epochs, first.score))
 
     def _sweep(self) -> None:
         """Take back what a silent worker holds, and end what is far over its time."""
@@ -294,6 +319,10 @@ class Pool:
             self._waiting.remove(key)
         for worker in self._workers.values():
             worker.leases.pop(key, None)
+
+
+def _former_folds(item: WorkItem) -> list[int]:
+    return item.part.former.folds.tolist() if item.part and item.part.former else []
 
 
 def _run_of(cohort: str) -> str:

@@ -33,6 +33,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
         on_epoch=on_epoch,
         on_result=lambda index, result: deliver(items[index].key, result),
         checkpoints={index: item.checkpoint for index, item in enumerate(items) if item.checkpoint is not None},
+        parts={index: item.part for index, item in enumerate(items) if item.part is not None},
         scored_epochs={index: item.rungs for index, item in enumerate(items)},
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.training.record import Checkpoint, Part, TrialResult
 
 
 def study_of(key: str) -> str:
@@ -38,6 +38,10 @@ class WorkItem:
     """Whether its scores are reported while it trains, and may end it."""
     rungs: tuple[int, ...] = ()
     """Epochs at which it is scored besides those at which all are."""
+    part: Part | None = None
+    """The folds to train now; None: all."""
+    rest: tuple[int, ...] = ()
+    """The folds to train after these, if the score on these holds up."""
     checkpoint_file: str = ""
     """Absolute path, on the driver's node, of the file that keeps how far it is; "": nothing is kept."""
     checkpoint: Checkpoint | None = None

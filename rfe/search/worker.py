@@ -116,7 +116,7 @@ def _train_items(
     train: TrainStack,
 ) -> None:
     """Train what was leased; results go to the pool one by one, what an error left goes back."""
-    kept = {item.key for item in orders.items if item.keep_weights}
+    kept = {item.key for item in orders.items if item.keep_weights or item.rest}
     left = [item.key for item in orders.items]
 
     def deliver(key: str, result: TrialResult) -> None:

@@ -22,11 +22,15 @@ class Trained:
     config: Config
     replicas: list[int]
     """Its positions in the stack."""
+    folds: tuple[int, ...]
+    """Those trained now, and those of `former`."""
     outputs: OutOfFold
     answers: Answers
     curves: dict[str, list[tuple[int, float]]]
     seconds: float
     memory_mb: float
+    former: TrialResult | None = None
+    """The result on the folds that were trained before."""
 
 
 def held_out_place(stack: Stack, replica: int) -> tuple[NDArray[np.int64], int]:
@@ -54,15 +58,16 @@ def assemble(
         targets: of the whole stack on target clips; None without any.
         keep_weights: whether the record carries the fold models' weights.
     """
-    clips, config, names = dataset.clips, trained.config, list(dataset.encoders)
+    clips, config, names, former = dataset.clips, trained.config, list(dataset.encoders), trained.former
     hits, pooled = trained.answers.hits.mean(), trained.answers.hits.pooled()
     gate = _gate(trained, stack, predictions, clips.n_source)
+    counted = np.isin(clips.fold[: clips.n_source], trained.folds)
     target = _target_outputs(trained, stack, targets, clips.n_target)
     pool = [names[encoder] for encoder in stack.replicas[trained.replicas[0]].model.pool]
     return TrialResult(
         config_id=config_id(config),
         state="complete",
-        folds=np.asarray(clips.folds),
+        folds=np.asarray(trained.folds),
         seeds=config.train.seed + np.arange(config.train.seeds),
         presence_logits=trained.outputs.presence_logits,
         salience_logits=trained.outputs.salience_logits,
@@ -70,7 +75,7 @@ def assemble(
         target_presence_logits=target["presence_logits"],
         target_salience_logits=target["salience_logits"],
         target_fused=target["fused"],
-        set_offset=log_set_weights(config, clips).astype(np.float32),
+        set_offset=log_set_weights(config, clips)[np.isin(clips.folds, trained.folds)].astype(np.float32),
         predicted_state=trained.answers.predicted_state,
         hits_presence=hits.presence,
         hits_salience=hits.salience,
@@ -80,11 +85,11 @@ def assemble(
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,
         curves=trained.curves,
-        kept_frequency={name: float(gate.kept[:, :, names.index(name)].mean()) for name in pool},
+        kept_frequency={name: float(gate.kept[:, counted, names.index(name)].mean()) for name in pool},
         gate_scores=gate.scores,
         kept=gate.kept,
-        seconds=trained.seconds,
-        memory_mb=trained.memory_mb,
+        seconds=trained.seconds + (former.seconds if former else 0.0),
+        memory_mb=max(trained.memory_mb, former.memory_mb if former else 0.0),
         device=str(stack.device),
         weights=_weights(trained, stack) if keep_weights else None,
     )
@@ -98,6 +103,8 @@ class _Gate(NamedTuple):
 def _gate(trained: Trained, stack: Stack, predictions: Predictions, n_source: int) -> _Gate:
     shape = (trained.config.train.seeds, n_source, len(stack.shape.dims))
     gate = _Gate(np.full(shape, -np.inf, np.float16), np.zeros(shape, np.bool_))
+    if trained.former is not None:
+        gate = _Gate(trained.former.gate_scores.astype(np.float16), trained.former.kept.copy())
     for replica in trained.replicas:
         held_out, seed = held_out_place(stack, replica)
         gate.scores[seed, held_out] = predictions.gate_scores[replica, : len(held_out)]
@@ -109,19 +116,23 @@ def _target_outputs(
     trained: Trained, stack: Stack, targets: Predictions | None, n_target: int
 ) -> dict[str, NDArray[np.float32]]:
     """Name -> [fold, seed, target clip, 6]."""
-    shape = (len(stack.clips.folds), trained.config.train.seeds, n_target, 6)
+    shape = (len(trained.folds), trained.config.train.seeds, n_target, 6)
     blocks = {name: np.zeros(shape, np.float32) for name in ("presence_logits", "salience_logits", "fused")}
+    if trained.former is not None:
+        rows = [trained.folds.index(fold) for fold in trained.former.folds.tolist()]
+        for name, block in blocks.items():
+            block[rows] = getattr(trained.former, f"target_{name}")
     if targets is not None:
         for replica in trained.replicas:
             _, seed = held_out_place(stack, replica)
-            fold = stack.clips.folds.index(stack.replicas[replica].model.fold)
+            fold = trained.folds.index(stack.replicas[replica].model.fold)
             for name, block in blocks.items():
                 block[fold, seed] = getattr(targets, name)[replica]
     return blocks
 
 
 def _weights(trained: Trained, stack: Stack) -> dict[str, NDArray[np.float32]]:
-    weights: dict[str, NDArray[np.float32]] = {}
+    weights = dict(trained.former.weights or {}) if trained.former else {}
     for replica in trained.replicas:
         model = stack.replicas[replica].model
         prefix = f"fold{model.fold}.seed{model.seed}"

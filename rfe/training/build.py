@@ -1,6 +1,7 @@
 """From a configuration to plain arguments: replicas, feature views, tensor shapes, memory."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rfe.config.schema import Config
@@ -103,11 +104,14 @@ def memory_bytes(config: Config, dataset: Dataset) -> int:
     return 4 * len(dataset.clips.folds) * config.train.seeds * (6 * parameters + activations)
 
 
-def build_replicas(index: int, config: Config, dataset: Dataset) -> list[Replica]:
+def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence[int] | None = None) -> list[Replica]:
     """All replicas of one configuration: seeds x folds, seed by seed.
 
     Args:
         index: the configuration's index in the call.
+        config: the configuration.
+        dataset: the data set.
+        folds: those to train; None: all.
 
     Raises:
         ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors).
@@ -145,7 +149,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset) -> list[Replica
     )
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
-        for fold in clips.folds:
+        for fold in clips.folds if folds is None else folds:
             model = ReplicaSettings(
                 seed=seed,
                 fold=fold,

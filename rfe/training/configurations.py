@@ -23,7 +23,7 @@ from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
 from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions, predict
-from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
+from rfe.training.record import Checkpoint, EpochReport, Part, Stop, TrialResult
 from rfe.training.scoring import (
     Answers,
     OutOfFold,
@@ -47,6 +47,10 @@ class _Running:
     index: int
     config: Config
     outputs: OutOfFold
+    folds: tuple[int, ...]
+    """Those that are scored: the ones in training, and those of `former`."""
+    former: TrialResult | None = None
+    """The result on other folds, which were trained before."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     seconds: float = 0.0
     answers: Answers | None = None
@@ -70,6 +74,7 @@ def train_configurations(
     keep_weights: bool = True,
     checkpoints: Mapping[int, Checkpoint] | None = None,
     scored_epochs: Mapping[int, Sequence[int]] | None = None,
+    parts: Mapping[int, Part] | None = None,
     on_result: Callable[[int, TrialResult], None] | None = None,
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.
@@ -86,6 +91,7 @@ def train_configurations(
         on_epoch: called after every epoch of a stack.
         keep_weights: whether results carry the fold models' weights.
         checkpoints: by index, where to go on from.
+        parts: by index, which folds to train where it is not all.
         scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
@@ -96,6 +102,7 @@ def train_configurations(
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # decayed weights below 1e-38 would make every product with them slow
     results: dict[int, TrialResult] = {}
+    parts = parts or {}
 
     def finish(index: int, result: TrialResult) -> None:
         results[index] = result
@@ -106,12 +113,14 @@ def train_configurations(
     for index, config in enumerate(configs):
         try:
             _check(config, dataset)
-            stacks.setdefault(stack_shape(config, dataset), []).append((index, build_replicas(index, config, dataset)))
+            folds = parts[index].folds if index in parts else dataset.clips.folds
+            replicas = build_replicas(index, config, dataset, folds)
+            stacks.setdefault(stack_shape(config, dataset), []).append((index, replicas))
         except (ConfigError, DataError, TrialError) as error:
             finish(index, TrialResult(config_id(config), "failed", str(error)))
     bank = FeatureBank(dataset, cache, torch.device(device))
     for shape, members in stacks.items():
-        run = _StackRun(shape, members, configs, dataset, bank, torch.device(device), keep_weights, finish)
+        run = _StackRun(shape, members, configs, parts, dataset, bank, torch.device(device), keep_weights, finish)
         for index, checkpoint in (checkpoints or {}).items():
             run.restore(index, checkpoint)
         for index, epochs in (scored_epochs or {}).items():
@@ -138,6 +147,7 @@ class _StackRun:
         shape: StackShape,
         members: list[tuple[int, list[Replica]]],
         configs: Sequence[Config],
+        parts: Mapping[int, Part],
         dataset: Dataset,
         bank: FeatureBank,
         device: torch.device,
@@ -148,10 +158,12 @@ class _StackRun:
         self.device, self.keep_weights, self.finish = device, keep_weights, finish
         replicas = [replica for _, group in members for replica in group]
         self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
-        self.running = {
-            index: _Running(index, configs[index], OutOfFold.empty(configs[index].train.seeds, self.clips.n_source))
-            for index, _ in members
-        }
+        self.running: dict[int, _Running] = {}
+        for index, _ in members:
+            empty = OutOfFold.empty(configs[index].train.seeds, self.clips.n_source)
+            part = parts.get(index, Part(self.clips.folds))
+            folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
+            self.running[index] = _Running(index, configs[index], empty, folds, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
         """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
@@ -209,6 +221,8 @@ class _StackRun:
         """Fill in the out-of-fold outputs of the configurations that are due, and score them."""
         for one in due:
             fresh = OutOfFold.empty(*one.outputs.fused.shape[:2])
+            if one.former is not None:
+                fresh = OutOfFold(*(getattr(one.former, name).copy() for name in OUTPUTS))
             for replica in self._replicas(one.index):
                 held_out, seed = held_out_place(self.stack, replica)
                 fresh.presence_logits[seed, held_out] = predictions.presence_logits[replica, : len(held_out)]
@@ -218,26 +232,25 @@ class _StackRun:
                 self._keep_best_epoch(one, fresh)
             else:
                 one.outputs = fresh
-        for one, answers in zip(
-            due, answer([o.config for o in due], [o.outputs for o in due], self.clips), strict=True
-        ):
+        configs, outputs, folds = ([getattr(one, name) for one in due] for name in ("config", "outputs", "folds"))
+        for one, answers in zip(due, answer(configs, outputs, self.clips, folds), strict=True):
             one.answers = answers
             pooled = answers.hits.pooled()
             epoch = self._epoch(one.index)
-            one.log("held_out_kl", epoch, held_out_divergence(one.outputs, self.clips))
+            one.log("held_out_kl", epoch, held_out_divergence(one.outputs, self.clips, one.folds))
             one.log("acc_presence", epoch, pooled.acc_presence)
             one.log("acc_salience", epoch, pooled.acc_salience)
             one.log("score", epoch, pooled.score)
 
     def _keep_best_epoch(self, one: _Running, fresh: OutOfFold) -> None:
         """Protocol `official`: each fold keeps the outputs of the epoch that scored best on that very fold."""
-        scores = np.nan_to_num(answer([one.config], [fresh], self.clips)[0].hits.score_by_fold, nan=-1.0)
+        scores = np.nan_to_num(answer([one.config], [fresh], self.clips, [one.folds])[0].hits.score_by_fold, nan=-1.0)
         if one.best_by_fold is None:
             one.best_by_fold = np.full_like(scores, -np.inf)
         fold = self.clips.fold[: self.clips.n_source]
         for seed, row in zip(*np.nonzero(scores > one.best_by_fold), strict=True):
             one.best_by_fold[seed, row] = scores[seed, row]
-            mine = fold == self.clips.folds[row]
+            mine = fold == one.folds[row]
             for name in OUTPUTS:
                 getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
 
@@ -245,7 +258,15 @@ class _StackRun:
         one = self.running.pop(index)
         assert one.answers is not None  # a configuration is scored at its last epoch
         trained = Trained(
-            one.config, self._replicas(index), one.outputs, one.answers, one.curves, one.seconds, self._memory_mb()
+            one.config,
+            self._replicas(index),
+            one.folds,
+            one.outputs,
+            one.answers,
+            one.curves,
+            one.seconds,
+            self._memory_mb(),
+            one.former,
         )
         self.finish(index, assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights))
 

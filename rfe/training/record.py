@@ -24,7 +24,8 @@ class TrialResult:
     """Why it failed or was pruned; empty when complete."""
 
     folds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[fold] the folds' numbers."""
+    """[fold] the folds' numbers; fewer than the data set's where only a part was trained (see `Part`), and then arrays
+    over clips hold nothing (NaN, -1) for the others' clips."""
     seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[seed] the replica seeds."""
 
@@ -72,6 +73,15 @@ class TrialResult:
     device: str = ""
     weights: dict[str, NDArray[np.float32]] | None = None
     """`fold0.seed0.projection.ENCODER.weight` -> array; None where the weights were not asked for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some folds of a configuration, to be trained without the others, or after them."""
+
+    folds: tuple[int, ...]
+    former: TrialResult | None = None
+    """The result on the folds that were trained before; the new result holds both."""
 
 
 @dataclass(frozen=True)

@@ -52,61 +52,73 @@ def log_set_weights(config: Config, clips: Clips) -> NDArray[np.float64]:
     return np.log(weights.astype(np.float64))
 
 
-def answer(configs: Sequence[Config], outputs: Sequence[OutOfFold], clips: Clips) -> list[Answers]:
+def answer(
+    configs: Sequence[Config],
+    outputs: Sequence[OutOfFold],
+    clips: Clips,
+    folds: Sequence[tuple[int, ...]] | None = None,
+) -> list[Answers]:
     """Decode every configuration by its own protocol and decoder.
 
     Args:
         configs: configurations; those with one decoder and number of seeds are decoded together.
         outputs: of each.
-        clips: of the data set; at least two folds for `crossfit`.
+        clips: of the data set.
+        folds: of each, those that count (the others' clips are answered with -1); None: all. At least two for
+            `crossfit`.
 
     Returns:
         In the order of `configs`.
     """
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, config in enumerate(configs):
-        key = (config.protocol, config.decode.kind, config.decode.thresholds, len(outputs[index].fused))
+        counted = clips.folds if folds is None else folds[index]
+        key = (config.protocol, config.decode.kind, config.decode.thresholds, len(outputs[index].fused), counted)
         groups.setdefault(key, []).append(index)
-    truth = clips.state[: clips.n_source]
-    fold = clips.fold[: clips.n_source]
     answers: dict[int, Answers] = {}
-    for (protocol, kind, thresholds, _), members in groups.items():
-        stacked = _stack([configs[i] for i in members], [outputs[i] for i in members])
+    for (protocol, kind, thresholds, n_seeds, counted), members in groups.items():
+        mine = np.isin(clips.fold[: clips.n_source], counted)
+        truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
+        stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)
         if protocol == "official":
             predicted, _ = official_decode(stacked, truth, fold, thresholds)
         else:
             omega = np.array([[configs[i].model.head_fusion.presence_weight] for i in members])
             omega = np.broadcast_to(omega, stacked.leading)
-            offset = _offsets([configs[i] for i in members], clips)
+            offset = _offsets([configs[i] for i in members], clips, mine)
             decoder = build_decoder(kind, thresholds, omega)
             predicted, _ = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
         for position, index in enumerate(members):
-            hits = fold_hits(truth, predicted[position], fold, clips.folds)
-            answers[index] = Answers(predicted[position], hits)
+            hits = fold_hits(truth, predicted[position], fold, counted)
+            states = np.full((n_seeds, clips.n_source), -1, np.int64)
+            states[:, mine] = predicted[position]
+            answers[index] = Answers(states, hits)
     return [answers[index] for index in range(len(configs))]
 
 
-def held_out_divergence(outputs: OutOfFold, clips: Clips) -> float:
-    """Mean KL(soft label || q) over source clips and seeds, nats; needs no decoder."""
-    soft = STATE_SALIENCE[clips.state[: clips.n_source]]
+def held_out_divergence(outputs: OutOfFold, clips: Clips, folds: tuple[int, ...]) -> float:
+    """Mean KL(soft label || q) over the source clips of `folds` and over seeds, nats; needs no decoder."""
+    mine = np.isin(clips.fold[: clips.n_source], folds)
+    soft = STATE_SALIENCE[clips.state[: clips.n_source][mine]]
     positive = np.where(soft > 0, soft, 1.0)
-    return float((soft * (np.log(positive) - np.log(np.maximum(outputs.fused, 1e-12)))).sum(-1).mean())
+    return float((soft * (np.log(positive) - np.log(np.maximum(outputs.fused[:, mine], 1e-12)))).sum(-1).mean())
 
 
-def _stack(configs: Sequence[Config], outputs: Sequence[OutOfFold]) -> Outputs:
+def _stack(configs: Sequence[Config], outputs: Sequence[OutOfFold], mine: NDArray[np.bool_]) -> Outputs:
+    """The outputs on the clips that are `mine` [source clip]."""
     kinds = np.array([[presence_kind(config) == "states"] for config in configs])
-    fused = np.stack([one.fused for one in outputs])  # [configuration, seed, clip, 6]
+    fused = np.stack([one.fused[:, mine] for one in outputs])  # [configuration, seed, clip, 6]
     return Outputs(
-        np.stack([one.presence_logits for one in outputs]),
-        np.stack([one.salience_logits for one in outputs]),
+        np.stack([one.presence_logits[:, mine] for one in outputs]),
+        np.stack([one.salience_logits[:, mine] for one in outputs]),
         fused,
         np.broadcast_to(kinds, fused.shape[:2]),
     )
 
 
-def _offsets(configs: Sequence[Config], clips: Clips) -> NDArray[np.float64] | None:
-    """[configuration, 1, source clip, set]: each clip's offset is that of the model that held it out."""
+def _offsets(configs: Sequence[Config], clips: Clips, mine: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """[configuration, 1, clip that is `mine`, set]: each clip's offset is that of the model that held it out."""
     if all(config.loss.balance == "none" for config in configs):
         return None
-    row = np.searchsorted(np.asarray(clips.folds), clips.fold[: clips.n_source])
+    row = np.searchsorted(np.asarray(clips.folds), clips.fold[: clips.n_source][mine])
     return np.stack([log_set_weights(config, clips)[row] for config in configs])[:, None]

@@ -209,7 +209,7 @@ def main(arguments: list[str]) -> None:
     try:
         run_search(space, Path(data), workspace, workers=3, address=address, tracker=tracker, train=TRAIN, stack=2)
     finally:
-        print(tracker.close(120))
+        print(tracker.close(600))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from rfe.errors import TrialError
+from rfe.errors import ConfigError, TrialError
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search_space import SearchSpace, load_space
@@ -175,6 +175,33 @@ def test_pruned_trials_are_pruned_everywhere_with_the_score_they_had(
     assert outcome.score_best is not None
     assert outcome.score_best.score == best
     assert not list(workspace.study("pruned").path.glob("checkpoints/*"))
+
+
+def test_survivors_of_the_first_folds_end_as_if_all_had_been_trained_at_once(
+    fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
+) -> None:
+    mark(fakes.REAL, "")
+    fields: dict[str, Any] = {
+        "base": {"train.epochs": 4, "model.latent_dim": 8, "train.batch_size": 32},
+        "sampler": {"kind": "random"},
+    }
+    run_search(make_space("at_once", 10, **fields), data, workspace, fleet=fleet)
+    pruner = {"kind": "median", "startup_trials": 2, "warmup_epochs": 4, "folds_first": 2}
+    outcome = run_search(make_space("folds_first", 10, pruner=pruner, **fields), data, workspace, fleet=fleet)
+    assert_each_trial_once(workspace, "folds_first", 10)
+    assert outcome.trials["pruned"] >= 1
+    expected = {log.number: log for log in trial_records(workspace.study("at_once"))}
+    for log in trial_records(workspace.study("folds_first")):
+        assert log.state in ("complete", "pruned")
+        assert log.config == expected[log.number].config
+        if log.state == "complete":
+            for metric, by_fold in expected[log.number].per_fold.items():
+                # sums in another order may move a clip that lies on a threshold
+                assert log.per_fold[metric] == pytest.approx(by_fold, abs=0.02)
+
+    too_many = make_space("folds_first", 10, pruner={**pruner, "folds_first": 3}, **fields)
+    with pytest.raises(ConfigError, match=r"pruner.folds_first: 3, but .* has 3 folds: at most 2"):
+        run_search(too_many, data, workspace, fleet=fleet)
 
 
 @pytest.mark.parametrize("name", ["top_n", "encoder_pool", "head_fusion", "adaptation", "everything", "demo"])

@@ -1,13 +1,15 @@
 """The pool's rules: leases, shapes, fair shares, losses, and what is said of cohorts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rfe.search.pool import HANG_GRACE_S, Pool
 from rfe.search.work import Delivery, News, Report, WorkItem
-from rfe.training.record import Checkpoint, TrialResult
+from rfe.training.record import Checkpoint, Part, TrialResult
 
 
 class Clock:
@@ -166,6 +168,30 @@ def test_a_reported_score_is_compared_by_the_study_and_may_end_the_item(pool: Po
     pool.finish("w", "s/0", TrialResult("id", "pruned", "bad"))
     assert states(pool.collect("s").deliveries) == {"s/0": "pruned"}
     assert not pool.heartbeat("w", {"s/1": 4}).pruned
+
+
+def test_the_other_folds_are_a_second_lease_of_those_that_compare_well(pool: Pool) -> None:
+    first = replace(result(0.4), folds=np.array([0, 1]), curves={"score": [(9, 0.4)]})
+    pool.offer("run/1", [item(f"s/{i}", part=Part((0, 1)), rest=(2, 3, 4), compared=True) for i in range(2)])
+    pool.register("w1", "slot0")
+    pool.register("w2", "slot1")
+    assert keys(pool, "w1") == ["s/0"]
+    assert keys(pool, "w2") == ["s/1"]
+    pool.finish("w1", "s/0", first)
+    pool.finish("w2", "s/1", first)
+    assert pool.collect("s") == News((), (Report("s/1", 9, 0.4), Report("s/0", 9, 0.4))[::-1])
+    assert keys(pool, "w1") == []  # until the study has compared them
+    pool.decide({"s/0": "", "s/1": "worse than others"})
+    (delivery,) = pool.collect("s").deliveries
+    assert (delivery.key, delivery.state, delivery.reason) == ("s/1", "pruned", "worse than others")
+    assert delivery.result is not None
+    assert delivery.result.curves == first.curves
+    (rest,) = pool.take("w2", 1e9, 8).items
+    assert (rest.key, rest.part, rest.rest, rest.compared) == ("s/0", Part((2, 3, 4), first), (), False)
+    pool.finish("w1", "s/0", first)  # late, and no result of the whole
+    assert not pool.has_news("s")
+    pool.finish("w2", "s/0", replace(result(0.5), folds=np.arange(5)))
+    assert states(pool.collect("s").deliveries) == {"s/0": "complete"}
 
 
 def test_a_worker_that_comes_back_late_is_told_to_drop_what_it_lost(pool: Pool, clock: Clock) -> None:

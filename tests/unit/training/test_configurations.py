@@ -15,7 +15,7 @@ from rfe.data.simulate import SimulationSpec, simulate
 from rfe.labels import STATE_IS_BLEND
 from rfe.metrics.score import score
 from rfe.training.configurations import train_configurations
-from rfe.training.record import Checkpoint, EpochReport, Stop
+from rfe.training.record import Checkpoint, EpochReport, Part, Stop
 
 BASE = {"model.latent_dim": 16, "train.epochs": 5, "train.batch_size": 32, "decode.kind": "official"}
 
@@ -144,6 +144,42 @@ def test_a_configuration_is_scored_at_its_rungs_and_that_changes_nothing(data: t
     assert [epoch for epoch, _ in seen[1]] == [2, 4, 6, 8]
     for result, expected in zip(scored, plain, strict=True):
         np.testing.assert_array_equal(result.fused, expected.fused)
+
+
+@pytest.mark.parametrize("protocol", ["crossfit", "official"])
+def test_folds_trained_in_two_parts_give_the_whole(protocol: str, data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    config = _config(protocol=protocol, train__seeds=2, loss__balance="class")
+    (whole,) = train_configurations([config], dataset, cache)
+    folds = dataset.clips.folds
+    seen: list[float] = []
+
+    def watch(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+        seen.extend(report.score for report in reports.values() if report.score is not None)
+        return {}
+
+    (first,) = train_configurations([config], dataset, cache, parts={0: Part(folds[:2])}, on_epoch=watch)
+    mine = np.isin(dataset.clips.fold[: dataset.clips.n_source], folds[:2])
+    assert (first.state, tuple(first.folds)) == ("complete", folds[:2])
+    assert np.isfinite([*seen, first.score]).all()
+    assert np.isnan(first.fused[:, ~mine]).all()
+    assert (first.predicted_state[:, ~mine] == -1).all()
+    assert first.clips.sum() == mine.sum()
+    np.testing.assert_allclose(first.fused[:, mine], whole.fused[:, mine], atol=1e-4)
+    (rest,) = train_configurations([config], dataset, cache, parts={0: Part(folds[2:], first)})
+    assert tuple(rest.folds) == folds
+    for name in ("fused", "presence_logits", "target_fused", "gate_scores", "set_offset"):
+        np.testing.assert_allclose(
+            getattr(rest, name), getattr(whole, name), atol=2e-3 if name == "gate_scores" else 1e-4
+        )
+    np.testing.assert_array_equal(rest.predicted_state, whole.predicted_state)
+    np.testing.assert_array_equal(rest.kept, whole.kept)
+    np.testing.assert_array_equal(rest.hits_presence, whole.hits_presence)
+    assert rest.score == whole.score
+    assert rest.kept_frequency == pytest.approx(whole.kept_frequency)
+    assert rest.weights is not None
+    assert whole.weights is not None
+    assert rest.weights.keys() == whole.weights.keys()
 
 
 def test_official_picks_the_best_epoch_on_the_reported_fold(data: tuple[Dataset, FeatureCache]) -> None:
