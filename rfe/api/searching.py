@@ -106,6 +106,41 @@ def train(
     return _run(space, workspace, progress, workers=workers, address=address)
 
 
+def resume_study(
+    name: str,
+    data: Path | str | None = None,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> StudyOutcome:
+    """Go on with a study from what its folder keeps: its space, seed, data and last budget.
+
+    Args:
+        name: of the study.
+        data: the data folder, where it is not where it was.
+        trials, hours: size of the whole study; None: as last time.
+        workers, address, workspace, progress: as `search`.
+
+    Raises:
+        StudyError: there is no such study, or a process works on it.
+        ConfigError: the data folder is not there.
+    """
+    from rfe.reporting.studies import find_study, read_journal
+    from rfe.study import read_definition
+
+    workspace = workspace or open_workspace()
+    folder = find_study(workspace, name)
+    settings = read_journal(folder).study.settings
+    trials = trials if trials is not None else settings.get("budget.trials")
+    hours = hours if hours is not None else settings.get("budget.hours")
+    space = _placed(read_definition(folder.path).space, data or settings.get("data.path"), name)
+    return _run(space, workspace, progress, trials=trials, hours=hours, workers=workers, address=address)
+
+
 def baselines(
     data: Path | str,
     *,
