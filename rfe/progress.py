@@ -14,6 +14,8 @@ from rich.text import Text
 
 PLAIN_INTERVAL_S = 30.0
 SHOWN_SETTINGS = 6
+BAR = 28
+"""Characters: with rate and times beside it the line fits 80 columns."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class SearchStatus:
     best_config: Mapping[str, Any] = field(default_factory=dict)
     """Dotted name -> value; give what was searched, not every default."""
     workers: int = 0
+    """Alive, whether they train or wait."""
+    epochs: tuple[int, ...] = ()
+    """Epochs done of each trial in training, fewest first."""
     elapsed_s: float = 0.0
     """Since this command began."""
     resumed: int = 0
@@ -183,17 +188,16 @@ def open_progress(*, quiet: bool = False) -> Progress:
 def search_view(title: str, status: SearchStatus) -> RenderableType:
     """The block that `TerminalProgress` redraws: bar, counts, best so far with its configuration, rate, time left."""
     counts = Text.assemble(
-        (f"{status.done} done", "green"),
-        (f"  {status.running} running", "cyan"),
-        (f"  {status.pruned} pruned", "yellow" if status.pruned else "dim"),
-        (f"  {status.failed} failed", "bold red" if status.failed else "dim"),
+        (f"{status.done:,} done", "green"),
+        (f"  {status.running:,} running{_at_epochs(status)}", "cyan"),
+        (f"  {status.pruned:,} pruned", "yellow" if status.pruned else "dim"),
+        (f"  {status.failed:,} failed", "bold red" if status.failed else "dim"),
         (f"  on {status.workers} worker{'' if status.workers == 1 else 's'}" if status.workers else "", "dim"),
     )
-    head = Table.grid(padding=(0, 2))
-    head.add_row(
-        Text(title, style="bold"),
-        Bar(max(1, status.total), 0, min(status.finished, status.total), width=30, color="cyan", bgcolor="grey23"),
-        Text(f"{status.finished} of {status.total}"),
+    head = Text.assemble((title, "bold"), f"  {status.finished:,} of {status.total:,}")
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(
+        Bar(max(1, status.total), 0, min(status.finished, status.total), width=BAR, color="cyan", bgcolor="grey23"),
         Text(pace(status), style="dim"),
     )
     best = Text("best so far: none yet", style="dim")
@@ -204,14 +208,15 @@ def search_view(title: str, status: SearchStatus) -> RenderableType:
             "" if status.best_number is None else f" (trial {status.best_number})",
             ("  " + short_config(status.best_config), "dim"),
         )
-    return Group(head, counts, best)
+    return Group(head, bar, counts, best)
 
 
 def status_line(status: SearchStatus) -> str:
     """A search's status as one plain line."""
     parts = [
         f"{status.finished} of {status.total} trials",
-        f"{status.done} done, {status.running} running, {status.pruned} pruned, {status.failed} failed",
+        f"{status.done} done, {status.running} running{_at_epochs(status)}, "
+        f"{status.pruned} pruned, {status.failed} failed",
     ]
     if status.best_score is not None:
         where = "" if status.best_number is None else f" (trial {status.best_number})"
@@ -219,6 +224,14 @@ def status_line(status: SearchStatus) -> str:
         parts.append(f"best {status.best_score:.3f}{where}" + (f": {config}" if config else ""))
     parts.append(pace(status))
     return " | ".join(part for part in parts if part)
+
+
+def _at_epochs(status: SearchStatus) -> str:
+    """How far the trials in training are: what moves before the first result."""
+    if not status.epochs:
+        return ""
+    first, last = status.epochs[0], status.epochs[-1]
+    return f" (epoch {first})" if first == last else f" (epochs {first} to {last})"
 
 
 def pace(status: SearchStatus) -> str:

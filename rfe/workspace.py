@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,32 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def replace_folder(beside: Path, path: Path) -> None:
+    """Rename the folder `beside` to `path`; an older folder there is kept aside until the new one stands."""
+    if not path.exists():
+        beside.rename(path)
+        return
+    old = path.with_name(f".{path.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)
+    beside.rename(path)
+    shutil.rmtree(old)
+
+
+def cut_torn_line(path: Path) -> bool:
+    """Cut off a last line that a crash left incomplete; True if there was one. Only its one writer may."""
+    if not path.is_file():
+        return False
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole == len(content):
+            return False
+        file.truncate(whole)
+        os.fsync(file.fileno())
+    return True
+
+
 def redact_uri(uri: str) -> str:
     """`uri` without the user, password and query it may carry: fit for messages, tags and files."""
     parts = urlsplit(uri)
@@ -75,9 +102,9 @@ class StudyFolder:
         return self.path / "space.yaml"
 
     @property
-    def resolved(self) -> Path:
-        """The search space as resolved for the data's encoders."""
-        return self.path / "resolved.yaml"
+    def definition(self) -> Path:
+        """JSON: what the study is, its space as resolved for the data's encoders included."""
+        return self.path / "definition.json"
 
     @property
     def optuna_log(self) -> Path:
@@ -98,8 +125,14 @@ class StudyFolder:
         return self.path / "mlflow.json"
 
     @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    def live(self) -> Path:
+        """JSON: what the process that works on the study says of itself; gone when it ends well."""
+        return self.path / "live.json"
+
+    @property
+    def stop_request(self) -> Path:
+        """JSON: which session is asked to stop."""
+        return self.path / "stop.json"
 
     def trial(self, number: int) -> Path:
         """The folder of trial `number`'s artifacts."""
@@ -145,7 +178,16 @@ class Workspace:
         """Names of the studies that have a folder, sorted."""
         if not self.studies.is_dir():
             return ()
-        return tuple(sorted(folder.name for folder in self.studies.iterdir() if folder.is_dir()))
+        folders = (folder.name for folder in self.studies.iterdir() if folder.is_dir())
+        return tuple(sorted(name for name in folders if STUDY_NAME.fullmatch(name)))
+
+    def tracked_at(self, uri: str | None) -> "Workspace":
+        """The same folder with runs at `uri`, an MLflow tracking URI; None: as it is.
+
+        Raises:
+            ConfigError: as `tracking_uri`.
+        """
+        return self if uri is None else Workspace(self.root, tracking_uri(self.root, uri), self.cache)
 
 
 def open_workspace(path: Path | None = None) -> Workspace:

@@ -37,3 +37,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Where to write.")
 ]
+Study = Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help="Name of the study.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        metavar="URI",
+        show_default=False,
+        help="The MLflow that the search logs to, e.g. http://host:5000.",
+    ),
+]

@@ -1,34 +1,50 @@
-"""`rfe studies`: what ran, and how far."""
+"""`rfe studies list, show, diff`: what ran, and how far."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rfe import api
+from rfe.cli import manage
 from rfe.cli.command import Settings, command
-from rfe.cli.options import AsJson
-from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, space_rows
+from rfe.cli.options import AsJson, DataOrKnown, Study, TrackingUri
+from rfe.cli.output import (
+    open_console,
+    print_heading,
+    print_json,
+    print_lines,
+    print_settings,
+    print_table,
+    space_rows,
+)
+from rfe.cli.output import (
+    show as show_value,
+)
+
+if TYPE_CHECKING:
+    from rfe.tracking.live import LiveStatus
 
 group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and how far.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
+    manage.register(group)
     app.add_typer(group, name="studies")
 
 
 @group.command("list", epilog="Example: rfe studies list")
 @command
-def list_(settings: Settings, as_json: AsJson = False) -> None:
-    """List the studies of the workspace, the one changed last first."""
+def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+    """List the studies of the workspace (or of an MLflow), the one changed last first."""
     workspace = settings.workspace()
-    studies = api.list_studies(workspace)
+    studies = api.list_studies(workspace, tracking_uri=tracking_uri)
     if as_json:
         print_json([study.to_dict() for study in studies])
         return
     if not studies:
-        print_lines(f"no studies in {workspace.root}; begin with: rfe demo")
+        print_lines(f"no studies in {tracking_uri or workspace.root}; begin with: rfe demo")
         return
     columns = ["study", "state", "data", "trials", "failed", "selected", "confirmed", "best (optimistic)", "changed"]
     print_table(
@@ -54,23 +70,31 @@ def list_(settings: Settings, as_json: AsJson = False) -> None:
 @command
 def show(
     settings: Settings,
-    study: Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help="Name of the study.")],
+    study: Study,
     top: Annotated[int, typer.Option(min=1, help="How many trials.")] = 20,
     sort: Annotated[
         str, typer.Option(help="score, confirmed, acc_presence, acc_salience, seconds or number.")
     ] = "score",
+    watch: Annotated[bool, typer.Option("--watch", help="First follow a running search until it ends.")] = False,
+    tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one study: its settings, its space, its best trials."""
+    """Show one study: how it goes if it runs, its settings, its space, its best trials."""
     from rfe.progress import short_config
 
-    detail = api.show_study(study, settings.workspace(), top=top, sort=sort)
+    workspace = settings.workspace()
+    if watch:
+        with settings.progress() as progress:
+            api.watch_study(study, workspace, tracking_uri=tracking_uri, progress=progress)
+    detail = api.show_study(study, workspace, top=top, sort=sort, tracking_uri=tracking_uri)
     if as_json:
         print_json(detail.to_dict())
         return
     one = detail.summary
     counts = ", ".join(f"{count} {state}" for state, count in one.trials.items() if count)
     print_heading(f"study {one.name}: {one.state}, {counts or 'no trial yet'}")
+    if detail.live is not None:
+        print_live(detail.live)
     print_settings({"folder": one.folder, **detail.settings})
     print_lines(*(f"caveat: {sentence}" for sentence in detail.caveats))
     print_table(["parameter", "values"], space_rows(detail.space))
@@ -82,6 +106,49 @@ def show(
         rows.append([line.number, line.state, *scores, seconds, line.reason or short_config(line.searched)])
     print_table(columns, rows)
     print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
+
+
+def print_live(live: "LiveStatus") -> None:
+    """What the process that works on a study says of itself."""
+    from rfe.progress import duration, search_view
+
+    where = f"process {live.pid} on {live.host}" if live.host else "another process"
+    print_lines(f"{live.stage}: {where}, last sign of life {duration(live.silent_s)} ago")
+    if live.search is not None:
+        open_console().print(search_view("search", live.search))
+    if live.done is not None and live.total:
+        print_lines(f"{live.done} of {live.total}")
+
+
+@group.command(epilog="Example: rfe studies diff demo 3 12:confirmed")
+@command
+def diff(
+    settings: Settings,
+    study: Study,
+    first: Annotated[
+        str, typer.Argument(metavar="A", show_default=False, help="A trial, 12, or its confirmation, 12:confirmed.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The other one.")],
+    data: DataOrKnown = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two trials: parameters that differ, scores with the difference B - A and its interval, folds."""
+    found = api.diff_trials(study, first, second, settings.workspace(), data=data)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print_heading(f"study {study}: A = trial {found.first}, B = trial {found.second}")
+    parameters = [[name, show_value(one), show_value(other)] for name, (one, other) in found.parameters.items()]
+    print_table(["parameter", "A", "B"], parameters or [["all are equal", "", ""]])
+    rows = []
+    for part, one in found.scores.items():
+        interval = "" if one.low is None else f"{one.low:+.3f} to {one.high:+.3f}"
+        rows.append([part, one.first, one.second, f"{one.difference:+.3f}", interval, one.p_value])
+    print_table(["", "A", "B", "B - A", "95% interval", "p"], rows)
+    folds = [[fold, one, other, f"{other - one:+.3f}"] for fold, (one, other) in found.folds.items()]
+    if folds:
+        print_table(["fold", "A", "B", "B - A"], folds)
+    print_lines(*found.notes)
 
 
 def _score(score: float | None) -> str:

@@ -1,19 +1,19 @@
 """What the studies of a workspace hold, read from their journals: for lists, for one study's table, for its trials."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from rfe.config.fields import unknown
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
-from rfe.study.store import LOCK_FILE
+from rfe.reporting.running import find_running
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
+from rfe.tracking.live import LiveStatus
 from rfe.tracking.records import read_events
+from rfe.tracking.remote import RemoteStudy
 from rfe.workspace import StudyFolder, Workspace
 
 SORTS = ("score", "confirmed", "acc_presence", "acc_salience", "seconds", "number")
@@ -73,6 +73,8 @@ class StudyDetail:
     caveats: tuple[str, ...]
     trials: tuple[TrialLine, ...]
     """The first ones in the order asked for."""
+    live: LiveStatus | None = None
+    """What the process that works on it says of itself; None if there is none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -80,7 +82,9 @@ class StudyDetail:
 
 
 @dataclass(frozen=True)
-class _Journal:
+class StudyJournal:
+    """What a study's journal says, each trial as last recorded."""
+
     study: StudyLog
     trials: dict[int, TrialLog]
     confirmations: dict[int, ConfirmationLog]
@@ -89,6 +93,17 @@ class _Journal:
     ended: bool
     """Whether nothing came after that."""
     changed: float
+
+    def find_trial(self, number: int) -> TrialLog:
+        """A trial that ended.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if number not in self.trials:
+            last = f"its trials go from 0 to {max(self.trials)}" if self.trials else "it has no trial yet"
+            raise StudyError(f"study {self.study.study!r} has no finished trial {number}; {last}")
+        return self.trials[number]
 
 
 def find_study(workspace: Workspace, name: str) -> StudyFolder:
@@ -108,7 +123,7 @@ def find_study(workspace: Workspace, name: str) -> StudyFolder:
 
 def summarize_study(folder: StudyFolder) -> StudySummary:
     """One study in a line."""
-    return _summarize(folder, _read(folder))
+    return _summarize(folder, read_journal(folder))
 
 
 def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -> StudyDetail:
@@ -119,7 +134,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
     """
     if sort not in SORTS:
         raise ConfigError(f"--sort: {unknown('order', sort, SORTS)}")
-    journal = _read(folder)
+    journal = read_journal(folder)
     lines = [_line(journal, trial) for trial in journal.trials.values()]
     ascending = sort in ("seconds", "number")
 
@@ -133,6 +148,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         space=journal.study.space,
         caveats=journal.study.caveats,
         trials=tuple(sorted(lines, key=key)[:top]),
+        live=find_running(folder),
     )
 
 
@@ -142,11 +158,7 @@ def read_trial(folder: StudyFolder, number: int) -> Mapping[str, Any]:
     Raises:
         StudyError: there is no such study or trial.
     """
-    trials = _read(folder).trials
-    if number not in trials:
-        last = f"its trials go from 0 to {max(trials)}" if trials else "it has no trial yet"
-        raise StudyError(f"study {folder.name!r} has no finished trial {number}; {last}")
-    return trials[number].config
+    return read_journal(folder).find_trial(number).config
 
 
 def study_source(folder: StudyFolder) -> tuple[Path, tuple[str, ...] | None]:
@@ -155,14 +167,15 @@ def study_source(folder: StudyFolder) -> tuple[Path, tuple[str, ...] | None]:
     Raises:
         StudyError: the journal does not say.
     """
-    settings = _read(folder).study.settings
+    settings = read_journal(folder).study.settings
     if "data.path" not in settings:
         raise StudyError(f"study {folder.name!r}: its journal does not say where the data is; name it with --data")
     encoders = settings.get("data.encoders")
     return Path(settings["data.path"]), None if encoders is None else tuple(encoders)
 
 
-def _read(folder: StudyFolder) -> _Journal:
+def read_journal(folder: StudyFolder) -> StudyJournal:
+    """The study's journal, read once."""
     study, trials, confirmations = StudyLog(folder.name), {}, {}
     outcome, ended = None, False
     changed = folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0
@@ -176,14 +189,14 @@ def _read(folder: StudyFolder) -> _Journal:
             confirmations[event.number] = event
         else:
             outcome, ended = event, True
-    return _Journal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
+    return StudyJournal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
 
 
-def _summarize(folder: StudyFolder, journal: _Journal) -> StudySummary:
+def _summarize(folder: StudyFolder, journal: StudyJournal) -> StudySummary:
     states = [trial.state for trial in journal.trials.values()]
     scores = [trial.score for trial in journal.trials.values() if trial.score is not None]
     ended = journal.outcome.scores if journal.outcome is not None else {}
-    if _worked_on(folder):
+    if find_running(folder) is not None:
         state = "running"
     else:
         state = journal.outcome.state if journal.outcome is not None and journal.ended else "interrupted"
@@ -201,20 +214,7 @@ def _summarize(folder: StudyFolder, journal: _Journal) -> StudySummary:
     )
 
 
-def _worked_on(folder: StudyFolder) -> bool:
-    """Whether a process holds the study's lock."""
-    path = folder.path / LOCK_FILE
-    if not path.exists():
-        return False
-    lock = FileLock(path)
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
-
-
-def _line(journal: _Journal, trial: TrialLog) -> TrialLine:
+def _line(journal: StudyJournal, trial: TrialLog) -> TrialLine:
     names = [name for name in journal.study.space if not name.startswith("pool.")]
     if len(names) < len(journal.study.space):
         names = ["pool", *names]
@@ -231,6 +231,44 @@ def _line(journal: _Journal, trial: TrialLog) -> TrialLine:
         searched={name: trial.config[name] for name in names if name in trial.config},
         reason=trial.reason or (f"same as {trial.tags['duplicate_of']}" if "duplicate_of" in trial.tags else ""),
     )
+
+
+def summarize_remote(study: RemoteStudy, where: str) -> StudySummary:
+    """A study in a line, as a tracking server has it.
+
+    Args:
+        study: its run.
+        where: the server's address, without secrets.
+    """
+    scores = study.metrics
+    return StudySummary(
+        name=study.name,
+        state=study.state,
+        data=study.tags.get("rfe.data", ""),
+        simulated=study.tags.get("rfe.simulated") == "true",
+        trials={name: int(scores.get(f"trials_{name}", 0)) for name in ("complete", "pruned", "failed")},
+        score_best=scores.get("best_score"),
+        score_selected=scores.get("score_selected"),
+        score_confirmed=scores.get("score_confirmed"),
+        changed=study.refreshed,
+        folder=where,
+    )
+
+
+def describe_remote(
+    study: RemoteStudy, folder: StudyFolder, where: str, *, top: int = 20, sort: str = "score"
+) -> StudyDetail:
+    """One study with its best trials, as a tracking server has it.
+
+    Args:
+        study: its run.
+        folder: with the study's journal, fetched from there.
+        where: the server's address, without secrets.
+        top, sort: as `describe_study`.
+    """
+    detail = describe_study(folder, top=top, sort=sort)
+    summary = replace(detail.summary, state=study.state, changed=study.refreshed, folder=where)
+    return replace(detail, summary=summary, live=study.live)
 
 
 def changed_settings(config: Mapping[str, Any]) -> dict[str, Any]:

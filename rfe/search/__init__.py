@@ -4,6 +4,7 @@
 driver.py          run_search: opens data, study and books, then runs the loop
 study_run.py       the loop of one study, its end and its outcome
 ledger.py          which trials are asked, open and ended: journal, then Optuna, then tracker; resume
+recovery.py        Optuna brought up to the journal; repair.py that and more, for `rfe studies repair`
 budget.py          when a study ends
 confirm.py         the best trials again with fresh seeds
 outcome.py         what a study comes to

@@ -69,6 +69,7 @@ def confirm_best(
         if fleet.ended:
             progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
             break
+        progress.update(len(plan) - len(waiting))
         for delivery in fleet.pool.collect(space.study, POLL_S).deliveries:
             if delivery.key not in waiting:
                 continue
@@ -78,11 +79,11 @@ def confirm_best(
                 results[delivery.key] = delivery.result
             else:
                 progress.note(f"confirming trial {log.number}: a seed failed: {delivery.reason}")
-            progress.update(len(plan) - len(waiting))
             mine = [key for key in plan if plan[key][0].number == log.number]
             done = [results.pop(key) for key in mine if key in results] if waiting.isdisjoint(mine) else []
             if done:
                 yield _confirmation(log, done, ledger)
+    progress.update(len(plan) - len(waiting))
     fleet.pool.withdraw(run)
 
 

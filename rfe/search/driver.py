@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import ConfigError
@@ -19,6 +20,7 @@ from rfe.search_space import SearchSpace
 from rfe.study import StudyDefinition, StudyStore, define_study, read_definition
 from rfe.tracking.base import NullTracker, StudyLog, Tracker
 from rfe.tracking.journal import Journal
+from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.provenance import git_commit
 from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace
@@ -92,8 +94,10 @@ def run_search(
         store = opened.enter_context(StudyStore.open(folder.path, definition))
         journal = opened.enter_context(Journal(folder, space.keep_top))
         spent_s = spent_seconds(journal.records())
+        session = uuid4().hex[:8]
+        progress = opened.enter_context(keep_live(folder, session, progress))
         journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
-        tracker.start_study(journal.record_study(_study_log(definition, dataset, budget)))
+        tracker.start_study(journal.record_study(_study_log(definition, dataset, budget, session)))
         imports.join()
         from rfe.search.fleet import open_fleet
         from rfe.search.ledger import Ledger
@@ -101,7 +105,7 @@ def run_search(
 
         ledger = Ledger(folder, store, journal, tracker, dataset, encoders)
         tracker.replay(read_events(folder))
-        interrupt = opened.enter_context(catch_interrupts())
+        interrupt = opened.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
         def find_fleet() -> "Fleet":
             if fleet is not None:
@@ -134,10 +138,11 @@ def _study_seed(folder: StudyFolder, seed: int | None) -> int:
     return read_definition(folder.path).seed if folder.optuna_log.exists() else 0
 
 
-def _study_log(definition: StudyDefinition, dataset: Dataset, budget: Budget) -> StudyLog:
+def _study_log(definition: StudyDefinition, dataset: Dataset, budget: Budget, session: str) -> StudyLog:
     space = definition.space
     return StudyLog(
         study=space.study,
+        session=session,
         data=dataset.name,
         data_fingerprint=dataset.fingerprint,
         git_commit=git_commit(),

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,16 +12,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
-    """Whether the user (or whoever stops a job) asked for an end."""
+    """Whether the user (or whoever stops a job) asked for an end.
 
-    def __init__(self) -> None:
-        self.asked = False
+    Args:
+        elsewhere: whether the end was asked for by other means than a signal.
+    """
+
+    def __init__(self, elsewhere: Callable[[], bool] = lambda: False) -> None:
+        self._elsewhere, self._asked = elsewhere, False
+
+    @property
+    def asked(self) -> bool:
+        """Once it was, it stays so."""
+        self._asked = self._asked or self._elsewhere()
+        return self._asked
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
-        if self.asked:
+        if self._asked:
             os._exit(LEFT_AT_ONCE)
-        self.asked = True
+        self._asked = True
 
     def watch(self) -> None:
         """Have SIGINT and SIGTERM come here; only a main thread can."""
@@ -31,9 +41,9 @@ class Interrupt:
 
 
 @contextmanager
-def catch_interrupts() -> Iterator[Interrupt]:
+def catch_interrupts(elsewhere: Callable[[], bool] = lambda: False) -> Iterator[Interrupt]:
     """Within the block SIGINT and SIGTERM set `asked`, and a second one leaves; only in the main thread."""
-    interrupt = Interrupt()
+    interrupt = Interrupt(elsewhere)
     former = {number: signal.getsignal(number) for number in SIGNALS}
     interrupt.watch()
     try:

@@ -4,7 +4,6 @@ Whatever ends goes to the journal first, then to Optuna, then to the tracker. On
 """
 
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,14 +17,13 @@ from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
 from rfe.errors import ConfigError
 from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
-from rfe.search.outcome import trial_hits
+from rfe.search.recovery import recover, tell_trial
 from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search_space import effective_config
 from rfe.study import Asked, StudyStore, rungs
 from rfe.tracking.base import Tracker, TrialLog
 from rfe.tracking.contents import describe_trial
 from rfe.tracking.journal import Journal
-from rfe.tracking.records import read_events
 from rfe.training.build import memory_bytes, shape_key
 from rfe.training.record import Part, TrialResult
 from rfe.workspace import StudyFolder
@@ -239,19 +237,10 @@ class Ledger:
 
     def _record(self, log: TrialLog) -> TrialLog:
         stored = self._journal.record_trial(log)
-        self._tell(stored)
+        tell_trial(self._store, stored)
         self._tracker.log_trial(stored)
         self._account(stored)
         return stored
-
-    def _tell(self, log: TrialLog) -> None:
-        attributes: dict[str, Any] = {"config_id": log.config_id, **log.tags}
-        if log.reason:
-            attributes["reason"] = log.reason
-        if log.score is not None:
-            attributes["hits"] = trial_hits(log, self.dataset)
-        values = None if log.score is None else (log.score,)
-        self._store.tell(log.number, state=log.state, values=values, user_attrs=attributes)
 
     def _account(self, log: TrialLog) -> None:
         self._open.pop(log.number, None)
@@ -272,19 +261,9 @@ class Ledger:
 
     def _recover(self) -> None:
         """Bring Optuna up to the journal, and find the trials that a dead process left."""
-        for event in read_events(self.folder):
-            if isinstance(event, TrialLog):
-                self._account(event)
+        for log in recover(self.folder, self._store, self._journal).logs:
+            self._account(log)
         self._failures_in_a_row = 0  # whoever starts again has done something about it
-        rows = {row.number: row for row in self._store.trials()}
-        for number, log in sorted(self._logs.items()):
-            if number in rows and rows[number].state == "running":
-                self._tell(log)
-        for row in rows.values():
-            if row.state == "failed" and row.number not in self._logs:  # without parameters, so nobody could train it
-                reason = str(row.user_attrs.get("reason", "ended by another process"))
-                log = TrialLog(self.folder.name, row.number, "failed", "", dict(row.params), reason=reason)
-                self._account(self._journal.record_trial(replace(log, time=time.time())))
         self._adopted = deque(self._store.running())
 
 

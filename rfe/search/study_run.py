@@ -20,7 +20,7 @@ from rfe.search.interrupt import Interrupt
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, rank_confirmed, study_scores
 from rfe.search.tuner import Cohort, CohortTuner
-from rfe.search.work import Delivery
+from rfe.search.work import Delivery, PoolStatus, study_of
 from rfe.search_space import SearchSpace
 from rfe.tracking.base import ConfirmationLog, StudyState, Tracker
 from rfe.tracking.journal import Journal
@@ -134,7 +134,7 @@ class StudyRun:
                 status = self.fleet.pool.status()
                 self._check(tuner)
                 self._grow()
-                self._show(status.workers)
+                self._show(status)
                 if self.interrupt.asked or self.failed:
                     break
                 if tune_ended and not (n_settled or status.waiting or status.leased):
@@ -224,9 +224,9 @@ class StudyRun:
                 return Cohort(f"{self.run_id}/{items[0].key}", tuple(items))
         raise StopIteration
 
-    def _show(self, workers: int) -> None:
+    def _show(self, status: PoolStatus) -> None:
         now = time.monotonic()
-        if workers:
+        if status.workers:
             self.lonely_since = None
         elif self.lonely_since is not None and now - self.lonely_since > NO_WORKER_S:
             self.lonely_since = None
@@ -246,7 +246,8 @@ class StudyRun:
                 best_score=ranking[0].score if ranking else None,
                 best_number=ranking[0].number if ranking else None,
                 best_config=searched_values(ranking[0].config, self.space) if ranking else {},
-                workers=workers,
+                workers=status.workers,
+                epochs=tuple(sorted(n for key, n in status.epochs.items() if study_of(key) == self.space.study)),
                 elapsed_s=now - self.began,
                 resumed=self.resumed,
                 deadline_s=None if hours is None else max(0.0, 3600 * hours - self.elapsed_s),

@@ -2,10 +2,20 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
+from optuna.trial import TrialState
+
+from rfe.workspace import write_bytes
+
+RECORD = "record"
+"""Attribute of a trial that was told: what it was told with."""
+_SET_STATE = JournalOperation.SET_TRIAL_STATE_VALUES.value
+_SET_ATTRIBUTE = JournalOperation.SET_TRIAL_USER_ATTR.value
 
 
 class StudyLog(JournalFileBackend):  # type: ignore[misc]
@@ -29,15 +39,24 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
             os.fsync(file.fileno())
 
 
-def mend_log(path: Path) -> None:
-    """Remove the half line that a writer killed in the middle of one leaves; only the holder of the study's lock may.
+def reopen_trials(path: Path, keep: Collection[int]) -> list[int]:
+    """Take back the ends of trials that were told as trained, but for those in `keep`; only the holder of the study's
+    lock may. They are `running` then, and whoever goes on with the study trains them again under the same numbers.
 
-    Optuna reads up to it, but never again past it once something was appended.
+    Returns:
+        The trials' numbers.
     """
     if not path.is_file():
-        return
-    with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            file.truncate(whole)
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    operations = [json.loads(line) for line in lines]
+    # in a log with one study an id is a number
+    told = {one["trial_id"] for one in operations if one["op_code"] == _SET_ATTRIBUTE and RECORD in one["user_attr"]}
+    lost = told - set(keep)
+    ends = [
+        one["op_code"] == _SET_STATE and one["trial_id"] in lost and TrialState(one["state"]).is_finished()
+        for one in operations
+    ]
+    if any(ends):
+        write_bytes(path, b"".join(line for line, is_end in zip(lines, ends, strict=True) if not is_end))
+    return sorted({one["trial_id"] for one, is_end in zip(operations, ends, strict=True) if is_end})

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,13 +16,15 @@ from optuna.trial import FrozenTrial, TrialState
 from rfe.errors import StudyError
 from rfe.search_space.schema import Value
 from rfe.study.definition import StudyDefinition, check_unchanged, read_definition, write_definition
-from rfe.study.log import StudyLog, mend_log
+from rfe.study.log import RECORD, StudyLog, reopen_trials
 from rfe.study.pruning import build_pruner, report_score
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
+from rfe.workspace import cut_torn_line
 
 LOG_FILE = "optuna.log"
 LOCK_FILE = "study.lock"
-_RECORD = "record"
+LOCK_WAIT_S = 1.0
+"""Whoever only looks whether the lock is held, holds it for a moment."""
 _FIRST_TRIAL = "first_trial"
 
 State = Literal["complete", "pruned", "failed"]
@@ -79,8 +81,10 @@ class StudyStore:
     Use `StudyStore.open`, and `close` (or `with`) when done.
     """
 
-    def __init__(self, folder: Path, definition: StudyDefinition, lock: FileLock) -> None:
+    def __init__(self, folder: Path, definition: StudyDefinition, lock: FileLock, reopened: Sequence[int] = ()) -> None:
         self.folder, self.definition = folder, definition
+        self.reopened = tuple(reopened)
+        """Trials whose end was taken back; see `open`."""
         self._lock = lock
         self._distributions = build_distributions(definition.resolved)
         self._pruner = build_pruner(definition.space.pruner)
@@ -95,10 +99,15 @@ class StudyStore:
         self._fail_unrecorded()
 
     @classmethod
-    def open(cls, folder: Path, definition: StudyDefinition) -> "StudyStore":
+    def open(cls, folder: Path, definition: StudyDefinition, *, ended: Collection[int] | None = None) -> "StudyStore":
         """Create the study in `folder`, or go on with it.
 
         Budget, limits, confirmation, sampler, pruner and cohort size may differ from the last time.
+
+        Args:
+            folder: of the study.
+            definition: what the study is.
+            ended: the only trials that are believed to have ended; the others' ends are taken back. None: all are.
 
         Raises:
             StudyError: the study there has another space, base, objective, seed or data (with the differences), or
@@ -107,7 +116,7 @@ class StudyStore:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK_FILE, thread_local=False)  # whichever thread closes, the lock is free
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOCK_WAIT_S)
         except Timeout:
             raise StudyError(
                 f"study {definition.space.study} in {folder} is being worked on by another process; wait for it, stop "
@@ -116,8 +125,9 @@ class StudyStore:
         try:
             check_unchanged(folder, definition)
             write_definition(folder, definition)
-            mend_log(folder / LOG_FILE)
-            return cls(folder, definition, lock)
+            cut_torn_line(folder / LOG_FILE)
+            reopened = () if ended is None else reopen_trials(folder / LOG_FILE, ended)
+            return cls(folder, definition, lock, reopened)
         except BaseException:
             lock.release()
             raise
@@ -188,7 +198,7 @@ class StudyStore:
             )
         if user_attrs:
             # Optuna offers this by the trial's object only, which is gone after a restart.
-            self._study._storage.set_trial_user_attr(trial._trial_id, _RECORD, dict(user_attrs))
+            self._study._storage.set_trial_user_attr(trial._trial_id, RECORD, dict(user_attrs))
         self._study.tell(number, values if state == "complete" else None, state=_STATES[state])
         self._log.sync()
         return True
@@ -262,7 +272,7 @@ def _row(trial: FrozenTrial) -> TrialRow:
         _NAMES[trial.state],
         dict(trial.params),
         values,
-        dict(trial.user_attrs.get(_RECORD, {})),
+        dict(trial.user_attrs.get(RECORD, {})),
         trial.datetime_start,
         trial.datetime_complete,
     )

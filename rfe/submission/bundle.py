@@ -24,6 +24,7 @@ from typing import Any
 
 from rfe.errors import SubmissionError
 from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, MANIFEST, read_manifest, verify_bundle
+from rfe.workspace import replace_folder
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def write_bundle(
         yield beside
         seal(beside, manifest)
         verify_bundle(beside, target_filenames)
-        _rename(beside, output)
+        replace_folder(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -89,15 +90,3 @@ def file_sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _rename(beside: Path, output: Path) -> None:
-    """Move `beside` to `output`; an older bundle there is kept aside until the new one stands."""
-    if not output.exists():
-        beside.rename(output)
-        return
-    old = output.with_name(f".{output.name}.replaced")
-    shutil.rmtree(old, ignore_errors=True)
-    output.rename(old)
-    beside.rename(output)
-    shutil.rmtree(old)

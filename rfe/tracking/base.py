@@ -29,6 +29,8 @@ class StudyLog:
     """Sentences that every report on this data carries."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Dotted name -> value: seed, sampler, budget, objective ... of the study itself."""
+    session: str = ""
+    """Tells the process that works on the study now from earlier and later ones."""
     space: Mapping[str, str] = field(default_factory=dict)
     """Dimension -> one readable line, e.g. `train.lr` -> `float 1e-4 .. 5e-3, log`."""
 

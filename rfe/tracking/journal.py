@@ -31,7 +31,7 @@ from rfe.tracking.base import (
     finite,
 )
 from rfe.tracking.records import Record, as_json, own_fields, read_events, read_records
-from rfe.workspace import StudyFolder, write_bytes
+from rfe.workspace import StudyFolder, cut_torn_line, write_bytes
 
 WEIGHTS = "weights.safetensors"
 CONFIRMED = "confirmed"
@@ -59,7 +59,7 @@ class Journal:
                 "wait for it, stop it with `rfe studies stop`, or choose another --study name"
             ) from None
         try:
-            repair(folder.journal)
+            cut_torn_line(folder.journal)
             self._scores: dict[int, float] = {}
             self._pinned: set[int] = set()
             for record in read_records(folder.journal):
@@ -192,17 +192,3 @@ class Journal:
         data["artifacts"] = {name: path.relative_to(base).as_posix() for name, path in data["artifacts"].items()}
         data["weights"] = None if data["weights"] is None else data["weights"].relative_to(base).as_posix()
         return data
-
-
-def repair(path: Path) -> bool:
-    """Cut off a last line that a crash left incomplete; True if there was one."""
-    if not path.exists():
-        return False
-    with path.open("rb+") as file:
-        content = file.read()
-        end = content.rfind(b"\n") + 1
-        if end == len(content):
-            return False
-        file.truncate(end)
-        os.fsync(file.fileno())
-    return True

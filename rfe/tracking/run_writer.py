@@ -4,6 +4,7 @@ Runs are looked up by their tags before they are created, and a run that is whol
 story again (after a crash, or an outage) changes nothing.
 """
 
+import json
 import os
 import socket
 import tempfile
@@ -16,7 +17,9 @@ from typing import Literal, Protocol
 from rfe.errors import StudyError
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, TrialState, best_trials, finite
 from rfe.tracking.figures import trial_figures
+from rfe.tracking.live import read_live, request_stop
 from rfe.tracking.presentation import (
+    LONGEST_VALUE,
     VIEW_TAG,
     Metric,
     batches,
@@ -38,6 +41,8 @@ STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed")
 TRIAL_STATUS: dict[TrialState, RunStatus] = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 STUDY_STATUS: dict[str, RunStatus] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 NOTE = "mlflow.note.content"
+SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
+"""Of a study's run: who works on it, what that process says of itself, and which session is asked to stop."""
 STALE_S = 3600.0
 """A study's run that a process we cannot see did not refresh for so long counts as left behind."""
 
@@ -51,6 +56,7 @@ class KnownRun:
     tags: dict[str, str]
     params: frozenset[str] = frozenset()
     started_ms: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class RunServer(Protocol):
@@ -84,6 +90,8 @@ class RunServer(Protocol):
 
     def set_status(self, run_id: str, status: RunStatus, at_s: float | None = None) -> None: ...
 
+    def tags(self, run_id: str) -> Mapping[str, str]: ...
+
 
 @dataclass
 class RunWriter:
@@ -112,7 +120,7 @@ class RunWriter:
         self.experiment_id = self.server.find_experiment(log.study)
         self.server.tag_experiment(self.experiment_id, VIEW_TAG, trial_table(log))
         former = self._learn_runs()
-        tags = study_tags(log) | process_tags() | {"rfe.state": "running"}
+        tags = study_tags(log) | process_tags() | {SESSION_TAG: log.session, "rfe.state": "running"}
         if former:
             own = min(former, key=lambda run: run.started_ms)
             self.server.set_status(own.run_id, "RUNNING")
@@ -164,7 +172,7 @@ class RunWriter:
         tags = {"rfe.confirmed": "true", NOTE: trial_description(trial, self.study, log)}
         if run.tags.get(NOTE) == tags[NOTE]:
             return
-        self.server.upload(run.run_id, _paths(log.artifacts), "confirmed")
+        self.server.upload(run.run_id, _paths({**log.artifacts, "weights": log.weights}), "confirmed")
         self.server.log(run.run_id, confirmation_metrics(log), tags=tags, at_s=log.time)
         run.tags.update(tags)
 
@@ -187,7 +195,8 @@ class RunWriter:
             },
         )
         folder = self.folder
-        files = (folder.space, folder.resolved, folder.journal, folder.optuna_log, folder.outcome)
+        # the journal comes before Optuna's log: whoever pulls both can open again what only the later one has ended
+        files = (folder.space, folder.definition, folder.journal, folder.optuna_log, folder.outcome)
         stamps = {path: path.stat().st_mtime for path in files if path.exists()}
         changed = {path: stamp for path, stamp in stamps.items() if self._uploaded.get(path) != stamp}
         self.server.upload(self.study_run_id, changed)
@@ -201,6 +210,18 @@ class RunWriter:
                 "trial_run_ids": {str(number): run.run_id for number, run in sorted(self._runs.items())},
             },
         )
+
+    def beat(self) -> None:
+        """Show what the driver says of itself, and pass on to it that somebody elsewhere asked it to stop."""
+        if not self.study_run_id or self.ended:
+            return
+        if (live := read_live(self.folder)) is not None:
+            text = json.dumps(live.to_dict())
+            if len(text) > LONGEST_VALUE:  # the configuration alone can be long
+                text = json.dumps(live.without_config().to_dict())
+            self.server.log(self.study_run_id, tags={LIVE_TAG: text, "rfe.refreshed": str(int(time.time()))})
+        if self.server.tags(self.study_run_id).get(STOP_TAG) == self.study.session != "":
+            request_stop(self.folder, self.study.session)
 
     def end(self, log: OutcomeLog | None) -> None:
         """End the study's run: as told, or as interrupted when the process ends without a word."""

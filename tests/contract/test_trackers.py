@@ -18,7 +18,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 
 from rfe.tracking.base import NullTracker, OutcomeLog, Tracker
 from rfe.tracking.journal import Journal
-from rfe.tracking.mlflow_tracker import MlflowTracker, close_stale_runs, is_hopeless, one_line
+from rfe.tracking.mlflow_server import is_hopeless, one_line
+from rfe.tracking.mlflow_tracker import MlflowTracker, close_stale_runs
 from rfe.workspace import Workspace
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_log, trial_log
 

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from rfe.errors import StudyError
 from rfe.tracking.base import OutcomeLog, TrialLog
-from rfe.tracking.journal import Journal, repair
+from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events, read_records
+from rfe.workspace import cut_torn_line
 from tests.unit.tracking.logs import CONFUSION, confirmation_log, failed_log, study_folder, study_log, trial_log
 
 
@@ -83,13 +84,13 @@ def test_torn_last_line_is_passed_over_and_cut_off(tmp_path: Path, cut: int) -> 
     assert [record.number for record in read_records(folder.journal)] == [0, 1, 2]
 
 
-def test_repair_says_whether_there_was_something_to_repair(tmp_path: Path) -> None:
+def test_a_torn_line_is_cut_and_said(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    assert not repair(path)
+    assert not cut_torn_line(path)
     path.write_text('{"a": 1}\n')
-    assert not repair(path)
+    assert not cut_torn_line(path)
     path.write_text('{"a": 1}\n{"b"')
-    assert repair(path)
+    assert cut_torn_line(path)
     assert path.read_text() == '{"a": 1}\n'
 
 

@@ -86,6 +86,9 @@ class MemoryServer:
         self.runs[run_id]["status"] = status
         self._call(late=True)
 
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self.runs[run_id]["tags"])
+
     def story(self) -> dict[str, Any]:
         """What a person sees, by run name; without what differs from one minute to the next."""
         assert len({run["name"] for run in self.runs.values()}) == len(self.runs), "a run stands twice"

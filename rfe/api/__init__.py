@@ -1,0 +1,52 @@
+"""One function for each command: the command line parses and prints, a notebook calls these.
+
+Heavy libraries are imported by the functions that need them, so that asking for help costs nothing.
+"""
+
+from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
+from rfe.api.results import export, score, show_ui, verify
+from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
+from rfe.api.studies import (
+    DeletedStudy,
+    PulledStudy,
+    StopRequest,
+    delete_study,
+    diff_trials,
+    list_studies,
+    pull_study,
+    repair_study,
+    show_study,
+    stop_study,
+    watch_study,
+)
+from rfe.api.tour import DemoResult, demo
+
+__all__ = [
+    "DeletedStudy",
+    "DemoResult",
+    "PulledStudy",
+    "Source",
+    "StopRequest",
+    "aggregate_data",
+    "baselines",
+    "check_data",
+    "delete_study",
+    "demo",
+    "diff_trials",
+    "export",
+    "import_data",
+    "list_studies",
+    "plan_search",
+    "pull_study",
+    "repair_study",
+    "resume_study",
+    "score",
+    "search",
+    "show_study",
+    "show_ui",
+    "simulate_data",
+    "stop_study",
+    "train",
+    "verify",
+    "watch_study",
+]

@@ -1,0 +1,204 @@
+"""What trains: searches, single configurations, baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfe.errors import ConfigError
+from rfe.progress import Progress, SilentProgress
+from rfe.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from rfe.config.schema import Config
+    from rfe.reporting.baselines import Baseline
+    from rfe.reporting.plan import SearchPlan
+    from rfe.search.outcome import StudyOutcome
+    from rfe.search_space import SearchSpace
+
+Source = str | Path
+"""A file's path, or the name of a ready-made one (`everything`, `baselines/concat_mlp`)."""
+
+
+def search(
+    source: Source,
+    data: Path | str | None = None,
+    *,
+    study: str | None = None,
+    trials: int | None = None,
+    hours: float | None = None,
+    workers: int | None = None,
+    seed: int | None = None,
+    address: str | None = None,
+    overrides: Sequence[str] = (),
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> StudyOutcome:
+    """Search a space, or go on with the study of its name; arguments as the options of `rfe search`.
+
+    Raises:
+        RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
+    """
+    from rfe.search_space.load import load_space
+    from rfe.search_space.ready_made import find_space
+
+    space = _placed(load_space(find_space(source), overrides), data, study)
+    options: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers, "seed": seed, "address": address}
+    return _run(space, workspace, progress, **options)
+
+
+def plan_search(
+    source: Source,
+    data: Path | str | None = None,
+    *,
+    study: str | None = None,
+    trials: int | None = None,
+    hours: float | None = None,
+    overrides: Sequence[str] = (),
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> SearchPlan:
+    """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
+    from rfe.reporting.plan import plan
+    from rfe.search_space.load import load_space
+    from rfe.search_space.ready_made import find_space
+
+    space = _placed(load_space(find_space(source), overrides), data, study)
+    cache = (workspace or open_workspace()).cache
+    return plan(space, cache, trials=trials, hours=hours, progress=progress or SilentProgress())
+
+
+def train(
+    source: Source | None = None,
+    data: Path | str | None = None,
+    *,
+    from_study: str | None = None,
+    trial: int | None = None,
+    study: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    overrides: Sequence[str] = (),
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> StudyOutcome:
+    """Cross-validate one configuration as a study of one trial: that of a file, or of a study's trial.
+
+    Raises:
+        ConfigError: neither or both are given, or the configuration is wrong.
+        StudyError: there is no such study or trial.
+    """
+    from rfe.config.load import load_config
+    from rfe.reporting.studies import find_study, read_trial, study_source
+    from rfe.search_space.ready_made import find_space
+
+    workspace = workspace or open_workspace()
+    if (source is None) == (from_study is None) or (from_study is None) != (trial is None):
+        raise ConfigError("give a configuration file, or --from STUDY and --trial N: one of the two")
+    if source is not None:
+        path = find_space(source)
+        config, name = load_config(path, overrides), path.stem
+    else:
+        folder = find_study(workspace, str(from_study))
+        config = load_config(read_trial(folder, trial or 0), overrides)
+        data, name = data or study_source(folder)[0], f"{from_study}-trial-{trial}"
+    space = _placed(_space_of_one(config, name), data, study)
+    return _run(space, workspace, progress, workers=workers, address=address)
+
+
+def resume_study(
+    name: str,
+    data: Path | str | None = None,
+    *,
+    trials: int | None = None,
+    hours: float | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> StudyOutcome:
+    """Go on with a study from what its folder keeps: its space, seed, data and last budget.
+
+    Args:
+        name: of the study.
+        data: the data folder, where it is not where it was.
+        trials, hours: size of the whole study; None: as last time.
+        workers, address, workspace, progress: as `search`.
+
+    Raises:
+        StudyError: there is no such study, or a process works on it.
+        ConfigError: the data folder is not there.
+    """
+    from rfe.reporting.studies import find_study, read_journal
+    from rfe.study import read_definition
+
+    workspace = workspace or open_workspace()
+    folder = find_study(workspace, name)
+    settings = read_journal(folder).study.settings
+    trials = trials if trials is not None else settings.get("budget.trials")
+    hours = hours if hours is not None else settings.get("budget.hours")
+    space = _placed(read_definition(folder.path).space, data or settings.get("data.path"), name)
+    return _run(space, workspace, progress, trials=trials, hours=hours, workers=workers, address=address)
+
+
+def baselines(
+    data: Path | str,
+    *,
+    only: Sequence[str] | None = None,
+    encoders: Sequence[str] | None = None,
+    target_actors: str = "auto",
+    workspace: Workspace | None = None,
+    progress: Progress | None = None,
+) -> list[Baseline]:
+    """Train and score what a search must beat; see `rfe.reporting.baselines`.
+
+    Raises:
+        ConfigError: `only` names no baseline.
+    """
+    from rfe.data.cache import FeatureCache
+    from rfe.data.dataset import load_dataset
+    from rfe.reporting.baselines import run_baselines
+    from rfe.search.session import available_cpus
+
+    workspace, progress = workspace or open_workspace(), progress or SilentProgress()
+    dataset = load_dataset(Path(data), encoders)
+    cache = FeatureCache(dataset, workspace.cache)
+    progress.start("baselines")
+    return run_baselines(
+        dataset, cache, target_actors=target_actors, threads=available_cpus(), families=only, note=progress.note
+    )
+
+
+# ---- shared
+
+
+def _placed(space: SearchSpace, data: Path | str | None, study: str | None) -> SearchSpace:
+    """The space with the name and the absolute data folder that it will be searched under."""
+    source = Path(data or space.data.path or "")
+    if not (data or space.data.path):
+        raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
+    if not source.is_dir():
+        raise ConfigError(f"--data {source}: is not a folder; make one with `rfe data simulate` or `rfe data import`")
+    located = space.data.model_copy(update={"path": str(source.absolute())})
+    return space.model_copy(update={"data": located, "study": study or space.study})
+
+
+def _space_of_one(config: Config, name: str) -> SearchSpace:
+    """Nothing to search: the study's one trial is the configuration."""
+    from rfe.search_space.load import load_space
+
+    return load_space({"study": name, "base": config.model_dump(), "budget": {"trials": 1}, "confirm": {"top": 0}})
+
+
+def _run(space: SearchSpace, workspace: Workspace | None, progress: Progress | None, **options: Any) -> StudyOutcome:
+    from rfe.search.driver import run_search
+    from rfe.tracking.mlflow_tracker import MlflowTracker
+
+    workspace, progress = workspace or open_workspace(), progress or SilentProgress()
+    tracker = MlflowTracker(workspace, workspace.study(space.study), progress.note, space.keep_top)
+    try:
+        return run_search(space, None, workspace, progress=progress, tracker=tracker, **options)
+    finally:
+        if left := tracker.close():
+            progress.note(left)
+        progress.close()

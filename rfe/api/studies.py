@@ -1,0 +1,291 @@
+"""The studies of a workspace, or of a tracking server: looked at, stopped, resumed, repaired, pulled, deleted."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfe.errors import StudyError
+from rfe.progress import Progress, SilentProgress
+from rfe.workspace import StudyFolder, Workspace, open_workspace, redact_uri
+
+if TYPE_CHECKING:
+    from rfe.reporting.difference import TrialDifference
+    from rfe.reporting.studies import StudyDetail, StudySummary
+    from rfe.search.repair import RepairReport
+    from rfe.tracking.live import LiveStatus
+
+POLL_S = 1.0
+POLL_AFAR_S = 4.0
+"""How often a study is looked at, in its folder and on a tracking server."""
+
+
+def list_studies(workspace: Workspace | None = None, *, tracking_uri: str | None = None) -> list[StudySummary]:
+    """Every study of the workspace, or of a tracking server, the one changed last first."""
+    from rfe.reporting.studies import summarize_remote, summarize_study
+
+    workspace = workspace or open_workspace()
+    if tracking_uri is not None:
+        from rfe.tracking.mlflow_server import open_server
+        from rfe.tracking.remote import list_remote
+
+        afar = workspace.tracked_at(tracking_uri)
+        with open_server(afar) as server:
+            return [summarize_remote(study, redact_uri(afar.mlflow_uri)) for study in list_remote(server)]
+    summaries = [summarize_study(workspace.study(name)) for name in workspace.study_names()]
+    return sorted(summaries, key=lambda summary: -summary.changed)
+
+
+def show_study(
+    name: str,
+    workspace: Workspace | None = None,
+    *,
+    top: int = 20,
+    sort: str = "score",
+    tracking_uri: str | None = None,
+) -> StudyDetail:
+    """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`."""
+    from rfe.reporting.studies import describe_remote, describe_study, find_study
+
+    workspace = workspace or open_workspace()
+    if tracking_uri is None:
+        return describe_study(find_study(workspace, name), top=top, sort=sort)
+    from rfe.tracking.mlflow_server import open_server
+    from rfe.tracking.remote import fetch_books, find_remote
+
+    afar = workspace.tracked_at(tracking_uri)
+    with open_server(afar) as server, tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
+        study = find_remote(server, name)
+        with fetch_books(server, study, Path(scratch)) as folder:
+            return describe_remote(study, folder, redact_uri(afar.mlflow_uri), top=top, sort=sort)
+
+
+def watch_study(
+    name: str,
+    workspace: Workspace | None = None,
+    *,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Show how a running study goes, as `search` itself would, until it ends."""
+    progress = progress or SilentProgress()
+    look, poll_s = _watcher(name, workspace or open_workspace(), tracking_uri)
+    stage = None
+    while (live := look()) is not None:
+        if live.stage != stage:
+            stage = live.stage
+            progress.start(f"{stage} on {live.host}" if live.host else stage, live.total)
+        # a search's own status ends with its stage
+        if live.done is not None:
+            progress.update(live.done)
+        elif live.search is not None:
+            progress.update(live.search)
+        time.sleep(poll_s)
+    progress.close()
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """Whom `stop_study` asked."""
+
+    study: str
+    host: str
+    pid: int
+    ended: bool
+    """Whether the process is known to have stopped; only waited for with `wait`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def stop_study(
+    name: str,
+    workspace: Workspace | None = None,
+    *,
+    tracking_uri: str | None = None,
+    wait: bool = False,
+    progress: Progress | None = None,
+) -> StopRequest:
+    """Ask the process that works on a study to stop as after Ctrl-C; through its folder, or through MLflow.
+
+    Args:
+        name: of the study.
+        workspace: whose study it is.
+        tracking_uri: of the MLflow that the search logs to, where the workspace is out of reach.
+        wait: return when it has stopped.
+        progress: told what is waited for.
+
+    Raises:
+        StudyError: there is no such study, or nothing works on it.
+    """
+    workspace, progress = workspace or open_workspace(), progress or SilentProgress()
+    look, poll_s = _watcher(name, workspace, tracking_uri)
+    live = look()
+    if live is None:
+        raise StudyError(
+            f"study {name!r} is not running, so there is nothing to stop (`rfe studies list` shows which are)"
+        )
+    if not live.session:
+        raise StudyError(f"study {name!r} is just being opened or repaired; try again in a moment")
+    if tracking_uri is None:
+        from rfe.reporting.studies import find_study
+        from rfe.tracking.live import request_stop
+
+        request_stop(find_study(workspace, name), live.session)
+    else:
+        from rfe.tracking.mlflow_server import open_server
+        from rfe.tracking.remote import ask_to_stop, find_remote
+
+        with open_server(workspace.tracked_at(tracking_uri)) as server:
+            ask_to_stop(server, find_remote(server, name))
+    if wait:
+        progress.start(f"waiting until {name} has stopped on {live.host}")
+        while (now := look()) is not None and now.session in ("", live.session):
+            time.sleep(poll_s)
+    return StopRequest(name, live.host, live.pid, wait)
+
+
+def repair_study(name: str, workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairReport:
+    """Have a study's journal, Optuna's storage and MLflow agree again; see `rfe.search.repair`."""
+    from rfe.search.repair import repair_study as repair
+
+    workspace = workspace or open_workspace()
+    return repair(workspace, _idle_study(workspace, name), progress or SilentProgress())
+
+
+@dataclass(frozen=True)
+class PulledStudy:
+    """What `pull_study` brought."""
+
+    study: str
+    folder: str
+    missing: int
+    """Files of trials that the server does not have."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def pull_study(
+    name: str,
+    workspace: Workspace | None = None,
+    *,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+) -> PulledStudy:
+    """Rebuild a study's folder from MLflow alone; see `rfe.tracking.remote`.
+
+    Args:
+        name: of the study.
+        workspace: where the folder goes.
+        tracking_uri: of the MLflow that the search logged to; None: the workspace's own.
+        progress: told of each trial.
+    """
+    from rfe.reporting.running import find_running
+    from rfe.tracking.mlflow_server import open_server
+    from rfe.tracking.remote import pull_study as pull
+
+    workspace = workspace or open_workspace()
+    if find_running(workspace.study(name)) is not None:
+        raise StudyError(
+            f"study {name!r} is being worked on in {workspace.study(name).path}; pull into another --workspace"
+        )
+    afar = workspace.tracked_at(tracking_uri)
+    with open_server(afar) as server:
+        folder, missing = pull(server, name, afar, progress or SilentProgress())
+    return PulledStudy(name, str(folder.path), missing)
+
+
+def diff_trials(
+    name: str, first: str, second: str, workspace: Workspace | None = None, *, data: Path | str | None = None
+) -> TrialDifference:
+    """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`."""
+    from rfe.reporting.difference import diff_trials as diff
+    from rfe.reporting.studies import find_study, read_journal
+
+    journal = read_journal(find_study(workspace or open_workspace(), name))
+    known = journal.study.settings.get("data.path")
+    place = data or known
+    return diff(journal, first, second, None if place is None else Path(place))
+
+
+@dataclass(frozen=True)
+class DeletedStudy:
+    """What `delete_study` did away with."""
+
+    study: str
+    folder: str
+    runs: bool
+    """Whether its MLflow experiment was marked deleted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bool = False) -> DeletedStudy:
+    """Remove a study's folder and mark its MLflow experiment deleted, which MLflow can undo.
+
+    Raises:
+        StudyError: no such study, a process works on it, or MLflow does not answer (then nothing is removed).
+    """
+    workspace = workspace or open_workspace()
+    folder = _idle_study(workspace, name)
+    marked = False
+    if not keep_runs:
+        from rfe.tracking.mlflow_server import is_missing_database, open_server
+
+        if not is_missing_database(workspace.mlflow_uri):
+            with open_server(workspace) as server:
+                marked = server.delete_experiment(name)
+    gone = folder.path.with_name(f".{name}.deleted")  # renamed first: a half-deleted study is none
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.path.rename(gone)
+    shutil.rmtree(gone)
+    return DeletedStudy(name, str(folder.path), marked)
+
+
+def _idle_study(workspace: Workspace, name: str) -> StudyFolder:
+    from rfe.reporting.running import find_running
+    from rfe.reporting.studies import find_study
+
+    folder = find_study(workspace, name)
+    live = find_running(folder)
+    if live is not None:
+        where = f" by process {live.pid} on {live.host}" if live.host else ""
+        raise StudyError(f"study {name!r} is being worked on{where}; stop it first: rfe studies stop {name} --wait")
+    return folder
+
+
+def _watcher(
+    name: str, workspace: Workspace, tracking_uri: str | None
+) -> tuple[Callable[[], LiveStatus | None], float]:
+    """What tells how a study goes (None: nothing works on it), and how many seconds to wait between two looks."""
+    from rfe.reporting.running import find_running
+    from rfe.reporting.studies import find_study
+
+    if tracking_uri is None:
+        folder = find_study(workspace, name)
+        return lambda: find_running(folder), POLL_S
+    from rfe.tracking.live import LiveStatus
+    from rfe.tracking.mlflow_server import open_server
+    from rfe.tracking.remote import find_remote
+
+    afar = workspace.tracked_at(tracking_uri)
+
+    def look() -> LiveStatus | None:
+        with open_server(afar) as server:
+            study = find_remote(server, name)
+        if not study.running:
+            return None
+        host, pid = study.tags.get("rfe.host", ""), int(study.tags.get("rfe.pid", 0))
+        return study.live or LiveStatus(study.session, host, pid, study.refreshed)
+
+    return look, POLL_AFAR_S

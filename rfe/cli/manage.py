@@ -1,0 +1,137 @@
+"""`rfe studies stop, resume, repair, pull, delete`: what is done to a study that is there."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rfe import api
+from rfe.cli.command import Settings, command
+from rfe.cli.options import Address, AsJson, DataOrKnown, Study, TrackingUri, Workers
+from rfe.cli.output import print_json, print_lines, print_table, short_path
+from rfe.cli.search import finish
+from rfe.errors import ConfigError
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to `rfe studies`."""
+    group.command(epilog="Example: rfe studies stop demo --wait")(stop)
+    group.command(epilog="Example: rfe studies resume demo --trials 200")(resume)
+    group.command(epilog="Example: rfe studies repair demo")(repair)
+    group.command(epilog="Example: rfe studies pull demo --tracking-uri http://tracking.example:5000")(pull)
+    group.command(epilog="Example: rfe studies delete demo --yes")(delete)
+
+
+@command
+def stop(
+    settings: Settings,
+    study: Study,
+    tracking_uri: TrackingUri = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it has stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a running search stop as after Ctrl-C: what is finished is kept, and it can be resumed.
+
+    With --tracking-uri it is asked through MLflow, from any machine; that takes some seconds more.
+    """
+    with settings.progress() as progress:
+        asked = api.stop_study(study, settings.workspace(), tracking_uri=tracking_uri, wait=wait, progress=progress)
+    if as_json:
+        print_json(asked.to_dict())
+        return
+    said = "has stopped" if asked.ended else "was asked to stop, and does so within seconds"
+    print_lines(
+        f"study {study}: process {asked.pid} on {asked.host} {said}",
+        f"go on with: rfe studies resume {study}",
+    )
+
+
+@command
+def resume(
+    settings: Settings,
+    study: Study,
+    data: DataOrKnown = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="Size of the study, earlier trials included.")
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(show_default=False, help="Time to search, added up over resumes.")
+    ] = None,
+    workers: Workers = None,
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a study from what its folder keeps, as the same `rfe search` again would."""
+    workspace = settings.workspace()
+    with settings.progress() as progress:
+        outcome = api.resume_study(
+            study,
+            data,
+            trials=trials,
+            hours=hours,
+            workers=workers,
+            address=address,
+            workspace=workspace,
+            progress=progress,
+        )
+    finish(outcome, workspace, as_json=as_json)
+
+
+@command
+def repair(settings: Settings, study: Study, as_json: AsJson = False) -> None:
+    """Have a study's journal, Optuna's storage and MLflow agree again; the journal is the truth.
+
+    A healthy study is left as it is.
+    """
+    with settings.progress() as progress:
+        report = api.repair_study(study, settings.workspace(), progress=progress)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    if report.repairs:
+        print_table(["where", "found", "done"], [[one.where, one.found, one.done] for one in report.repairs])
+    else:
+        print_lines(f"study {study}: journal, Optuna and MLflow agree; nothing to repair")
+    if report.adoptable:
+        print_lines(f"{len(report.adoptable)} trials had not ended; they are trained by: rfe studies resume {study}")
+    if report.left:
+        print_lines(report.left)
+
+
+@command
+def pull(settings: Settings, study: Study, tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+    """Rebuild a study's folder on this machine from MLflow alone, so that show, export and resume work here."""
+    with settings.progress() as progress:
+        pulled = api.pull_study(study, settings.workspace(), tracking_uri=tracking_uri, progress=progress)
+    if as_json:
+        print_json(pulled.to_dict())
+        return
+    print_lines(f"study {study} is in {short_path(pulled.folder)}")
+    if pulled.missing:
+        print_lines(f"{pulled.missing} files of its trials are not in MLflow (yet); while it runs, pull again later")
+    print_lines(f"next: rfe studies show {study}   rfe export {study} --data DIR")
+
+
+@command
+def delete(
+    settings: Settings,
+    study: Study,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Leave its runs in MLflow as they are.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a study's folder, and mark its MLflow experiment deleted (`mlflow experiments restore` undoes that)."""
+    if not yes:
+        _ask(study)
+    deleted = api.delete_study(study, settings.workspace(), keep_runs=keep_runs)
+    if as_json:
+        print_json(deleted.to_dict())
+        return
+    runs = "its MLflow experiment is marked deleted" if deleted.runs else "nothing was changed in MLflow"
+    print_lines(f"{short_path(deleted.folder)} is removed; {runs}")
+
+
+def _ask(study: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigError(f"study {study!r} would be deleted, and there is no terminal to ask at; add --yes to do it")
+    typer.confirm(f"Delete study {study} with all its trials?", abort=True)

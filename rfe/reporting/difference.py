@@ -1,0 +1,193 @@
+"""Two trials of a study side by side: what differs in them, and how sure the difference of their scores is."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.load import flatten, load_config
+from rfe.data.metadata import Clips, read_clips
+from rfe.errors import ConfigError, DataError, StudyError
+from rfe.metrics.intervals import WEIGHTS, HitTable, Part, difference_interval
+from rfe.reporting.studies import StudyJournal
+from rfe.tracking.base import ConfirmationLog, TrialLog
+
+Named = re.compile(r"(\d+)(:confirmed)?")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the two."""
+
+    name: str
+    """`12`, or `12:confirmed`."""
+    config: Mapping[str, Any]
+    """Effective configuration, dotted name -> value."""
+    log: TrialLog | ConfirmationLog
+
+
+@dataclass(frozen=True)
+class PartDifference:
+    """One score of both; differences are second minus first."""
+
+    first: float
+    second: float
+    difference: float
+    low: float | None = None
+    """Of the 95% interval of the difference, over actors and seeds."""
+    high: float | None = None
+    p_value: float | None = None
+    """Of no difference; None with one seed."""
+
+
+@dataclass(frozen=True)
+class TrialDifference:
+    """See the module."""
+
+    study: str
+    first: str
+    second: str
+    parameters: Mapping[str, tuple[Any, Any]]
+    """Those that differ, dotted name -> values; None where it does not count."""
+    scores: Mapping[str, PartDifference]
+    """`score`, `acc_presence`, `acc_salience`."""
+    folds: Mapping[int, tuple[float, float]]
+    """Fold -> scores of both."""
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | None) -> TrialDifference:
+    """Compare two trials or confirmations, named as `12` or `12:confirmed`.
+
+    Args:
+        journal: of the study.
+        first, second: which; differences are second minus first.
+        data: the study's data folder, whose labels and actors intervals need; None: unknown.
+
+    Raises:
+        ConfigError, StudyError: no such trial, or one that did not complete.
+    """
+    arms = [find_arm(journal, name) for name in (first, second)]
+    before, after = (arm.config for arm in arms)
+    parameters = {
+        name: (before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    }
+    notes: tuple[str, ...] = ()
+    scores: dict[str, PartDifference] = {}
+    folds: dict[int, tuple[float, float]] = {}
+    try:
+        tables = _tables(journal.study.study, arms, data)
+    except (StudyError, DataError) as error:
+        notes = (f"no intervals: {error}",)
+        rows = [_logged(arm) for arm in arms]
+        for part in WEIGHTS:
+            if part in rows[0] and part in rows[1]:
+                one, other = rows[0][part], rows[1][part]
+                scores[part] = PartDifference(one, other, other - one)
+        folds = _logged_folds(arms)
+    else:
+        if len(tables[0].presence) != len(tables[1].presence):
+            seeds = " and ".join(str(len(table.presence)) for table in tables)
+            notes = (f"{seeds} seeds: means over seeds are compared, so the interval covers the actors only",)
+            tables = [_mean_of_seeds(table) for table in tables]
+        for part in WEIGHTS:
+            values = [_value(table, part) for table in tables]
+            interval = difference_interval(tables[1], tables[0], part)
+            low, high = interval.bounds()
+            notes += tuple(note for note in interval.notes if note not in notes)
+            scores[part] = PartDifference(
+                values[0], values[1], interval.estimate, _finite(low), _finite(high), interval.p_value
+            )
+        for fold in np.unique(tables[0].fold):
+            one, other = (_value(table, "score", table.fold == fold) for table in tables)
+            folds[int(fold)] = (one, other)
+    return TrialDifference(journal.study.study, arms[0].name, arms[1].name, parameters, scores, folds, notes)
+
+
+def find_arm(journal: StudyJournal, name: str) -> Arm:
+    """The trial or confirmation called so.
+
+    Raises:
+        ConfigError: not a name of either.
+        StudyError: there is none, or the trial did not complete.
+    """
+    found = Named.fullmatch(name)
+    if found is None:
+        raise ConfigError(f"trial {name!r}: name a trial by its number, 12, or its confirmation, 12:confirmed")
+    trial = journal.find_trial(int(found[1]))
+    if trial.score is None:
+        raise StudyError(
+            f"study {trial.study!r}, trial {trial.number}: it {trial.state}, so it has no score to compare"
+        )
+    if not found[2]:
+        return Arm(name, trial.config, trial)
+    confirmation = journal.confirmations.get(trial.number)
+    if confirmation is None:
+        known = ", ".join(f"{number}:confirmed" for number in sorted(journal.confirmations))
+        raise StudyError(
+            f"study {trial.study!r}: trial {trial.number} was not confirmed; confirmed are: {known or 'none'}"
+        )
+    config = confirmation.artifacts.get("config.yaml")
+    known_config = config if isinstance(config, Path) and config.is_file() else None
+    return Arm(name, flatten(load_config(known_config)) if known_config else trial.config, confirmation)
+
+
+def _tables(study: str, arms: list[Arm], data: Path | None) -> list[HitTable]:
+    """[arm] hits by seed and clip, clips in the order of the first one's outputs."""
+    if data is None or not data.is_dir():
+        raise StudyError(f"study {study!r}: its data folder {data or ''} is not here; name it with --data")
+    clips = read_clips(data)
+    return [_table(study, arm, clips) for arm in arms]
+
+
+def _table(study: str, arm: Arm, clips: Clips) -> HitTable:
+    path = arm.log.artifacts.get("outputs.npz")
+    if not isinstance(path, Path) or not path.is_file():
+        raise StudyError(f"study {study!r}, trial {arm.name}: its outputs.npz is not here")
+    with np.load(path, allow_pickle=False) as stored:
+        filenames, predicted = stored["filenames"], stored["predicted_state"].astype(np.int64)
+    own = clips.filename[: clips.n_source]
+    if not np.array_equal(filenames, own):
+        raise StudyError(f"study {study!r}, trial {arm.name}: its clips are not those of the data folder")
+    source = slice(clips.n_source)
+    return HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
+
+
+def _mean_of_seeds(table: HitTable) -> HitTable:
+    presence, salience = (values.mean(0, keepdims=True) for values in (table.presence, table.salience))
+    return HitTable(presence, salience, table.blend, table.actor, table.fold)
+
+
+def _value(table: HitTable, part: Part, among: NDArray[np.bool_] | None = None) -> float:
+    """A score, mean over seeds; NaN where no clip is a blend."""
+    chosen = np.ones(len(table.blend), np.bool_) if among is None else among
+    blends = chosen & table.blend
+    of_presence, of_salience = WEIGHTS[part]
+    presence = float(table.presence[:, chosen].mean()) if chosen.any() else float("nan")
+    salience = float(table.salience[:, blends].mean()) if blends.any() else float("nan")
+    return (of_presence * presence if of_presence else 0.0) + (of_salience * salience if of_salience else 0.0)
+
+
+def _logged(arm: Arm) -> dict[str, float]:
+    if isinstance(arm.log, ConfirmationLog):
+        return {"score": arm.log.mean}
+    return dict(arm.log.scores)
+
+
+def _logged_folds(arms: list[Arm]) -> dict[int, tuple[float, float]]:
+    rows = [arm.log.per_fold.get("score", {}) if isinstance(arm.log, TrialLog) else {} for arm in arms]
+    return {fold: (rows[0][fold], rows[1][fold]) for fold in sorted(rows[0].keys() & rows[1].keys())}
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

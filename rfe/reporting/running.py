@@ -1,0 +1,47 @@
+"""Whether a process works on a study now, from what it leaves in the study's folder."""
+
+import os
+import socket
+import time
+
+from filelock import FileLock, Timeout
+
+from rfe.study.store import LOCK_FILE
+from rfe.tracking.live import SILENT_S, LiveStatus, read_live
+from rfe.workspace import StudyFolder
+
+
+def find_running(folder: StudyFolder) -> LiveStatus | None:
+    """What the process that works on the study says of itself; None if there is none.
+
+    One that has said nothing yet (it starts, or repairs the study) has no session.
+    """
+    live = read_live(folder)
+    if live is not None and live.silent_s < SILENT_S and (live.host != socket.gethostname() or _is_alive(live.pid)):
+        return live
+    if _is_locked(folder):
+        return live or LiveStatus("", "", 0, time.time())
+    return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_locked(folder: StudyFolder) -> bool:
+    """Whether a process holds the study's lock."""
+    path = folder.path / LOCK_FILE
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True

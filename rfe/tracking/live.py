@@ -1,0 +1,133 @@
+"""A study while a process works on it: what that process says of itself, and how it is asked to stop.
+
+Two small files in the study's folder, which any process that sees the folder can read and write; a tracker shows the
+first one to those who do not see it, and passes their wish to stop on as the second.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rfe.progress import Progress, SearchStatus
+from rfe.workspace import StudyFolder, write_json
+
+BEAT_S = 2.0
+"""How often the file is brought up to date."""
+SILENT_S = 60.0
+"""A process on another machine that said nothing for so long is not called running."""
+
+
+@dataclass(frozen=True)
+class LiveStatus:
+    """A driver's word on itself."""
+
+    session: str
+    """Tells this run of the study from earlier and later ones."""
+    host: str
+    pid: int
+    time: float
+    """Last sign of life, seconds since 1970."""
+    stage: str = "starting"
+    """What it does: a stage's title."""
+    search: SearchStatus | None = None
+    """How far the search is; kept while the best trials are confirmed."""
+    done: int | None = None
+    """Steps done of a stage that is no search."""
+    total: int | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since its last sign of life."""
+        return max(0.0, time.time() - self.time)
+
+    def without_config(self) -> "LiveStatus":
+        """The same in fewer words."""
+        return replace(self, search=self.search and replace(self.search, best_config={}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+    @classmethod
+    def of_text(cls, text: str) -> "LiveStatus | None":
+        """From JSON; None if it cannot be read (it is shown to people and nothing hangs on it)."""
+        try:
+            values = json.loads(text)
+            search = values.pop("search")
+            if search is not None:
+                search = SearchStatus(**search | {"epochs": tuple(search["epochs"])})
+            return cls(**values, search=search)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def read_live(folder: StudyFolder) -> LiveStatus | None:
+    """What the study's driver said last; None where none is at work, or none that can be understood."""
+    try:
+        return LiveStatus.of_text(folder.live.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+
+
+def request_stop(folder: StudyFolder, session: str) -> None:
+    """Ask the process of this session to stop; no other one heeds it."""
+    write_json(folder.stop_request, {"session": session, "time": time.time()})
+
+
+def stop_requested(folder: StudyFolder, session: str) -> bool:
+    """Whether the process of this session was asked to stop."""
+    try:
+        return bool(json.loads(folder.stop_request.read_text(encoding="utf-8"))["session"] == session)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+class LiveProgress:
+    """Passes on what it is told, and keeps it in the study's folder; use `keep_live`."""
+
+    def __init__(self, progress: Progress, folder: StudyFolder, session: str) -> None:
+        self._progress, self._folder = progress, folder
+        self._live = LiveStatus(session, socket.gethostname(), os.getpid(), 0.0)
+        self._write()
+
+    def start(self, title: str, total: int | None = None) -> None:
+        self._live = replace(self._live, stage=title, done=0, total=total)
+        self._write()
+        self._progress.start(title, total)
+
+    def update(self, status: SearchStatus | int) -> None:
+        if isinstance(status, SearchStatus):
+            self._live = replace(self._live, search=status, done=None, total=None)
+        else:
+            self._live = replace(self._live, done=status)
+        if self._live.silent_s >= BEAT_S:
+            self._write()
+        self._progress.update(status)
+
+    def note(self, line: str) -> None:
+        self._progress.note(line)
+
+    def close(self) -> None:
+        self._progress.close()
+
+    def _write(self) -> None:
+        self._live = replace(self._live, time=time.time())
+        with suppress(OSError):  # a full disk is the journal's to report: nothing hangs on this file
+            write_json(self._folder.live, self._live.to_dict())
+
+
+@contextmanager
+def keep_live(folder: StudyFolder, session: str, progress: Progress) -> Iterator[Progress]:
+    """While the block runs, what `progress` is told can be read in the study's folder; only the holder of the study's
+    lock may."""
+    folder.stop_request.unlink(missing_ok=True)  # of a session that has ended
+    try:
+        yield LiveProgress(progress, folder, session)
+    finally:
+        folder.live.unlink(missing_ok=True)
+        folder.stop_request.unlink(missing_ok=True)

@@ -1,0 +1,195 @@
+"""A tracking server (or database) of MLflow: the few things it is asked. The only home of mlflow."""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+# before mlflow is imported: no usage reports, no chatter, and retries are the outbox's, which keep the order
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from rfe.errors import StudyError
+from rfe.tracking import presentation
+from rfe.tracking.run_writer import KnownRun, RunStatus
+from rfe.workspace import Workspace, redact_uri
+
+HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+
+
+class MlflowServer:
+    """The tracking server or database at `uri`; connects at first use, which makes a database's tables (seconds).
+
+    Args:
+        uri: of MLflow; may carry credentials.
+        artifacts: absolute folder for the files of runs, used where `uri` is a database.
+    """
+
+    def __init__(self, uri: str, artifacts: Path) -> None:
+        self._uri, self._artifacts = uri, artifacts
+        self._connected: MlflowClient | None = None
+
+    @property
+    def _client(self) -> MlflowClient:
+        if self._connected is None:
+            for name in NOISY:
+                logging.getLogger(name).setLevel(logging.ERROR)
+            if self._uri.startswith("sqlite:///"):
+                Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            self._connected = MlflowClient(self._uri)
+        return self._connected
+
+    def find_experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            is_database = "://" in self._uri and not self._uri.startswith(("http", "databricks", "uc"))
+            place = (self._artifacts / name).as_uri() if is_database else None
+            # without this tag the page opens on traces of language models
+            return str(
+                self._client.create_experiment(name, place, {"mlflow.experimentKind": "custom_model_development"})
+            )
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def tag_experiment(self, experiment_id: str, name: str, value: str) -> None:
+        self._client.set_experiment_tag(experiment_id, name, value)
+
+    def search(self, experiment_id: str, study: str) -> Iterator[KnownRun]:
+        yield from self._search([experiment_id], f"tags.`rfe.study` = '{study}'")
+
+    def running(self) -> Iterator[KnownRun]:
+        """The RUNNING runs of all studies."""
+        experiments = [entry.experiment_id for entry in self._client.search_experiments()]
+        if experiments:
+            yield from self._search(experiments, "attributes.status = 'RUNNING' and tags.`rfe.study` LIKE '%'")
+
+    def _search(self, experiments: list[str], condition: str) -> Iterator[KnownRun]:
+        token = None
+        while True:
+            page = self._client.search_runs(experiments, condition, max_results=1000, page_token=token)
+            for run in page:
+                info, data = run.info, run.data
+                yield KnownRun(
+                    info.run_id,
+                    info.status,
+                    dict(data.tags),
+                    frozenset(data.params),
+                    info.start_time,
+                    dict(data.metrics),
+                )
+            token = page.token
+            if not token:
+                return
+
+    def create(self, experiment_id: str, name: str, tags: Mapping[str, str], start_s: float) -> str:
+        run = self._client.create_run(experiment_id, int(1000 * start_s), dict(tags), name)
+        return str(run.info.run_id)
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[presentation.Metric] = (),
+        settings: Sequence[tuple[str, str]] = (),
+        tags: Mapping[str, str] | None = None,
+        at_s: float | None = None,
+    ) -> None:
+        at_ms = int(1000 * (time.time() if at_s is None else at_s))
+        self._client.log_batch(
+            run_id,
+            # a later entry is a later moment, so that a table shows the one logged last
+            [Metric(name, value, at_ms + i, step) for i, (name, value, step) in enumerate(metrics)],
+            [Param(name, value) for name, value in settings],
+            [RunTag(name, value) for name, value in (tags or {}).items()],
+            synchronous=True,
+        )
+
+    def upload(self, run_id: str, paths: Iterable[Path], folder: str = "") -> None:
+        for path in paths:
+            if path.exists():
+                self._client.log_artifact(run_id, str(path), folder or None)
+
+    def delete(self, run_id: str, artifact: str) -> None:
+        place = self._client.get_run(run_id).info.artifact_uri
+        get_artifact_repository(place, tracking_uri=self._uri).delete_artifacts(artifact)
+
+    def set_status(self, run_id: str, status: RunStatus, at_s: float | None = None) -> None:
+        if status == "RUNNING":
+            self._client.update_run(run_id, status)
+        else:
+            self._client.set_terminated(run_id, status, int(1000 * (time.time() if at_s is None else at_s)))
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        return dict(self._client.get_run(run_id).data.tags)
+
+    def study_runs(self) -> Iterator[KnownRun]:
+        """The studies' own runs, of all studies; trials' runs have no session."""
+        experiments = [entry.experiment_id for entry in self._client.search_experiments()]
+        if experiments:
+            yield from self._search(experiments, "tags.`rfe.session` LIKE '%'")
+
+    def files(self, run_id: str, folder: str = "") -> set[str]:
+        """Paths of the files that a run has in a folder."""
+        return {one.path for one in self._client.list_artifacts(run_id, folder or None) if not one.is_dir}
+
+    def download(self, run_id: str, file: str, into: Path) -> None:
+        """Copy one file of a run into the folder `into`, under its own path."""
+        into.mkdir(parents=True, exist_ok=True)
+        self._client.download_artifacts(run_id, file, str(into))
+
+    def delete_experiment(self, name: str) -> bool:
+        """Mark the experiment deleted, which MLflow can undo; False where there is none."""
+        found = self._client.get_experiment_by_name(name)
+        if found is None or found.lifecycle_stage == "deleted":
+            return False
+        self._client.delete_experiment(found.experiment_id)
+        return True
+
+
+@contextmanager
+def open_server(workspace: Workspace) -> Iterator[MlflowServer]:
+    """The server that `workspace` names, for a command that needs its answer now.
+
+    Raises:
+        StudyError: there is nothing at its address, or it answers with an error.
+    """
+    uri, shown = workspace.mlflow_uri, redact_uri(workspace.mlflow_uri)
+    if is_missing_database(uri):
+        raise StudyError(f"--tracking-uri {shown}: there is no such database; give the address that the search logs to")
+    try:
+        yield MlflowServer(uri, workspace.artifacts)
+    except MlflowException as error:
+        raise StudyError(
+            f"--tracking-uri {shown}: MLflow does not answer as it should ({one_line(error, uri)}); is it running, and "
+            "may you read there?"
+        ) from error
+
+
+def is_missing_database(uri: str) -> bool:
+    """Whether `uri` names a file of a database that is not there; looking for runs would make it, with its tables."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()
+
+
+def is_hopeless(error: Exception) -> bool:
+    """Whether trying again cannot help: the entry itself is refused, or we are wrong."""
+    if isinstance(error, MlflowException):
+        return error.error_code in HOPELESS
+    return isinstance(error, StudyError | TypeError | ValueError | KeyError | AttributeError)
+
+
+def one_line(error: Exception, uri: str) -> str:
+    """The error's first line, without the credentials that addresses in it may carry."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return re.sub(r"://[^/\s]*@", "://***@", text.replace(uri, redact_uri(uri)))[:300]

@@ -1,0 +1,211 @@
+"""Studies as a tracking server has them: how they go, how one is asked to stop, how its folder is rebuilt."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rfe.config.fields import unknown
+from rfe.errors import StudyError
+from rfe.progress import Progress
+from rfe.study import read_study
+from rfe.study.log import reopen_trials
+from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.live import SILENT_S, LiveStatus
+from rfe.tracking.records import read_events
+from rfe.tracking.run_writer import LIVE_TAG, SESSION_TAG, STOP_TAG, is_left_behind
+from rfe.workspace import StudyFolder, Workspace, cut_torn_line, redact_uri, replace_folder, write_json
+
+if TYPE_CHECKING:
+    from rfe.tracking.mlflow_server import MlflowServer  # seconds of imports, which lists of local studies do without
+
+MOST_TRIES = 3
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """The study's own run."""
+
+    name: str
+    run_id: str
+    status: str
+    """RUNNING, FINISHED, KILLED or FAILED."""
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def session(self) -> str:
+        """Who works on it, or did last."""
+        return self.tags.get(SESSION_TAG, "")
+
+    @property
+    def running(self) -> bool:
+        """Whether a process works on it, as far as can be told from afar."""
+        return self.status == "RUNNING" and not is_left_behind(self.tags)
+
+    @property
+    def state(self) -> str:
+        """`running`, `interrupted`, `finished`, `stopped` or `failed`."""
+        told = self.tags.get("rfe.state", "interrupted")
+        return "running" if self.running else "interrupted" if told == "running" else told
+
+    @property
+    def refreshed(self) -> float:
+        """When it was last written, seconds since 1970."""
+        return float(self.tags.get("rfe.refreshed", 0.0))
+
+    @property
+    def live(self) -> LiveStatus | None:
+        """What its driver said last; None if it does not run."""
+        return LiveStatus.of_text(self.tags.get(LIVE_TAG, "")) if self.running else None
+
+    @property
+    def silent(self) -> bool:
+        """Whether a running one has not been heard of for a minute."""
+        return self.running and time.time() - self.refreshed > SILENT_S
+
+
+def list_remote(server: "MlflowServer") -> list[RemoteStudy]:
+    """All studies of the server, the one written last first."""
+    found = [
+        RemoteStudy(run.tags["rfe.study"], run.run_id, run.status, run.tags, run.metrics) for run in server.study_runs()
+    ]
+    return sorted(found, key=lambda study: -study.refreshed)
+
+
+def find_remote(server: "MlflowServer", name: str) -> RemoteStudy:
+    """The study called `name`.
+
+    Raises:
+        StudyError: there is none; with the nearest.
+    """
+    studies = {study.name: study for study in reversed(list_remote(server))}
+    if name not in studies:
+        raise StudyError(f"--tracking-uri: {unknown('study', name, studies)}")
+    return studies[name]
+
+
+def ask_to_stop(server: "MlflowServer", study: RemoteStudy) -> None:
+    """Leave word for the study's driver, which looks for it every few seconds."""
+    server.log(study.run_id, tags={STOP_TAG: study.session})
+
+
+@contextmanager
+def fetch_books(server: "MlflowServer", study: RemoteStudy, beside: Path) -> Iterator[StudyFolder]:
+    """The study's journal, definition and logs without its trials' files, in a folder that is removed afterwards.
+
+    Args:
+        beside: the folder in which that one is made.
+
+    Raises:
+        StudyError: the server lacks one of them, as in the first minutes of a study.
+    """
+    folder = StudyFolder(beside / f".{study.name}.pulled" / study.name)
+    shutil.rmtree(folder.path.parent, ignore_errors=True)  # of a pull that was killed
+    try:
+        _fetch_consistent(server, study, folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder.path.parent, ignore_errors=True)
+
+
+def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress: Progress) -> tuple[StudyFolder, int]:
+    """Rebuild a study's folder in the workspace from what the server has of it.
+
+    The folder is written beside its place and renamed. One that is there is replaced if its journal is the beginning of
+    the pulled one. Results that the journal there does not hold yet are left out, and their trials are open again.
+
+    Args:
+        server: where the study was logged to.
+        name: of the study.
+        workspace: where the folder goes; no process may work on the study there.
+        progress: told of each trial.
+
+    Returns:
+        The folder, and how many files of trials the server does not have (yet).
+
+    Raises:
+        StudyError: no such study, or another one of that name is there.
+    """
+    study = find_remote(server, name)
+    place = workspace.study(name)
+    with fetch_books(server, study, workspace.studies) as folder:
+        _check_replaceable(place, folder)
+        trials: dict[int, TrialLog] = {}
+        confirmations: dict[int, ConfirmationLog] = {}
+        for event in read_events(folder):
+            if isinstance(event, TrialLog):
+                trials[event.number] = event
+            elif isinstance(event, ConfirmationLog):
+                confirmations[event.number] = event
+        experiment_id = server.find_experiment(name)
+        found = server.search(experiment_id, name)
+        runs = {int(run.tags["rfe.trial"]): run.run_id for run in found if "rfe.trial" in run.tags}
+        progress.start(f"pull {name}", len(trials))
+        missing = 0
+        for done, number in enumerate(sorted(trials), 1):
+            run_id = runs.get(number)
+            missing += _fetch_files(server, run_id, trials[number], folder.trial(number))
+            if number in confirmations:
+                missing += _fetch_files(server, run_id, confirmations[number], folder.trial(number), "confirmed")
+            progress.update(done)
+        write_json(
+            folder.mlflow_runs,
+            {
+                "tracking_uri": redact_uri(workspace.mlflow_uri),
+                "experiment_id": experiment_id,
+                "study_run_id": study.run_id,
+                "trial_run_ids": {str(number): run_id for number, run_id in sorted(runs.items())},
+            },
+        )
+        replace_folder(folder.path, place.path)
+    return place, missing
+
+
+def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyFolder) -> None:
+    """Journal and Optuna's log are written by turns: get a journal that is not ahead of the log."""
+    for _ in range(MOST_TRIES):
+        present = server.files(study.run_id)
+        lacking = [path.name for path in (folder.journal, folder.definition) if path.name not in present]
+        if lacking:
+            raise StudyError(
+                f"study {study.name!r}: its MLflow run has no {' and no '.join(lacking)} yet; they come within two "
+                "minutes of its start, so try again then"
+            )
+        for path in (folder.space, folder.definition, folder.journal, folder.optuna_log, folder.outcome):
+            if path.name in present:
+                server.download(study.run_id, path.name, folder.path)
+        cut_torn_line(folder.journal)
+        cut_torn_line(folder.optuna_log)
+        ended = {event.number for event in read_events(folder) if isinstance(event, TrialLog)}
+        if ended <= set(range(len(read_study(folder.path).trials))):
+            reopen_trials(folder.optuna_log, ended)
+            return
+    raise StudyError(f"study {study.name!r}: it changes faster than it can be copied; stop it, or try again")
+
+
+def _check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
+    if not place.exists():
+        return
+    here = place.journal.read_bytes() if place.journal.is_file() else b""
+    here = here[: here.rfind(b"\n") + 1]
+    if not pulled.journal.read_bytes().startswith(here):
+        raise StudyError(
+            f"study {place.name!r} is in {place.path} already, with entries that the pulled one does not have; pull "
+            "into another --workspace, or delete the one here with `rfe studies delete`"
+        )
+
+
+def _fetch_files(
+    server: "MlflowServer", run_id: str | None, log: TrialLog | ConfirmationLog, into: Path, folder: str = ""
+) -> int:
+    """Copy the files that the log names; returns how many are not there. Weights are kept of the best trials only."""
+    wanted = {f"{folder}/{name}".lstrip("/") for name in log.artifacts}
+    weights = f"{folder}/weights.safetensors".lstrip("/")
+    present = server.files(run_id, folder) if run_id is not None else set()
+    for file in sorted((wanted | {weights}) & present):
+        server.download(str(run_id), file, into)
+    return len(wanted - present)
