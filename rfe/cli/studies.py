@@ -1,7 +1,8 @@
 """`rfe studies`: what ran, and how far."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.options import AsJson
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, space_rows
+
+if TYPE_CHECKING:
+    from rfe.reporting.studies import TrialLine
 
 group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and how far.")
 
@@ -62,8 +66,6 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one study: its settings, its space, its best trials."""
-    from rfe.progress import short_config
-
     detail = api.show_study(study, settings.workspace(), top=top, sort=sort)
     if as_json:
         print_json(detail.to_dict())
@@ -74,14 +76,23 @@ def show(
     print_settings({"folder": one.folder, **detail.settings})
     print_lines(*(f"caveat: {sentence}" for sentence in detail.caveats))
     print_table(["parameter", "values"], space_rows(detail.space))
+    _print_trials(detail.trials)
+    if detail.front:
+        print_heading(f"Pareto front of {' and '.join(detail.settings['objective'])}")
+        _print_trials(detail.front)
+    print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
+
+
+def _print_trials(lines: "Sequence[TrialLine]") -> None:
+    from rfe.progress import short_config
+
     columns = ["trial", "state", "score", "presence", "salience", "confirmed", "seconds", "values"]
     rows = []
-    for line in detail.trials:
+    for line in lines:
         scores = [line.score, line.acc_presence, line.acc_salience, line.confirmed]
         seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
         rows.append([line.number, line.state, *scores, seconds, line.reason or short_config(line.searched)])
     print_table(columns, rows)
-    print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
 
 
 def _score(score: float | None) -> str:

@@ -11,6 +11,7 @@ from rfe.config.fields import unknown
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
+from rfe.search.outcome import FrontTrial, study_front
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
@@ -73,6 +74,8 @@ class StudyDetail:
     caveats: tuple[str, ...]
     trials: tuple[TrialLine, ...]
     """The first ones in the order asked for."""
+    front: tuple[TrialLine, ...] = ()
+    """The Pareto front so far, best in the first objective first; empty with one objective."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -133,6 +136,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         space=journal.study.space,
         caveats=journal.study.caveats,
         trials=tuple(sorted(lines, key=key)[:top]),
+        front=tuple(_line(journal, journal.trials[one.number]) for one in _front(journal)),
     )
 
 
@@ -199,6 +203,11 @@ def _summarize(folder: StudyFolder, journal: _Journal) -> StudySummary:
         changed=journal.changed,
         folder=str(folder.path),
     )
+
+
+def _front(journal: _Journal) -> tuple[FrontTrial, ...]:
+    objective = journal.study.settings.get("objective", "score")
+    return study_front(journal.trials.values(), [objective] if isinstance(objective, str) else objective)
 
 
 def _worked_on(folder: StudyFolder) -> bool:
