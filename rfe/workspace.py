@@ -134,6 +134,11 @@ class StudyFolder:
         """JSON: which session is asked to stop."""
         return self.path / "stop.json"
 
+    @property
+    def checkpoints(self) -> Path:
+        """How far unfinished trials are."""
+        return self.path / "checkpoints"
+
     def trial(self, number: int) -> Path:
         """The folder of trial `number`'s artifacts."""
         return self.path / "trials" / f"{number:05d}"

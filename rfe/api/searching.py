@@ -30,6 +30,7 @@ def search(
     hours: float | None = None,
     workers: int | None = None,
     seed: int | None = None,
+    warm_start: str | None = None,
     address: str | None = None,
     overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
@@ -40,11 +41,14 @@ def search(
     Raises:
         RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
     """
+    from rfe.reporting.studies import find_study
     from rfe.search_space.load import load_space
     from rfe.search_space.ready_made import find_space
 
     space = _placed(load_space(find_space(source), overrides), data, study)
+    workspace = workspace or open_workspace()
     options: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers, "seed": seed, "address": address}
+    options["warm_start"] = find_study(workspace, warm_start).path if warm_start else None
     return _run(space, workspace, progress, **options)
 
 

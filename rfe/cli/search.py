@@ -37,6 +37,10 @@ def search(
     ] = None,
     workers: Workers = None,
     seed: Annotated[int | None, typer.Option(min=0, show_default=False, help="Of a new study; default 0.")] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(metavar="OLD", show_default=False, help="Begin a new study with what study OLD's trials teach."),
+    ] = None,
     overrides: Overrides = None,
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done and how long it takes.")] = False,
@@ -70,6 +74,7 @@ def search(
             hours=hours,
             workers=workers,
             seed=seed,
+            warm_start=warm_start,
             address=address,
             overrides=overrides or (),
             workspace=workspace,
@@ -117,6 +122,10 @@ def print_outcome(outcome: "StudyOutcome") -> None:
         rows.append([confirmed.mean, None, None, "confirmed", note])
     if rows:
         print_table(["score", "presence", "salience", "which", "what it is"], rows)
+    if outcome.front:
+        print_heading("Pareto front: no trial is better than these in everything")
+        names = list(outcome.front[0].values)
+        print_table(["trial", *names], [[one.number, *one.values.values()] for one in outcome.front])
     if outcome.best is not None:
         print_heading(f"best configuration: trial {outcome.best} (what is not shown is the default)")
         print_settings(changed_settings(outcome.best_config))
@@ -144,6 +153,7 @@ def print_plan(plan: "SearchPlan") -> None:
     print_table(["parameter", "values"], space_rows(plan.space))
     print_lines(f"{'endlessly many' if plan.points is None else f'{plan.points:,}'} points; some of them:")
     print_lines(*(f"  {short_config(sample)}" for sample in plan.samples))
+    print_lines(", ".join(f"{name} {value}" for name, value in plan.settings.items()))
     budget = [f"{plan.trials} trials"] if plan.trials else []
     budget += [f"{plan.hours:g} hours"] if plan.hours else []
     print_lines(

@@ -1,5 +1,6 @@
 """`rfe studies list, show, diff`: what ran, and how far."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,9 @@ from rfe.cli.output import (
 
 if TYPE_CHECKING:
     from rfe.tracking.live import LiveStatus
+
+if TYPE_CHECKING:
+    from rfe.reporting.studies import TrialLine
 
 group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and how far.")
 
@@ -80,8 +84,6 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one study: how it goes if it runs, its settings, its space, its best trials."""
-    from rfe.progress import short_config
-
     workspace = settings.workspace()
     if watch:
         with settings.progress() as progress:
@@ -98,14 +100,23 @@ def show(
     print_settings({"folder": one.folder, **detail.settings})
     print_lines(*(f"caveat: {sentence}" for sentence in detail.caveats))
     print_table(["parameter", "values"], space_rows(detail.space))
+    _print_trials(detail.trials)
+    if detail.front:
+        print_heading(f"Pareto front of {' and '.join(detail.settings['objective'])}")
+        _print_trials(detail.front)
+    print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
+
+
+def _print_trials(lines: "Sequence[TrialLine]") -> None:
+    from rfe.progress import short_config
+
     columns = ["trial", "state", "score", "presence", "salience", "confirmed", "seconds", "values"]
     rows = []
-    for line in detail.trials:
+    for line in lines:
         scores = [line.score, line.acc_presence, line.acc_salience, line.confirmed]
         seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
         rows.append([line.number, line.state, *scores, seconds, line.reason or short_config(line.searched)])
     print_table(columns, rows)
-    print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
 
 
 def print_live(live: "LiveStatus") -> None:

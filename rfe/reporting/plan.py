@@ -3,6 +3,7 @@
 import random
 import time
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
-from rfe.search_space import SearchSpace, effective_config, resolve, sample_params, space_size
+from rfe.search_space import SearchSpace, effective_config, grid_points, resolve, sample_params, space_size
 from rfe.training.build import memory_bytes
 from rfe.training.configurations import train_configurations
 
@@ -38,7 +39,10 @@ class SearchPlan:
     """How many points the space has; None where a parameter is continuous."""
     samples: tuple[dict[str, Any], ...]
     """Random effective configurations, what is searched of them."""
+    settings: dict[str, str]
+    """The sampler, the pruner and what is maximised."""
     trials: int | None
+    """Of a grid at most the configurations it has."""
     hours: float | None
     models: int
     """Models trained in all: trials x folds x seeds, and the confirmation's."""
@@ -75,7 +79,10 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
     epochs = sum(config.train.epochs for config in configs) / len(configs)
     seeds = sum(config.train.seeds for config in configs) / len(configs)
     confirmed = space.confirm.top * space.confirm.seeds
-    n = budget.trials or 0
+    trials = budget.trials
+    if space.sampler.kind == "grid":
+        trials = sum(1 for _ in islice(grid_points(resolved), budget.trials))
+    n = trials or 0
     one_minutes = (start_s + epochs * epoch_s) / 60
     search_minutes = n * one_minutes
     if budget.hours is not None:
@@ -89,7 +96,12 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
         space={one.name: one.describe() for one in resolved.dimensions},
         points=space_size(resolved),
         samples=tuple(_searched(config, space) for config in configs),
-        trials=budget.trials,
+        settings={
+            "sampler": space.sampler.kind,
+            "pruner": space.pruner.kind,
+            "objective": " and ".join(space.objectives),
+        },
+        trials=trials,
         hours=budget.hours,
         models=int(n * folds * seeds) + confirmed * folds,
         memory_mb=max(memory_bytes(config, dataset) for config in configs) / 2**20,

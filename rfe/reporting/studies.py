@@ -10,6 +10,7 @@ from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.reporting.running import find_running
+from rfe.search.outcome import FrontTrial, study_front
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.live import LiveStatus
 from rfe.tracking.records import read_events
@@ -75,6 +76,8 @@ class StudyDetail:
     """The first ones in the order asked for."""
     live: LiveStatus | None = None
     """What the process that works on it says of itself; None if there is none."""
+    front: tuple[TrialLine, ...] = ()
+    """The Pareto front so far, best in the first objective first; empty with one objective."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -149,6 +152,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         caveats=journal.study.caveats,
         trials=tuple(sorted(lines, key=key)[:top]),
         live=find_running(folder),
+        front=tuple(_line(journal, journal.trials[one.number]) for one in _front(journal)),
     )
 
 
@@ -212,6 +216,11 @@ def _summarize(folder: StudyFolder, journal: StudyJournal) -> StudySummary:
         changed=journal.changed,
         folder=str(folder.path),
     )
+
+
+def _front(journal: StudyJournal) -> tuple[FrontTrial, ...]:
+    objective = journal.study.settings.get("objective", "score")
+    return study_front(journal.trials.values(), [objective] if isinstance(objective, str) else objective)
 
 
 def _line(journal: StudyJournal, trial: TrialLog) -> TrialLine:

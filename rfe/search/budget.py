@@ -9,6 +9,8 @@ from rfe.tracking.records import Record
 
 SESSION = "session"
 """Kind of the journal's record with which a command on the study begins."""
+EXHAUSTED = "the grid is exhausted: each of its configurations was asked for"
+"""Why a study with the sampler `grid` ends."""
 MOST_COPIES = 100
 """So many repetitions one after the other mean that the space is exhausted."""
 
@@ -37,7 +39,7 @@ class Budget:
         if self.hours is not None and elapsed_s >= 3600 * self.hours:
             return f"the budget of {self.hours:g} hours is used"
         if self.no_improvement is not None and since_best >= self.no_improvement:
-            return f"no better score in {since_best} finished trials"
+            return f"no better trial in {since_best} finished trials"
         if copies_in_a_row >= MOST_COPIES:
             return f"{copies_in_a_row} trials in a row repeat trained configurations: the space holds nothing new"
         return ""
@@ -47,7 +49,7 @@ def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> 
     """The budget of a space, with what the command line says instead.
 
     Raises:
-        ConfigError: neither trials nor hours are limited, or a limit is not above 0.
+        ConfigError: neither trials nor hours are limited (a grid ends by itself), or a limit is not above 0.
     """
     for name, value in (("--trials", trials), ("--hours", hours)):
         if value is not None and value <= 0:
@@ -56,7 +58,7 @@ def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> 
     hours = hours if hours is not None else space.budget.hours
     if trials is None and not space.space:
         trials = max(1, len(space.first_trials))  # a fixed list of configurations
-    if trials is None and hours is None:
+    if trials is None and hours is None and space.sampler.kind != "grid":
         raise ConfigError(f"study {space.study}: budget: set budget.trials or budget.hours (--trials, --hours)")
     return Budget(trials, hours, space.limits.failed_in_a_row, space.limits.no_improvement)
 

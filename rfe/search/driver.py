@@ -17,7 +17,8 @@ from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
 from rfe.search_space import SearchSpace
-from rfe.study import StudyDefinition, StudyStore, define_study, read_definition
+from rfe.study import StudyStore, define_study, read_definition
+from rfe.study.definition import DEFINITION_FILE
 from rfe.tracking.base import NullTracker, StudyLog, Tracker
 from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested
@@ -38,6 +39,7 @@ def run_search(
     hours: float | None = None,
     workers: int | None = None,
     seed: int | None = None,
+    warm_start: Path | None = None,
     address: str | None = None,
     progress: Progress | None = None,
     tracker: Tracker | None = None,
@@ -58,6 +60,7 @@ def run_search(
         hours: of search, added up over resumes; None: the space's budget.
         workers: how many train; None: one per GPU, else up to four per machine.
         seed: of the study; None: that of the study if it exists, else 0.
+        warm_start: folder of a study that a new one learns from; see `StudyStore.open`.
         address: of a Ray cluster; None: `RAY_ADDRESS`, else a local Ray that ends with the search.
         progress: told how it goes; started here, closed by the caller.
         tracker: shows the study; closed by the caller.
@@ -91,13 +94,13 @@ def run_search(
         space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     with ExitStack() as opened:
-        store = opened.enter_context(StudyStore.open(folder.path, definition))
+        store = opened.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
         journal = opened.enter_context(Journal(folder, space.keep_top))
         spent_s = spent_seconds(journal.records())
         session = uuid4().hex[:8]
         progress = opened.enter_context(keep_live(folder, session, progress))
         journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
-        tracker.start_study(journal.record_study(_study_log(definition, dataset, budget, session)))
+        tracker.start_study(journal.record_study(_study_log(store, dataset, budget, session)))
         imports.join()
         from rfe.search.fleet import open_fleet
         from rfe.search.ledger import Ledger
@@ -135,11 +138,13 @@ def _check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
 def _study_seed(folder: StudyFolder, seed: int | None) -> int:
     if seed is not None:
         return seed
-    return read_definition(folder.path).seed if folder.optuna_log.exists() else 0
+    return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 
-def _study_log(definition: StudyDefinition, dataset: Dataset, budget: Budget, session: str) -> StudyLog:
+def _study_log(store: StudyStore, dataset: Dataset, budget: Budget, session: str) -> StudyLog:
+    definition = store.definition
     space = definition.space
+    learnt = {"warm_start": f"{definition.warm_start} ({store.n_earlier} trials)"} if definition.warm_start else {}
     return StudyLog(
         study=space.study,
         session=session,
@@ -151,7 +156,9 @@ def _study_log(definition: StudyDefinition, dataset: Dataset, budget: Budget, se
         settings={
             "objective": space.objective,
             "sampler": space.sampler.kind,
+            "pruner": space.pruner.kind,
             "seed": definition.seed,
+            **learnt,
             "budget.trials": budget.trials,
             "budget.hours": budget.hours,
             "confirm.top": space.confirm.top,

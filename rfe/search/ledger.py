@@ -7,7 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, isnan
+from math import isnan
 from typing import Any
 
 from rfe.config.identity import config_id
@@ -20,7 +20,7 @@ from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
 from rfe.search.recovery import recover, tell_trial
 from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search_space import effective_config
-from rfe.study import Asked, StudyStore, rungs
+from rfe.study import Asked, StudyStore, covers, rungs
 from rfe.tracking.base import Tracker, TrialLog
 from rfe.tracking.contents import describe_trial
 from rfe.tracking.journal import Journal
@@ -69,7 +69,8 @@ class Ledger:
         """Configuration id -> the first complete trial that has it."""
         self._adopted: deque[Asked] = deque()
         self._failures_in_a_row = 0
-        self._best_score = -inf
+        self._front: list[tuple[float, ...]] = []
+        """The objectives' values of the trials that no other is better than; the best score, if that is the one."""
         self._since_best = 0
         self.copies_in_a_row = 0
         """Trials that repeated a configuration since the last that did not."""
@@ -96,6 +97,12 @@ class Ledger:
         return len(self._adopted)
 
     @property
+    def exhausted(self) -> bool:
+        """Whether a grid holds nothing more to ask for."""
+        with self._lock:
+            return self._store.exhausted
+
+    @property
     def logs(self) -> Mapping[int, TrialLog]:
         """How each trial ended, by number."""
         return self._logs
@@ -106,7 +113,7 @@ class Ledger:
 
     @property
     def since_best(self) -> int:
-        """Complete and pruned trials since the best one so far."""
+        """Complete and pruned trials since the best one so far, or since the Pareto front changed."""
         return self._since_best
 
     def counts(self) -> dict[str, int]:
@@ -242,16 +249,21 @@ class Ledger:
         self._account(stored)
         return stored
 
+    def _values(self, log: TrialLog) -> tuple[float, ...]:
+        return tuple(log.scores[name] for name in self._store.definition.space.objectives)
+
     def _account(self, log: TrialLog) -> None:
         self._open.pop(log.number, None)
         self._logs[log.number] = log
         self.copies_in_a_row = self.copies_in_a_row + 1 if "duplicate_of" in log.tags else 0
         if log.score is not None:
             self._trained.setdefault(log.config_id, log.number)
+            values = self._values(log)
+            if not any(covers(one, values) for one in self._front):
+                self._since_best = -1
+                self._front = [one for one in self._front if not covers(values, one)] + [values]
         if log.state != "failed":
-            better = log.score is not None and log.score > self._best_score
-            self._since_best = 0 if better else self._since_best + 1
-            self._best_score = max(self._best_score, log.score or -inf)
+            self._since_best += 1
         if log.state != "failed":
             self._failures_in_a_row = 0
         elif "duplicate_of" not in log.tags:

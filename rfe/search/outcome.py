@@ -1,6 +1,6 @@
 """What a study comes to: three numbers that are always named, the confirmed trials, and where all of it stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.labels import STATE_IS_BLEND
-from rfe.study import StudyScore, TrialHits, score_best, score_selected
+from rfe.study import StudyScore, TrialHits, pareto_front, score_best, score_selected
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 
 
@@ -24,6 +24,15 @@ class Confirmed:
     sd: float
     scores: tuple[float, ...]
     seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FrontTrial:
+    """A trial that no other is better than in every objective."""
+
+    number: int
+    values: Mapping[str, float]
+    """Objective -> value: optimistic, as the search chose by it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class StudyOutcome:
     data_fingerprint: str
     simulated: bool
     caveats: tuple[str, ...] = ()
+    front: tuple[FrontTrial, ...] = ()
+    """The Pareto front, best in the first objective first; empty with one objective."""
     notes: tuple[str, ...] = field(default_factory=tuple)
     """What the user should know besides, e.g. that MLflow lags."""
 
@@ -82,6 +93,9 @@ class StudyOutcome:
             best = self.confirmed[0]
             seeds = f"{len(best.seeds)} fresh seed{'s' * (len(best.seeds) != 1)}"
             lines.append(f"Confirmed with {seeds}: {best.mean:.3f} (trial {best.number}, sd {best.sd:.3f}).")
+        if self.front:
+            names, numbers = " and ".join(self.front[0].values), ", ".join(str(one.number) for one in self.front)
+            lines.append(f"Pareto front of {names}: trials {numbers}.")
         return "\n\n".join(lines)
 
     def log(self) -> OutcomeLog:
@@ -118,6 +132,17 @@ def rank_confirmed(confirmations: Sequence[ConfirmationLog], logs: Mapping[int, 
         for one in confirmations
     ]
     return tuple(sorted(rows, key=lambda row: (-row.mean, row.number)))
+
+
+def study_front(logs: Iterable[TrialLog], objectives: Sequence[str]) -> tuple[FrontTrial, ...]:
+    """The Pareto front of the trials that are complete and no copies; none with one objective."""
+    if len(objectives) < 2:
+        return ()
+    complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
+    values = {log.number: [log.scores[name] for name in objectives] for log in complete}
+    return tuple(
+        FrontTrial(number, dict(zip(objectives, values[number], strict=True))) for number in pareto_front(values)
+    )
 
 
 def trial_hits(log: TrialLog, dataset: Dataset) -> dict[str, list[float]]:

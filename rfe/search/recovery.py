@@ -28,7 +28,8 @@ def tell_trial(store: StudyStore, log: TrialLog) -> bool:
     attributes: dict[str, Any] = {"config_id": log.config_id, **log.tags}
     if log.reason:
         attributes["reason"] = log.reason
-    values = None if log.score is None else (log.score,)
+    objectives = store.definition.space.objectives
+    values = None if log.score is None else tuple(log.scores[name] for name in objectives)
     return store.tell(log.number, state=log.state, values=values, user_attrs=attributes)
 
 

@@ -13,12 +13,12 @@ from ray.exceptions import RayError
 
 from rfe.errors import TrialError
 from rfe.progress import Progress, SearchStatus
-from rfe.search.budget import Budget
+from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
 from rfe.search.fleet import Fleet
 from rfe.search.interrupt import Interrupt
 from rfe.search.ledger import Ledger
-from rfe.search.outcome import StudyOutcome, rank_confirmed, study_scores
+from rfe.search.outcome import StudyOutcome, rank_confirmed, study_front, study_scores
 from rfe.search.tuner import Cohort, CohortTuner
 from rfe.search.work import Delivery, PoolStatus, study_of
 from rfe.search_space import SearchSpace
@@ -102,7 +102,9 @@ class StudyRun:
         if self.ledger.n_adoptable:
             self.progress.note(f"{self.ledger.n_adoptable} trials of an interrupted run are trained again")
         try:
-            if self.ledger.n_adoptable or self.budget.left(self.ledger.n_asked) != 0:
+            if self.ledger.exhausted and not self.ledger.n_adoptable:
+                self.stopping = EXHAUSTED
+            if self.ledger.n_adoptable or (self.budget.left(self.ledger.n_asked) != 0 and not self.stopping):
                 self._search()
             confirmed = self._confirm()
         except RayError as error:
@@ -212,6 +214,9 @@ class StudyRun:
         while not self.stopping:
             left, adoptable = self.budget.left(self.ledger.n_asked), self.ledger.n_adoptable
             n = min(self.cohort, adoptable or (self.cohort if left is None else left))
+            if not adoptable and self.ledger.exhausted:
+                self.stopping = EXHAUSTED
+                break
             if not n:
                 break
             if self.ledger.n_open and self.ledger.n_open + n > self.most_open:
@@ -287,6 +292,7 @@ class StudyRun:
             score_selected=selected,
             confirmed=confirmed,
             best=number,
+            front=study_front(ledger.logs.values(), self.space.objectives),
             best_config={} if number is None else ledger.logs[number].config,
             elapsed_s=self.elapsed_s,
             folder=str(ledger.folder.path),

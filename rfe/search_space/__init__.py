@@ -1,6 +1,7 @@
 """Search spaces: read, checked, resolved for the data's encoders, and made into effective configurations."""
 
 from rfe.search_space.effective import effective_config, normalize
+from rfe.search_space.grid import grid_points
 from rfe.search_space.load import load_space
 from rfe.search_space.resolve import resolve, sample_params, space_size
 from rfe.search_space.schema import Dimension, ResolvedSpace, SearchSpace
@@ -10,6 +11,7 @@ __all__ = [
     "ResolvedSpace",
     "SearchSpace",
     "effective_config",
+    "grid_points",
     "load_space",
     "normalize",
     "resolve",

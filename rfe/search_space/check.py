@@ -19,7 +19,7 @@ def space_problems(space: SearchSpace) -> list[str]:
     for index, trial in enumerate(space.first_trials):
         for name, value in trial.items():
             problems += [f"first_trials[{index}].{name}: {problem}" for problem in _first_problems(name, value, space)]
-    return problems + _cycles(space)
+    return problems + _cycles(space) + _sampler_problems(space)
 
 
 def dimension_of(name: str, spec: DimensionSpec) -> Dimension:
@@ -106,6 +106,20 @@ def _first_problems(name: str, value: Any, space: SearchSpace) -> list[str]:
     if dimension.holds(value):
         return []
     return [f"{describe_value(value)} is not among what is searched ({dimension.describe()})"]
+
+
+def _sampler_problems(space: SearchSpace) -> list[str]:
+    dimensions = [dimension_of(name, spec) for name, spec in space.space.items() if spec.subset is None]
+    if space.sampler.kind == "grid":
+        return [
+            f"space.{one.name}: a float range ({one.describe()}) has endlessly many values, and sampler.kind is grid; "
+            "give it a step, or a choice instead"
+            for one in dimensions
+            if one.kind == "float" and one.step is None
+        ]
+    if space.sampler.kind == "cmaes" and sum(one.kind != "choice" for one in dimensions) < 2:
+        return ["sampler.kind: cmaes learns of int and float dimensions only and needs two of them; use tpe"]
+    return []
 
 
 def _cycles(space: SearchSpace) -> list[str]:

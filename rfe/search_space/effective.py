@@ -11,7 +11,7 @@ from rfe.config.fields import MAP_FIELDS, locate, unknown
 from rfe.config.load import build_config, field_values, set_field
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, gather
-from rfe.search_space.schema import POOL_PREFIX, ResolvedSpace, Value
+from rfe.search_space.schema import POOL_PREFIX, Dimension, ResolvedSpace, Value
 
 DEFAULTS: dict[str, Any] = field_values(Config())
 LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}
@@ -26,19 +26,30 @@ def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Co
     Raises:
         ConfigError: the values do not go together.
     """
-    values = field_values(resolved.base)
-    for name in MAP_FIELDS:  # one value for all encoders becomes an entry for each, so that one of them can be searched
-        if values[name] is not None and not isinstance(values[name], dict):
-            values[name] = dict.fromkeys(resolved.encoders, values[name])
+    values = base_values(resolved)
     if resolved.pool_encoders:
         values["pool"] = repair_pool(resolved, params)
     for dimension in resolved.dimensions:
         if dimension.name.startswith(POOL_PREFIX):
             continue
         # Dimensions stand after those their `when` names, so these have their effective values by now.
-        if all(_lookup(values, name) in allowed for name, allowed in dimension.when):
+        if active(dimension, values):
             set_field(values, dimension.name, params[dimension.name])
     return normalize(build_config(values, "search space"), resolved.encoders)
+
+
+def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
+    """Field name -> the base's value, for `set_field` to put searched values into."""
+    values = field_values(resolved.base)
+    for name in MAP_FIELDS:  # one value for all encoders becomes an entry for each, so that one of them can be searched
+        if values[name] is not None and not isinstance(values[name], dict):
+            values[name] = dict.fromkeys(resolved.encoders, values[name])
+    return values
+
+
+def active(dimension: Dimension, values: Mapping[str, Any]) -> bool:
+    """Whether the dimension counts where the fields its `when` names have these values."""
+    return all(_lookup(values, name) in allowed for name, allowed in dimension.when)
 
 
 def repair_pool(resolved: ResolvedSpace, params: Mapping[str, Value]) -> list[str]:

@@ -10,6 +10,8 @@ from rfe.config.schema import Config, Section
 Value = str | int | float | bool | None
 """What a parameter can be."""
 
+Objective = Literal["score", "acc_presence", "acc_salience"]
+
 POOL_PREFIX = "pool."
 """A `subset` is searched as one boolean for each encoder, named `pool.ENCODER`."""
 
@@ -75,16 +77,17 @@ class DataSource(Section):
 
 
 class Sampler(Section):
-    kind: Literal["tpe", "gp", "random"] = "tpe"
-    startup_trials: Annotated[int, Field(ge=1)] = 10
-    """`tpe` and `gp`: finished trials before the sampler learns from them; sampled at random until then."""
+    """What proposes configurations."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _offered(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("kind") in ("nsga2", "cmaes", "grid"):
-            raise ValueError(f"kind {value['kind']} is not offered in this version; use tpe, gp or random")
-        return value
+    kind: Literal["tpe", "gp", "nsga2", "cmaes", "random", "grid"] = "tpe"
+    """`tpe`: tree-structured Parzen estimator. `gp`: Gaussian process; seconds for each trial. `nsga2`: genetic.
+    `cmaes`: covariance matrix adaptation of the `int` and `float` dimensions, of which it needs two; choices and the
+    pool are drawn at random, without learning. `random`: independent draws. `grid`: every effective configuration once,
+    in a fixed order; ends the study when done, so that no budget is needed."""
+    startup_trials: Annotated[int, Field(ge=1)] = 10
+    """`tpe`, `gp` and `cmaes`: finished trials before the sampler learns; sampled at random until then."""
+    population: Annotated[int, Field(ge=3)] | None = None
+    """`nsga2` and `cmaes`: trials of a generation; null: 20, and 4 + 3 ln(dimensions)."""
 
 
 class Pruner(Section):
@@ -171,7 +174,8 @@ class SearchSpace(Section):
     """Searched fields of the configuration, by dotted name; empty: the base alone."""
     first_trials: list[dict[str, Any]] = Field(default_factory=list)
     """Trials to begin with; searched fields by dotted name, the rest is sampled."""
-    objective: Literal["score"] = "score"
+    objective: Literal["score"] | Annotated[list[Objective], Field(min_length=2)] = "score"
+    """What is maximised; several make a search for their Pareto front. The study's result is by score all the same."""
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     budget: Budget = Budget()
@@ -195,14 +199,25 @@ class SearchSpace(Section):
         space._source = text
         return space
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_objective(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("objective"), list):
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What is maximised, one or several; names of a trial's scores."""
+        return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+    @model_validator(mode="after")
+    def _several_objectives(self) -> "SearchSpace":
+        if isinstance(self.objective, str):
+            return self
+        if len(set(self.objective)) < len(self.objective):
+            raise ValueError(f"objective: {self.objective} names one twice; leave one out")
+        if self.pruner.kind != "none" and self.pruner.on is None:
             raise ValueError(
-                "objective: several objectives (a Pareto front) are not offered in this version; use score"
+                f"pruner: kind {self.pruner.kind} compares one value and there are {len(self.objective)} objectives; "
+                "set pruner.on to score, or pruner.kind to none"
             )
-        return value
+        if self.sampler.kind == "cmaes":
+            raise ValueError("sampler.kind: cmaes has one objective only; use nsga2, tpe, gp or random for several")
+        return self
 
 
 @dataclass(frozen=True)

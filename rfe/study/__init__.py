@@ -1,9 +1,11 @@
 """Studies: their definition, trials and result; the only home of Optuna."""
 
 from rfe.study.definition import StudyDefinition, define_study, read_definition
+from rfe.study.pareto import covers, pareto_front
 from rfe.study.pruning import rungs
 from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
-from rfe.study.store import Asked, StudyStore, StudyView, TrialRow, read_study
+from rfe.study.store import StudyStore
+from rfe.study.trials import Asked, StudyView, TrialRow, read_study
 
 __all__ = [
     "Asked",
@@ -13,7 +15,9 @@ __all__ = [
     "StudyView",
     "TrialHits",
     "TrialRow",
+    "covers",
     "define_study",
+    "pareto_front",
     "read_definition",
     "read_study",
     "rungs",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ class StudyDefinition:
     seed: int
     fingerprint: str
     """Of the data set."""
+    warm_start: str | None = None
+    """The study whose trials its sampler learnt from before its own; it cannot be changed later."""
 
     def identity(self) -> dict[str, Any]:
         """What makes it this study: a change of any of it makes another one.
@@ -61,6 +63,7 @@ def write_definition(folder: Path, definition: StudyDefinition) -> None:
         "identity": definition.identity(),
         "encoders": list(definition.resolved.encoders),
         "settings": definition.space.model_dump(mode="json", by_alias=True),
+        "warm_start": definition.warm_start,
     }
     write_text(folder / SPACE_FILE, definition.space.source)
     write_json(folder / DEFINITION_FILE, content)
@@ -79,10 +82,13 @@ def read_definition(folder: Path) -> StudyDefinition:
         definition = define_study(
             space, tuple(content["encoders"]), seed=identity["seed"], fingerprint=identity["fingerprint"]
         )
+        definition = replace(definition, warm_start=content.get("warm_start"))
     except (KeyError, TypeError, ValueError, RfeError) as error:
         raise StudyError(f"{folder / DEFINITION_FILE}: cannot be read as a study's definition: {error}") from None
     source = folder / SPACE_FILE
-    return definition if not source.is_file() else _with_source(definition, source.read_text(encoding="utf-8"))
+    if not source.is_file():
+        return definition
+    return replace(definition, space=space.with_source(source.read_text(encoding="utf-8")))
 
 
 def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
@@ -100,7 +106,8 @@ def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
         f"study {definition.space.study} in {folder} was started differently; what is searched, on which data and with "
         "which seed cannot change:\n"
         + "\n".join(f"  - {one}" for one in found)
-        + "\nUndo the change to go on with it, or give the changed study another name (--study NAME)."
+        + "\nUndo the change to go on with it, or give the changed study another name (--study NAME), "
+        f"with --warm-start {definition.space.study} if it should learn from this one's trials."
     )
 
 
@@ -139,8 +146,3 @@ def _read(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StudyError(f"{path}: is no study's definition")
     return content
-
-
-def _with_source(definition: StudyDefinition, text: str) -> StudyDefinition:
-    space = definition.space.with_source(text)
-    return StudyDefinition(space, definition.resolved, definition.seed, definition.fingerprint)

@@ -9,6 +9,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from rfe.search_space import Dimension, ResolvedSpace
 from rfe.search_space.schema import Sampler
 
+NSGA2_POPULATION = 20
+"""Optuna's 50 would be a quarter of a usual study before anything is learnt."""
+
 
 def cohort_seed(study_seed: int, first_number: int) -> int:
     """The sampler's seed for the cohort whose first trial is `first_number`: a hash of both, 32 bits.
@@ -20,14 +23,28 @@ def cohort_seed(study_seed: int, first_number: int) -> int:
 
 
 def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
-    """`tpe`: multivariate, and unfinished trials count as bad, so that a cohort's points keep apart. `gp`: Gaussian
-    process. `random`: independent draws."""
+    """Optuna's sampler for these settings, other than `grid`. What it has learnt it reads from the study's trials.
+
+    `tpe`: multivariate, and unfinished trials count as bad, so that a cohort's points keep apart. `gp` conditions on
+    unfinished trials. `nsga2` and `cmaes` draw a cohort from one distribution; their generations stand in the trials.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if settings.kind == "random":
             return optuna.samplers.RandomSampler(seed=seed)
         if settings.kind == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=settings.startup_trials)
+            return optuna.samplers.GPSampler(
+                seed=seed, n_startup_trials=settings.startup_trials, warn_independent_sampling=False
+            )
+        if settings.kind == "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=settings.population or NSGA2_POPULATION)
+        if settings.kind == "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=seed,
+                n_startup_trials=settings.startup_trials,
+                popsize=settings.population,
+                warn_independent_sampling=False,
+            )
         return optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=settings.startup_trials, multivariate=True, constant_liar=True
         )

@@ -3,76 +3,28 @@
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from rfe.errors import StudyError
-from rfe.search_space.schema import Value
-from rfe.study.definition import StudyDefinition, check_unchanged, read_definition, write_definition
+from rfe.study.definition import DEFINITION_FILE, StudyDefinition, check_unchanged, read_definition, write_definition
+from rfe.study.distinct import DistinctSampler, GridSampler, Known
 from rfe.study.log import RECORD, StudyLog, reopen_trials
 from rfe.study.pruning import build_pruner, report_score
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
+from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_storage, read_trials, row_of
+from rfe.study.warm_start import SOURCE, earlier_trials, is_own
 from rfe.workspace import cut_torn_line
 
-LOG_FILE = "optuna.log"
 LOCK_FILE = "study.lock"
 LOCK_WAIT_S = 1.0
 """Whoever only looks whether the lock is held, holds it for a moment."""
 _FIRST_TRIAL = "first_trial"
-
-State = Literal["complete", "pruned", "failed"]
-_STATES: dict[str, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-_NAMES: dict[TrialState, str] = {
-    **{state: name for name, state in _STATES.items()},
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A trial that waits to be trained."""
-
-    number: int
-    """Its identity everywhere: in Tune, MLflow, journal and folders."""
-    params: dict[str, Value]
-    """A value for every dimension; `effective_config` makes the configuration of it."""
-
-
-@dataclass(frozen=True)
-class TrialRow:
-    """A trial as it stands."""
-
-    number: int
-    state: str
-    """`waiting`, `running`, `complete`, `pruned` or `failed`."""
-    params: dict[str, Value]
-    values: tuple[float, ...] | None
-    """The objective's, of a complete trial; of a pruned one the last value that was reported."""
-    user_attrs: dict[str, Any]
-    """What it was told with: `config_id`, `reason`, ..."""
-    started: datetime | None = None
-    ended: datetime | None = None
-
-
-@dataclass(frozen=True)
-class StudyView:
-    """A study to look at; nothing of it is written."""
-
-    folder: Path
-    definition: StudyDefinition
-    trials: tuple[TrialRow, ...]
 
 
 class StudyStore:
@@ -81,37 +33,66 @@ class StudyStore:
     Use `StudyStore.open`, and `close` (or `with`) when done.
     """
 
-    def __init__(self, folder: Path, definition: StudyDefinition, lock: FileLock, reopened: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        definition: StudyDefinition,
+        lock: FileLock,
+        earlier: Sequence[FrozenTrial] = (),
+        reopened: Sequence[int] = (),
+    ) -> None:
         self.folder, self.definition = folder, definition
         self.reopened = tuple(reopened)
         """Trials whose end was taken back; see `open`."""
         self._lock = lock
         self._distributions = build_distributions(definition.resolved)
         self._pruner = build_pruner(definition.space.pruner)
+        self._known = Known(definition.resolved)
+        self._grid = (
+            GridSampler(definition.resolved, self._distributions, self._known)
+            if definition.space.sampler.kind == "grid"
+            else None
+        )
         self._log = StudyLog(folder / LOG_FILE)
-        storage = _open_storage(self._log)
+        storage = open_storage(self._log)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study = optuna.create_study(
-                study_name=definition.space.study, storage=storage, direction="maximize", load_if_exists=True
+                study_name=definition.space.study,
+                storage=storage,
+                directions=["maximize"] * len(definition.space.objectives),
+                load_if_exists=True,
             )
+        self._learn(earlier)
         self._enqueue_first_trials()
         self._fail_unrecorded()
+        for row in self.trials():
+            if row.params.keys() == self._distributions.keys():
+                self._known.add(row.params)
 
     @classmethod
-    def open(cls, folder: Path, definition: StudyDefinition, *, ended: Collection[int] | None = None) -> "StudyStore":
+    def open(
+        cls,
+        folder: Path,
+        definition: StudyDefinition,
+        *,
+        warm_start: Path | None = None,
+        ended: Collection[int] | None = None,
+    ) -> "StudyStore":
         """Create the study in `folder`, or go on with it.
 
         Budget, limits, confirmation, sampler, pruner and cohort size may differ from the last time.
 
         Args:
-            folder: of the study.
-            definition: what the study is.
+            folder: the study's own.
+            definition: what it is.
+            warm_start: folder of a study whose trials the new one's sampler learns from before its own. They take the
+                first numbers and are none of its trials.
             ended: the only trials that are believed to have ended; the others' ends are taken back. None: all are.
 
         Raises:
-            StudyError: the study there has another space, base, objective, seed or data (with the differences), or
-                another process works on it.
+            StudyError: the study there has another space, base, objective, seed or data (with the differences), another
+                process works on it, or it cannot learn from that study.
         """
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK_FILE, thread_local=False)  # whichever thread closes, the lock is free
@@ -124,10 +105,12 @@ class StudyStore:
             ) from None
         try:
             check_unchanged(folder, definition)
-            write_definition(folder, definition)
+            definition, earlier = _warm_start(folder, definition, warm_start)
             cut_torn_line(folder / LOG_FILE)
             reopened = () if ended is None else reopen_trials(folder / LOG_FILE, ended)
-            return cls(folder, definition, lock, reopened)
+            store = cls(folder, definition, lock, earlier, reopened)
+            write_definition(folder, definition)  # last: a study that has one has learnt from what it names
+            return store
         except BaseException:
             lock.release()
             raise
@@ -143,15 +126,21 @@ class StudyStore:
         self.close()
 
     def ask(self, n: int) -> list[Asked]:
-        """The next `n` trials, one cohort. They stay `running` until told, also over a restart."""
-        first = self._next_number()
-        self._study.sampler = build_sampler(self.definition.space.sampler, cohort_seed(self.definition.seed, first))
-        asked = []
-        for _ in range(n):
+        """The next `n` trials, one cohort; fewer when a grid is exhausted. They stay `running` until told, also over a
+        restart."""
+        self._study.sampler = self._grid or self._cohort_sampler()
+        asked: list[Asked] = []
+        while len(asked) < n and not self.exhausted:
             trial = self._study.ask(self._distributions)
+            self._known.add(trial.params)
             asked.append(Asked(trial.number, dict(trial.params)))
         self._log.sync()
         return asked
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a grid holds nothing that was not asked for; False with another sampler."""
+        return self._grid is not None and self._grid.next_point() is None and not self._waiting()
 
     def report(self, number: int, epoch: int, score: float) -> bool:
         """Keep the score that trial `number` has after `epoch`, and answer whether it should end as pruned.
@@ -187,25 +176,31 @@ class StudyStore:
             True; False if it had ended before, and then nothing is changed.
 
         Raises:
-            StudyError: there is no such trial, or a complete trial without one finite value.
+            StudyError: there is no such trial, or a complete trial without a finite value for each objective.
         """
         trial = self._trial(number)
         if trial.state.is_finished():
             return False
-        if state == "complete" and (values is None or len(values) != 1 or not math.isfinite(values[0])):
+        n = len(self.definition.space.objectives)
+        if state == "complete" and (values is None or len(values) != n or not all(map(math.isfinite, values))):
             raise StudyError(
                 f"trial {number} cannot be complete with values {values}; tell it as failed, with a reason"
             )
         if user_attrs:
             # Optuna offers this by the trial's object only, which is gone after a restart.
             self._study._storage.set_trial_user_attr(trial._trial_id, RECORD, dict(user_attrs))
-        self._study.tell(number, values if state == "complete" else None, state=_STATES[state])
+        self._study.tell(number, values if state == "complete" else None, state=STATES[state])
         self._log.sync()
         return True
 
     def trials(self) -> list[TrialRow]:
-        """All trials in the order of their numbers."""
-        return [_row(trial) for trial in self._study.get_trials(deepcopy=False)]
+        """All trials in the order of their numbers; those of a warm start are none of them."""
+        return [row_of(trial) for trial in self._study.get_trials(deepcopy=False) if is_own(trial)]
+
+    @property
+    def n_earlier(self) -> int:
+        """How many trials of another study the sampler learnt from before its own."""
+        return sum(not is_own(trial) for trial in self._study.get_trials(deepcopy=False))
 
     def running(self) -> list[Asked]:
         """Trials asked for and not told, of this process or an earlier one: they are trained under the same number."""
@@ -224,10 +219,19 @@ class StudyStore:
             raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {len(trials)}")
         return trials[number]
 
-    def _next_number(self) -> int:
-        trials = self._study.get_trials(deepcopy=False)
-        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
-        return min(waiting, default=len(trials))
+    def _cohort_sampler(self) -> DistinctSampler:
+        first = min(self._waiting(), default=len(self._study.get_trials(deepcopy=False)))
+        seed = cohort_seed(self.definition.seed, first)
+        sampler = build_sampler(self.definition.space.sampler, seed)
+        return DistinctSampler(sampler, seed, self._distributions, self._known)
+
+    def _waiting(self) -> list[int]:
+        trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return [trial.number for trial in trials]
+
+    def _learn(self, earlier: Sequence[FrozenTrial]) -> None:
+        there = {trial.user_attrs.get(SOURCE) for trial in self._study.get_trials(deepcopy=False)}
+        self._study.add_trials([trial for trial in earlier if trial.user_attrs[SOURCE] not in there])
 
     def _enqueue_first_trials(self) -> None:
         queued = {trial.user_attrs.get(_FIRST_TRIAL) for trial in self._study.get_trials(deepcopy=False)}
@@ -246,33 +250,21 @@ class StudyStore:
                 )
 
 
-def read_study(folder: Path) -> StudyView:
-    """The study in `folder` as it stands, also while another process works on it.
-
-    Raises:
-        StudyError: there is no study.
-    """
-    definition = read_definition(folder)
-    if not (folder / LOG_FILE).is_file():
-        return StudyView(folder, definition, ())
-    storage = _open_storage(StudyLog(folder / LOG_FILE))
-    trials = [_row(one) for study in storage.get_all_studies() for one in storage.get_all_trials(study._study_id)]
-    return StudyView(folder, definition, tuple(trials))
-
-
-def _open_storage(log: StudyLog) -> JournalStorage:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return JournalStorage(log)
-
-
-def _row(trial: FrozenTrial) -> TrialRow:
-    values = None if trial.values is None else tuple(float(value) for value in trial.values)
-    return TrialRow(
-        trial.number,
-        _NAMES[trial.state],
-        dict(trial.params),
-        values,
-        dict(trial.user_attrs.get(RECORD, {})),
-        trial.datetime_start,
-        trial.datetime_complete,
-    )
+def _warm_start(
+    folder: Path, definition: StudyDefinition, old: Path | None
+) -> tuple[StudyDefinition, list[FrozenTrial]]:
+    """(the definition that names what the study learnt from, trials to learn from if it is new)."""
+    name = definition.space.study
+    if (folder / DEFINITION_FILE).is_file():
+        kept = read_definition(folder).warm_start
+        if old is not None and kept != old.name:
+            raise StudyError(
+                f"--warm-start {old.name}: study {name} was begun "
+                + (f"from {kept}" if kept else "without one")
+                + "; leave the option out to go on with it, or give the new study another name (--study NAME)"
+            )
+        return replace(definition, warm_start=kept), []
+    if old is None:
+        return definition, []
+    earlier = earlier_trials(read_definition(old), read_trials(old), definition)
+    return replace(definition, warm_start=old.name), earlier

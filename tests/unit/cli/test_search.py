@@ -9,7 +9,7 @@ import pytest
 from rfe import api
 from rfe.config.load import flatten
 from rfe.config.schema import Config
-from rfe.search.outcome import Confirmed, StudyOutcome
+from rfe.search.outcome import Confirmed, FrontTrial, StudyOutcome
 from rfe.study.result import StudyScore
 from tests.unit.cli.invoke import invoke
 
@@ -79,6 +79,24 @@ def test_an_interrupted_search_ends_with_130_and_says_how_to_go_on(ends: dict[st
     ended = invoke("search", "everything")
     assert ended.exit_code == 130
     assert "the same command goes on" in ended.stdout
+
+
+def test_the_front_of_several_objectives_is_shown(ends: dict[str, Any]) -> None:
+    assert "Pareto" not in invoke("search", "everything").stdout
+    ends["front"] = (FrontTrial(5, {"acc_presence": 0.6, "acc_salience": 0.1}),)
+    said = invoke("search", "everything").stdout
+    assert "Pareto front" in said
+    assert "0.600" in _line(said, "0.100")
+    assert "Pareto front of acc_presence and acc_salience: trials 5." in _outcome(**ends).summary()
+
+
+def test_an_unknown_study_to_learn_from_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    ended = invoke("search", "everything", "--data", data, "--warm-start", "gone", "--workspace", tmp_path / "w")
+    assert ended.exit_code == 2
+    assert "no study 'gone'" in ended.stderr
+    assert not (tmp_path / "w" / "studies").exists()
 
 
 def test_json_is_the_outcome(ends: dict[str, Any]) -> None:

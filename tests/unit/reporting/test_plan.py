@@ -43,6 +43,18 @@ def test_more_trials_take_longer_and_hours_are_a_limit(folder: Path) -> None:
     assert _plan(folder, trials=10**9, hours=1.0).minutes < many + 60
 
 
+def test_a_grid_is_counted_and_needs_no_budget(folder: Path) -> None:
+    given = SPACE | {"data": {"path": str(folder)}, "sampler": {"kind": "grid"}, "budget": {}}
+    searched = {"pool": {"subset": "all"}, "model.n_kept": {"int": [1, 2]}, "train.epochs": {"int": [2, 3]}}
+    space = load_space(given | {"space": searched, "base": {"model.latent_dim": 4}})
+    found = plan(space, folder.parent / "cache", trials=None, hours=None, progress=SilentProgress())
+    assert found.trials == (1 + 1 + 2) * 2  # face, voice, both with one or all kept
+    assert found.points == 2 * 2 * 2 * 2
+    assert found.settings == {"sampler": "grid", "pruner": "none", "objective": "score"}
+    fewer = plan(space, folder.parent / "cache", trials=3, hours=None, progress=SilentProgress())
+    assert fewer.trials == 3
+
+
 def test_what_the_search_refuses_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="--trials"):
         _plan(folder, trials=0)

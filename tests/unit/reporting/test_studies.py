@@ -1,5 +1,6 @@
 """What a study's journal says, as lists and tables show it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog
 from rfe.tracking.journal import Journal
 from rfe.workspace import StudyFolder, Workspace, open_workspace
+from tests.unit.cli.invoke import invoke
 from tests.unit.reporting.journals import STUDY, make_trial
 
 
@@ -110,3 +112,18 @@ def test_a_trial_and_the_data_are_found_again(folder: StudyFolder, workspace: Wo
 def test_only_what_differs_from_the_defaults_is_shown() -> None:
     config = flatten(Config()) | {"train.lr": 0.5, "data.standardize.a": "fold"}
     assert changed_settings(config) == {"pool": "all", "train.lr": 0.5, "data.standardize.a": "fold"}
+
+
+def test_a_study_with_several_objectives_has_its_front(tmp_path: Path) -> None:
+    folder = open_workspace(tmp_path).study("first")
+    points = {0: (0.5, 0.2), 1: (0.4, 0.3), 2: (0.4, 0.2), 3: (0.4, 0.3)}
+    with Journal(folder) as journal:
+        journal.record_study(replace(STUDY, settings={"objective": ["acc_presence", "acc_salience"]}))
+        for number, (presence, salience) in points.items():
+            scores = {"score": (presence + salience) / 2, "acc_presence": presence, "acc_salience": salience}
+            tags = {"duplicate_of": "1"} if number == 3 else {}
+            journal.record_trial(make_trial(number, None, scores=scores, tags=tags))
+    assert [line.number for line in describe_study(folder).front] == [0, 1]
+    assert describe_study(folder, top=1).front[1].acc_salience == 0.3
+    said = invoke("studies", "show", "first", "--workspace", tmp_path).stdout
+    assert "Pareto front of acc_presence and acc_salience" in said

@@ -37,6 +37,12 @@ def test_a_fixed_list_of_configurations_needs_no_budget() -> None:
     assert plan_budget(load_space({"study": "s", "first_trials": [{}, {}]}), None, None).trials == 2
 
 
+def test_a_grid_needs_no_budget() -> None:
+    searched = {"train.epochs": {"int": [1, 3]}}
+    grid = load_space({"study": "s", "space": searched, "sampler": {"kind": "grid"}})
+    assert plan_budget(grid, None, None) == Budget(None, None, 10, None)
+
+
 @pytest.mark.parametrize(
     ("trials", "hours", "named"), [(None, None, "budget.trials"), (0, None, "--trials 0"), (None, -1.0, "--hours -1")]
 )

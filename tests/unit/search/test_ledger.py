@@ -1,6 +1,7 @@
 """The books: every trial once, copies instead of repetitions, and the same after a restart at any moment."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.search.ledger import Ledger
-from rfe.search.outcome import study_scores
+from rfe.search.outcome import study_front, study_scores
 from rfe.search.work import Delivery, WorkItem
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
@@ -32,12 +33,13 @@ class Listener(NullTracker):
 class Books:
     """A ledger that can be closed and opened again."""
 
-    def __init__(self, folder: Path, dataset: Dataset, space: dict[str, Any]) -> None:
-        self.folder, self.dataset, self.space = StudyFolder(folder), dataset, space
+    def __init__(self, folder: Path, dataset: Dataset, space: dict[str, Any], **given: Any) -> None:
+        self.folder, self.dataset = StudyFolder(folder), dataset
+        self.given = {"study": "s", "space": space, "sampler": {"kind": "random"}, **given}
         self.open()
 
     def open(self) -> None:
-        space = load_space({"study": "s", "space": self.space, "sampler": {"kind": "random"}})
+        space = load_space(self.given)
         definition = define_study(space, tuple(self.dataset.encoders), seed=1, fingerprint="f")
         self.store = StudyStore.open(self.folder.path, definition)
         self.journal = Journal(self.folder)
@@ -167,3 +169,43 @@ def test_scores_of_the_study_survive_the_journal(books: Books, dataset: Dataset)
     assert selected is not None
     assert best.score == pytest.approx(books.ledger.ranking()[0].scores["score"])
     assert selected.score <= best.score + 1e-12
+
+
+def test_a_grid_goes_on_with_what_is_missing(tmp_path: Path, dataset: Dataset) -> None:
+    lines = {"train.lr": {"choice": [0.001, 0.003, 0.01]}, "train.epochs": {"int": [2, 4]}}
+    books = Books(tmp_path / "s", dataset, lines, sampler={"kind": "grid"})
+    items = books.ledger.next_items(4)
+    books.deliver(items[0])
+    books.close()
+    books.open()
+    items += books.ledger.next_items(4)[3:]
+    while not books.ledger.exhausted:
+        items += books.ledger.next_items(4)
+    assert books.ledger.next_items(4) == []
+    assert {(item.config["train"]["lr"], item.config["train"]["epochs"]) for item in items} == {
+        (lr, epochs) for lr in (0.001, 0.003, 0.01) for epochs in (2, 3, 4)
+    }
+    assert len(items) == 9
+    books.close()
+
+
+def test_several_objectives_are_told_and_the_front_counts_as_improvement(tmp_path: Path, dataset: Dataset) -> None:
+    lines = {"train.lr": {"float": [0.001, 0.01]}}
+    books = Books(tmp_path / "s", dataset, lines, objective=["acc_presence", "acc_salience"])
+    points = [(0.5, 0.2), (0.4, 0.3), (0.4, 0.2), (0.45, 0.25), (0.5, 0.2)]
+    since = []
+    for presence, salience in points:
+        (item,) = books.ledger.next_items(1)
+        result = fake_result(Config.model_validate(item.config), dataset)
+        score = (presence + salience) / 2
+        told = replace(result, state="complete", score=score, acc_presence=presence, acc_salience=salience)
+        books.ledger.settle(Delivery(item.key, "complete", "", told))
+        since.append(books.ledger.since_best)
+    assert since == [0, 0, 1, 0, 1]
+    assert [row.values for row in books.store.trials()] == points
+    front = study_front(books.ledger.logs.values(), ("acc_presence", "acc_salience"))
+    assert [one.number for one in front] == [0, 4, 3, 1]
+    assert front[-1].values == {"acc_presence": 0.4, "acc_salience": 0.3}
+    assert study_front(books.ledger.logs.values(), ("score",)) == ()
+    assert books.ledger.ranking()[0].number == 0  # by score, which is .35 for four of them: the first
+    books.close()

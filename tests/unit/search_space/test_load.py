@@ -8,6 +8,7 @@ import pytest
 from rfe.errors import ConfigError
 from rfe.search_space import load_space
 
+PARETO = ["acc_presence", "acc_salience"]
 MINIMAL: dict[str, Any] = {"study": "s", "space": {"train.lr": {"float": [0.001, 0.1], "log": True}}}
 
 
@@ -43,7 +44,7 @@ def test_all_problems_of_the_file_come_at_once(tmp_path: Path) -> None:
         "studdy: unknown field 'studdy'; did you mean study?",
         "study: is missing",
         "base: unknown field 'train.epoch'; did you mean train.epochs?",
-        "sampler.kind: 'tp' is not allowed; it must be one of tpe, gp, random; did you mean tpe?",
+        "sampler.kind: 'tp' is not allowed; it must be one of tpe, gp, nsga2, cmaes, random, grid; did you mean tpe?",
         "budget.trials: 0 is not allowed; it must be a whole number of at least 1",
     ):
         assert part in message
@@ -142,11 +143,14 @@ def test_first_trials_are_checked(trial: dict[str, Any], answer: str) -> None:
 @pytest.mark.parametrize(
     ("given", "answer"),
     [
-        ({"sampler": {"kind": "nsga2"}}, "sampler: kind nsga2 is not offered in this version; use tpe, gp or random"),
-        ({"sampler": {"kind": "cmaes"}}, "cmaes is not offered"),
-        ({"sampler": {"kind": "grid"}}, "grid is not offered"),
-        ({"objective": ["acc_presence", "acc_salience"]}, "several objectives (a Pareto front) are not offered"),
-        ({"objective": "loss"}, "objective: 'loss' is not allowed; it must be 'score'"),
+        ({"sampler": {"kind": "cmaes"}}, "sampler.kind: cmaes learns of int and float dimensions only and needs two"),
+        ({"sampler": {"kind": "grid"}}, "space.train.lr: a float range (0.001 to 0.1 (log)) has endlessly many values"),
+        ({"sampler": {"kind": "nsga2", "population": 2}}, "sampler.population: 2 is not allowed"),
+        ({"objective": ["acc_presence"]}, "objective: ['acc_presence'] is not allowed; it must be 'score', or a list"),
+        ({"objective": ["score", "score"]}, "names one twice; leave one out"),
+        ({"objective": PARETO, "pruner": {"kind": "asha"}}, "set pruner.on to score, or pruner.kind to none"),
+        ({"objective": PARETO, "sampler": {"kind": "cmaes"}}, "sampler.kind: cmaes has one objective only; use nsga2"),
+        ({"objective": "loss"}, "objective: 'loss' is not allowed; it must be 'score', or a list"),
         ({"study": "a/b"}, "study: 'a/b' is not allowed"),
         ({"budget": {"hours": 0}}, "budget.hours: 0 is not allowed; it must be a number above 0, or null"),
     ],

@@ -1,0 +1,122 @@
+"""Samplers that look at the effective configuration of what they propose, so that no trial is a copy of another."""
+
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial
+
+from rfe.config.identity import config_id
+from rfe.errors import ConfigError
+from rfe.search_space import ResolvedSpace, effective_config, grid_points
+from rfe.search_space.schema import Value
+
+PROPOSALS = 2
+"""How often a sampler is asked for one trial before a random point takes the place of what it proposes."""
+DRAWS = 10
+"""How many random points are tried before a copy is accepted: the space then holds hardly anything new."""
+
+Params = dict[str, Any]
+
+
+class Known:
+    """The effective configurations of a study's trials, however these ended."""
+
+    def __init__(self, resolved: ResolvedSpace) -> None:
+        self._resolved = resolved
+        self.ids: set[str | None] = set()
+
+    def add(self, params: Params) -> None:
+        """A trial was asked for."""
+        self.ids.add(self.identify(params))
+
+    def identify(self, params: Params) -> str | None:
+        """The configuration id of a point, which has a value for every dimension; None if they do not go together."""
+        try:
+            return config_id(effective_config(self._resolved, params))
+        except ConfigError:
+            return None
+
+
+class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped here
+    """Proposes what another sampler does, but asks it again for what the study has, and then draws at random.
+
+    Which trials ended, and how, is not looked at, so that random search draws the same whoever trains faster.
+
+    Args:
+        sampler: proposes.
+        seed: of the random draws.
+        distributions: of all parameters.
+        known: what the study has.
+    """
+
+    def __init__(
+        self, sampler: BaseSampler, seed: int, distributions: dict[str, BaseDistribution], known: Known
+    ) -> None:
+        self._sampler, self._random = sampler, RandomSampler(seed=seed)
+        self._distributions, self._known = distributions, known
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Params:
+        fixed = trial.system_attrs.get("fixed_params", {})
+        first: Params = {}
+        for sampler in (self._sampler,) * PROPOSALS + (self._random,) * DRAWS:
+            params = self._propose(sampler, study, trial)
+            first = first or params
+            identity = self._known.identify({**params, **fixed})
+            if identity is None or identity not in self._known.ids:
+                return params
+        return first
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _propose(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> Params:
+        space = sampler.infer_relative_search_space(study, trial)
+        params = sampler.sample_relative(study, trial, space)
+        for name, distribution in self._distributions.items():
+            if distribution.single():
+                params[name] = _only_value(distribution)
+            elif name not in params:
+                params[name] = sampler.sample_independent(study, trial, name, distribution)
+        return dict(params)
+
+
+class GridSampler(BaseSampler):  # type: ignore[misc]
+    """Proposes each effective configuration of the space that the study does not have, in the grid's order."""
+
+    def __init__(self, resolved: ResolvedSpace, distributions: dict[str, BaseDistribution], known: Known) -> None:
+        self._points = grid_points(resolved)
+        self._distributions, self._known = distributions, known
+        self._next: tuple[dict[str, Value], str] | None = next(self._points, None)
+
+    def next_point(self) -> dict[str, Value] | None:
+        """What is proposed next; None when the study has them all."""
+        while self._next is not None and self._next[1] in self._known.ids:
+            self._next = next(self._points, None)
+        return None if self._next is None else self._next[0]
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._distributions
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Params:
+        # a first trial that names every field is asked for also when the grid is exhausted
+        return self.next_point() or {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return RandomSampler(seed=trial.number).sample_independent(study, trial, param_name, param_distribution)
+
+
+def _only_value(distribution: BaseDistribution) -> Any:
+    return distribution.choices[0] if isinstance(distribution, CategoricalDistribution) else distribution.low
