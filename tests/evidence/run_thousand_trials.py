@@ -1,0 +1,109 @@
+"""A study of a thousand trials of a trivial model: the driver's memory and the time for each trial."""
+
+import io
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import psutil
+
+from rfe.search.driver import run_search
+from rfe.search_space import load_space
+from rfe.tracking.base import TrialLog
+from rfe.tracking.mlflow_tracker import MlflowTracker
+from rfe.tracking.records import read_events
+from rfe.workspace import open_workspace
+from tests.evidence.simulated import REPORTS, table, write_report
+from tests.integration.fakes import write_data
+
+TRIALS = 1000
+BIN = 100
+
+
+def main(trials: int = TRIALS) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        data = write_data(Path(scratch) / "data")
+        workspace = open_workspace(Path(scratch) / "workspace")
+        folder = workspace.study("thousand")
+        space = load_space(
+            {
+                "study": "thousand",
+                "space": {
+                    "pool": {"subset": "all"},
+                    "model.n_kept": {"int": [1, 3]},
+                    "model.dropout": {"float": [0.0, 0.5]},
+                    "train.lr": {"float": [1.0e-4, 1.0e-2], "log": True},
+                },
+                "budget": {"trials": trials},
+                "confirm": {"top": 0},
+            }
+        )
+        memory: list[tuple[float, float]] = []
+        done = threading.Event()
+
+        def watch() -> None:
+            process = psutil.Process()
+            while not done.wait(0.5):
+                memory.append((time.time(), process.memory_full_info().uss / 2**20))
+
+        threading.Thread(target=watch, daemon=True).start()
+        tracker = MlflowTracker(workspace, folder, print)
+        train = "tests.evidence.cluster_stand_ins:answer_stack"
+        try:
+            run_search(space, data, workspace, workers=1, stack=4, tracker=tracker, train=train)
+        finally:
+            left = tracker.close(1200)
+            done.set()
+        ends = np.array(sorted(event.time for event in read_events(folder) if isinstance(event, TrialLog)))
+    moments, mebibytes = np.array(memory).T
+    at_trial = np.interp(ends, moments, mebibytes)
+    seconds = np.diff(ends, prepend=ends[0])
+    rows = [
+        [
+            f"{first + 1} to {first + BIN}",
+            f"{1000 * seconds[first : first + BIN].mean():.0f}",
+            f"{at_trial[first : first + BIN].mean():.0f}",
+        ]
+        for first in range(0, len(ends), BIN)
+    ]
+    _draw(seconds, at_trial, REPORTS / "thousand_trials" / "flat.png")
+    body = f"""A trivial model (a stand-in that answers at once), one worker, stacks of 4, TPE, journal, Optuna storage
+and MLflow (SQLite) written as in any search.
+
+![time and memory](flat.png)
+
+{table(["trials", "ms for each", "driver's private memory, MiB"], rows)}
+
+{left or "MLflow had everything when the tracker was closed."}"""
+    print(write_report("thousand_trials", "A thousand trials", body).read_text())
+
+
+def _draw(seconds: np.ndarray, mebibytes: np.ndarray, path: Path) -> None:
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True)
+    numbers = np.arange(1, len(seconds) + 1)
+    above.plot(numbers, 1000 * np.convolve(seconds, np.ones(25) / 25, "same"), color="tab:blue")
+    above.set_ylabel("ms per trial\n(mean of 25)")
+    above.set_ylim(bottom=0)
+    below.plot(numbers, mebibytes, color="tab:orange")
+    below.set_ylabel("driver's private\nmemory, MiB")
+    below.set_ylim(bottom=0)
+    below.set_xlabel("finished trials")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    plt.close(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(buffer.getvalue())
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
