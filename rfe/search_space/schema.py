@@ -86,7 +86,7 @@ class Sampler(Section):
     in a fixed order; ends the study when done, so that no budget is needed."""
     startup_trials: Annotated[int, Field(ge=1)] = 10
     """`tpe`, `gp` and `cmaes`: finished trials before the sampler learns; sampled at random until then."""
-    population: Annotated[int, Field(ge=3)] | None = None
+    population: Annotated[int, Field(ge=4)] | None = None
     """`nsga2` and `cmaes`: trials of a generation; null: 20, and 4 + 3 ln(dimensions)."""
 
 
@@ -159,7 +159,8 @@ class Limits(Section):
     failed_in_a_row: Annotated[int, Field(ge=1)] = 10
     """So many failures one after the other stop the study."""
     no_improvement: Annotated[int, Field(ge=1)] | None = None
-    """So many finished trials without a better score end the study as done; null: never."""
+    """So many finished trials without a better score (or a change of the Pareto front) end the study as done; null:
+    never."""
 
 
 class SearchSpace(Section):

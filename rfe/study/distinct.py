@@ -46,7 +46,7 @@ class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped h
 
     Args:
         sampler: proposes.
-        seed: of the random draws.
+        seed: of the random draws; not the sampler's own, whose random draws would come again.
         distributions: of all parameters.
         known: what the study has.
     """

@@ -223,7 +223,7 @@ class StudyStore:
         first = min(self._waiting(), default=len(self._study.get_trials(deepcopy=False)))
         seed = cohort_seed(self.definition.seed, first)
         sampler = build_sampler(self.definition.space.sampler, seed)
-        return DistinctSampler(sampler, seed, self._distributions, self._known)
+        return DistinctSampler(sampler, cohort_seed(seed, first), self._distributions, self._known)
 
     def _waiting(self) -> list[int]:
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))

@@ -25,7 +25,7 @@ from rfe.search.fleet import Fleet, open_fleet
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
-from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events, read_records
 from rfe.workspace import StudyFolder, Workspace, open_workspace
@@ -226,6 +226,42 @@ def mlflow_trials(workspace: Workspace, study: str) -> dict[int, tuple[str, floa
     # what an unfinished trial had does not stand among the scores that a table sorts by
     name = {"FINISHED": "score", "KILLED": "unfinished_score"}
     return {int(run.data.tags["rfe.trial"]): (run.info.status, run.data.metrics[name[run.info.status]]) for run in runs}
+
+
+def test_a_grid_needs_no_budget_and_ends_when_every_configuration_ran(
+    fleet: Fleet, data: Path, workspace: Workspace
+) -> None:
+    lines = {"train.lr": {"choice": [0.001, 0.003, 0.01]}, "model.n_kept": {"int": [1, 3]}}
+    space = make_space("grid", 4, space=lines, sampler={"kind": "grid"})
+    assert run_search(space, data, workspace, fleet=fleet).reason == ""
+    endless = space.model_copy(update={"budget": space.budget.model_copy(update={"trials": None})})
+    for _ in range(2):  # the second time nothing is left to start workers for
+        outcome = run_search(endless, data, workspace, fleet=fleet)
+        assert (outcome.state, "grid is exhausted" in outcome.reason) == ("finished", True)
+        assert outcome.trials == {"complete": 9, "pruned": 0, "failed": 0, "duplicates": 0}
+        assert_each_trial_once(workspace, "grid", 9)
+
+
+def test_several_objectives_have_a_front_and_teach_the_next_study(
+    fleet: Fleet, data: Path, workspace: Workspace
+) -> None:
+    objective = ["acc_presence", "acc_salience"]
+    outcome = run_search(make_space("pareto", 8, objective=objective), data, workspace, fleet=fleet)
+    assert outcome.score_best is not None
+    scores = {record.number: record.scores for record in trial_records(workspace.study("pareto"))}
+    for one in outcome.front:
+        assert one.values == {name: scores[one.number][name] for name in objective}
+        assert not any(all(other[name] > one.values[name] for name in objective) for other in scores.values())
+    for name in objective:
+        assert max(one.values[name] for one in outcome.front) == max(one[name] for one in scores.values())
+
+    space = make_space("next", 5, objective=objective, base={"train.weight_decay": 0.1})
+    learnt = run_search(space, data, workspace, fleet=fleet, warm_start=workspace.study("pareto").path)
+    assert sorted(optuna_rows(workspace, "next")) == list(range(8, 13))
+    assert sorted(record.number for record in trial_records(workspace.study("next"))) == list(range(8, 13))
+    assert learnt.trials["complete"] == 5
+    begun = next(event for event in read_events(workspace.study("next")) if isinstance(event, StudyLog))
+    assert begun.settings["warm_start"] == "pareto (8 trials)"
 
 
 def test_one_configuration_is_a_study_of_one_trial(fleet: Fleet, data: Path, workspace: Workspace) -> None:

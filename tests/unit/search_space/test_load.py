@@ -145,7 +145,7 @@ def test_first_trials_are_checked(trial: dict[str, Any], answer: str) -> None:
     [
         ({"sampler": {"kind": "cmaes"}}, "sampler.kind: cmaes learns of int and float dimensions only and needs two"),
         ({"sampler": {"kind": "grid"}}, "space.train.lr: a float range (0.001 to 0.1 (log)) has endlessly many values"),
-        ({"sampler": {"kind": "nsga2", "population": 2}}, "sampler.population: 2 is not allowed"),
+        ({"sampler": {"kind": "nsga2", "population": 3}}, "sampler.population: 3 is not allowed"),
         ({"objective": ["acc_presence"]}, "objective: ['acc_presence'] is not allowed; it must be 'score', or a list"),
         ({"objective": ["score", "score"]}, "names one twice; leave one out"),
         ({"objective": PARETO, "pruner": {"kind": "asha"}}, "set pruner.on to score, or pruner.kind to none"),
