@@ -1,11 +1,15 @@
 """What can be had of a study through MLflow alone."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import StudyError
@@ -16,6 +20,7 @@ from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.mlflow_server import MlflowServer, open_server
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.remote import ask_to_stop, find_remote, list_remote, pull_study
+from rfe.tracking.ui import free_port
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.search.tiny_study import ENDED, run_study
@@ -93,6 +98,47 @@ def test_pulling_again_replaces_an_older_copy_and_nothing_else(
     with pytest.raises(StudyError, match="entries that the pulled one does not have"):
         pull_study(server, "tiny", elsewhere, SilentProgress())
     assert files_of(pulled) == before
+
+
+def test_a_copy_with_fewer_files_does_not_replace_a_whole_one(
+    study: StudyFolder, server: MlflowServer, workspace: Workspace, elsewhere: Workspace
+) -> None:
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` = '1'")
+    server.delete(run.info.run_id, "outputs.npz")
+    before = files_of(study)
+    with pytest.raises(StudyError, match="MLflow lacks 1 of its trials' files"):
+        pull_study(server, "tiny", workspace, SilentProgress())
+    assert files_of(study) == before
+    pulled, missing = pull_study(server, "tiny", elsewhere, SilentProgress())
+    assert missing == 1
+    assert before.keys() - files_of(pulled).keys() == {"trials/00001/outputs.npz"}
+
+
+@pytest.mark.slow
+def test_a_server_that_keeps_the_files_itself_gives_them_back(tmp_path: Path, dataset: Dataset) -> None:
+    port = free_port(5600)
+    served = [*("--backend-store-uri", f"sqlite:///{tmp_path}/m.db"), *("--artifacts-destination", str(tmp_path / "m"))]
+    command = [*(sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"), *served]
+    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        workspace = open_workspace(tmp_path / "w").tracked_at(f"http://127.0.0.1:{port}")
+        tracker = MlflowTracker(workspace, workspace.study("tiny"))  # tries again until the server is up
+        folder = run_study(workspace, dataset, tracker)
+        assert tracker.close(250) == ""
+        elsewhere = open_workspace(tmp_path / "elsewhere").tracked_at(workspace.mlflow_uri)
+        with open_server(elsewhere) as server:
+            pulled, missing = pull_study(server, "tiny", elsewhere, SilentProgress())
+        assert missing == 0
+        assert files_of(pulled) == files_of(folder)
+    finally:
+        process.terminate()
+        process.wait(30)
+    with pytest.raises(StudyError, match="is it running"), open_server(elsewhere) as server:
+        find_remote(server, "tiny")
 
 
 def test_a_trial_that_only_optunas_log_has_ended_is_open_again(
