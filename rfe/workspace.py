@@ -192,7 +192,7 @@ class Workspace:
         Raises:
             ConfigError: as `tracking_uri`.
         """
-        return self if uri is None else Workspace(self.root, tracking_uri(self.root, uri), self.cache)
+        return self if uri is None else Workspace(self.root, tracking_uri(self.root, uri, "--tracking-uri"), self.cache)
 
 
 def open_workspace(path: Path | None = None) -> Workspace:
@@ -218,7 +218,7 @@ def open_workspace(path: Path | None = None) -> Workspace:
     return Workspace(root, tracking_uri(root, os.environ.get("MLFLOW_TRACKING_URI", "")), cache)
 
 
-def tracking_uri(root: Path, given: str) -> str:
+def tracking_uri(root: Path, given: str, named: str = "MLFLOW_TRACKING_URI") -> str:
     """The MLflow tracking URI: `given`, with a relative SQLite path made absolute, or SQLite in the workspace.
 
     Raises:
@@ -230,12 +230,12 @@ def tracking_uri(root: Path, given: str) -> str:
         return f"sqlite:///{Path(given.removeprefix('sqlite:///')).absolute()}"
     if "://" not in given and given not in ("databricks", "uc"):
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI={given!r} is a folder, and MLflow keeps no runs in folders any more; "
+            f"{named}={given!r} is a folder, and MLflow keeps no runs in folders any more; "
             "use http://HOST:PORT, sqlite:///PATH, or leave it unset"
         )
     if given.startswith("file:"):
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI={given!r}: MLflow keeps no runs in folders any more; "
+            f"{named}={given!r}: MLflow keeps no runs in folders any more; "
             "use http://HOST:PORT, sqlite:///PATH, or leave it unset"
         )
     return given

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,6 +20,11 @@ BEAT_S = 2.0
 """How often the file is brought up to date."""
 SILENT_S = 60.0
 """A process on another machine that said nothing for so long is not called running."""
+
+STALE_S = 3600.0
+"""A study's run that a process we cannot see did not refresh for so long counts as left behind."""
+SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
+"""Of a study's run: who works on it, what that process says of itself, and which session is asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +136,22 @@ def keep_live(folder: StudyFolder, session: str, progress: Progress) -> Iterator
     finally:
         folder.live.unlink(missing_ok=True)
         folder.stop_request.unlink(missing_ok=True)
+
+
+def process_tags() -> dict[str, str]:
+    """Who writes a study's run."""
+    return {"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": str(int(time.time()))}
+
+
+def is_left_behind(tags: Mapping[str, str]) -> bool:
+    """Whether the process that wrote a study's RUNNING run is gone: seen on this host, or silent for an hour."""
+    if tags.get("rfe.host") == socket.gethostname() and tags.get("rfe.pid", "").isdigit():
+        try:
+            os.kill(int(tags["rfe.pid"]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        else:
+            return False
+    return time.time() - float(tags.get("rfe.refreshed", 0)) > STALE_S

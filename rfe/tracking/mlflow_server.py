@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -144,10 +145,12 @@ class MlflowServer:
         """Paths of the files that a run has in a folder."""
         return {one.path for one in self._client.list_artifacts(run_id, folder or None) if not one.is_dir}
 
-    def download(self, run_id: str, file: str, into: Path) -> None:
-        """Copy one file of a run into the folder `into`, under its own path."""
-        into.mkdir(parents=True, exist_ok=True)
-        self._client.download_artifacts(run_id, file, str(into))
+    def download(self, run_id: str, file: str, to: Path) -> None:
+        """Copy one file of a run to the path `to`."""
+        to.parent.mkdir(parents=True, exist_ok=True)
+        # where in a folder MLflow puts a file depends on where it keeps it
+        with tempfile.TemporaryDirectory(dir=to.parent) as scratch:
+            Path(self._client.download_artifacts(run_id, file, scratch)).replace(to)
 
     def delete_experiment(self, name: str) -> bool:
         """Mark the experiment deleted, which MLflow can undo; False where there is none."""

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from rfe.tracking.base import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.tracking.live import is_left_behind
 from rfe.tracking.mlflow_server import MlflowServer, is_hopeless, is_missing_database, one_line, open_server
 from rfe.tracking.outbox import Outbox
 from rfe.tracking.records import read_events
-from rfe.tracking.run_writer import TRIAL_STATUS, RunWriter, is_left_behind
+from rfe.tracking.run_writer import TRIAL_STATUS, RunWriter
 from rfe.workspace import StudyFolder, Workspace, redact_uri
 
 REFRESH_S = 120.0

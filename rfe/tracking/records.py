@@ -66,7 +66,7 @@ def _parse(line: bytes, where: str) -> Record:
     except (ValueError, KeyError, AttributeError) as error:
         raise StudyError(
             f"{where}: not a journal record ({error}); restore the file from MLflow with `rfe studies pull`, "
-            "or delete that line (its trial is then trained again)"
+            "or delete that line and run `rfe studies repair` (its trial is then trained again)"
         ) from None
 
 

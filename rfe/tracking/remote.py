@@ -1,7 +1,6 @@
 """Studies as a tracking server has them: how they go, how one is asked to stop, how its folder is rebuilt."""
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from rfe.progress import Progress
 from rfe.study import read_study
 from rfe.study.log import reopen_trials
 from rfe.tracking.base import ConfirmationLog, TrialLog
-from rfe.tracking.live import SILENT_S, LiveStatus
+from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
 from rfe.tracking.records import read_events
-from rfe.tracking.run_writer import LIVE_TAG, SESSION_TAG, STOP_TAG, is_left_behind
 from rfe.workspace import StudyFolder, Workspace, cut_torn_line, redact_uri, replace_folder, write_json
 
 if TYPE_CHECKING:
@@ -61,11 +59,6 @@ class RemoteStudy:
     def live(self) -> LiveStatus | None:
         """What its driver said last; None if it does not run."""
         return LiveStatus.of_text(self.tags.get(LIVE_TAG, "")) if self.running else None
-
-    @property
-    def silent(self) -> bool:
-        """Whether a running one has not been heard of for a minute."""
-        return self.running and time.time() - self.refreshed > SILENT_S
 
 
 def list_remote(server: "MlflowServer") -> list[RemoteStudy]:
@@ -128,7 +121,7 @@ def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress
         The folder, and how many files of trials the server does not have (yet).
 
     Raises:
-        StudyError: no such study, or another one of that name is there.
+        StudyError: no such study, another one of that name is there, or this one and MLflow has less of it.
     """
     study = find_remote(server, name)
     place = workspace.study(name)
@@ -152,6 +145,11 @@ def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress
             if number in confirmations:
                 missing += _fetch_files(server, run_id, confirmations[number], folder.trial(number), "confirmed")
             progress.update(done)
+        if missing and place.exists():
+            raise StudyError(
+                f"study {name!r} is in {place.path} already, and MLflow lacks {missing} of its trials' files; the "
+                "folder here is kept, pull into another --workspace to see what MLflow has"
+            )
         write_json(
             folder.mlflow_runs,
             {
@@ -177,7 +175,7 @@ def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyF
             )
         for path in (folder.space, folder.definition, folder.journal, folder.optuna_log, folder.outcome):
             if path.name in present:
-                server.download(study.run_id, path.name, folder.path)
+                server.download(study.run_id, path.name, path)
         cut_torn_line(folder.journal)
         cut_torn_line(folder.optuna_log)
         ended = {event.number for event in read_events(folder) if isinstance(event, TrialLog)}
@@ -207,5 +205,5 @@ def _fetch_files(
     weights = f"{folder}/weights.safetensors".lstrip("/")
     present = server.files(run_id, folder) if run_id is not None else set()
     for file in sorted((wanted | {weights}) & present):
-        server.download(str(run_id), file, into)
+        server.download(str(run_id), file, into / file)
     return len(wanted - present)

@@ -5,8 +5,6 @@ story again (after a crash, or an outage) changes nothing.
 """
 
 import json
-import os
-import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ from typing import Literal, Protocol
 from rfe.errors import StudyError
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, TrialState, best_trials, finite
 from rfe.tracking.figures import trial_figures
-from rfe.tracking.live import read_live, request_stop
+from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, process_tags, read_live, request_stop
 from rfe.tracking.presentation import (
     LONGEST_VALUE,
     VIEW_TAG,
@@ -41,10 +39,6 @@ STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed")
 TRIAL_STATUS: dict[TrialState, RunStatus] = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 STUDY_STATUS: dict[str, RunStatus] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 NOTE = "mlflow.note.content"
-SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
-"""Of a study's run: who works on it, what that process says of itself, and which session is asked to stop."""
-STALE_S = 3600.0
-"""A study's run that a process we cannot see did not refresh for so long counts as left behind."""
 
 
 @dataclass
@@ -289,22 +283,3 @@ def source_tags(log: StudyLog) -> dict[str, str]:
     """What a server shows as a run's origin."""
     tags = {"mlflow.source.name": "rfe", "mlflow.source.type": "LOCAL"}
     return tags | ({"mlflow.source.git.commit": log.git_commit} if log.git_commit else {})
-
-
-def process_tags() -> dict[str, str]:
-    """Who writes a study's run."""
-    return {"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": str(int(time.time()))}
-
-
-def is_left_behind(tags: Mapping[str, str]) -> bool:
-    """Whether the process that wrote a study's RUNNING run is gone: seen on this host, or silent for an hour."""
-    if tags.get("rfe.host") == socket.gethostname() and tags.get("rfe.pid", "").isdigit():
-        try:
-            os.kill(int(tags["rfe.pid"]), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        else:
-            return False
-    return time.time() - float(tags.get("rfe.refreshed", 0)) > STALE_S

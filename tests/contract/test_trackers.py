@@ -26,14 +26,6 @@ from tests.unit.tracking.logs import confirmation_log, failed_log, study_log, tr
 OUTCOME = OutcomeLog("s", "finished", "Best: trial 2.", {"score_best": 0.4, "score_selected": 0.3})
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take seconds to make; each test copies it."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def workspace(tmp_path: Path, empty_database: Path) -> Workspace:
     shutil.copy(empty_database, tmp_path / "mlflow.db")

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,7 @@ from rfe.progress import (
     SilentProgress,
     TerminalProgress,
     duration,
+    search_view,
     short_config,
     status_line,
 )
@@ -46,6 +48,33 @@ def test_status_line_says_it_all() -> None:
     assert "85 of 200 trials | 71 done, 4 running, 12 pruned, 2 failed | best 0.313 (trial 42): " in line
     assert "pool clip+wavlm, n_kept 3, adaptation kind coral, lr 0.00123" in line
     assert "5 a minute, 5 min so far, 23 min left" in line
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("trials", [10, 1000])
+def test_the_screen_fits_at_any_size(trials: int, width: int) -> None:
+    share = trials // 10
+    status = replace(
+        STATUS, total=trials, done=6 * share, pruned=2 * share, failed=share, running=4 * share, workers=16, resumed=0
+    )
+    status = replace(status, elapsed_s=15_000.0, deadline_s=720_000.0, epochs=(1, 40))
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(search_view("search everything-on-real-data", status))
+    title, bar, counts, *best = capture.get().splitlines()
+    assert f"{9 * share:,} of {trials:,}" in title
+    assert bar.rstrip().endswith("left")  # nothing of the line went to the next
+    assert counts == (
+        f"{6 * share:,} done  {4 * share:,} running (epochs 1 to 40)  "
+        f"{2 * share:,} pruned  {share:,} failed  on 16 workers"
+    )
+    assert " ".join(best).startswith("best so far: 0.313 (trial 42)  pool clip+wavlm")
+
+
+def test_trials_in_training_show_that_something_moves() -> None:
+    assert "4 running (epochs 3 to 17)" in status_line(replace(STATUS, epochs=(3, 9, 17)))
+    assert "4 running (epoch 3)" in status_line(replace(STATUS, epochs=(3, 3)))
+    assert "4 running," in status_line(STATUS)
 
 
 def test_short_config_hides_the_rest() -> None:

@@ -11,7 +11,8 @@ import pytest
 from rfe.errors import StudyError
 from rfe.tracking.base import OutcomeLog, TrialLog
 from rfe.tracking.journal import Journal
-from rfe.tracking.run_writer import KnownRun, RunWriter, is_left_behind, process_tags
+from rfe.tracking.live import is_left_behind, process_tags
+from rfe.tracking.run_writer import KnownRun, RunWriter
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_folder, study_log, trial_log
 
 

@@ -1,0 +1,147 @@
+"""A study whose books disagree: the journal is the truth."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.errors import StudyError
+from rfe.progress import SilentProgress
+from rfe.search.repair import RepairReport, name_trials, repair_study
+from rfe.study import read_study
+from rfe.study.store import LOCK_FILE
+from rfe.tracking.base import NullTracker, TrialLog
+from rfe.tracking.mlflow_tracker import MlflowTracker
+from rfe.tracking.records import read_events
+from rfe.workspace import StudyFolder, Workspace, open_workspace
+from tests.integration.fakes import write_data
+from tests.unit.search.tiny_study import ASKED, ENDED, run_study
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset(write_data(tmp_path_factory.mktemp("repair") / "data"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return open_workspace(tmp_path)
+
+
+@pytest.fixture
+def study(workspace: Workspace, dataset: Dataset) -> StudyFolder:
+    tracker = MlflowTracker(workspace, workspace.study("tiny"))
+    folder = run_study(workspace, dataset, tracker)
+    assert tracker.close(120) == ""
+    return folder
+
+
+def repair(workspace: Workspace) -> RepairReport:
+    return repair_study(workspace, workspace.study("tiny"), SilentProgress())
+
+
+def optuna_states(folder: StudyFolder) -> dict[int, str]:
+    return {row.number: row.state for row in read_study(folder.path).trials}
+
+
+def journal_states(folder: StudyFolder) -> dict[int, str]:
+    return {event.number: event.state for event in read_events(folder) if isinstance(event, TrialLog)}
+
+
+def drop_lines(path: Path, *words: str) -> int:
+    """Delete the lines that hold all `words`; returns how many."""
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not all(word in line for word in words)]
+    path.write_text("".join(kept))
+    return len(lines) - len(kept)
+
+
+def test_a_healthy_study_is_left_as_it_is(workspace: Workspace, study: StudyFolder) -> None:
+    before = study.journal.read_bytes(), optuna_states(study)
+    report = repair(workspace)
+    assert (report.repairs, report.adoptable, report.left) == ((), (ENDED,), "")
+    assert (study.journal.read_bytes(), optuna_states(study)) == before
+
+
+def test_half_lines_are_cut(workspace: Workspace, study: StudyFolder) -> None:
+    whole = study.journal.read_bytes()
+    with study.journal.open("ab") as journal, study.optuna_log.open("ab") as log:
+        journal.write(b'{"time": 1')
+        log.write(b'{"op_code"')
+    assert [(one.where, one.done) for one in repair(workspace).repairs] == [
+        ("journal", "cut off"),
+        ("Optuna", "cut off"),
+    ]
+    assert study.journal.read_bytes() == whole
+    assert repair(workspace).repairs == ()
+
+
+def test_optuna_is_told_what_only_the_journal_knows(workspace: Workspace, study: StudyFolder) -> None:
+    before = optuna_states(study)
+    assert drop_lines(study.optuna_log, '"op_code":6', '"trial_id":4', '"datetime_complete"') == 1
+    assert optuna_states(study)[4] == "running"
+    [one] = repair(workspace).repairs
+    assert (one.where, one.found) == ("Optuna", "trial 4: ended in the journal only")
+    assert optuna_states(study) == before
+    assert repair(workspace).repairs == ()
+
+
+def test_a_result_that_the_journal_lost_is_open_again(workspace: Workspace, study: StudyFolder) -> None:
+    assert drop_lines(study.journal, '"number": 2,', '"kind": "trial"') == 1
+    report = repair(workspace)
+    assert [one.found for one in report.repairs] == ["trial 2: ended, but the journal has no result"]
+    assert report.adoptable == (2, ENDED)
+    assert {n: state for n, state in optuna_states(study).items() if state != "running"} == journal_states(study)
+    assert len(optuna_states(study)) == ASKED
+    assert repair(workspace).repairs == ()
+
+
+def test_mlflow_is_written_anew_from_the_journal(workspace: Workspace, dataset: Dataset) -> None:
+    folder = run_study(workspace, dataset, NullTracker())  # as if MLflow had been away all the time
+    assert [one.found for one in repair(workspace).repairs] == [f"trial {number}: no run" for number in range(ENDED)]
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    shown = {
+        int(run.data.tags["rfe.trial"]): run.data.tags["rfe.state"] for run in runs if "rfe.trial" in run.data.tags
+    }
+    assert shown == journal_states(folder)
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    assert repair(workspace).repairs == ()
+    # a run that a killed process left open, and one that tells it otherwise
+    by_trial = {run.data.tags.get("rfe.trial"): run.info.run_id for run in runs}
+    client.update_run(by_trial[None], "RUNNING")
+    client.set_tag(by_trial["1"], "rfe.state", "failed")
+    assert {one.found for one in repair(workspace).repairs} == {
+        "the study's run: still running",
+        "trial 1: failed, in the journal complete",
+    }
+    assert repair(workspace).repairs == ()
+
+
+def test_a_study_that_is_worked_on_is_refused(workspace: Workspace, study: StudyFolder) -> None:
+    with FileLock(study.path / LOCK_FILE), pytest.raises(StudyError, match="being worked on"):
+        repair(workspace)
+
+
+def test_damage_in_the_middle_is_for_a_person(workspace: Workspace, study: StudyFolder) -> None:
+    lines = study.journal.read_text().splitlines(keepends=True)
+    study.journal.write_text("".join([lines[0], lines[1][:20] + "\n", *lines[2:]]))
+    before = study.journal.read_bytes()
+    with pytest.raises(StudyError, match="line 2: not a journal record"):
+        repair(workspace)
+    assert study.journal.read_bytes() == before
+    assert json.loads(lines[0])["kind"] == "study"
+
+
+def test_many_trials_are_named_shortly() -> None:
+    assert name_trials([3]) == "trial 3"
+    assert name_trials([2, 1]) == "trials 1, 2"
+    assert name_trials(range(20), most=3) == "trials 0, 1, 2 and 17 more"
