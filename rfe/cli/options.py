@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
+Data = Annotated[
+    str, typer.Option("--data", "-d", metavar="DIR", help="The data folder, or its URI.", show_default=False)
+]
 DataOrKnown = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--data", "-d", metavar="DIR", show_default=False, help="The data folder, where it is not known already."
+        "--data", "-d", metavar="DIR", show_default=False, help="The data folder (or URI), where it is not known yet."
     ),
 ]
 Overrides = Annotated[
@@ -36,4 +38,13 @@ Address = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Where to write.")
+]
+Dashboard = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        show_default=False,
+        help="The cluster's dashboard: RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265.",
+    ),
 ]
