@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rfe.reporting.baselines import Baseline
     from rfe.reporting.plan import SearchPlan
     from rfe.reporting.studies import StudyDetail, StudySummary
+    from rfe.search.job import Job
+    from rfe.search.jobs import JobState, Submission
     from rfe.search.outcome import StudyOutcome
     from rfe.search_space import SearchSpace
     from rfe.submission.scoring import FileScore
@@ -170,11 +172,12 @@ def baselines(
     """
     from rfe.data.cache import FeatureCache
     from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
     from rfe.reporting.baselines import run_baselines
     from rfe.search.session import available_cpus
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    dataset = load_dataset(Path(data), encoders)
+    dataset = load_dataset(local_folder(data, workspace.cache), encoders)
     cache = FeatureCache(dataset, workspace.cache)
     progress.start("baselines")
     return run_baselines(
@@ -220,12 +223,13 @@ def export(
         The bundle's folder.
     """
     from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
     from rfe.reporting.studies import find_study, study_source
     from rfe.submission.export import export_study
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     source, encoders = study_source(find_study(workspace, study))
-    dataset = load_dataset(Path(data or source), encoders)
+    dataset = load_dataset(local_folder(data or source, workspace.cache), encoders)
 
     def retrain(config: Config) -> TrialResult:
         from rfe.data.cache import FeatureCache
@@ -324,13 +328,20 @@ def demo(
 
 
 def _placed(space: SearchSpace, data: Path | str | None, study: str | None) -> SearchSpace:
-    """The space with the name and the absolute data folder that it will be searched under."""
-    source = Path(data or space.data.path or "")
-    if not (data or space.data.path):
+    """The space with the name, and the absolute data folder or URI, that it will be searched under."""
+    from rfe.data.remote import is_uri
+
+    source = data or space.data.path
+    if not source:
         raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
-    if not source.is_dir():
-        raise ConfigError(f"--data {source}: is not a folder; make one with `rfe data simulate` or `rfe data import`")
-    located = space.data.model_copy(update={"path": str(source.absolute())})
+    if not is_uri(source):
+        source = Path(source).absolute()
+        if not source.is_dir():
+            raise ConfigError(
+                f"--data {data or space.data.path}: is not a folder; "
+                "make one with `rfe data simulate` or `rfe data import`"
+            )
+    located = space.data.model_copy(update={"path": str(source)})
     return space.model_copy(update={"data": located, "study": study or space.study})
 
 
@@ -360,3 +371,73 @@ def _run(space: SearchSpace, workspace: Workspace | None, progress: Progress | N
         if left := tracker.close():
             progress.note(left)
         progress.close()
+
+
+# ---- jobs
+
+
+def plan_job(
+    source: Path | Sequence[str],
+    *,
+    address: str | None = None,
+    name: str | None = None,
+    workspace: Path | None = None,
+) -> Job:
+    """The job that `submit` would submit: of a YAML file, or of a command's words; see `rfe.search.job.load_job`."""
+    from rfe.search.job import load_job
+
+    return load_job(source, address=address, name=name, workspace=workspace)
+
+
+def submit(job: Job, *, new: bool = False) -> Submission:
+    """Submit a job to its cluster, or attach to the one of its name, and wait until it runs.
+
+    Args:
+        job: as `plan_job` gives it.
+        new: submit another one, under the name with the next free number.
+
+    Raises:
+        ConfigError: no cluster, or none with room for the job within its `pending_timeout_s`.
+    """
+    from dataclasses import replace
+
+    from rfe.search.jobs import open_jobs
+
+    jobs = open_jobs(job.address)
+    submission = jobs.submit(job, new=new)
+    return replace(submission, state=jobs.wait_started(submission.state.name, job.pending_timeout_s))
+
+
+def follow_job(name: str, write: Callable[[str], None], *, address: str | None = None) -> JobState:
+    """Pass a job's output to `write`, from its beginning, until the job ends."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).follow(name, write)
+
+
+def list_jobs(*, address: str | None = None) -> list[JobState]:
+    """The jobs of a cluster, the one submitted last first."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).all()
+
+
+def show_job(name: str, *, address: str | None = None) -> JobState:
+    """One job of a cluster."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).find(name)
+
+
+def job_logs(name: str, *, address: str | None = None) -> str:
+    """All that a job has printed so far."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).logs(name)
+
+
+def stop_job(name: str, *, address: str | None = None) -> JobState:
+    """End a job as Ctrl-C would, and wait for its end; what it trained is kept."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).stop(name)
