@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[
-    str, typer.Option("--data", "-d", metavar="DIR", help="The data folder, or its URI.", show_default=False)
-]
+Data = Annotated[str, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
 DataOrKnown = Annotated[
     str | None,
     typer.Option(
-        "--data", "-d", metavar="DIR", show_default=False, help="The data folder (or URI), where it is not known yet."
+        "--data", "-d", metavar="DIR", show_default=False, help="The data folder, where it is not known already."
     ),
 ]
 Overrides = Annotated[

@@ -166,21 +166,27 @@ class Jobs:
     def follow(self, name: str, write: Callable[[str], None]) -> JobState:
         """Pass on all that the job prints, from its beginning, until it ends; a lost connection is taken up again."""
         seen = 0
+        unheard: BaseException | None = None
 
         async def tail() -> None:
-            nonlocal seen
+            nonlocal seen, unheard
             skip = seen
             async for text in self._client.tail_job_logs(name):
-                fresh = text[skip:] if skip else text
+                fresh = text[skip:]
                 skip = max(0, skip - len(text))
                 seen += len(fresh)
-                if fresh:
+                try:
                     write(fresh)
+                except BaseException as error:
+                    unheard = error
+                    raise
 
         while True:
             try:
                 asyncio.run(tail())
-            except (OSError, RuntimeError):  # `find` says whether the cluster is still there
+            except Exception as error:  # of Ray's web libraries; `find` says whether the cluster is still there
+                if error is unheard:
+                    raise
                 time.sleep(POLL_S)
             job = self.find(name)
             if job.has_ended:

@@ -146,6 +146,16 @@ def test_a_lost_connection_repeats_and_loses_nothing(jobs: Jobs, client: FakeCli
     assert "".join(heard) == "a\nbc\nd\n"
 
 
+def test_a_listener_that_is_gone_ends_the_following(jobs: Jobs, client: FakeClient) -> None:
+    def gone(_: str) -> None:
+        raise BrokenPipeError
+
+    client.add("fusion", "RUNNING")
+    client.tails = [["a\n"]]
+    with pytest.raises(BrokenPipeError):
+        jobs.follow("fusion", gone)
+
+
 def test_stopping_waits_for_the_end_and_leaves_the_ended_alone(jobs: Jobs, client: FakeClient) -> None:
     client.add("runs", "RUNNING")
     client.add("ended", "FAILED")
