@@ -206,7 +206,7 @@ def open_workspace(path: Path | None = None) -> Workspace:
     """
     given = path if path is not None else Path(os.environ.get("RFE_WORKSPACE") or "rfe-workspace")
     given = given.expanduser()
-    if not given.is_absolute() and os.environ.get("RAY_JOB_ID"):
+    if not given.is_absolute() and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         raise ConfigError(
             f"workspace {str(given)!r} is relative, and a Ray job's working directory is deleted when the job ends; "
             "set RFE_WORKSPACE to an absolute folder that stays"

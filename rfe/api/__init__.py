@@ -4,6 +4,7 @@ Heavy libraries are imported by the functions that need them, so that asking for
 """
 
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
+from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
 from rfe.api.results import export, score, show_ui, verify
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
@@ -34,18 +35,25 @@ __all__ = [
     "demo",
     "diff_trials",
     "export",
+    "follow_job",
     "import_data",
+    "job_logs",
+    "list_jobs",
     "list_studies",
+    "plan_job",
     "plan_search",
     "pull_study",
     "repair_study",
     "resume_study",
     "score",
     "search",
+    "show_job",
     "show_study",
     "show_ui",
     "simulate_data",
+    "stop_job",
     "stop_study",
+    "submit",
     "train",
     "verify",
     "watch_study",

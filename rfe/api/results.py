@@ -34,12 +34,13 @@ def export(
         The bundle's folder.
     """
     from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
     from rfe.reporting.studies import find_study, study_source
     from rfe.submission.export import export_study
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     source, encoders = study_source(find_study(workspace, study))
-    dataset = load_dataset(Path(data or source), encoders)
+    dataset = load_dataset(local_folder(data or source, workspace.cache), encoders)
 
     def retrain(config: Config) -> TrialResult:
         from rfe.data.cache import FeatureCache

@@ -161,11 +161,12 @@ def baselines(
     """
     from rfe.data.cache import FeatureCache
     from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
     from rfe.reporting.baselines import run_baselines
     from rfe.search.session import available_cpus
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    dataset = load_dataset(Path(data), encoders)
+    dataset = load_dataset(local_folder(data, workspace.cache), encoders)
     cache = FeatureCache(dataset, workspace.cache)
     progress.start("baselines")
     return run_baselines(
@@ -177,13 +178,20 @@ def baselines(
 
 
 def _placed(space: SearchSpace, data: Path | str | None, study: str | None) -> SearchSpace:
-    """The space with the name and the absolute data folder that it will be searched under."""
-    source = Path(data or space.data.path or "")
-    if not (data or space.data.path):
+    """The space with the name, and the absolute data folder or URI, that it will be searched under."""
+    from rfe.data.remote import is_uri
+
+    source = data or space.data.path
+    if not source:
         raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
-    if not source.is_dir():
-        raise ConfigError(f"--data {source}: is not a folder; make one with `rfe data simulate` or `rfe data import`")
-    located = space.data.model_copy(update={"path": str(source.absolute())})
+    if not is_uri(source):
+        source = Path(source).absolute()
+        if not source.is_dir():
+            raise ConfigError(
+                f"--data {data or space.data.path}: is not a folder; "
+                "make one with `rfe data simulate` or `rfe data import`"
+            )
+    located = space.data.model_copy(update={"path": str(source)})
     return space.model_copy(update={"data": located, "study": study or space.study})
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
+Data = Annotated[str, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
 DataOrKnown = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--data", "-d", metavar="DIR", show_default=False, help="The data folder, where it is not known already."
     ),
@@ -45,5 +45,14 @@ TrackingUri = Annotated[
         metavar="URI",
         show_default=False,
         help="The MLflow that the search logs to, e.g. http://host:5000.",
+    ),
+]
+Dashboard = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        show_default=False,
+        help="The cluster's dashboard: RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265.",
     ),
 ]

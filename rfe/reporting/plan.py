@@ -13,6 +13,7 @@ from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search_space import SearchSpace, effective_config, grid_points, resolve, sample_params, space_size
@@ -68,7 +69,7 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
         ConfigError, DataError: what the search itself would refuse.
     """
     budget = plan_budget(space, trials, hours)
-    dataset = load_dataset(Path(space.data.path or ""), space.data.encoders)
+    dataset = load_dataset(local_folder(space.data.path or "", cache), space.data.encoders)
     resolved = resolve(space, tuple(dataset.encoders))
     rng = random.Random(SEED)
     configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]

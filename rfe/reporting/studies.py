@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from rfe.config.fields import unknown
@@ -165,8 +164,8 @@ def read_trial(folder: StudyFolder, number: int) -> Mapping[str, Any]:
     return read_journal(folder).find_trial(number).config
 
 
-def study_source(folder: StudyFolder) -> tuple[Path, tuple[str, ...] | None]:
-    """(data folder, encoders) that a study was searched on.
+def study_source(folder: StudyFolder) -> tuple[str, tuple[str, ...] | None]:
+    """(data folder or its URI, encoders) that a study was searched on.
 
     Raises:
         StudyError: the journal does not say.
@@ -175,7 +174,7 @@ def study_source(folder: StudyFolder) -> tuple[Path, tuple[str, ...] | None]:
     if "data.path" not in settings:
         raise StudyError(f"study {folder.name!r}: its journal does not say where the data is; name it with --data")
     encoders = settings.get("data.encoders")
-    return Path(settings["data.path"]), None if encoders is None else tuple(encoders)
+    return str(settings["data.path"]), None if encoders is None else tuple(encoders)
 
 
 def read_journal(folder: StudyFolder) -> StudyJournal:

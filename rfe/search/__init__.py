@@ -15,5 +15,7 @@ pool.py            leases of configurations (plain logic); pool_actor.py puts it
 work.py            what travels between driver, pool and workers
 worker_group.py    the Ray Train run; worker.py its loop; stack_training.py what it does with a stack
 interrupt.py       Ctrl-C
+job.py             a job's description; typed_command.py reads the command in it
+jobs.py            Ray Jobs: submit, follow, stop, look
 ```
 """

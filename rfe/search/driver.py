@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.remote import is_uri, local_folder
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
@@ -24,7 +25,7 @@ from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.provenance import git_commit
 from rfe.tracking.records import read_events
-from rfe.workspace import StudyFolder, Workspace
+from rfe.workspace import StudyFolder, Workspace, redact_uri
 
 if TYPE_CHECKING:
     from rfe.search.fleet import Fleet
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def run_search(
     space: SearchSpace,
-    data: Path | None,
+    data: Path | str | None,
     workspace: Workspace,
     *,
     trials: int | None = None,
@@ -54,7 +55,7 @@ def run_search(
 
     Args:
         space: what is searched; its `study` names the study.
-        data: the data folder; None: the space's own.
+        data: the data folder, or its URI; None: the space's own.
         workspace: where the study is kept.
         trials: size of the study, former trials included; None: the space's budget.
         hours: of search, added up over resumes; None: the space's budget.
@@ -84,11 +85,12 @@ def run_search(
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, trials, hours)
     folder = workspace.study(space.study)
-    source = data or (Path(space.data.path) if space.data.path else None)
-    if source is None:
+    source = data or space.data.path
+    if not source:
         raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
     encoders = None if space.data.encoders is None else tuple(space.data.encoders)
-    dataset = load_dataset(source.absolute(), encoders)
+    source = str(source) if is_uri(source) else str(Path(source).absolute())
+    dataset = load_dataset(local_folder(source, workspace.cache), encoders)
     _check_folds_first(space, dataset)
     definition = define_study(
         space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
@@ -100,13 +102,13 @@ def run_search(
         session = uuid4().hex[:8]
         progress = opened.enter_context(keep_live(folder, session, progress))
         journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
-        tracker.start_study(journal.record_study(_study_log(store, dataset, budget, session)))
+        tracker.start_study(journal.record_study(_study_log(store, dataset, source, budget, session)))
         imports.join()
         from rfe.search.fleet import open_fleet
         from rfe.search.ledger import Ledger
         from rfe.search.study_run import StudyRun
 
-        ledger = Ledger(folder, store, journal, tracker, dataset, encoders)
+        ledger = Ledger(folder, store, journal, tracker, dataset, encoders, source)
         tracker.replay(read_events(folder))
         interrupt = opened.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
@@ -141,7 +143,7 @@ def _study_seed(folder: StudyFolder, seed: int | None) -> int:
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 
-def _study_log(store: StudyStore, dataset: Dataset, budget: Budget, session: str) -> StudyLog:
+def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget, session: str) -> StudyLog:
     definition = store.definition
     space = definition.space
     learnt = {"warm_start": f"{definition.warm_start} ({store.n_earlier} trials)"} if definition.warm_start else {}
@@ -163,7 +165,7 @@ def _study_log(store: StudyStore, dataset: Dataset, budget: Budget, session: str
             "budget.hours": budget.hours,
             "confirm.top": space.confirm.top,
             "confirm.seeds": space.confirm.seeds,
-            "data.path": str(dataset.path),
+            "data.path": redact_uri(source),
             "data.encoders": list(dataset.encoders),
         },
         space={one.name: one.describe() for one in definition.resolved.dimensions},

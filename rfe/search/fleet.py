@@ -12,6 +12,7 @@ from uuid import uuid4
 import ray
 from ray.exceptions import RayError
 
+from rfe.search.job import read_secrets
 from rfe.search.pool_actor import PoolHandle, start_pool
 from rfe.search.session import Session, open_session
 from rfe.search.worker import WorkerSettings
@@ -115,6 +116,7 @@ def open_fleet(
                 session.threads_per_worker,
                 device_share=session.gpus_per_worker or 1.0,
                 train=train,
+                secrets=read_secrets(),
             )
             fleet = Fleet(session, pool, settings, folder)
             fleet.start(session.n_workers)

@@ -46,6 +46,7 @@ class Ledger:
         store, journal, tracker: where it is written.
         dataset: what is trained on.
         encoders: those the user limited the data to; None: all.
+        source: the data's path or URI, as every node can open it; None: the dataset's path.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Ledger:
         tracker: Tracker,
         dataset: Dataset,
         encoders: tuple[str, ...] | None = None,
+        source: str | None = None,
     ) -> None:
         self.folder, self.dataset = folder, dataset
+        self._source = source or str(dataset.path)
         self._store, self._journal, self._tracker = store, journal, tracker
         self._encoders = encoders
         self._lock = threading.Lock()
@@ -162,7 +165,7 @@ class Ledger:
         return WorkItem(
             key,
             config.model_dump(),
-            str(self.dataset.path),
+            self._source,
             self._encoders,
             f"{self.dataset.fingerprint}/{shape_key(config, self.dataset)}",
             memory_bytes(config, self.dataset),

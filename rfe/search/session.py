@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ OBJECT_STORE_BYTES = 512 * 2**20
 WORKERS_ON_CPUS = 4
 """Most workers on a machine without GPUs, unless more are asked for. Two stacks on a thread each train faster than one
 on two threads, but each worker costs memory, and a sampler learns less with more trials open."""
+KNOCK_S = 10.0
+"""How long a cluster's port may take to answer."""
 LIGHT_CPU = 0.01
 """What a Tune trial asks for; Tune refuses 0."""
 
@@ -119,17 +122,36 @@ def _connect(address: str | None, workers: int | None, init: dict[str, Any]) -> 
 
     common: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False}
     if address is not None:
+        _knock(address)
         try:
             ray.init(address=address, **common, **init)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ConfigError(
-                f"no Ray cluster at {address!r} ({error}); see `rfe doctor`, or leave --address out"
+                f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, set "
+                "RAY_AUTH_MODE and token of one that has them, or leave --address out"
             ) from error
         return
     # One CPU more than there are: the light Tune trials must find room beside workers that take all
     cpus = max(available_cpus(), workers or 1) + 1
     local = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False} | init
     ray.init(address="local", **common, **local)
+
+
+def _knock(address: str) -> None:
+    """Ray itself looks for a cluster that is not there for over a minute, and then ends the process."""
+    if address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"--address {address}: is a dashboard, which takes jobs: use `rfe submit --address {address} -- "
+            "search ...`, or name the cluster itself, HOST:6379"
+        )
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or leave --address out"
+            ) from error
 
 
 def plan_session(nodes: list[dict[str, Any]], workers: int | None, *, local: bool, here: str = "") -> Session:

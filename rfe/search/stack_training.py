@@ -7,6 +7,7 @@ from pathlib import Path
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.remote import local_folder
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
 from rfe.training.configurations import train_configurations
@@ -40,5 +41,5 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
 
 @lru_cache(maxsize=4)
 def _open_data(path: str, encoders: tuple[str, ...] | None, cache: Path) -> tuple[Dataset, FeatureCache]:
-    dataset = load_dataset(Path(path), encoders)
+    dataset = load_dataset(local_folder(path, cache), encoders)
     return dataset, FeatureCache(dataset, cache)

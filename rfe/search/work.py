@@ -21,7 +21,7 @@ class WorkItem:
     config: dict[str, Any]
     """The effective configuration as plain data."""
     data: str
-    """Absolute path of the data folder, as every node sees it."""
+    """Absolute path of the data folder, as every node sees it, or a URI that each node fetches once."""
     encoders: tuple[str, ...] | None = None
     """The encoders that the data set was limited to; None: all."""
     shape: str = ""

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from math import inf
 from pathlib import Path
@@ -65,6 +65,8 @@ class WorkerSettings:
     """How often a stack's items are saved to the pool: what a lost worker costs. Less often where saving takes long."""
     poll_s: float = 0.05
     """Pause after finding nothing to do."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables of a job that Ray neither shows nor logs."""
 
 
 class PoolSide(Protocol):
@@ -86,6 +88,7 @@ def work(config: dict[str, Any]) -> None:
     from rfe.search.pool_actor import find_pool
 
     settings: WorkerSettings = config["settings"]
+    os.environ.update(settings.secrets)
     serve(find_pool(settings.pool), f"{config['group']}-{ray.train.get_context().get_world_rank()}", settings)
 
 

@@ -9,7 +9,7 @@ from rfe.workspace import open_workspace, redact_uri, write_beside, write_json
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RFE_WORKSPACE", "RFE_CACHE", "MLFLOW_TRACKING_URI", "RAY_JOB_ID"):
+    for name in ("RFE_WORKSPACE", "RFE_CACHE", "MLFLOW_TRACKING_URI", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -47,7 +47,7 @@ def test_file_store_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_relative_workspace_is_refused_in_a_ray_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_JOB_ID", "01000000")
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(ConfigError, match="RFE_WORKSPACE"):
         open_workspace()
     assert open_workspace(tmp_path).root == tmp_path

@@ -101,7 +101,7 @@ def test_a_trial_and_the_data_are_found_again(folder: StudyFolder, workspace: Wo
     assert read_trial(folder, 1) == flatten(Config())
     with pytest.raises(StudyError, match="no finished trial 9; its trials go from 0 to 3"):
         read_trial(folder, 9)
-    assert study_source(folder) == (Path("/data/sim"), ("a", "b"))
+    assert study_source(folder) == ("/data/sim", ("a", "b"))
     other = workspace.study("other")
     with Journal(other) as journal:
         journal.record_study(StudyLog("other"))

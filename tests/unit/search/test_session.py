@@ -100,3 +100,12 @@ def test_a_worker_in_words() -> None:
 def test_no_worker_is_refused_before_ray_starts() -> None:
     with pytest.raises(ConfigError, match="--workers 0"), open_session(workers=0):
         pass
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("127.0.0.1:9", "no Ray cluster at '127.0.0.1:9'"), ("http://127.0.0.1:8265", "rfe submit --address")],
+)
+def test_an_address_without_a_cluster_is_a_sentence_at_once(address: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said), open_session(address):
+        pass

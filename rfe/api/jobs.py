@@ -1,0 +1,78 @@
+"""Commands as jobs on a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rfe.search.job import Job
+    from rfe.search.jobs import JobState, Submission
+
+
+def plan_job(
+    source: Path | Sequence[str],
+    *,
+    address: str | None = None,
+    name: str | None = None,
+    workspace: Path | None = None,
+) -> Job:
+    """The job that `submit` would submit: of a YAML file, or of a command's words; see `rfe.search.job.load_job`."""
+    from rfe.search.job import load_job
+
+    return load_job(source, address=address, name=name, workspace=workspace)
+
+
+def submit(job: Job, *, new: bool = False) -> Submission:
+    """Submit a job to its cluster, or attach to the one of its name, and wait until it runs.
+
+    Args:
+        job: as `plan_job` gives it.
+        new: submit another one, under the name with the next free number.
+
+    Raises:
+        ConfigError: no cluster, or none with room for the job within its `pending_timeout_s`.
+    """
+    from dataclasses import replace
+
+    from rfe.search.jobs import open_jobs
+
+    jobs = open_jobs(job.address)
+    submission = jobs.submit(job, new=new)
+    return replace(submission, state=jobs.wait_started(submission.state.name, job.pending_timeout_s))
+
+
+def follow_job(name: str, write: Callable[[str], None], *, address: str | None = None) -> JobState:
+    """Pass a job's output to `write`, from its beginning, until the job ends."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).follow(name, write)
+
+
+def list_jobs(*, address: str | None = None) -> list[JobState]:
+    """The jobs of a cluster, the one submitted last first."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).all()
+
+
+def show_job(name: str, *, address: str | None = None) -> JobState:
+    """One job of a cluster."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).find(name)
+
+
+def job_logs(name: str, *, address: str | None = None) -> str:
+    """All that a job has printed so far."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).logs(name)
+
+
+def stop_job(name: str, *, address: str | None = None) -> JobState:
+    """End a job as Ctrl-C would, and wait for its end; what it trained is kept."""
+    from rfe.search.jobs import open_jobs
+
+    return open_jobs(address).stop(name)
