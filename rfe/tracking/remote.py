@@ -179,7 +179,7 @@ def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyF
         cut_torn_line(folder.journal)
         cut_torn_line(folder.optuna_log)
         ended = {event.number for event in read_events(folder) if isinstance(event, TrialLog)}
-        if ended <= set(range(len(read_study(folder.path).trials))):
+        if ended <= {row.number for row in read_study(folder.path).trials}:
             reopen_trials(folder.optuna_log, ended)
             return
     raise StudyError(f"study {study.name!r}: it changes faster than it can be copied; stop it, or try again")
