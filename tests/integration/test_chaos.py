@@ -3,18 +3,23 @@
 The quick version, with a single worker, is `test_search.test_a_killed_driver_is_resumed_to_the_same_study`.
 """
 
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rfe.progress import SilentProgress
+from rfe.search.driver import run_search
 from rfe.study import read_study
 from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
-from rfe.workspace import Workspace
+from rfe.tracking.records import read_events, read_records
+from rfe.workspace import Workspace, open_workspace
 from tests.integration import fakes
 from tests.integration.chaos import open_chaos
+from tests.integration.test_search import assert_each_trial_once, make_space
 
 TRIALS = 60
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -71,6 +76,41 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
         if "duplicate_of" not in log.tags:
             files = (one.workspace.cache / f"chaos-{number}.npy" for one in (disturbed, quiet))
             np.testing.assert_allclose(*(np.load(file) for file in files), atol=1e-4)
+
+
+class _Notes(SilentProgress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    workspace = open_workspace(tmp_path / "workspace")
+    workspace.cache.mkdir(parents=True)
+    (workspace.cache / fakes.SLEEP).write_text("3")
+    journal = workspace.study("grows").journal
+    store = {"object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **store})
+
+    def join() -> None:
+        while sum(record.kind == "trial" for record in read_records(journal)) < 4:
+            time.sleep(0.2)
+        cluster.add_node(num_cpus=1, **store)
+
+    threading.Thread(target=join, daemon=True).start()
+    progress = _Notes()
+    space = make_space("grows", TRIALS, sampler={"kind": "random"})
+    try:
+        outcome = run_search(space, data, workspace, address=cluster.address, train=fakes.TRAIN, progress=progress)
+    finally:
+        cluster.shutdown()
+    assert outcome.trials["complete"] == TRIALS
+    assert_each_trial_once(workspace, "grows", TRIALS)
+    assert any("1 more worker: the cluster has room for 2 now" in note for note in progress.notes)
 
 
 def test_a_pruned_search_accounts_for_every_trial(data: Path, tmp_path: Path) -> None:
