@@ -57,8 +57,8 @@ class Chaos:
     data: Path
     root: Path
     seed: int
-    killed: list[str] = field(default_factory=list)
-    """What was killed, in order."""
+    events: list[str] = field(default_factory=list)
+    """What happened, in order."""
 
     def __post_init__(self) -> None:
         from ray.cluster_utils import Cluster
@@ -97,11 +97,13 @@ class Chaos:
             time.sleep(0.3)
         raise TimeoutError("the MLflow server did not start")
 
-    def search(self, study: str, trials: int, sampler: str, pruner: str, n_kills: int) -> int:
-        """Run the search to its end, killing each kind `n_kills` times meanwhile; returns the driver's exit code."""
-        kills = [*KINDS] * n_kills
-        self.rng.shuffle(kills)
-        moments = sorted(self.rng.sample(range(2, trials * 4 // 5), len(kills)))
+    def search(self, study: str, trials: int, sampler: str, pruner: str, kinds: Sequence[str] = ()) -> int:
+        """Run the search to its end; returns the driver's exit code.
+
+        Meanwhile each of `kinds` (one of `KINDS`, or `join` for another node) happens, in any order.
+        """
+        kinds = self.rng.sample(kinds, len(kinds))
+        moments = sorted(self.rng.sample(range(2, trials * 2 // 3), len(kinds)))
         command = [sys.executable, "-m", "tests.integration.chaos", study, str(trials), sampler, pruner]
         command += [str(self.data), str(self.workspace.root), str(self.workspace.cache), self.cluster.address]
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.workspace.mlflow_uri, "OMP_NUM_THREADS": "1"}
@@ -111,10 +113,10 @@ class Chaos:
                 return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
         self.driver = start()
-        for kind, moment in zip(kills, moments, strict=True):
+        for kind, moment in zip(kinds, moments, strict=True):
             self._await_trials(study, moment)
-            self._kill(kind)
-            self.killed.append(f"{kind} after {moment} trials")
+            self._happen(kind)
+            self.events.append(f"{kind} after {moment} trials")
             if kind == "driver":
                 self.driver = start()
         return self.driver.wait(timeout=900)
@@ -128,8 +130,10 @@ class Chaos:
             assert time.monotonic() < deadline, f"no {n} trials in 10 minutes"
             time.sleep(0.1)
 
-    def _kill(self, kind: str) -> None:
-        if kind == "worker":
+    def _happen(self, kind: str) -> None:
+        if kind == "join":
+            self.nodes.append(self._add_node())
+        elif kind == "worker":
             workers = self._workers()
             if workers:
                 self.rng.choice(sorted(workers, key=lambda one: one.pid)).kill()
@@ -181,6 +185,7 @@ def open_chaos(data: Path, root: Path, seed: int) -> Iterator[Chaos]:
 
 
 def main(arguments: list[str]) -> None:
+    from rfe.progress import open_progress
     from rfe.search.driver import run_search
     from rfe.search_space import load_space
     from rfe.tracking.mlflow_tracker import MlflowTracker
@@ -207,7 +212,9 @@ def main(arguments: list[str]) -> None:
     workspace = Workspace(Path(root), os.environ["MLFLOW_TRACKING_URI"], Path(cache))
     tracker = MlflowTracker(workspace, workspace.study(study), print)
     try:
-        run_search(space, Path(data), workspace, workers=3, address=address, tracker=tracker, train=TRAIN, stack=2)
+        # one more than there is room for at first
+        options: dict[str, Any] = {"workers": 4, "address": address, "train": TRAIN, "stack": 2}
+        run_search(space, Path(data), workspace, tracker=tracker, progress=open_progress(quiet=False), **options)
     finally:
         print(tracker.close(600))
 

@@ -3,23 +3,18 @@
 The quick version, with a single worker, is `test_search.test_a_killed_driver_is_resumed_to_the_same_study`.
 """
 
-import threading
-import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rfe.progress import SilentProgress
-from rfe.search.driver import run_search
 from rfe.study import read_study
 from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events, read_records
-from rfe.workspace import Workspace, open_workspace
+from rfe.tracking.records import read_events
+from rfe.workspace import Workspace
 from tests.integration import fakes
-from tests.integration.chaos import open_chaos
-from tests.integration.test_search import assert_each_trial_once, make_space
+from tests.integration.chaos import KINDS, open_chaos
 
 TRIALS = 60
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -58,11 +53,11 @@ def mlflow_statuses(workspace: Workspace, study: str) -> dict[int, str]:
 
 def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "disturbed", seed=1) as disturbed:
-        assert disturbed.search("chaos", TRIALS, "random", "none", n_kills=2) == 0
-        assert len(disturbed.killed) == 8
+        assert disturbed.search("chaos", TRIALS, "random", "none", KINDS * 2) == 0
+        assert len(disturbed.events) == 8
         assert set(states(disturbed.workspace, "chaos").values()) == {"complete"}
     with open_chaos(data, tmp_path / "quiet", seed=1) as quiet:
-        assert quiet.search("chaos", TRIALS, "random", "none", n_kills=0) == 0
+        assert quiet.search("chaos", TRIALS, "random", "none") == 0
         assert set(states(quiet.workspace, "chaos").values()) == {"complete"}
     found, expected = (
         {log.number: log for log in read_events(one.workspace.study("chaos")) if isinstance(log, TrialLog)}
@@ -78,45 +73,19 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
             np.testing.assert_allclose(*(np.load(file) for file in files), atol=1e-4)
 
 
-class _Notes(SilentProgress):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
-    from ray.cluster_utils import Cluster
-
-    workspace = open_workspace(tmp_path / "workspace")
-    workspace.cache.mkdir(parents=True)
-    (workspace.cache / fakes.SLEEP).write_text("3")
-    journal = workspace.study("grows").journal
-    store = {"object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **store})
-
-    def join() -> None:
-        while sum(record.kind == "trial" for record in read_records(journal)) < 4:
-            time.sleep(0.2)
-        cluster.add_node(num_cpus=1, **store)
-
-    threading.Thread(target=join, daemon=True).start()
-    progress = _Notes()
-    space = make_space("grows", TRIALS, sampler={"kind": "random"})
-    try:
-        outcome = run_search(space, data, workspace, address=cluster.address, train=fakes.TRAIN, progress=progress)
-    finally:
-        cluster.shutdown()
-    assert outcome.trials["complete"] == TRIALS
-    assert_each_trial_once(workspace, "grows", TRIALS)
-    assert any("1 more worker: the cluster has room for 2 now" in note for note in progress.notes)
+    with open_chaos(data, tmp_path / "grows", seed=3) as chaos:
+        assert chaos.search("chaos", TRIALS, "random", "none", ["join"]) == 0
+        assert set(states(chaos.workspace, "chaos").values()) == {"complete"}
+        said = (chaos.root / "driver.log").read_text()
+    assert "4 workers asked for, the cluster has room for 3" in said
+    assert "1 more worker: the cluster has room for 4 now" in said
 
 
 def test_a_pruned_search_accounts_for_every_trial(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "disturbed", seed=2) as chaos:
-        assert chaos.search("chaos", TRIALS, "tpe", "asha", n_kills=2) == 0
-        assert len(chaos.killed) == 8
+        assert chaos.search("chaos", TRIALS, "tpe", "asha", KINDS * 2) == 0
+        assert len(chaos.events) == 8
         counts = Counter(states(chaos.workspace, "chaos").values())
     assert counts["failed"] == 0
     assert counts["pruned"] >= 5
