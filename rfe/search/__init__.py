@@ -11,9 +11,11 @@ outcome.py         what a study comes to
 tuner.py           Ray Tune: one light trial carries one cohort
 fleet.py           session, pool and workers of one command
 session.py         Ray: local or a cluster
-pool.py            leases of configurations (plain logic); pool_actor.py puts it on Ray
+pool.py            leases of configurations (plain logic); lease.py its records; pool_actor.py puts it
+                   on Ray
+checkpoints.py     how far unfinished configurations are, in the study's folder
 work.py            what travels between driver, pool and workers
-worker_group.py    the Ray Train run; worker.py its loop; stack_training.py what it does with a stack
+worker_group.py    a Ray Train run; worker.py its loop; stack_training.py what it does with a stack
 interrupt.py       Ctrl-C
 job.py             a job's description; typed_command.py reads the command in it
 jobs.py            Ray Jobs: submit, follow, stop, look

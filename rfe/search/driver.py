@@ -67,8 +67,9 @@ def run_search(
         tracker: shows the study; closed by the caller.
         fleet: pool and workers to use; None: own ones.
         stack: most configurations that one worker trains at a time; None: by its device.
-        prefetch: how many stacks are asked for ahead of what the workers train. 0: with one worker, a cohort is asked
-            for when the former one has ended, and a resumed study equals an uninterrupted one.
+        prefetch: how much is asked for ahead of what the workers train: so many stacks for half of them. 0: with one
+            worker, a cohort is asked for when the former one has ended, so that a resumed study equals an
+            uninterrupted one.
         train: dotted path of the function that workers train with.
 
     Returns:

@@ -7,10 +7,11 @@ queue, with its last checkpoint. A cohort ends when all its items have.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import ceil
 
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from rfe.search.lease import Entry, Holder
 from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
 from rfe.training.record import Checkpoint, Part, TrialResult
 
@@ -18,31 +19,6 @@ LEASE_S = 30.0
 """A worker not heard of for so long has lost its leases."""
 HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
-
-
-@dataclass
-class _Entry:
-    item: WorkItem
-    lost: int = 0
-    """Workers lost over it."""
-    undecided: bool = False
-    """It has a reported score that was not compared yet."""
-    pruned: str = ""
-    """Why it is to end; "" while it is not."""
-    largest_stack: int | None = None
-    """After its stack raised an error: in how large a stack it may be tried next."""
-
-
-@dataclass
-class _Worker:
-    slot: str
-    heard: float
-    leases: dict[str, float] = field(default_factory=dict)
-    """Key -> start of the lease."""
-    stack: int = 1
-    """Size of the stack it trains."""
-    leave: bool = False
-    idle_since: float | None = None
 
 
 class Pool:
@@ -55,10 +31,10 @@ class Pool:
 
     def __init__(self, lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease_s, self._clock = lease_s, clock
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._waiting: list[str] = []
         self._cohorts: dict[str, set[str]] = {}
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, Holder] = {}
         self._closed_runs: set[str] = set()
         self._withdrawn: dict[str, WorkItem] = {}
         """Items that nobody waits for, but whose training may be gone on with in another run."""
@@ -84,7 +60,7 @@ class Pool:
         self._cohorts[cohort] = {item.key for item in items}
         for item in items:
             if item.key not in self._entries:
-                self._entries[item.key] = _Entry(item)
+                self._entries[item.key] = Entry(item)
                 self._withdrawn.pop(item.key, None)
                 self._waiting.append(item.key)
 
@@ -154,7 +130,7 @@ class Pool:
         for name, other in list(self._workers.items()):
             if other.slot == slot:
                 self._lose(name, f"worker {name} was replaced")
-        self._workers[worker] = _Worker(slot, self._clock())
+        self._workers[worker] = Holder(slot, self._clock())
 
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
         """Lease up to `n` items of one shape that fit `memory_bytes` together; at least one if any is waiting.
@@ -236,12 +212,12 @@ class Pool:
 
     # ---- inner workings
 
-    def _hear(self, worker: str) -> _Worker:
-        holder = self._workers.setdefault(worker, _Worker(worker, self._clock()))
+    def _hear(self, worker: str) -> Holder:
+        holder = self._workers.setdefault(worker, Holder(worker, self._clock()))
         holder.heard = self._clock()
         return holder
 
-    def _orders(self, holder: _Worker, training: Iterable[str] = ()) -> Orders:
+    def _orders(self, holder: Holder, training: Iterable[str] = ()) -> Orders:
         dropped = frozenset(training) - (frozenset() if self._stopped else holder.leases.keys())
         entries = {key: self._entries[key] for key in holder.leases}
         pruned = {key: entry.pruned for key, entry in entries.items() if entry.pruned}
@@ -266,7 +242,7 @@ class Pool:
                 break
         return taken
 
-    def _await_rest(self, entry: _Entry, first: TrialResult) -> None:
+    def _await_rest(self, entry: Entry, first: TrialResult) -> None:
         """The first folds are trained: the others wait for the study to compare the score on these."""
         item = entry.item
         remove_checkpoint(item)

@@ -4,7 +4,7 @@ import errno
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from math import inf
+from math import ceil, inf
 from threading import Condition
 from typing import Any
 from uuid import uuid4
@@ -28,6 +28,8 @@ from rfe.tracking.records import read_events
 from rfe.workspace import write_json
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+COHORTS_AT_ONCE = 4
+"""Into so many cohorts at least the trials in training are divided, so that a sampler learns between them."""
 POLL_S = 0.3
 """How long the driver waits for results before it looks at limits and progress."""
 ROOM_S = 0.2
@@ -153,9 +155,10 @@ class StudyRun:
     def _plan_cohorts(self) -> None:
         """How many trials are asked for at a time, and how many may be open: enough that no worker waits."""
         n_workers, stack = self.fleet.n_workers, self.fleet.stack
-        self.cohort = self.space.cohort or stack
-        ahead = max(self.cohort, stack) * (n_workers + self.prefetch)
-        self.most_open = ahead if self.prefetch else self.cohort * n_workers
+        # Tune takes a tenth of a second for a cohort, whatever its size
+        self.cohort = self.space.cohort or stack * ceil(n_workers / COHORTS_AT_ONCE)
+        spare = max(self.cohort, stack * ceil(n_workers / 2))
+        self.most_open = stack * n_workers + self.prefetch * spare if self.prefetch else self.cohort * n_workers
 
     def _grow(self) -> None:
         """Use what joined the cluster."""
