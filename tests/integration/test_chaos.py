@@ -67,7 +67,7 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
         assert found[number].config == log.config
         for metric, by_fold in log.per_fold.items():
             # sums in another order may move a clip that lies on a threshold
-            assert found[number].per_fold[metric] == pytest.approx(by_fold, abs=0.02)
+            assert found[number].per_fold[metric] == pytest.approx(by_fold, abs=0.05)
         if "duplicate_of" not in log.tags:
             files = (one.workspace.cache / f"chaos-{number}.npy" for one in (disturbed, quiet))
             np.testing.assert_allclose(*(np.load(file) for file in files), atol=1e-4)

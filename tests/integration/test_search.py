@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rfe.errors import ConfigError, TrialError
@@ -195,9 +196,11 @@ def test_survivors_of_the_first_folds_end_as_if_all_had_been_trained_at_once(
         assert log.state in ("complete", "pruned")
         assert log.config == expected[log.number].config
         if log.state == "complete":
-            for metric, by_fold in expected[log.number].per_fold.items():
-                # sums in another order may move a clip that lies on a threshold
-                assert log.per_fold[metric] == pytest.approx(by_fold, abs=0.02)
+            # not scores: sums in another order may move clips that lie on a threshold
+            fused = [np.load(one.artifacts["outputs.npz"])["fused"] for one in (log, expected[log.number])]
+            np.testing.assert_allclose(*fused, atol=1e-3)  # kept in half precision
+            assert log.per_fold.keys() == expected[log.number].per_fold.keys()
+            assert all(sorted(by_fold) == [0, 1, 2] for by_fold in log.per_fold.values())
 
     too_many = make_space("folds_first", 10, pruner={**pruner, "folds_first": 3}, **fields)
     with pytest.raises(ConfigError, match=r"pruner.folds_first: 3, but .* has 3 folds: at most 2"):
