@@ -193,6 +193,7 @@ def run_documented_pattern(
             tune_config=tune.TuneConfig(max_concurrent_trials=concurrent),
             run_config=tune.RunConfig(
                 name="tune",
+                verbose=0,
                 storage_path=str(folder / "tune"),
                 callbacks=[MLflowLoggerCallback(tracking_uri=f"sqlite:///{folder}/mlflow.db", experiment_name="peer")],
             ),

@@ -87,7 +87,7 @@ def mlflow_states(workspace: Workspace) -> Counter[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_submit_follow_attach_stop_and_go_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submit_follow_attach_stop_go_on_and_pull(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     workspace = open_workspace(shell.folder / "workspace")
 
@@ -137,6 +137,12 @@ def test_submit_follow_attach_stop_and_go_on(shell: Shell, monkeypatch: pytest.M
     assert {row.state for row in optuna_rows(workspace, "job").values()} == {"complete"}
     assert mlflow_states(workspace) == {"FINISHED": trials + 1}
     assert len(list((workspace.cache / "fetched").glob("*/tiny"))) == 1
+
+    # the line it printed rebuilds the study elsewhere
+    pull = ["studies", "pull", "job", "--tracking-uri", workspace.mlflow_uri]
+    pulled = shell.rfe(*pull, "--workspace", shell.folder / "elsewhere")
+    assert pulled.returncode == 0, pulled.stderr
+    assert_each_trial_once(open_workspace(shell.folder / "elsewhere"), "job", trials)
 
     jobs = {job["name"]: job for job in json.loads(shell.rfe("jobs", "list", "--json").stdout)}
     states = {name: job["status"] for name, job in jobs.items()}
