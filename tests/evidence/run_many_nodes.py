@@ -48,9 +48,9 @@ def write_report(found: list[dict[str, Any]]) -> None:
 `python -m tests.evidence.run_many_nodes`
 
 A cluster of simulated nodes on one machine, a worker of one CPU on each. A trial sleeps 2 s and answers from its
-configuration; one configuration per lease, {EACH} for each worker, random sampler, journal and Optuna storage on disk, no MLflow.
-Seconds are counted from the moment at which all workers had started to the last result in the journal; efficiency is
-the rate of trials beside so many times that of the first row.
+configuration; one configuration per lease, {EACH} for each worker, random sampler, journal and Optuna storage on
+disk, no MLflow. Seconds are counted from the moment at which all workers had started to the last result in the
+journal; efficiency is the rate of trials beside so many times that of the first row.
 
 {table(header, rows)}
 
