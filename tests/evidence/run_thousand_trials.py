@@ -76,6 +76,9 @@ and MLflow (SQLite) written as in any search.
 
 ![time and memory](flat.png)
 
+Every two minutes the tracker draws the best trials' figures; the first time loads matplotlib, which is a step in
+memory.
+
 {table(["trials", "ms for each", "driver's private memory, MiB"], rows)}
 
 {left or "MLflow had everything when the tracker was closed."}"""
