@@ -7,7 +7,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
-from rfe.cli.options import Address, AsJson, DataOrKnown, Study, TrackingUri, Workers
+from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Study, TrackingUri, Trials, Workers
 from rfe.cli.output import print_json, print_lines, print_table, short_path
 from rfe.cli.search import finish
 from rfe.errors import ConfigError
@@ -51,12 +51,8 @@ def resume(
     settings: Settings,
     study: Study,
     data: DataOrKnown = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Size of the study, earlier trials included.")
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(show_default=False, help="Time to search, added up over resumes.")
-    ] = None,
+    trials: Trials = None,
+    hours: Hours = None,
     workers: Workers = None,
     address: Address = None,
     as_json: AsJson = False,

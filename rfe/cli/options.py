@@ -33,6 +33,10 @@ Address = Annotated[
         "--address", metavar="A", show_default=False, help="A Ray cluster: RAY_ADDRESS, else a local Ray is started."
     ),
 ]
+Trials = Annotated[
+    int | None, typer.Option(min=1, show_default=False, help="Size of the study, earlier trials included.")
+]
+Hours = Annotated[float | None, typer.Option(show_default=False, help="Time to search, added up over resumes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Where to write.")

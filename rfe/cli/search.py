@@ -6,7 +6,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
-from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, StudyName, Workers
+from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Overrides, StudyName, Trials, Workers
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, short_path, space_rows
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ def search(
     ],
     data: DataOrKnown = None,
     study: StudyName = None,
-    trials: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Size of the study, earlier trials included.")
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(show_default=False, help="Time to search, added up over resumes.")
-    ] = None,
+    trials: Trials = None,
+    hours: Hours = None,
     workers: Workers = None,
     seed: Annotated[int | None, typer.Option(min=0, show_default=False, help="Of a new study; default 0.")] = None,
     warm_start: Annotated[

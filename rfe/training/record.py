@@ -57,8 +57,8 @@ class TrialResult:
     acc_salience: float = float("nan")
 
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
-    """Name -> (epoch, value): `train_loss` each epoch, `score`, `acc_presence`, `acc_salience` and
-    `heldout_kl` at the evaluated epochs, `domain_gap` before and after adaptation."""
+    """Name -> (epoch, value): `train_loss`, and with adaptation `domain_discrepancy` and `discriminator_accuracy`, each
+    epoch; `score`, `acc_presence`, `acc_salience` and `held_out_kl` (nats) at the epochs that were scored."""
     kept_frequency: dict[str, float] = field(default_factory=dict)
     """Encoder of the pool -> share of held-out clips in which the gate kept it."""
     gate_scores: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float16))
