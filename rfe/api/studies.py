@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfe.errors import StudyError
+from rfe.errors import ConfigError, StudyError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace, redact_uri
 
@@ -178,25 +178,38 @@ def pull_study(
     workspace: Workspace | None = None,
     *,
     tracking_uri: str | None = None,
+    storage: str | None = None,
     progress: Progress | None = None,
 ) -> PulledStudy:
-    """Rebuild a study's folder from MLflow alone; see `rfe.tracking.remote`.
+    """Rebuild a study's folder from MLflow alone, or from its mirror; see `rfe.tracking.remote` and `.mirror`.
 
     Args:
         name: of the study.
         workspace: where the folder goes.
         tracking_uri: of the MLflow that the search logged to; None: the workspace's own.
+        storage: the study's `storage`; MLflow is not asked then.
         progress: told of each trial.
+
+    Raises:
+        ConfigError: both are named.
+        StudyError: there is nothing to pull, or the folder here has entries that the pulled one does not have.
     """
     from rfe.reporting.running import find_running
-    from rfe.tracking.mlflow_server import open_server
-    from rfe.tracking.remote import pull_study as pull
+    from rfe.tracking.mirror import pull_mirror
 
+    if storage is not None and tracking_uri is not None:
+        raise ConfigError("--storage and --tracking-uri: a study is pulled from one place; leave one out")
     workspace = workspace or open_workspace()
     if find_running(workspace.study(name)) is not None:
         raise StudyError(
             f"study {name!r} is being worked on in {workspace.study(name).path}; pull into another --workspace"
         )
+    if storage is not None:
+        pull_mirror(workspace.study(name), storage)
+        return PulledStudy(name, str(workspace.study(name).path), 0)
+    from rfe.tracking.mlflow_server import open_server
+    from rfe.tracking.remote import pull_study as pull
+
     afar = workspace.tracked_at(tracking_uri)
     with open_server(afar) as server:
         folder, missing = pull(server, name, afar, progress or SilentProgress())

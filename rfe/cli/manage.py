@@ -95,10 +95,20 @@ def repair(settings: Settings, study: Study, as_json: AsJson = False) -> None:
 
 
 @command
-def pull(settings: Settings, study: Study, tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+def pull(
+    settings: Settings,
+    study: Study,
+    tracking_uri: TrackingUri = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="PATH-or-URI", show_default=False, help="The search's `storage`, in MLflow's place."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Rebuild a study's folder on this machine from MLflow alone, so that show, export and resume work here."""
+    workspace = settings.workspace()
     with settings.progress() as progress:
-        pulled = api.pull_study(study, settings.workspace(), tracking_uri=tracking_uri, progress=progress)
+        pulled = api.pull_study(study, workspace, tracking_uri=tracking_uri, storage=storage, progress=progress)
     if as_json:
         print_json(pulled.to_dict())
         return

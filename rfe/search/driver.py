@@ -23,6 +23,7 @@ from rfe.study.definition import DEFINITION_FILE
 from rfe.tracking.base import NullTracker, StudyLog, Tracker
 from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested
+from rfe.tracking.mirror import keep_mirror, open_mirror
 from rfe.tracking.provenance import git_commit
 from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, redact_uri
@@ -96,9 +97,11 @@ def run_search(
     definition = define_study(
         space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
+    mirror = open_mirror(folder, space.storage)
     with ExitStack() as opened:
         store = opened.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
         journal = opened.enter_context(Journal(folder, space.keep_top))
+        opened.enter_context(keep_mirror(mirror, progress.note))
         spent_s = spent_seconds(journal.records())
         session = uuid4().hex[:8]
         progress = opened.enter_context(keep_live(folder, session, progress))
@@ -107,6 +110,7 @@ def run_search(
         imports.join()
         from rfe.search.fleet import open_fleet
         from rfe.search.ledger import Ledger
+        from rfe.search.node_check import check_nodes
         from rfe.search.study_run import StudyRun
 
         ledger = Ledger(folder, store, journal, tracker, dataset, encoders, source)
@@ -121,6 +125,7 @@ def run_search(
                 open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
             )
             interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
+            check_nodes(own.session, dataset, source, encoders, workspace.cache)
             return own
 
         study = StudyRun(

@@ -186,6 +186,8 @@ class SearchSpace(Section):
     """Configurations asked for at a time; null: as many as keep the workers busy."""
     keep_top: Annotated[int, Field(ge=0)] = 20
     """Weights and figures are kept of so many best trials."""
+    storage: str | None = None
+    """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
 
     _source: str = PrivateAttr(default="")
 

@@ -14,6 +14,7 @@ from rfe.study import read_study
 from rfe.study.log import reopen_trials
 from rfe.tracking.base import ConfirmationLog, TrialLog
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
+from rfe.tracking.mirror import check_replaceable
 from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, cut_torn_line, redact_uri, replace_folder, write_json
 
@@ -126,7 +127,7 @@ def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress
     study = find_remote(server, name)
     place = workspace.study(name)
     with fetch_books(server, study, workspace.studies) as folder:
-        _check_replaceable(place, folder)
+        check_replaceable(place, folder)
         trials: dict[int, TrialLog] = {}
         confirmations: dict[int, ConfirmationLog] = {}
         for event in read_events(folder):
@@ -183,18 +184,6 @@ def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyF
             reopen_trials(folder.optuna_log, ended)
             return
     raise StudyError(f"study {study.name!r}: it changes faster than it can be copied; stop it, or try again")
-
-
-def _check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
-    if not place.exists():
-        return
-    here = place.journal.read_bytes() if place.journal.is_file() else b""
-    here = here[: here.rfind(b"\n") + 1]
-    if not pulled.journal.read_bytes().startswith(here):
-        raise StudyError(
-            f"study {place.name!r} is in {place.path} already, with entries that the pulled one does not have; pull "
-            "into another --workspace, or delete the one here with `rfe studies delete`"
-        )
 
 
 def _fetch_files(

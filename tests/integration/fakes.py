@@ -26,9 +26,11 @@ DIE, SLEEP, REAL = "die", "sleep", "real"
 """Files in the cache folder: the next stack's worker dies at once; each stack sleeps so many seconds; train truly."""
 
 
-def write_data(folder: Path, actors: int = 6, clips_per_actor: int = 36, folds: int = 3, targets: int = 12) -> Path:
+def write_data(
+    folder: Path, actors: int = 6, clips_per_actor: int = 36, folds: int = 3, targets: int = 12, seed: int = 0
+) -> Path:
     """A data folder in the official form; every state occurs with every actor."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     rows, states = [], []
     for actor in range(actors):

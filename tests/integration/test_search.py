@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rfe.errors import ConfigError, TrialError
+from rfe import api
+from rfe.data.dataset import load_dataset
+from rfe.errors import ConfigError, DataError, TrialError
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
+from rfe.search.node_check import check_nodes
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
@@ -406,3 +409,28 @@ def test_a_killed_driver_is_resumed_to_the_same_study(
     assert {n: (row.params, row.values) for n, row in resumed.items()} == {
         n: (row.params, row.values) for n, row in undisturbed.items()
     }
+
+
+def test_a_study_is_mirrored_and_goes_on_from_its_mirror(
+    fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    storage = str(tmp_path / "disk")
+    run_search(make_space("mirrored", 8, storage=storage), data, workspace, fleet=fleet)
+    elsewhere = open_workspace(tmp_path / "elsewhere")
+    assert api.pull_study("mirrored", elsewhere, storage=storage).missing == 0
+    run_search(make_space("mirrored", 12, storage=storage), data, elsewhere, fleet=fleet)
+    assert_each_trial_once(elsewhere, "mirrored", 12)
+    assert len(trial_records(StudyFolder(tmp_path / "disk" / "mirrored"))) == 12
+
+
+def test_a_node_that_cannot_open_the_data_is_named_before_training(
+    fleet: Fleet, data: Path, cache: Path, tmp_path: Path
+) -> None:
+    dataset = load_dataset(data)
+    cluster = replace(fleet.session, local=False, here="the driver's")  # the one node is asked like any other
+    check_nodes(cluster, dataset, str(data), None, cache)
+    with pytest.raises(DataError, match=r"1 of 2 nodes cannot open it \(.*same path on every node"):
+        check_nodes(cluster, dataset, str(tmp_path / "not-mounted"), None, cache)
+    other = fakes.write_data(tmp_path / "other", seed=9)
+    with pytest.raises(DataError, match="other data stands under that name there"):
+        check_nodes(cluster, dataset, str(other), None, cache)

@@ -1,0 +1,247 @@
+"""A copy of a study's folder on another disk or in an object store, kept up to date while the study is worked on.
+
+Files are copied whole, and in an order that makes the copy a study at any moment: the journal is read first and written
+last, so that everything it names is there before it says so. A store that does not answer delays the copy only.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from rfe.errors import ConfigError, StudyError
+from rfe.study.log import reopen_trials
+from rfe.tracking.base import TrialLog
+from rfe.tracking.records import read_events
+from rfe.workspace import StudyFolder, cut_torn_line, redact_uri, replace_folder
+
+MIRROR_S = 60.0
+"""How often what changed is copied."""
+PROBE = ".probe"
+
+
+class Mirror:
+    """The copy of one study's folder, `STORAGE/NAME`.
+
+    Args:
+        folder: the study's.
+        storage: a path, or an fsspec URI whose file system is installed; its credentials come from the environment.
+
+    Raises:
+        ConfigError: there is no file system for the URI.
+    """
+
+    def __init__(self, folder: StudyFolder, storage: str) -> None:
+        import fsspec  # a study without a mirror does without
+
+        self.folder, self.storage = folder, storage
+        try:
+            self._system, root = fsspec.core.url_to_fs(storage, skip_instance_cache=True)  # its transactions are ours
+        except Exception as error:  # each file system has its own
+            raise ConfigError(self.sentence("cannot be used", error)) from error
+        self._root = f"{str(root).rstrip('/')}/{folder.name}"
+        self._copied: dict[str, tuple[int, int] | None] | None = None
+        """State of each file as it was copied, None of one that an earlier command copied; None: not looked yet."""
+
+    def check(self) -> None:
+        """Refuse a place that cannot be written, or that holds what this study's folder does not.
+
+        Raises:
+            ConfigError: with the remedy.
+        """
+        try:
+            self._write(PROBE, b"")
+            self._system.rm_file(self._path(PROBE))
+            mirrored = self._read(self.folder.journal.name)
+        except Exception as error:
+            raise ConfigError(self.sentence("cannot be written", error)) from error
+        here = self.folder.journal.read_bytes() if self.folder.journal.is_file() else b""
+        if not here.startswith(mirrored):
+            raise ConfigError(
+                f"storage: {redact_uri(self.storage)} holds a study {self.folder.name} with entries that "
+                f"{self.folder.path} does not have; `rfe studies pull {self.folder.name} --storage ...` brings them "
+                "here, or choose another --study name"
+            )
+
+    def copy(self) -> None:
+        """Bring the copy up to date; whatever the file system raises is passed on."""
+        journal = self.folder.journal.read_bytes() if self.folder.journal.is_file() else b""
+        journal = journal[: journal.rfind(b"\n") + 1]
+        if self._copied is None:
+            self._copied = dict.fromkeys(self._names())
+        present = {path.relative_to(self.folder.path).as_posix(): path for path in _own_files(self.folder.path)}
+        for name, path in present.items():
+            try:
+                stat = path.stat()
+                state = (stat.st_mtime_ns, stat.st_size)
+                if path != self.folder.journal and self._copied.get(name) != state:
+                    self._write(name, path.read_bytes())
+                    self._copied[name] = state
+            except FileNotFoundError:  # weights of a trial that is no longer among the best
+                continue
+        if journal:
+            self._write(self.folder.journal.name, journal)
+        for name in self._copied.keys() - present.keys():
+            self._system.rm_file(self._path(name))
+            del self._copied[name]
+
+    def fetch(self, beside: Path) -> None:
+        """Copy the mirror into the new folder `beside`.
+
+        Raises:
+            StudyError: there is no study of that name, or it cannot be read.
+        """
+        try:
+            names = self._names()
+            if self.folder.journal.name not in names:
+                raise StudyError(
+                    f"--storage {redact_uri(self.storage)}: has no study {self.folder.name!r}; check the name, and "
+                    "that its search has `storage` set"
+                )
+            for name in names:
+                if ".." in PurePosixPath(name).parts:
+                    raise StudyError(f"--storage {redact_uri(self.storage)}: {name} is outside the study's folder")
+                local = beside / name
+                local.parent.mkdir(parents=True, exist_ok=True)
+                self._system.get_file(self._path(name), str(local))
+        except StudyError:
+            raise
+        except Exception as error:
+            raise StudyError(self.sentence("cannot be read", error)) from error
+
+    def _names(self) -> list[str]:
+        """The copy's files, relative to it."""
+        self._system.invalidate_cache()
+        return [
+            str(PurePosixPath(path).relative_to(PurePosixPath(self._root))) for path in self._system.find(self._root)
+        ]
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _read(self, name: str) -> bytes:
+        self._system.invalidate_cache()
+        path = self._path(name)
+        return bytes(self._system.cat_file(path)) if self._system.exists(path) else b""
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self._path(name)
+        self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with self._system.transaction, self._system.open(path, "wb") as file:  # whole or not at all
+            file.write(content)
+
+    def sentence(self, what: str, error: Exception) -> str:
+        """What is wrong with the store, and what to look at."""
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return (
+            f"storage: {redact_uri(self.storage)} {what} ({reason}); check the path or URI, its file system's package "
+            "and the credentials"
+        )
+
+
+def open_mirror(folder: StudyFolder, storage: str | None) -> Mirror | None:
+    """The mirror of a study that is about to be worked on; None where it has none.
+
+    Raises:
+        ConfigError: see `Mirror.check`.
+    """
+    if storage is None:
+        return None
+    if "://" not in storage and not Path(storage).is_absolute():
+        raise ConfigError(f"storage: {storage!r} is a relative path; name an absolute one, or a URI")
+    mirror = Mirror(folder, storage)
+    mirror.check()
+    return mirror
+
+
+@contextmanager
+def keep_mirror(mirror: Mirror | None, note: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, and once more at its end, the copy is kept up to date.
+
+    Args:
+        mirror: of a study whose lock this process holds; None: nothing is copied.
+        note: told, once each time, that the store stopped or began to answer.
+    """
+    if mirror is None:
+        yield
+        return
+    done = threading.Event()
+    thread = threading.Thread(target=_follow, args=(mirror, done, note), name="mirror", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def pull_mirror(folder: StudyFolder, storage: str) -> None:
+    """Rebuild a study's folder from its mirror. The caller has seen that no process works on it.
+
+    The folder is written beside its place and renamed. One that is there is replaced if its journal is the beginning of
+    the mirrored one.
+
+    Raises:
+        StudyError: there is no such mirror, it cannot be read, or the folder here has entries of its own.
+    """
+    beside = StudyFolder(folder.path.with_name(f".{folder.name}.mirrored") / folder.name)
+    shutil.rmtree(beside.path.parent, ignore_errors=True)  # of a pull that was killed
+    try:
+        Mirror(folder, storage).fetch(beside.path)
+        settle_books(beside)
+        check_replaceable(folder, beside)
+        replace_folder(beside.path, folder.path)
+    finally:
+        shutil.rmtree(beside.path.parent, ignore_errors=True)
+
+
+def settle_books(folder: StudyFolder) -> None:
+    """Have Optuna's log, copied after the journal, say nothing of trials that the journal does not hold."""
+    cut_torn_line(folder.journal)
+    cut_torn_line(folder.optuna_log)
+    reopen_trials(folder.optuna_log, {event.number for event in read_events(folder) if isinstance(event, TrialLog)})
+
+
+def check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
+    """Refuse to put `pulled` where a study stands with entries that it does not have.
+
+    Raises:
+        StudyError: with the remedy.
+    """
+    if not place.exists():
+        return
+    here = place.journal.read_bytes() if place.journal.is_file() else b""
+    here = here[: here.rfind(b"\n") + 1]
+    if not pulled.journal.read_bytes().startswith(here):
+        raise StudyError(
+            f"study {place.name!r} is in {place.path} already, with entries that the pulled one does not have; pull "
+            "into another --workspace, or delete the one here with `rfe studies delete`"
+        )
+
+
+def _follow(mirror: Mirror, done: threading.Event, note: Callable[[str], None]) -> None:
+    answered = True
+    last = False
+    while not last:
+        last = done.wait(MIRROR_S)
+        try:
+            mirror.copy()
+        except Exception as error:  # each file system has its own, and the study goes on
+            if answered or last:
+                note(mirror.sentence("does not take the study's copy", error))
+            answered = False
+        else:
+            if not answered:
+                note(f"storage: {redact_uri(mirror.storage)} takes the study's copy again")
+            answered = True
+
+
+def _own_files(folder: Path) -> Iterator[Path]:
+    """Files of the folder that stay: not locks, not what is being written, not what a running process says of
+    itself."""
+    passing: set[Path] = {StudyFolder(folder).live, StudyFolder(folder).stop_request}
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path not in passing and path.is_file():
+            yield path
