@@ -4,7 +4,7 @@ Each family has a few candidates (learning rate, standardisation, decoder); its 
 the candidate that was best on the other folds, exactly as a study's headline does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -23,8 +23,8 @@ from rfe.errors import ConfigError
 from rfe.labels import STATE_SALIENCE
 from rfe.metrics.score import FoldHits, fold_hits
 from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
+from rfe.training.classical import StateModel, answer_classical, boosted, logistic
 from rfe.training.configurations import train_configurations
-from rfe.training.logistic import answer_logistic
 from rfe.training.record import TrialResult
 
 STANDARDIZE = ("fold", "actor")
@@ -32,17 +32,21 @@ DECODERS = ("official", "valid_states")
 RATES = (3.0e-4, 1.0e-3)
 ORGANISERS_RATES = (5.0e-6, 1.0e-5, 5.0e-5, 5.0e-4)
 ORGANISERS_EPOCHS = 200
-STRENGTHS = (1.0e-3, 1.0e-2, 1.0e-1)
+LOGISTIC = {f"C {strength:g}": logistic(strength) for strength in (1.0e-3, 1.0e-2, 1.0e-1)}
+BOOSTED = {
+    f"learning rate {rate:g}, {n} iterations": boosted(rate, n) for rate, n in ((0.1, 50), (0.1, 100), (0.05, 100))
+}
 FAMILIES = (
     "single_encoder",
     "late_fusion",
     "mean_fusion",
     "logistic_regression",
+    "gradient_boosting",
     "concat_mlp",
     "concat_mlp_official",
 )
 WIDE = 256
-"""Encoders wider than this are reduced by PCA to as many dimensions for the logistic regression."""
+"""Encoders wider than this are reduced by PCA to as many dimensions for scikit-learn's models."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +154,10 @@ def run_baselines(
         note("mean fusion")
         configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs)
         rows.append(_row("mean_fusion", _of_results(_train(configs, dataset, cache, threads), dataset), dataset))
-    if asked("logistic_regression"):
-        note("logistic regression")
-        rows.append(_row("logistic_regression", _logistic(dataset, cache, target_actors, threads), dataset))
+    for name, models in (("logistic_regression", LOGISTIC), ("gradient_boosting", BOOSTED)):
+        if asked(name):
+            note(name.replace("_", " "))
+            rows.append(_row(name, _classical(models, dataset, cache, target_actors, threads), dataset))
     for name, official in (("concat_mlp", False), ("concat_mlp_official", True)):
         if asked(name):
             note(name)
@@ -240,21 +245,23 @@ def _crossfit_weights(fused: NDArray[np.float32], dataset: Dataset) -> NDArray[n
     return weights
 
 
-def _logistic(dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int) -> list[_Candidate]:
+def _classical(
+    models: Mapping[str, StateModel], dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int
+) -> list[_Candidate]:
     reduce = WIDE if max(encoder.dim for encoder in dataset.encoders.values()) > WIDE else None
     candidates = []
-    for standardize, strength in product(STANDARDIZE, STRENGTHS):
-        predicted = answer_logistic(
+    for standardize, (label, model) in product(STANDARDIZE, models.items()):
+        predicted = answer_classical(
             dataset,
             cache,
             tuple(dataset.encoders),
+            model,
             standardize=standardize,
             target_actors=target_actors,
             reduce=reduce,
-            strength=strength,
             threads=threads,
         )
-        candidates.append(_Candidate(f"{standardize}, C {strength:g}", _hits(predicted, dataset)))
+        candidates.append(_Candidate(f"{standardize}, {label}", _hits(predicted, dataset)))
     return candidates
 
 

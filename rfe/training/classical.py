@@ -1,0 +1,148 @@
+"""Models from scikit-learn, answered by expected score: the outside opinion.
+
+Each says which of the 16 sets a clip shows and, within a pair, which ratio, from the pool's standardised features side
+by side. They have no gate, no heads and no decoder parameters, so what they reach is what the features give away.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset
+from rfe.data.folds import held_out_clips, training_clips
+from rfe.decoding.valid_states import answer_states
+from rfe.labels import N_EMOTIONS, N_SETS, N_STATES, PAIRS, STATE_IS_BLEND, STATE_SET
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+StateModel = Callable[[Float32, NDArray[np.int64], Float32], Float64]
+"""(features [training clip, dim], states [training clip], unseen [clip, dim]) -> [clip, 36] probabilities."""
+
+N_RATIOS = 3
+
+
+def answer_classical(
+    dataset: Dataset,
+    cache: FeatureCache,
+    encoders: Sequence[str],
+    model: StateModel,
+    *,
+    standardize: str,
+    target_actors: str,
+    reduce: int | None,
+    threads: int = 1,
+) -> NDArray[np.int64]:
+    """Out-of-fold answers; nothing of a fold's labels is used for its clips.
+
+    Args:
+        dataset: the data set.
+        cache: its prepared features.
+        encoders: whose features stand side by side; a missing encoder counts as the mean.
+        model: `logistic` or `boosted`.
+        standardize, target_actors, reduce: as in the configuration's `data` section.
+        threads: folds fitted at once.
+
+    Returns:
+        [source clip] states.
+    """
+    clips = dataset.clips
+    predicted = np.full(clips.n_source, -1, np.int64)
+
+    def answer_fold(fold: int) -> None:
+        views = [
+            cache.prepared(name, fold, standardize=standardize, target_actors=target_actors, reduce=reduce).values
+            for name in encoders
+        ]
+        train, held_out = training_clips(clips, fold), held_out_clips(clips, fold)
+        state = clips.state[train]
+        features = np.concatenate([view[train] for view in views], axis=1)
+        unseen = np.concatenate([view[held_out] for view in views], axis=1)
+        with threadpool_limits(1, "openmp"):  # counts for this thread only: the folds are what runs side by side
+            probabilities = model(features, state, unseen)
+        predicted[held_out] = answer_states(probabilities, float(STATE_IS_BLEND[state].mean()))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(answer_fold, clips.folds))
+    return predicted
+
+
+def logistic(strength: float) -> StateModel:
+    """Two logistic regressions: one over the sets, one over the states, which splits each pair by its ratios.
+
+    Args:
+        strength: scikit-learn's C, the inverse of the L2 penalty.
+    """
+
+    def probabilities(features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
+        sets = _fit_predict(LogisticRegression(C=strength, max_iter=200), features, STATE_SET[state], unseen, N_SETS)
+        states = _fit_predict(LogisticRegression(C=strength, max_iter=200), features, state, unseen, N_STATES)
+        return _join(sets, states[:, N_EMOTIONS:].reshape(-1, len(PAIRS), N_RATIOS))
+
+    return probabilities
+
+
+def boosted(learning_rate: float, iterations: int) -> StateModel:
+    """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, which is told the pair.
+
+    Args:
+        learning_rate: shrinkage of each tree.
+        iterations: trees for each class.
+    """
+
+    def make() -> HistGradientBoostingClassifier:
+        return HistGradientBoostingClassifier(
+            learning_rate=learning_rate,
+            max_iter=iterations,
+            max_leaf_nodes=8,
+            min_samples_leaf=10,
+            l2_regularization=1.0,
+            max_features=0.1,
+            early_stopping=False,
+            random_state=0,
+        )
+
+    def probabilities(features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
+        sets = _fit_predict(make(), features, STATE_SET[state], unseen, N_SETS)
+        blend = STATE_IS_BLEND[state]
+        pair, ratio = np.divmod(state[blend] - N_EMOTIONS, N_RATIOS)
+        told = np.eye(len(PAIRS), dtype=np.float32)
+        train = np.concatenate([features[blend], told[pair]], axis=1)
+        asked = np.concatenate(
+            [np.repeat(unseen, len(PAIRS), axis=0), np.tile(told, (len(unseen), 1))], axis=1
+        )  # [clip * pair, dim + pair]
+        ratios = _fit_predict(make(), train, ratio, asked, N_RATIOS)
+        return _join(sets, ratios.reshape(-1, len(PAIRS), N_RATIOS))
+
+    return probabilities
+
+
+def _fit_predict(
+    model: LogisticRegression | HistGradientBoostingClassifier,
+    features: Float32,
+    label: NDArray[np.int64],
+    unseen: Float32,
+    n_classes: int,
+) -> Float64:
+    """[unseen clip, class]; 0 for classes that do not occur in training."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, label)
+    probabilities = np.zeros((len(unseen), n_classes))
+    probabilities[:, model.classes_] = model.predict_proba(unseen)
+    return probabilities
+
+
+def _join(sets: Float64, by_ratio: Float64) -> Float64:
+    """[clip, 36] from [clip, 16] and [clip, pair, ratio]: sets by the one model, each pair split by the other's."""
+    by_ratio = by_ratio + 1e-12
+    by_ratio /= by_ratio.sum(-1, keepdims=True)
+    pairs = sets[:, N_EMOTIONS:, None] * by_ratio
+    return np.concatenate([sets[:, :N_EMOTIONS], pairs.reshape(len(sets), -1)], axis=1)
