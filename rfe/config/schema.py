@@ -61,6 +61,8 @@ class ModelSection(Section):
     latent_dim: Annotated[int, Field(ge=1)] = 64
     """Shared width H of the projected encoders."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    encoder_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a clip's encoders hidden at each training step, never all of them."""
     gate: GateSection = GateSection()
     n_kept: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
     """How many encoders are fused per clip; more than the pool has means all of it."""
@@ -74,6 +76,8 @@ class LossSection(Section):
     lambda_presence: Annotated[float, Field(ge=0)] = 1.0
     lambda_salience: Annotated[float, Field(ge=0)] = 1.0
     lambda_fused: Annotated[float, Field(ge=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of every target that is spread evenly, over the 16 sets and over the 6 emotions."""
     balance: Literal["none", "class", "single_vs_blend"] = "none"
     """Clip weights: inverse square root of the training frequency, over the 16 sets or the two groups."""
 
@@ -99,6 +103,9 @@ class TrainSection(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Largest gradient norm of one replica."""
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    """alpha of Beta(alpha, alpha): the share in which a clip's fused feature and target are mixed with another's; 0:
+    they are not."""
     average: Literal["none", "ema"] = "none"
     """`ema`: the result is that of a running average of the weights."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.98
@@ -139,6 +146,8 @@ class Config(Section):
             raise ValueError(f"adaptation.domains: actors needs adaptation.kind: dann, not {self.adaptation.kind}")
         if self.model.kind == "concat_mlp" and self.adaptation.kind != "none":
             raise ValueError("model.kind: concat_mlp has no domain adaptation; set adaptation.kind: none")
+        if self.model.kind == "concat_mlp" and self.train.mixup > 0:
+            raise ValueError("model.kind: concat_mlp has no fused feature to mix; set train.mixup: 0")
         if self.model.kind == "concat_mlp" and self.decode.kind == "decoupled":
             raise ValueError("model.kind: concat_mlp has one softmax head; use decode.kind: official or valid_states")
         if self.protocol == "official" and self.decode.kind != "official":

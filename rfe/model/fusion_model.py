@@ -87,11 +87,16 @@ class FusionModel(StackedModel):
         mask = self._by_slot(available)
         if not self.whole:
             mask = mask & self.slot_used.unsqueeze(-1)  # [replica, slot, clip]
+        if noise.hidden is not None:
+            hidden = self._by_slot(noise.hidden, noise.address) < scalars.encoder_dropout.view(-1, 1, 1)
+            seen = mask & ~hidden
+            mask = torch.where(seen.any(1, keepdim=True), seen, mask)  # never all of them
         scores = self._score(latent, mask, value, noise)
         selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
         feature = self._fuse(latent, selection, value)
-        presence_logits = linear(feature, value["presence.weight"], value["presence.bias"]).float()
-        salience_logits = linear(feature, value["salience.weight"], value["salience.bias"]).float()
+        answered = feature if noise.mixing is None else noise.mixing.mix(feature)
+        presence_logits = linear(answered, value["presence.weight"], value["presence.bias"]).float()
+        salience_logits = linear(answered, value["salience.weight"], value["salience.bias"]).float()
         log_fused = fuse_heads(
             presence_probabilities(presence_logits, scalars.by_states),
             torch.log_softmax(salience_logits, -1),

@@ -36,22 +36,22 @@ def presence_probabilities(presence_logits: Tensor, by_states: Tensor) -> Tensor
     return each / each.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
-def presence_loss(presence_logits: Tensor, state_set: Tensor, by_states: Tensor) -> Tensor:
+def presence_loss(presence_logits: Tensor, sets: Tensor, by_states: Tensor) -> Tensor:
     """Binary cross-entropy summed over emotions, or minus the set's log-likelihood among the 16.
 
     Args:
         presence_logits: [replica, clip, 6].
-        state_set: [replica, clip] int, the true set.
+        sets: [replica, clip, 16] distribution over sets; all of it on the true set where labels are hard.
         by_states: [replica] bool; which of the two.
 
     Returns:
         [replica, clip], nats.
     """
-    target = _members(presence_logits)[state_set]  # [replica, clip, 6]
+    target = sets @ _members(presence_logits)  # [replica, clip, 6]
     loss = functional.binary_cross_entropy_with_logits(presence_logits, target, reduction="none").sum(-1)
     if bool(by_states.any()):
         log_sets = torch.log_softmax(set_logits(presence_logits), -1)
-        likelihood = log_sets.gather(-1, state_set.unsqueeze(-1)).squeeze(-1)
+        likelihood = (sets * log_sets).sum(-1)
         loss = torch.where(by_states.view(-1, 1), -likelihood, loss)
     return loss
 

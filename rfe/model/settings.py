@@ -17,6 +17,10 @@ class ReplicaSettings:
     pool: tuple[int, ...]
     """Encoders the replica may use, by index in the data set, ascending."""
     dropout: float = 0.2
+    encoder_dropout: float = 0.0
+    """Share of a clip's encoders that are hidden in training."""
+    mixup: float = 0.0
+    """alpha of the Beta distribution that fused features are mixed with in training; 0: they are not."""
     sees_clip: bool = True
     """False: the gate's score depends on the encoder only (static)."""
     uniform: bool = False
@@ -40,10 +44,14 @@ class ReplicaSettings:
     """Classes of the actor discriminator; 0 without one."""
 
 
+NO_TENSORS = ("seed", "fold", "pool", "mixup", "rank_concat", "rank_embedding", "tells_domains", "n_actors")
+
+
 class SettingTensors:
     """The same fields as tensors with a leading replica axis; `take` keeps some of the replicas."""
 
     dropout: Tensor
+    encoder_dropout: Tensor
     sees_clip: Tensor
     uniform: Tensor
     shuffled: Tensor
@@ -59,11 +67,12 @@ class SettingTensors:
     def __init__(self, settings: list[ReplicaSettings], device: torch.device) -> None:
         self.settings = settings
         for field in fields(ReplicaSettings):
-            if field.name in ("seed", "fold", "pool", "rank_concat", "rank_embedding", "tells_domains", "n_actors"):
+            if field.name in NO_TENSORS:
                 continue
             values: list[Any] = [getattr(one, field.name) for one in settings]
             setattr(self, field.name, torch.tensor(values, device=device))
         self.temperature = self.temperature.float()
         self.dropout = self.dropout.float()
+        self.encoder_dropout = self.encoder_dropout.float()
         self.gate_noise = self.gate_noise.float()
         self.presence_weight = self.presence_weight.float()

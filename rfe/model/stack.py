@@ -19,12 +19,36 @@ class Noise:
     """[replica] index into the tables below."""
     dropout: Tensor | None = None
     """int16 [address, encoder of the data set, clip, latent]; None in evaluation."""
+    hidden: Tensor | None = None
+    """[address, encoder of the data set, clip] uniforms for encoder dropout; None where no replica uses it."""
+    mixing: "Mixing | None" = None
+    """None in evaluation, and where no replica mixes."""
     gate: Tensor | None = None
     """[address, encoder of the data set, clip] uniforms for Gumbel noise; None where no replica uses it."""
     anneal: Tensor | float = 1.0
     """[replica] factor of the gate noise, falling to 0 over training."""
     control: Tensor | None = None
     """[address, encoder of the data set, clip] uniforms for the control gates; None where no replica has one."""
+
+
+@dataclass
+class Mixing:
+    """Mixup: clip i counts for `share`, its partner for the rest (Zhang et al., ICLR 2018; here on fused features, as
+    in Verma et al., ICML 2019)."""
+
+    partner: Tensor
+    """[replica, clip] int, over the supervised clips."""
+    share: Tensor
+    """[replica], 1 for replicas that do not mix."""
+
+    def mix(self, values: Tensor) -> Tensor:
+        """[replica, clip, ...] values mixed with their partners'; clips behind the supervised ones stay as they are."""
+        n_clips = self.partner.shape[1]
+        shape = (-1, *[1] * (values.dim() - 1))
+        own = values[:, :n_clips].float()
+        index = self.partner.view(*self.partner.shape, *[1] * (values.dim() - 2)).expand_as(own)
+        mixed = torch.lerp(own.gather(1, index), own, self.share.view(shape))
+        return mixed if n_clips == values.shape[1] else torch.cat([mixed, values[:, n_clips:]], 1)
 
 
 @dataclass

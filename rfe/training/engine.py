@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rfe.data.metadata import Clips
-from rfe.labels import STATE_SALIENCE, STATE_SET
+from rfe.labels import N_SETS, STATE_SALIENCE, STATE_SET
 from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import ModelOutput, StackedModel
@@ -21,7 +21,7 @@ from rfe.training.balance import clip_weights
 from rfe.training.batches import BatchPlan
 from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
-from rfe.training.losses import adaptation_losses, supervised_loss
+from rfe.training.losses import adaptation_losses, smoothed, supervised_loss
 from rfe.training.optimizer import StackedAdam
 from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
@@ -77,7 +77,7 @@ class Stack:
         """Epochs each replica has finished."""
         state = np.maximum(clips.state, 0)
         self._soft_label = torch.from_numpy(STATE_SALIENCE[state]).to(device)  # [clip, 6]
-        self._state_set = torch.from_numpy(STATE_SET[state]).to(device)  # [clip]
+        self._set = torch.from_numpy(np.eye(N_SETS, dtype=np.float32)[STATE_SET[state]]).to(device)  # [clip, 16]
         self._actor = torch.from_numpy(clips.actor).to(device)
         self._source = source
         self._settle()
@@ -91,6 +91,7 @@ class Stack:
         weights = [clip_weights(self.clips, one.model.fold, one.train.class_balance) for one in self.replicas]
         plain = all(one.train.class_balance == "none" for one in self.replicas)
         self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
+        self._smooths = any(one.train.label_smoothing > 0 for one in self.replicas)
         self.averages = any(one.train.ema_decay > 0 for one in self.replicas)
 
     def train_epoch(self) -> EpochLosses:
@@ -125,15 +126,19 @@ class Stack:
         progress = [c / n for c, n in zip(count, length, strict=True)]
         with self.precision():
             features, available = self.inputs.gather(clips, rows)
-            output = self.model(features, available, self.inputs.training_noise(count, progress))
+            noise = self.inputs.training_noise(count, progress)
+            output = self.model(features, available, noise)
         mine = clips[rows.key, :n_batch]  # [replica, clip]
+        soft_label, sets = self._soft_label[mine], self._set[mine]
+        clip_weight = None if self._clip_weight is None else self._clip_weight.gather(1, mine)
+        if self._smooths:
+            soft_label = smoothed(soft_label, self.settings.label_smoothing)
+            sets = smoothed(sets, self.settings.label_smoothing)
+        if noise.mixing is not None:
+            soft_label, sets = noise.mixing.mix(soft_label), noise.mixing.mix(sets)
+            clip_weight = None if clip_weight is None else noise.mixing.mix(clip_weight)
         loss = supervised_loss(
-            _first(output, n_batch),
-            self._soft_label[mine],
-            self._state_set[mine],
-            None if self._clip_weight is None else self._clip_weight.gather(1, mine),
-            self.model.scalars.by_states,
-            self.settings,
+            _first(output, n_batch), soft_label, sets, clip_weight, self.model.scalars.by_states, self.settings
         )
         adaptation = torch.zeros_like(loss)
         accuracy = torch.full_like(loss, float("nan"))

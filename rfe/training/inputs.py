@@ -7,10 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 from torch import Tensor
 
 from rfe.model.random import stream, uniforms
-from rfe.model.stack import Noise, StackedModel
+from rfe.model.stack import Mixing, Noise, StackedModel
 from rfe.training.build import Replica, StackShape, View
 
 
@@ -93,6 +94,10 @@ class StackInputs:
         noise = Noise(torch.tensor(address, device=self.device))
         if any(one.model.dropout > 0 for one in self.replicas):
             noise.dropout = self._draw(addresses, "dropout", sizes, self.shape.latent_dim)
+        if any(one.model.encoder_dropout > 0 for one in self.replicas):
+            noise.hidden = self._draw(addresses, "encoder_dropout", sizes, None)
+        if any(one.model.mixup > 0 for one in self.replicas):
+            noise.mixing = self._mixing(addresses, address)
         if any(one.model.gate_noise > 0 for one in self.replicas):
             noise.gate = self._draw(addresses, "gate", sizes, None)
             noise.anneal = torch.tensor([1 - p for p in progress], device=self.device)
@@ -111,6 +116,20 @@ class StackInputs:
             drawn = [uniforms(seed, fold, f"control/{purpose}", 0, shape) for seed, fold in addresses]
             noise.control = torch.from_numpy(np.stack(drawn)).to(self.device)
         return noise
+
+    def _mixing(self, addresses: dict[tuple[int, int, int], int], address: list[int]) -> Mixing:
+        """Each clip's partner in the supervised batch, and each replica's share by its own alpha."""
+        partners, quantiles = [], []
+        for seed, fold, count in addresses:
+            generator = stream(seed, fold, "mixup", count)
+            quantiles.append(generator.random())
+            partners.append(generator.permutation(self.shape.batch_size))
+        alpha = np.array([one.model.mixup for one in self.replicas])
+        share = np.ones(len(alpha))
+        mixes = alpha > 0
+        share[mixes] = betaincinv(alpha[mixes], alpha[mixes], np.array(quantiles)[address][mixes])
+        partner = torch.from_numpy(np.stack(partners)).to(self.device)[torch.tensor(address, device=self.device)]
+        return Mixing(partner, torch.from_numpy(share.astype(np.float32)).to(self.device))
 
     def _draw(
         self, addresses: dict[tuple[int, int, int], int], purpose: str, sizes: list[int], width: int | None

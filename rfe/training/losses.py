@@ -15,7 +15,7 @@ from rfe.training.settings import TrainTensors
 def supervised_loss(
     output: ModelOutput,
     soft_label: Tensor,
-    state_set: Tensor,
+    sets: Tensor,
     clip_weight: Tensor | None,
     by_states: Tensor,
     settings: TrainTensors,
@@ -25,7 +25,7 @@ def supervised_loss(
     Args:
         output: of the model on a supervised batch; a model without a gate is trained on its fused probabilities alone.
         soft_label: [replica, clip, 6] salience fractions.
-        state_set: [replica, clip] int, the true set.
+        sets: [replica, clip, 16] distribution over the sets, which is the true one's before smoothing and mixing.
         clip_weight: [replica, clip] class-balance weights, None for all 1.
         by_states: [replica] bool, the form of the presence loss.
         settings: the stack's.
@@ -37,7 +37,7 @@ def supervised_loss(
     if output.selection is None:
         each = fused
     else:
-        presence = presence_loss(output.presence_logits, state_set, by_states)
+        presence = presence_loss(output.presence_logits, sets, by_states)
         salience = divergence(soft_label, torch.log_softmax(output.salience_logits, -1))
         each = (
             settings.lambda_presence.unsqueeze(1) * presence
@@ -51,6 +51,17 @@ def supervised_loss(
         available = ~torch.isneginf(output.scores)
         loss = loss + settings.balance_weight * balance_loss(output.selection.soft, output.selection.kept, available)
     return loss
+
+
+def smoothed(target: Tensor, share: Tensor) -> Tensor:
+    """Targets of which a share is spread evenly over the classes (Szegedy et al., CVPR 2016).
+
+    Args:
+        target: [replica, clip, class], rows sum to 1.
+        share: [replica].
+    """
+    each = share.view(-1, 1, 1)
+    return (1 - each) * target + each / target.shape[-1]
 
 
 def adaptation_losses(

@@ -25,6 +25,7 @@ class TrainSettings:
     lambda_presence: float = 1.0
     lambda_salience: float = 1.0
     lambda_fused: float = 1.0
+    label_smoothing: float = 0.0
     balance_weight: float = 0.0
     class_balance: str = "none"
     adaptation: str = "none"
@@ -48,6 +49,7 @@ class TrainTensors:
     lambda_presence: Tensor
     lambda_salience: Tensor
     lambda_fused: Tensor
+    label_smoothing: Tensor
     balance_weight: Tensor
     adaptation_strength: Tensor
 

@@ -27,7 +27,7 @@ def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:
 
 
 def test_presence_loss_by_hand() -> None:
-    both = presence_loss(LOGITS, torch.tensor([[6], [6]]), BY_STATES)
+    both = presence_loss(LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES)
     target = torch.tensor([1.0, 1, 0, 0, 0, 0])
     sigmoid = torch.sigmoid(LOGITS[0, 0])
     bce = -(target * sigmoid.log() + (1 - target) * (1 - sigmoid).log()).sum()

@@ -21,6 +21,8 @@ VARIED = [
     make_replica(5, 2, 0, model={"shuffled": True}, train={"ema_decay": 0.9, "balance_weight": 0.1}),
     make_replica(6, 0, 3, model={"random_scores": True, "straight_through": False}, train={"cosine": False}),
     make_replica(7, 0, 0, model={"sees_clip": False, "temperature": 0.5}, train={"data_seed": 4}),
+    make_replica(8, 0, 0, model={"encoder_dropout": 0.4, "mixup": 0.3}, train={"label_smoothing": 0.1}),
+    make_replica(9, 1, 0, model={"mixup": 1.0, "by_states": True}, train={"class_balance": "class"}),
 ]
 ADAPTED = [
     make_replica(0, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24}),
@@ -36,6 +38,13 @@ ADAPTED = [
         train={"adaptation": "dann", "adaptation_strength": 0.3, "n_drawn": 24, "actors_as_domains": True},
     ),
     make_replica(4, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24, "target": "test"}),
+    make_replica(
+        5,
+        1,
+        2,
+        model={"mixup": 0.5, "encoder_dropout": 0.3},
+        train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24},
+    ),
 ]
 
 
@@ -191,3 +200,27 @@ def test_gpu_in_bf16_follows_the_cpu_over_the_first_steps(replicas: list[Replica
     on_cpu = _early_losses(replicas, n_drawn, "cpu", False)
     on_gpu = _early_losses(replicas, n_drawn, "cuda", True)
     np.testing.assert_allclose(on_gpu, on_cpu, rtol=1e-2)
+
+
+def test_the_only_encoder_of_a_clip_is_never_hidden() -> None:
+    def fused(rate: float, pool: tuple[int, ...]) -> np.ndarray:
+        stack = make_stack([make_replica(pool=pool, model={"encoder_dropout": rate, "n_kept": len(pool)})])
+        train(stack, 2)
+        return predict(stack).fused
+
+    np.testing.assert_array_equal(fused(0.9, (0,)), fused(0.0, (0,)))
+    assert not np.allclose(fused(0.9, (0, 2)), fused(0.0, (0, 2)), atol=1e-3)
+
+
+def test_regularisers_have_streams_of_their_own() -> None:
+    """Switched on by one replica, none changes what another draws, nor what is drawn for other purposes."""
+    plain = make_replica(0, 0, 0)
+    for model in ({"mixup": 1.0e-9}, {"encoder_dropout": 1.0e-9}):
+        both = make_stack([plain, make_replica(1, 0, 0, model=model)])
+        train(both, 2)
+        first, second = predict(both).fused
+        alone = make_stack([plain])
+        train(alone, 2)
+        np.testing.assert_allclose(first, predict(alone).fused[0], atol=SAME)
+        if "encoder_dropout" in model:
+            np.testing.assert_allclose(first, second, atol=SAME)
