@@ -44,6 +44,7 @@ def describe_trial(
     if result.state == "complete":
         scores = {"score": result.score, "acc_presence": result.acc_presence, "acc_salience": result.acc_salience}
         scores |= {f"{name}_se": value for name, value in (errors or {}).items()}
+        scores |= result.validators
         artifacts |= {
             "outputs.npz": outputs_npz(result, clips, encoders),
             "confusion.csv": confusion_csv(clips.state[: clips.n_source], result.predicted_state),

@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 from rfe.config.identity import config_id
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.metrics.validators import (
+    Validators,
+    deep_embedded_validation,
+    information_maximisation,
+    soft_neighborhood_density,
+)
 from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions
 from rfe.training.record import TrialResult
@@ -84,6 +90,7 @@ def assemble(
         score=pooled.score,
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,
+        validators=_validators(trained, target, dataset),
         curves=trained.curves,
         kept_frequency={name: float(gate.kept[:, counted, names.index(name)].mean()) for name in pool},
         gate_scores=gate.scores,
@@ -129,6 +136,28 @@ def _target_outputs(
             for name, block in blocks.items():
                 block[fold, seed] = getattr(targets, name)[replica]
     return blocks
+
+
+def _validators(trained: Trained, target: dict[str, NDArray[np.float32]], dataset: Dataset) -> dict[str, float]:
+    """Each fold model is judged on its held-out clips and on the target's."""
+    clips = dataset.clips
+    if clips.n_target < 2 or not all(np.isfinite(block).all() for block in target.values()):
+        return {}
+    source = np.concatenate([trained.outputs.presence_logits, trained.outputs.salience_logits], -1)
+    unseen = np.concatenate([target["presence_logits"], target["salience_logits"]], -1)
+    found = []
+    for row, fold in enumerate(trained.folds):
+        mine = clips.fold[: clips.n_source] == fold
+        for seed in range(source.shape[0]):
+            fused = target["fused"][row, seed]
+            dev = deep_embedded_validation(
+                source[seed, mine],
+                unseen[row, seed],
+                clips.state[: clips.n_source][mine],
+                trained.answers.predicted_state[seed, mine],
+            )
+            found.append((information_maximisation(fused), soft_neighborhood_density(fused), dev))
+    return Validators(*np.mean(found, axis=0).tolist()).to_dict()
 
 
 def _weights(trained: Trained, stack: Stack) -> dict[str, NDArray[np.float32]]:

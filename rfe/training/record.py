@@ -56,6 +56,9 @@ class TrialResult:
     acc_presence: float = float("nan")
     acc_salience: float = float("nan")
 
+    validators: dict[str, float] = field(default_factory=dict)
+    """Name -> value (see `metrics.validators`), mean over fold models and seeds; empty without target clips."""
+
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     """Name -> (epoch, value): `train_loss`, and with adaptation `domain_discrepancy` and `discriminator_accuracy`, each
     epoch; `score`, `acc_presence`, `acc_salience` and `held_out_kl` (nats) at the epochs that were scored."""
