@@ -4,6 +4,7 @@ Heavy libraries are imported by the functions that need them, so that asking for
 """
 
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
+from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
 from rfe.api.results import export, score, show_ui, verify
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
@@ -23,6 +24,7 @@ from rfe.api.studies import (
 from rfe.api.tour import DemoResult, demo
 
 __all__ = [
+    "BuiltEnsemble",
     "DeletedStudy",
     "DemoResult",
     "PulledStudy",
@@ -34,6 +36,7 @@ __all__ = [
     "delete_study",
     "demo",
     "diff_trials",
+    "ensemble",
     "export",
     "follow_job",
     "import_data",

@@ -1,10 +1,27 @@
-"""Which candidates make the final predictor, and with what weights. The best single one is the ensemble of one."""
+"""Which candidates make the final predictor, and with what weights. The best single one is the ensemble of one.
+
+Selection sees the likelihood of the true states only: it is smooth where Score jumps, and on real data the nested Score
+of what it chose was as high or higher (`reports/LOG.md`).
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.ensemble.calibrated import View
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
+
+Method = Literal["greedy", "top_k", "stacking", "single"]
+FEW = 20
+"""Of fewer candidates than these every bag has all: half of them would often lack the best."""
+MIXTURE_STEPS = 200
+LEAST_WEIGHT = 0.01
+"""Members below it would cost a prediction as much as any other."""
+TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -13,13 +30,51 @@ class Member:
 
     candidate: Candidate
     weight: float
+    """Of its distribution over sets."""
+    ratio_weight: float
+    """Of its distribution over the ratios within a pair; the same unless the heads are weighted apart."""
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Members whose weights sum to 1."""
+    """Members whose weights sum to 1, and so do their ratio weights."""
 
     members: tuple[Member, ...]
+    method: Method = "single"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How members are chosen.
+
+    Sources: `greedy`: Caruana et al., ICML 2004, forward selection with replacement from bags of candidates, begun with
+    a few that differ. `stacking`: the mixture that makes the truth likeliest (Yao et al., Bayesian Analysis 2018).
+    """
+
+    method: Method = "greedy"
+    members: int = 20
+    """`top_k`: how many share alike; `greedy`: steps of the forward selection."""
+    candidates: int = 60
+    """So many with the best Score on the clips that may be looked at are considered."""
+    bags: int = 20
+    """`greedy`: selections on random halves of the candidates, whose weights are averaged."""
+    start: int = 5
+    """`greedy`: each bag begins with so many of its likeliest candidates that differ."""
+    separate_heads: bool = False
+    """Weigh presence (the set) and salience (the ratio within a pair) apart."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What was chosen."""
+
+    sets: NDArray[np.float64]
+    """[candidate] sum to 1."""
+    ratios: NDArray[np.float64]
+    """[candidate] sum to 1."""
+    trajectory: tuple[float, ...] = field(default=())
+    """`greedy`: mean negative log-likelihood of the true state after each step, nats per clip, mean over bags."""
 
 
 def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:
@@ -37,13 +92,116 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
         raise StudyError("the study has no finished trial, so there is nothing to export; go on with `rfe search`")
     if number is None:
         best = max(candidates, key=lambda candidate: (candidate.rank_score, -candidate.number))
-        return Ensemble((Member(best, 1.0),))
+        return Ensemble((Member(best, 1.0, 1.0),))
     for candidate in candidates:
         if candidate.number == number:
-            return Ensemble((Member(candidate, 1.0),))
+            return Ensemble((Member(candidate, 1.0, 1.0),))
     numbers = [candidate.number for candidate in candidates]
     nearest = ", ".join(map(str, sorted(numbers, key=lambda other: abs(other - number))[:5]))
     raise StudyError(
         f"study {candidates[0].study!r}: trial {number} is not among its {len(numbers)} finished trials "
         f"(failed, pruned and repeated ones have no model of their own); finished ones near it: {nearest}"
     )
+
+
+def select_weights(view: View, clips: NDArray[np.bool_], blend: NDArray[np.bool_], how: Selection) -> Weights:
+    """Choose among candidates by the clips that may be looked at.
+
+    Args:
+        view: of the candidates.
+        clips: [clip] which may be looked at.
+        blend: [clip] which are blends.
+        how: the method.
+    """
+    considered = np.argsort(-view.score, kind="stable")[: how.candidates]
+    sets, ratios = view.set_likelihood[considered][:, clips], view.ratio_likelihood[considered][:, clips]
+    if how.separate_heads:
+        of_ratios = _choose(ratios[:, blend[clips]], how)
+        of_sets = _choose(sets, how)
+    else:
+        of_sets = of_ratios = _choose(sets * ratios, how)
+    n = len(view.score)
+    return Weights(_spread(of_sets[0], considered, n), _spread(of_ratios[0], considered, n), of_sets[1])
+
+
+def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    """Weights of candidates that stand in order of their Score, and the trajectory.
+
+    Args:
+        likelihood: [candidate, clip] of the truth.
+    """
+    n = len(likelihood)
+    if how.method == "greedy":
+        return _bagged_greedy(np.asarray(likelihood, np.float64), how)
+    if how.method == "stacking":
+        return _likeliest_mixture(np.asarray(likelihood, np.float64)), ()
+    kept = 1 if how.method == "single" else min(how.members, n)
+    return np.where(np.arange(n) < kept, 1 / kept, 0.0), ()
+
+
+def _bagged_greedy(likelihood: NDArray[np.float64], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    generator = np.random.default_rng(how.seed)
+    n = len(likelihood)
+    half = n if n < FEW else (n + 1) // 2
+    weights, steps = np.zeros(n), []
+    for _ in range(how.bags):
+        bag = np.sort(generator.choice(n, half, replace=False))
+        chosen, losses = _greedy(likelihood[bag], how.members, how.start)
+        weights[bag] += chosen / how.bags
+        steps.append(losses)
+    return weights / weights.sum(), tuple(np.mean(steps, axis=0).tolist())
+
+
+def _greedy(likelihood: NDArray[np.float64], steps: int, start: int) -> tuple[NDArray[np.float64], list[float]]:
+    """Weights at the best step, and the loss after each."""
+    count = np.zeros(len(likelihood))
+    chosen = _diverse(likelihood, start)
+    count[chosen] += 1
+    total, n = likelihood[chosen].sum(0), len(chosen)
+    losses = [float(_loss(total / n))]
+    best, best_loss = count.copy(), losses[0]
+    for _ in range(steps):
+        each = _loss((total + likelihood) / (n + 1))  # [candidate]
+        pick = int(np.argmin(each))
+        count[pick] += 1
+        total, n = total + likelihood[pick], n + 1
+        losses.append(float(each[pick]))
+        if losses[-1] < best_loss:
+            best, best_loss = count.copy(), losses[-1]
+    return best / best.sum(), losses
+
+
+def _likeliest_mixture(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[candidate] weights of the mixture that makes the truth likeliest, by expectation maximisation (convex)."""
+    weights = np.full(len(likelihood), 1 / len(likelihood))
+    for _ in range(MIXTURE_STEPS):
+        joint = weights[:, None] * np.maximum(likelihood, TINY)
+        weights = (joint / joint.sum(0)).mean(1)
+    return weights
+
+
+def _diverse(likelihood: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """The likeliest candidate, and from the likelier half those that agree least with the ones taken already."""
+    order = np.argsort(_loss(likelihood), kind="stable")
+    pool = order[: max(n, (len(order) + 1) // 2)]
+    log = np.log(np.maximum(likelihood[pool], TINY))
+    alike = np.corrcoef(log) if len(pool) > 1 else np.ones((1, 1))
+    alike = np.nan_to_num(alike, nan=1.0)
+    taken = [0]
+    while len(taken) < min(n, len(pool)):
+        nearest = alike[:, taken].max(1)
+        nearest[taken] = np.inf
+        taken.append(int(np.argmin(nearest)))
+    return np.asarray(pool[taken])
+
+
+def _loss(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean negative log-likelihood over the last axis."""
+    return np.asarray(-np.log(np.maximum(likelihood, TINY)).mean(-1))
+
+
+def _spread(weights: NDArray[np.float64], where: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """[all candidates] with the weights where they belong; one too small to matter is given to the others."""
+    whole = np.zeros(n)
+    whole[where] = np.where(weights >= min(LEAST_WEIGHT, weights.max()), weights, 0.0)
+    return np.asarray(whole / whole.sum())

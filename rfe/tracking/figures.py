@@ -111,3 +111,31 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
     return buffer.getvalue()
+
+
+def trajectory_figure(losses: list[float], start: int) -> bytes:
+    """PNG of an ensemble's forward selection: the loss of the clips it was chosen by, against how many models it has.
+
+    Args:
+        losses: mean negative log-likelihood after each step, nats per clip.
+        start: models at the first step.
+    """
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    steps = np.arange(start, start + len(losses))
+    axes.plot(steps, losses, color=INK, marker="o", markersize=3)
+    best = int(np.argmin(losses))
+    axes.annotate(
+        f"lowest: {losses[best]:.3f} at {steps[best]}",
+        (steps[best], losses[best]),
+        xytext=(0, 14),
+        textcoords="offset points",
+        ha="right" if best > len(losses) / 2 else "left",
+        fontsize=9,
+    )
+    axes.set_xlabel("models in the average (with repetitions)")
+    axes.set_ylabel("mean negative log-likelihood (nats per clip)")
+    axes.set_title("Forward selection, mean over bags (optimistic: chosen by these clips)", fontsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    return _png(figure)

@@ -1,0 +1,95 @@
+"""`rfe ensemble`: members and weights from the logged outputs of trials."""
+
+from typing import Annotated, get_args
+
+import typer
+
+from rfe import api
+from rfe.cli.command import Settings, command
+from rfe.cli.options import AsJson, DataOrKnown
+from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
+from rfe.errors import ConfigError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(epilog="Example: rfe ensemble everything top-n --name final")(ensemble)
+
+
+@command
+def ensemble(
+    settings: Settings,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", show_default=False, help="Studies on the same data.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(show_default=False, help="Name of the ensemble; default STUDY-ensemble.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="greedy, stacking, top_k or single.")] = "greedy",
+    members: Annotated[
+        int, typer.Option(min=1, help="greedy: steps of the selection; top_k: how many share alike.")
+    ] = 20,
+    candidates: Annotated[int, typer.Option(min=1, help="So many of the best trials are considered.")] = 60,
+    bags: Annotated[int, typer.Option(min=1, help="greedy: selections on random halves, averaged.")] = 20,
+    separate_heads: Annotated[
+        bool, typer.Option("--separate-heads", help="Weigh presence and salience apart.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bags.")] = 0,
+    data: DataOrKnown = None,
+    as_json: AsJson = False,
+) -> None:
+    """Choose an ensemble of trials by their out-of-fold outputs, and say honestly what it scores.
+
+    The nested score answers each fold with what was chosen without that fold's labels.
+    """
+    from rfe.ensemble.selection import Method, Selection
+
+    if method not in get_args(Method):
+        raise ConfigError(f"--method {method}: is not one of {', '.join(get_args(Method))}")
+    how = Selection(method, members, candidates, bags, separate_heads=separate_heads, seed=seed)  # type: ignore[arg-type]
+    with settings.progress() as progress:
+        built = api.ensemble(studies, data, name=name, selection=how, workspace=settings.workspace(), progress=progress)
+    if as_json:
+        print_json(built.to_dict())
+        return
+    result = built.result
+    print_heading(f"ensemble {built.name}: {len(result.ensemble.members)} members of {result.n_candidates} candidates")
+    print_lines(*(f"caveat: {sentence}" for sentence in built.caveats))
+    columns = ["study", "trial", "weight", "trial's own score", *(["salience weight"] if how.separate_heads else [])]
+    print_table(
+        columns,
+        [
+            [
+                one.candidate.study,
+                str(one.candidate.number),
+                f"{one.weight:.3f}",
+                one.candidate.score,
+                *([f"{one.ratio_weight:.3f}"] if how.separate_heads else []),
+            ]
+            for one in result.ensemble.members
+        ],
+    )
+    rows = [("ensemble, nested", result.nested["score"]), ("best single trial, nested", result.single)]
+    rows.append(("difference, paired", result.difference))
+    print_table(
+        ["Score", "value", "95% interval"],
+        [
+            *(
+                [
+                    label,
+                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
+                    "{:.3f} to {:.3f}".format(*one.bounds()),
+                ]
+                for label, one in rows
+            ),
+            ["ensemble on the clips it was chosen by (optimistic)", result.optimistic, ""],
+        ],
+    )
+    lower, upper = result.difference.bounds()
+    print_lines(
+        "nested: each fold is answered by what was chosen without its labels; intervals are over actors"
+        + ("; the difference's includes 0: no difference" if lower <= 0 <= upper else ""),
+        *([built.note] if built.note else []),
+        f"kept in {short_path(built.folder)}",
+        f"next: rfe export {built.name}",
+    )

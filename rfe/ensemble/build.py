@@ -1,0 +1,177 @@
+"""From studies to an ensemble and an honest estimate of what it scores."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.dataset import Dataset
+from rfe.ensemble.calibrated import CalibratedCandidate, Truth
+from rfe.ensemble.candidates import Candidate, load_outputs, read_study
+from rfe.ensemble.nested import Chosen, Recalibration, choose_nested, nested_answers
+from rfe.ensemble.selection import Ensemble, Member, Selection, Weights
+from rfe.errors import StudyError
+from rfe.metrics.intervals import HitTable, Interval, Part, difference_interval, score_interval
+from rfe.progress import Progress
+from rfe.workspace import StudyFolder
+
+PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """An ensemble, and what is known of it."""
+
+    ensemble: Ensemble
+    how: Selection
+    recalibration: Recalibration
+    blend_share: float
+    """phi of all training clips."""
+    nested: dict[Part, Interval]
+    """Each fold answered by what was chosen without its labels: the honest numbers."""
+    optimistic: float
+    """Score of the final members on the very clips they were chosen by."""
+    single: Interval
+    """Score of the best single candidate, chosen and answered likewise, nested."""
+    difference: Interval
+    """Nested ensemble minus nested best single, paired by clip."""
+    by_fold: dict[int, tuple[Member, ...]]
+    """What was chosen without each fold."""
+    trajectory: tuple[float, ...]
+    """Mean negative log-likelihood after each step of the forward selection, nats per clip; empty for other methods."""
+    n_candidates: int
+
+    def scores(self) -> dict[str, float]:
+        """The numbers by name."""
+        return {
+            "score_nested": self.nested["score"].estimate,
+            "acc_presence_nested": self.nested["acc_presence"].estimate,
+            "acc_salience_nested": self.nested["acc_salience"].estimate,
+            "score_optimistic": self.optimistic,
+            "score_single_nested": self.single.estimate,
+            "difference_nested": self.difference.estimate,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "method": self.ensemble.method,
+            "selection": asdict(self.how),
+            "members": _members(self.ensemble.members),
+            "recalibration": asdict(self.recalibration),
+            "blend_share": self.blend_share,
+            "scores": {
+                **{f"{part}_nested": _interval(interval) for part, interval in self.nested.items()},
+                "score_optimistic": self.optimistic,
+                "score_single_nested": _interval(self.single),
+                "difference_nested": _interval(self.difference),
+            },
+            "by_fold": {str(fold): _members(members) for fold, members in self.by_fold.items()},
+            "trajectory": list(self.trajectory),
+            "candidates": self.n_candidates,
+        }
+
+
+def build_ensemble(
+    folders: Sequence[StudyFolder], dataset: Dataset, how: Selection, progress: Progress
+) -> EnsembleResult:
+    """Choose an ensemble among the finished trials of studies, and evaluate the choice nested.
+
+    Args:
+        folders: of the studies, all on `dataset`.
+        dataset: the data.
+        how: members are chosen.
+        progress: told how far it is.
+
+    Raises:
+        StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
+    """
+    candidates = _candidates(folders, dataset)
+    truth = Truth.of(dataset)
+    progress.start("calibrating candidates", len(candidates))
+    calibrated = []
+    for done, candidate in enumerate(candidates, 1):
+        calibrated.append(CalibratedCandidate.of(candidate, load_outputs(candidate, dataset), truth))
+        progress.update(done)
+    chosen = choose_nested(calibrated, how, progress)
+    final = chosen[-1]
+    actor = dataset.clips.actor[: dataset.clips.n_source]
+
+    def table(answers: NDArray[np.int64]) -> HitTable:
+        return HitTable.of_answers(truth.state, answers, actor, truth.fold)
+
+    nested, single = table(nested_answers(chosen)), table(nested_answers(chosen, single=True))
+    return EnsembleResult(
+        ensemble=Ensemble(_chosen_members(candidates, final.weights), how.method),
+        how=how,
+        recalibration=final.recalibration,
+        blend_share=truth.blend_share(None),
+        nested={part: score_interval(nested, part) for part in PARTS},
+        optimistic=score_interval(table(final.answers)).estimate,
+        single=score_interval(single),
+        difference=difference_interval(nested, single),
+        by_fold=_by_fold(candidates, chosen),
+        trajectory=final.weights.trajectory,
+        n_candidates=len(candidates),
+    )
+
+
+def _candidates(folders: Sequence[StudyFolder], dataset: Dataset) -> list[Candidate]:
+    """Finished trials of all studies, each configuration once, and none that looked at the fold it reports."""
+    found: dict[str, Candidate] = {}
+    for folder in folders:
+        record = read_study(folder)
+        fingerprint = record.study.data_fingerprint
+        if fingerprint and fingerprint != dataset.fingerprint:
+            raise StudyError(
+                f"study {folder.name!r}: searched on data {record.study.data!r} with fingerprint {fingerprint}, but "
+                f"{dataset.path} has {dataset.fingerprint}; an ensemble's studies share their data and encoders"
+            )
+        for candidate in record.candidates:
+            if candidate.config.protocol == "crossfit":
+                found.setdefault(candidate.config_id, candidate)
+    if not found:
+        names = ", ".join(folder.name for folder in folders)
+        raise StudyError(f"{names}: no finished trial with protocol crossfit to choose from; search first")
+    return list(found.values())
+
+
+def _chosen_members(candidates: Sequence[Candidate], weights: Weights) -> tuple[Member, ...]:
+    """The candidates with weight, the heaviest first."""
+    sets, ratios = weights.sets, weights.ratios
+    order = np.argsort(-(sets + ratios), kind="stable")
+    return tuple(
+        Member(candidates[index], float(sets[index]), float(ratios[index]))
+        for index in order
+        if sets[index] + ratios[index] > 0
+    )
+
+
+def _by_fold(candidates: Sequence[Candidate], chosen: Sequence[Chosen]) -> dict[int, tuple[Member, ...]]:
+    return {one.held_out: _chosen_members(candidates, one.weights) for one in chosen if one.held_out is not None}
+
+
+def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "study": one.candidate.study,
+            "trial": one.candidate.number,
+            "config_id": one.candidate.config_id,
+            "weight": one.weight,
+            "ratio_weight": one.ratio_weight,
+        }
+        for one in members
+    ]
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    lower, upper = interval.bounds()
+    return {
+        "estimate": interval.estimate,
+        "standard_error": interval.standard_error,
+        "lower_95": lower,
+        "upper_95": upper,
+        "notes": list(interval.notes),
+    }

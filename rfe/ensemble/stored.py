@@ -1,0 +1,113 @@
+"""Ensembles as the workspace keeps them: `ensembles/NAME/` with `ensemble.json`, the trajectory and its figure."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rfe.config.fields import unknown
+from rfe.ensemble.build import EnsembleResult
+from rfe.ensemble.candidates import read_study
+from rfe.ensemble.nested import Recalibration
+from rfe.ensemble.selection import Ensemble, Member
+from rfe.errors import StudyError
+from rfe.workspace import Workspace, write_json, write_text
+
+ENSEMBLE_FILE = "ensemble.json"
+TRAJECTORY_FILE = "trajectory.csv"
+
+
+@dataclass(frozen=True)
+class StoredEnsemble:
+    """An ensemble that was chosen."""
+
+    name: str
+    folder: Path
+    ensemble: Ensemble
+    recalibration: Recalibration
+    blend_share: float
+    about: Mapping[str, Any]
+    """All of `ensemble.json`."""
+
+    @property
+    def data(self) -> str:
+        """Where its data was."""
+        return str(self.about["data"]["path"])
+
+    @property
+    def encoders(self) -> tuple[str, ...] | None:
+        """Those taken of the data; None: all."""
+        encoders = self.about["data"]["encoders"]
+        return None if encoders is None else tuple(encoders)
+
+
+def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data: Mapping[str, Any]) -> Path:
+    """Keep an ensemble; one of that name is replaced.
+
+    Args:
+        workspace: where it is kept.
+        name: of the ensemble; no study may have it.
+        result: what was chosen.
+        data: path, encoders, name, fingerprint and caveats of the data set.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        StudyError: the name is a study's, or none.
+    """
+    if workspace.study(name).exists():
+        raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
+    folder = workspace.root / "ensembles" / name
+    write_text(folder / TRAJECTORY_FILE, _trajectory_csv(result))
+    write_json(folder / ENSEMBLE_FILE, {"name": name, "data": dict(data), **result.to_dict()})
+    return folder
+
+
+def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
+    """Names of the ensembles that are kept, sorted."""
+    return tuple(sorted(path.parent.name for path in (workspace.root / "ensembles").glob(f"*/{ENSEMBLE_FILE}")))
+
+
+def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
+    """The ensemble called `name`, with its members as their studies have them now.
+
+    Raises:
+        StudyError: there is none, its file is damaged, or a member's study or trial is gone.
+    """
+    workspace.study(name)  # a name that leads elsewhere is refused
+    folder = workspace.root / "ensembles" / name
+    path = folder / ENSEMBLE_FILE
+    if not path.is_file():
+        raise StudyError(unknown("ensemble", name, ensemble_names(workspace)))
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        members = tuple(_member(workspace, name, entry) for entry in about["members"])
+        recalibration = Recalibration(**about["recalibration"])
+        return StoredEnsemble(
+            name, folder, Ensemble(members, about["method"]), recalibration, float(about["blend_share"]), about
+        )
+    except (ValueError, KeyError, TypeError) as problem:
+        raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
+
+
+def _member(workspace: Workspace, name: str, entry: Mapping[str, Any]) -> Member:
+    record = read_study(workspace.study(str(entry["study"])))
+    for candidate in record.candidates:
+        if candidate.number == entry["trial"] and candidate.config_id == entry["config_id"]:
+            return Member(candidate, float(entry["weight"]), float(entry["ratio_weight"]))
+    raise StudyError(
+        f"ensemble {name!r}: its member, trial {entry['trial']} of study {entry['study']!r}, is not there any more; "
+        "choose the ensemble again with `rfe ensemble`"
+    )
+
+
+def _trajectory_csv(result: EnsembleResult) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["models", "mean_negative_log_likelihood"])
+    rows.writerows((result.how.start + step, f"{loss:.6f}") for step, loss in enumerate(result.trajectory))
+    return text.getvalue()

@@ -1,0 +1,87 @@
+"""An ensemble as a run on the tracking server: its scores, its members and their runs."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfe.tracking.figures import trajectory_figure
+from rfe.tracking.run_writer import NOTE
+from rfe.workspace import Workspace, write_bytes
+
+if TYPE_CHECKING:
+    from rfe.tracking.mlflow_server import MlflowServer
+
+EXPERIMENT = "ensembles"
+FIGURE = "trajectory.png"
+
+
+def draw_trajectory(folder: Path, about: Mapping[str, Any]) -> None:
+    """`trajectory.png` beside the ensemble; nothing where there was no forward selection."""
+    if about["trajectory"]:
+        write_bytes(folder / FIGURE, trajectory_figure(about["trajectory"], int(about["selection"]["start"])))
+
+
+def log_ensemble(server: "MlflowServer", workspace: Workspace, folder: Path, about: Mapping[str, Any]) -> str:
+    """Write one run for the ensemble into the experiment `ensembles`; every call writes another.
+
+    Args:
+        server: the tracking server.
+        workspace: holds the members' studies.
+        folder: the ensemble's, whose files become artifacts.
+        about: what `ensemble.json` says.
+
+    Returns:
+        The run's id.
+    """
+    experiment = server.find_experiment(EXPERIMENT)
+    runs = {(entry["study"], entry["trial"]): _run_of(workspace, entry) for entry in about["members"]}
+    tags = {
+        "rfe.ensemble": about["name"],
+        "rfe.data_fingerprint": about["data"]["fingerprint"],
+        "rfe.simulated": str(about["data"]["simulated"]).lower(),
+        **{f"rfe.member.{study}.{trial}": run for (study, trial), run in runs.items() if run},
+        NOTE: _note(about, runs),
+    }
+    run = server.create(experiment, f"ensemble {about['name']}", tags, time.time())
+    scores = about["scores"]
+    metrics = []
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            metrics += [(name, value["estimate"], 0), (f"{name}_se", value["standard_error"], 0)]
+        else:
+            metrics.append((name, value, 0))
+    metrics.append(("members", float(len(about["members"])), 0))
+    metrics += [("mean_negative_log_likelihood", loss, step) for step, loss in enumerate(about["trajectory"])]
+    settings = [(f"selection.{name}", str(value)) for name, value in about["selection"].items()]
+    finite = [metric for metric in metrics if metric[1] == metric[1]]
+    server.log(run, finite, settings)
+    server.upload(run, sorted(path for path in folder.iterdir() if path.is_file()))
+    server.set_status(run, "FINISHED")
+    return run
+
+
+def _run_of(workspace: Workspace, entry: Mapping[str, Any]) -> str | None:
+    try:
+        runs = json.loads(workspace.study(entry["study"]).mlflow_runs.read_text(encoding="utf-8"))
+        return str(runs["trial_run_ids"][str(entry["trial"])])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(about: Mapping[str, Any], runs: Mapping[tuple[str, int], str | None]) -> str:
+    nested, single = about["scores"]["score_nested"], about["scores"]["score_single_nested"]
+    lines = [*(f"> {caveat}\n" for caveat in about["data"]["caveats"])]
+    lines += [
+        f"Score, nested: **{nested['estimate']:.3f}** [{nested['lower_95']:.3f}, {nested['upper_95']:.3f}]; best "
+        f"single trial, nested: {single['estimate']:.3f}; on the clips it was chosen by (optimistic): "
+        f"{about['scores']['score_optimistic']:.3f}.",
+        "",
+        "| member | weight | run |",
+        "|---|---|---|",
+    ]
+    for entry in about["members"]:
+        run = runs[entry["study"], entry["trial"]]
+        lines.append(f"| {entry['study']}, trial {entry['trial']} | {entry['weight']:.3f} | {run or ''} |")
+    return "\n".join(lines)
