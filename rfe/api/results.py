@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    study: str,
+    name: str,
     data: Path | str | None = None,
     *,
     trial: int | None = None,
@@ -24,22 +25,31 @@ def export(
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the bundle of a study's best (confirmed) trial, or of one trial; see `rfe.submission.export`.
+    """Write the bundle of an ensemble, of a study's best (confirmed) trial, or of one trial; see
+    `rfe.submission.export`.
 
     Args:
-        study: its name.
+        name: of a study or an ensemble.
         data: the data folder; None: where it was when the study was searched.
+        trial: of a study; None: the best one.
 
     Returns:
         The bundle's folder.
+
+    Raises:
+        ConfigError: a trial of an ensemble is asked for.
     """
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
+    from rfe.ensemble.stored import ensemble_names, read_ensemble
     from rfe.reporting.studies import find_study, study_source
-    from rfe.submission.export import export_study
+    from rfe.submission.export import export_ensemble, export_study
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    source, encoders = study_source(find_study(workspace, study))
+    stored = read_ensemble(workspace, name) if name in ensemble_names(workspace) else None
+    if stored is not None and trial is not None:
+        raise ConfigError(f"--trial {trial}: {name} is an ensemble; leave --trial out, or name the trial's study")
+    source, encoders = study_source(find_study(workspace, name)) if stored is None else (stored.data, stored.encoders)
     dataset = load_dataset(local_folder(data or source, workspace.cache), encoders)
 
     def retrain(config: Config) -> TrialResult:
@@ -49,7 +59,9 @@ def export(
         progress.start("training the configuration again: the study did not keep its weights")
         return train_configurations([config], dataset, FeatureCache(dataset, workspace.cache))[0]
 
-    return export_study(workspace, study, dataset, trial=trial, output=output, retrain=retrain)
+    if stored is not None:
+        return export_ensemble(workspace, stored, dataset, output=output, retrain=retrain)
+    return export_study(workspace, name, dataset, trial=trial, output=output, retrain=retrain)
 
 
 def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:

@@ -20,18 +20,20 @@ def register(app: typer.Typer) -> None:
 @command
 def export(
     settings: Settings,
-    study: Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help="Name of the study.")],
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY|ENSEMBLE", show_default=False, help="Name of the study or ensemble.")
+    ],
     trial: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", show_default=False, help="Which trial; default: the best, confirmed first."),
+        typer.Option(min=0, metavar="N", show_default=False, help="Which trial of a study; default: the best."),
     ] = None,
     output: Output = None,
     data: DataOrKnown = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the bundle of a study's best model: configuration, weights, decoder, submission, manifest."""
+    """Write the bundle of an ensemble, or of a study's best model: configurations, weights, decoder, submission."""
     with settings.progress() as progress:
-        bundle = api.export(study, data, trial=trial, output=output, workspace=settings.workspace(), progress=progress)
+        bundle = api.export(name, data, trial=trial, output=output, workspace=settings.workspace(), progress=progress)
     manifest = api.verify(bundle)
     if as_json:
         print_json({"bundle": bundle, "manifest": manifest})

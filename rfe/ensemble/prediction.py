@@ -2,10 +2,12 @@
 
 `official` and `decoupled` decode averaged probabilities with thresholds fitted on out-of-fold probabilities that were
 averaged over seeds. `valid_states` averages the models' distributions over the 36 states, each calibrated on all
-out-of-fold outputs, and answers with the state of the largest expected score. Equations ours.
+out-of-fold outputs, and answers with the state of the largest expected score. An ensemble of several configurations is
+always answered by states, whatever decoder its members were searched with. Equations ours.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from rfe.decoding.base import Float, Int, Outputs, Parameters
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder
 from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
+from rfe.ensemble.calibrated import mix_states
 from rfe.ensemble.candidates import ModelOutputs
+from rfe.ensemble.nested import Recalibration
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -43,6 +47,45 @@ class FinalDecoder:
             "parameters": self.parameters.to_dict(),
             "set_offset": np.asarray(self.set_offset, np.float64).tolist(),
         }
+
+
+@dataclass(frozen=True)
+class EnsembleDecoder:
+    """How the average of several configurations is answered."""
+
+    members: tuple[FinalDecoder, ...]
+    """Each by states."""
+    weights: tuple[float, ...]
+    """[member] of their distributions over sets."""
+    ratio_weights: tuple[float, ...]
+    """[member] of their distributions over the ratios within a pair."""
+    recalibration: Recalibration
+    blend_share: float
+    """phi of the training clips."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "kind": "ensemble",
+            "weights": list(self.weights),
+            "ratio_weights": list(self.ratio_weights),
+            "recalibration": asdict(self.recalibration),
+            "blend_share": self.blend_share,
+            "members": [member.to_dict() for member in self.members],
+        }
+
+    def answer(self, targets: Sequence[Outputs]) -> NDArray[np.int64]:
+        """[target clip] states; -1 where a member's output is not finite.
+
+        Args:
+            targets: [member] of [fold, seed, target clip, emotion].
+        """
+        states = [average_states(member, target) for member, target in zip(self.members, targets, strict=True)]
+        mixed = mix_states(states, np.array(self.weights), np.array(self.ratio_weights))
+        finite = np.isfinite(mixed).all(-1)
+        answers = np.full(len(mixed), -1)
+        answers[finite] = answer_states(self.recalibration.apply(mixed[finite]), self.blend_share)
+        return answers
 
 
 def fit_final_decoder(config: Config, outputs: ModelOutputs, truth_state: Int, fold: Int) -> FinalDecoder:
@@ -79,13 +122,25 @@ def answer_target(decoder: FinalDecoder, target: Outputs) -> NDArray[np.int64]:
     """
     parameters = decoder.parameters
     if isinstance(parameters, ValidStatesParameters):
-        each = ValidStatesParameters(
-            **{name: np.broadcast_to(value, target.leading + value.shape) for name, value in vars(parameters).items()}
-        )
-        offset = decoder.set_offset[:, None, None, :]  # [fold, seed, clip, set]
-        average = state_probabilities(target, each, set_offset=offset).mean((0, 1))
-        return answer_states(average, parameters.blend_share)
+        return answer_states(average_states(decoder, target), parameters.blend_share)
     return build_decoder(decoder.kind, decoder.thresholds).decode(average_outputs(target), parameters)
+
+
+def average_states(decoder: FinalDecoder, target: Outputs) -> NDArray[np.float64]:
+    """[target clip, 36] mean of all fold models' distributions; nan where one is not finite.
+
+    Args:
+        decoder: of kind `valid_states`.
+        target: [fold, seed, target clip, emotion].
+    """
+    each = ValidStatesParameters(
+        **{
+            name: np.broadcast_to(value, target.leading + value.shape)
+            for name, value in vars(decoder.parameters).items()
+        }
+    )
+    offset = decoder.set_offset[:, None, None, :]  # [fold, seed, clip, set]
+    return np.asarray(state_probabilities(target, each, set_offset=offset).mean((0, 1)))
 
 
 def average_outputs(outputs: Outputs) -> Outputs:

@@ -3,11 +3,13 @@
 ```
 BUNDLE/
   MANIFEST.json            what it is, where it comes from, sha256 of every other file
-  README.md                the same for people
-  config.yaml              resolved configuration; `rfe train` accepts it
+  MODEL_CARD.md            the same for people
+  ensemble.yaml            the members and their weights; one member is the plain case
+  config.yaml              resolved configuration of the heaviest member; `rfe train` accepts it
   decoder.json             how outputs become answers
-  weights/fold0.safetensors ...
-  preprocessing/fold0/ENCODER.safetensors ...
+  members/STUDY-N/config.yaml
+  members/STUDY-N/weights/fold0.safetensors ...
+  members/STUDY-N/preprocessing/fold0/ENCODER.safetensors ...
   submission.json, submission.zip    only where the data has target clips
 ```
 
@@ -23,8 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from rfe.errors import SubmissionError
+from rfe.submission.manifest import title
 from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, MANIFEST, read_manifest, verify_bundle
 from rfe.workspace import replace_folder
+
+IDENTITY = ("study", "trial", "ensemble")
 
 
 @contextmanager
@@ -33,11 +38,12 @@ def write_bundle(
 ) -> Iterator[Path]:
     """A folder to fill; on leaving it is sealed with the manifest, verified, and renamed to `output`.
 
-    A bundle of the same study and trial that stands at `output` is replaced. An exception leaves nothing behind.
+    A bundle of the same trial or ensemble that stands at `output` is replaced. An exception leaves nothing behind.
 
     Args:
         output: the bundle's place.
-        manifest: what `MANIFEST.json` says beside format and file hashes; needs `study` and `trial`.
+        manifest: what `MANIFEST.json` says beside format and file hashes; needs `study` and `trial`, or
+            `ensemble`.
         target_filenames: the clips that the submission must answer; None where there is none.
 
     Raises:
@@ -58,7 +64,7 @@ def write_bundle(
 
 
 def check_output(output: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse a place that holds anything but a bundle of the same study and trial, or nothing.
+    """Refuse a place that holds anything but a bundle of the same trial or ensemble, or nothing.
 
     Raises:
         SubmissionError: with what stands there.
@@ -68,10 +74,9 @@ def check_output(output: Path, manifest: Mapping[str, Any]) -> None:
     if not (output / MANIFEST).is_file():
         raise SubmissionError(f"{output}: exists and is no bundle; choose another place with -o/--output")
     old = read_manifest(output)
-    if [old.get(key) for key in ("study", "trial")] != [manifest.get(key) for key in ("study", "trial")]:
+    if [old.get(key) for key in IDENTITY] != [manifest.get(key) for key in IDENTITY]:
         raise SubmissionError(
-            f"{output}: holds the bundle of study {old.get('study')}, trial {old.get('trial')}; "
-            "remove it or choose another place with -o/--output"
+            f"{output}: holds the bundle of {title(old)}; remove it or choose another place with -o/--output"
         )
 
 

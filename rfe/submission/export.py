@@ -1,43 +1,37 @@
-"""From a study to a bundle: the best configuration's fold models, its decoder, and the answer for the target clips."""
+"""From a study or an ensemble to a bundle: fold models, how they are answered, and the answer for the target clips."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save
 
-from rfe.config.load import dump_config
+from rfe.config.load import change_config, dump_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
-from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_study
-from rfe.ensemble.prediction import FinalDecoder, answer_target, fit_final_decoder
+from rfe.ensemble.candidates import read_study
+from rfe.ensemble.prediction import EnsembleDecoder, answer_target, fit_final_decoder
 from rfe.ensemble.selection import select_single
-from rfe.errors import StudyError, SubmissionError
+from rfe.ensemble.stored import StoredEnsemble
+from rfe.errors import StudyError
 from rfe.submission.bundle import write_bundle
 from rfe.submission.card import describe_bundle
-from rfe.submission.manifest import describe_export, describe_submission, mlflow_run, standardizes_by_actor
+from rfe.submission.manifest import (
+    describe_data,
+    describe_ensemble,
+    describe_submission,
+    describe_trial,
+    ensemble_yaml,
+    title,
+)
+from rfe.submission.models import Models, Retrain, find_models
 from rfe.submission.submission import VIDEO_EXTENSION, write_submission
 from rfe.training.build import build_replicas
-from rfe.training.record import TrialResult
 from rfe.workspace import Workspace
-
-Retrain = Callable[[Config], TrialResult]
-
-
-@dataclass(frozen=True)
-class _Models:
-    """The exported configuration's fold models."""
-
-    weights: Mapping[str, NDArray[np.float32]]
-    """`fold0.seed0.NAME` -> array."""
-    outputs: ModelOutputs
-    source: str
-    """A sentence on where they come from."""
 
 
 def export_study(
@@ -50,7 +44,7 @@ def export_study(
     extension: str = VIDEO_EXTENSION,
     retrain: Retrain | None = None,
 ) -> Path:
-    """Write the bundle of a study's best configuration.
+    """Write the bundle of a study's best configuration, an ensemble of one.
 
     Args:
         workspace: holds the study.
@@ -69,111 +63,99 @@ def export_study(
         SubmissionError: the configuration may not be exported, `output` holds something else, or the bundle fails its
             own verification.
     """
-    folder = workspace.study(study)
-    record = read_study(folder)
-    candidate = select_single(record.candidates, trial).members[0].candidate
-    check_exportable(candidate, record, dataset)
-    models = _find_models(candidate, dataset, retrain)
+    record = read_study(workspace.study(study))
+    member = select_single(record.candidates, trial).members[0]
+    models = find_models(workspace, member, dataset, retrain)
+    clips, candidate = dataset.clips, member.candidate
+    source = slice(clips.n_source)
+    decoder = fit_final_decoder(candidate.config, models.outputs, clips.state[source], clips.fold[source])
+    answers = answer_target(decoder, models.outputs.target) if clips.n_target else np.zeros(0, np.int64)
+    about = {"study": study, "trial": candidate.number} | describe_trial(candidate, record)
+    output = output or workspace.root / "bundles" / f"{study}-trial-{candidate.number}"
+    return _write(output, about, (models,), decoder.to_dict(), answers, workspace, dataset, extension)
+
+
+def export_ensemble(
+    workspace: Workspace,
+    stored: StoredEnsemble,
+    dataset: Dataset,
+    *,
+    output: Path | None = None,
+    extension: str = VIDEO_EXTENSION,
+    retrain: Retrain | None = None,
+) -> Path:
+    """Write the bundle of an ensemble that `rfe ensemble` chose.
+
+    Args, returns and raises as `export_study`; default place `bundles/NAME` in the workspace.
+    """
     clips = dataset.clips
-    decoder = fit_final_decoder(
-        candidate.config, models.outputs, clips.state[: clips.n_source], clips.fold[: clips.n_source]
+    source = slice(clips.n_source)
+    members = [find_models(workspace, member, dataset, retrain) for member in stored.ensemble.members]
+    decoder = EnsembleDecoder(
+        tuple(
+            fit_final_decoder(
+                change_config(one.member.candidate.config, {"decode.kind": "valid_states"}),
+                one.outputs,
+                clips.state[source],
+                clips.fold[source],
+            )
+            for one in members
+        ),
+        tuple(member.weight for member in stored.ensemble.members),
+        tuple(member.ratio_weight for member in stored.ensemble.members),
+        stored.recalibration,
+        stored.blend_share,
     )
-    answers = _answer(candidate, models.outputs, decoder, dataset)
-    manifest = describe_export(
-        candidate, record, dataset, models.outputs, models.source, mlflow_run(folder, candidate.number)
-    )
-    manifest |= describe_submission(answers, extension)
-    output = (output or workspace.root / "bundles" / f"{study}-trial-{candidate.number}").absolute()
-    target_filenames = clips.filename[clips.target].tolist()
-    cache = FeatureCache(dataset, workspace.cache)
-    with write_bundle(output, manifest, target_filenames if clips.n_target else None) as beside:
-        config_yaml = dump_config(candidate.config)
+    targets = [one.outputs.target for one in members]
+    answers = decoder.answer(targets) if clips.n_target else np.zeros(0, np.int64)
+    about = {"ensemble": stored.name} | describe_ensemble(stored)
+    output = output or workspace.root / "bundles" / stored.name
+    return _write(output, about, members, decoder.to_dict(), answers, workspace, dataset, extension)
+
+
+def _write(
+    output: Path,
+    about: Mapping[str, Any],
+    members: Sequence[Models],
+    decoder: Mapping[str, Any],
+    answers: NDArray[np.int64],
+    workspace: Workspace,
+    dataset: Dataset,
+    extension: str,
+) -> Path:
+    """Fill and seal the bundle."""
+    clips = dataset.clips
+    names = clips.filename[clips.target].tolist()
+    if (answers < 0).any():
+        raise StudyError(
+            f"{title(about)}: {int((answers < 0).sum())} target clips have outputs that are not finite, "
+            f"{names[int(np.flatnonzero(answers < 0)[0])]} first; export another trial"
+        )
+    manifest = {
+        **about,
+        "members": [one.describe() for one in members],
+        **describe_data([one.member.candidate.config for one in members], dataset),
+        **describe_submission(answers, extension),
+    }
+    output, cache = output.absolute(), FeatureCache(dataset, workspace.cache)
+    with write_bundle(output, manifest, names if clips.n_target else None) as beside:
+        config_yaml = dump_config(members[0].member.candidate.config)
         (beside / "config.yaml").write_text(config_yaml, encoding="utf-8")
-        (beside / "decoder.json").write_text(json.dumps(decoder.to_dict(), indent=1) + "\n", encoding="utf-8")
-        (beside / "README.md").write_text(describe_bundle(manifest, config_yaml), encoding="utf-8")
-        _write_weights(beside / "weights", models)
-        _write_preprocessing(beside / "preprocessing", candidate.config, dataset, cache)
+        (beside / "ensemble.yaml").write_text(ensemble_yaml(manifest), encoding="utf-8")
+        (beside / "decoder.json").write_text(json.dumps(decoder, indent=1) + "\n", encoding="utf-8")
+        (beside / "MODEL_CARD.md").write_text(describe_bundle(manifest, config_yaml), encoding="utf-8")
+        for one in members:
+            folder = beside / one.folder
+            folder.mkdir(parents=True)
+            (folder / "config.yaml").write_text(dump_config(one.member.candidate.config), encoding="utf-8")
+            _write_weights(folder / "weights", one)
+            _write_preprocessing(folder / "preprocessing", one.member.candidate.config, dataset, cache)
         if clips.n_target:
-            write_submission(beside, target_filenames, answers, extension)
+            write_submission(beside, names, answers, extension)
     return output
 
 
-def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset) -> None:
-    """Refuse what could not be handed in honestly.
-
-    Raises:
-        StudyError: the data is not the study's.
-        SubmissionError: the trial's protocol, or what its crossfit knew of the actors, does not fit the target.
-    """
-    where = f"study {candidate.study!r}, trial {candidate.number}"
-    searched_on = record.study.data_fingerprint
-    if searched_on and searched_on != dataset.fingerprint:
-        raise StudyError(
-            f"{where}: searched on data {record.study.data!r} with fingerprint {searched_on}, but {dataset.path} has "
-            f"{dataset.fingerprint}; give the study's own data with --data"
-        )
-    config, clips = candidate.config, dataset.clips
-    if config.protocol != "crossfit":
-        raise SubmissionError(
-            f"{where}: protocol: {config.protocol} chose thresholds and epoch on the reported fold and is for tables "
-            "beside published numbers only; search with protocol: crossfit to export"
-        )
-    known = config.data.target_actors == "known" and standardizes_by_actor(config, dataset)
-    if known and clips.n_target and not clips.target_has_actors:
-        raise SubmissionError(
-            f"{where}: its crossfit standardised held-out clips by their true actors (data.target_actors: known), but "
-            f"the target clips of {dataset.path} carry no video_id, so its score promises more than the target can "
-            "keep; choose a trial with data.target_actors: unknown or pseudo, or search again with one of them"
-        )
-
-
-def _find_models(candidate: Candidate, dataset: Dataset, retrain: Retrain | None) -> _Models:
-    """Logged weights and outputs where both were kept, else those of a retraining."""
-    where = f"study {candidate.study!r}, trial {candidate.number}"
-    if candidate.weights is not None and candidate.outputs is not None:
-        seeds = "the confirmation's fresh seeds" if candidate.confirmed_models else "the search's seeds"
-        weights, outputs = _read_weights(candidate.weights), load_outputs(candidate, dataset)
-        source = f"trained in the study with {seeds}; outputs logged in float16"
-    elif retrain is None:
-        raise StudyError(
-            f"{where}: its weights were not kept (the best trials' and the confirmed ones' are); export one of those, "
-            f"or train it again with `rfe train --from {candidate.study} --trial {candidate.number}`"
-        )
-    else:
-        result = retrain(candidate.config)
-        if result.state != "complete" or result.weights is None:
-            raise StudyError(f"{where}: retraining it for export {result.state}: {result.reason or 'no weights'}")
-        weights, outputs = result.weights, outputs_of(result, candidate.config, dataset)
-        source = "trained again for the export, as the study did not keep the weights"
-    for fold in outputs.folds:
-        for seed in outputs.seeds:
-            if not any(name.startswith(f"fold{fold}.seed{seed}.") for name in weights):
-                raise StudyError(f"{where}: there are no weights of fold {fold}, seed {seed}; export another trial")
-    return _Models(weights, outputs, source)
-
-
-def _read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
-    try:
-        return dict(load_file(path))
-    except (SafetensorError, OSError) as problem:
-        raise StudyError(f"{path}: not a safetensors file: {problem}; delete it and export again to retrain") from None
-
-
-def _answer(candidate: Candidate, outputs: ModelOutputs, decoder: FinalDecoder, dataset: Dataset) -> NDArray[np.int64]:
-    """[target clip] states; every clip answered."""
-    if not dataset.clips.n_target:
-        return np.zeros(0, np.int64)
-    states = answer_target(decoder, outputs.target)
-    if (states < 0).any():
-        clip = dataset.clips.filename[dataset.clips.target][states < 0][0]
-        raise StudyError(
-            f"study {candidate.study!r}, trial {candidate.number}: {int((states < 0).sum())} target clips have "
-            f"outputs that are not finite, {clip} first; export another trial"
-        )
-    return states
-
-
-def _write_weights(folder: Path, models: _Models) -> None:
+def _write_weights(folder: Path, models: Models) -> None:
     """One file for each fold, its tensors named `seedS.NAME`."""
     folder.mkdir()
     for fold in models.outputs.folds:
@@ -183,7 +165,7 @@ def _write_weights(folder: Path, models: _Models) -> None:
             for name, value in models.weights.items()
             if name.startswith(prefix)
         }
-        save_file(tensors, folder / f"fold{fold}.safetensors")
+        (folder / f"fold{fold}.safetensors").write_bytes(save(tensors))
 
 
 def _write_preprocessing(folder: Path, config: Config, dataset: Dataset, cache: FeatureCache) -> None:
@@ -206,4 +188,4 @@ def _write_preprocessing(folder: Path, config: Config, dataset: Dataset, cache: 
             if prepared.identity is not None:
                 tensors |= {f"identity_{name}": value for name, value in vars(prepared.identity).items()}
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, path)
+            path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in tensors.items()}))

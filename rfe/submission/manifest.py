@@ -2,16 +2,19 @@
 
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
-from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord
+from rfe.ensemble.candidates import Candidate, StudyRecord
+from rfe.ensemble.stored import StoredEnsemble
 from rfe.labels import STATE_IS_BLEND
 from rfe.tracking.provenance import versions
 from rfe.workspace import StudyFolder
@@ -23,39 +26,54 @@ PREVIEW = (
 NO_TARGET = "The data has no target clips, so the bundle holds no submission."
 
 
-def describe_export(
-    candidate: Candidate, record: StudyRecord, dataset: Dataset, outputs: ModelOutputs, models: str, run_id: str | None
-) -> dict[str, Any]:
-    """The manifest of a study's bundle, but for the submission and the files' hashes.
+def title(manifest: Mapping[str, Any]) -> str:
+    """What a bundle is of."""
+    if "ensemble" in manifest:
+        return f"ensemble {manifest['ensemble']}"
+    return f"study {manifest['study']}, trial {manifest['trial']}"
 
-    Args:
-        candidate: the exported trial.
-        record: of its study.
-        dataset: the study's data.
-        outputs: of the exported fold models.
-        models: a sentence on where the models come from.
-        run_id: the trial's MLflow run, if known.
-    """
+
+def describe_trial(candidate: Candidate, record: StudyRecord) -> dict[str, Any]:
+    """The manifest's word on the scores of a study's trial."""
     scores = {"score": candidate.score}
     if candidate.confirmed:
         scores["score_confirmed"] = float(np.mean(candidate.confirmed))
     if len(candidate.confirmed) > 1:
         scores["score_confirmed_sd"] = float(np.std(candidate.confirmed, ddof=1))
     scores |= {name: value for name, value in record.scores.items() if name in ("score_best", "score_selected")}
-    clips, actors = dataset.clips, None
-    if standardizes_by_actor(candidate.config, dataset):
-        actors = resolve_target_actors(candidate.config.data.target_actors, clips)
+    return {"scores": scores, "score_confirmed_by_seed": list(candidate.confirmed)}
+
+
+def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
+    """The manifest's word on the scores of an ensemble; intervals stand as `..._low` and `..._high`."""
+    scores: dict[str, float] = {}
+    for name, value in stored.about["scores"].items():
+        if isinstance(value, Mapping):
+            scores |= {name: value["estimate"], f"{name}_low": value["lower_95"], f"{name}_high": value["upper_95"]}
+        else:
+            scores[name] = value
+    return {"method": stored.ensemble.method, "scores": scores}
+
+
+def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]:
+    """The manifest's word on the data, and on what made the bundle.
+
+    Args:
+        configs: of the members.
+        dataset: their data.
+    """
+    clips = dataset.clips
+    actors = sorted(
+        {
+            resolve_target_actors(config.data.target_actors, clips)
+            for config in configs
+            if standardizes_by_actor(config, dataset)
+        }
+    )
+    pool = {name for config in configs for name in (dataset.encoders if config.pool == "all" else config.pool)}
     return {
-        "study": candidate.study,
-        "trial": candidate.number,
-        "config_id": candidate.config_id,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "models": models,
-        "pool": list(dataset.encoders) if candidate.config.pool == "all" else sorted(candidate.config.pool),
-        "folds": list(outputs.folds),
-        "seeds": list(outputs.seeds),
-        "scores": scores,
-        "score_confirmed_by_seed": list(candidate.confirmed),
+        "pool": sorted(pool),
         "data": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
@@ -66,10 +84,15 @@ def describe_export(
             "target_actors": actors,
             "encoders": {name: {"dim": file.dim, "sha256": file.sha256} for name, file in dataset.encoders.items()},
         },
-        "git_commit": record.study.git_commit,
-        "mlflow_run_id": run_id,
         "versions": {"python": platform.python_version()} | versions(),
     }
+
+
+def ensemble_yaml(manifest: Mapping[str, Any]) -> str:
+    """`ensemble.yaml`: the members and their weights, for people."""
+    names = ("study", "trial", "weight", "ratio_weight", "folds", "seeds", "folder")
+    members = [{name: member[name] for name in names} for member in manifest["members"]]
+    return yaml.safe_dump({"of": title(manifest), "models": "fold models", "members": members}, sort_keys=False)
 
 
 def standardizes_by_actor(config: Config, dataset: Dataset) -> bool:

@@ -18,8 +18,8 @@ from rfe.submission.validate import verify_submission
 
 MANIFEST = "MANIFEST.json"
 BUNDLE_FORMAT = "rfe-bundle"
-BUNDLE_VERSION = 1
-REQUIRED = ("README.md", "config.yaml", "decoder.json")
+BUNDLE_VERSION = 2
+REQUIRED = ("MODEL_CARD.md", "config.yaml", "decoder.json", "ensemble.yaml")
 SUFFIXES = (".json", ".md", ".safetensors", ".yaml", ".zip")
 """What a bundle may hold: nothing that runs code when it is loaded."""
 MAX_MANIFEST_BYTES = 16 * 2**20
@@ -45,7 +45,7 @@ def verify_bundle(folder: Path, target_filenames: Iterable[str] | None = None) -
     sound = [name for name in files if not any(problem.startswith(f"{name}: ") for problem in problems)]
     problems += [f"{name}: missing; every bundle has one" for name in REQUIRED if name not in files]
     problems += [f"{name}: not in {MANIFEST}; remove it" for name in _found(folder) if name not in files]
-    problems += _weights_problems(manifest, list(files))
+    problems += _member_problems(manifest, list(files))
     for name in sound:
         problems += _form_problems(folder, name)
     problems += _submission_problems(folder, manifest, sound, target_filenames)
@@ -110,16 +110,25 @@ def _file_problem(folder: Path, name: str, entry: dict[str, Any]) -> str | None:
     return None
 
 
-def _weights_problems(manifest: dict[str, Any], names: list[str]) -> list[str]:
-    """Fold models that the manifest counts but does not list."""
-    folds = manifest.get("folds")
-    if not isinstance(folds, list):
-        return [f"{MANIFEST}: 'folds' must list the fold models"]
-    return [
-        f"weights/fold{fold}.safetensors: missing; the manifest counts {len(folds)} fold models"
-        for fold in folds
-        if f"weights/fold{fold}.safetensors" not in names
-    ]
+def _member_problems(manifest: dict[str, Any], names: list[str]) -> list[str]:
+    """Fold models and configurations that the manifest counts but does not list."""
+    members = manifest.get("members")
+    if not isinstance(members, list) or not members:
+        return [f"{MANIFEST}: 'members' must list the configurations"]
+    problems = []
+    for member in members:
+        folder, folds = (member.get("folder"), member.get("folds")) if isinstance(member, dict) else (None, None)
+        if not isinstance(folder, str) or not isinstance(folds, list):
+            problems.append(f"{MANIFEST}: each of 'members' must name its 'folder' and its 'folds'")
+            continue
+        if f"{folder}/config.yaml" not in names:
+            problems.append(f"{folder}/config.yaml: missing; the manifest counts {len(members)} members")
+        problems += [
+            f"{folder}/weights/fold{fold}.safetensors: missing; the manifest counts {len(folds)} fold models"
+            for fold in folds
+            if f"{folder}/weights/fold{fold}.safetensors" not in names
+        ]
+    return problems
 
 
 def _form_problems(folder: Path, name: str) -> list[str]:
@@ -128,7 +137,7 @@ def _form_problems(folder: Path, name: str) -> list[str]:
     try:
         if path.suffix == ".safetensors":
             return _tensor_problems(path, name)
-        if name == "config.yaml":
+        if Path(name).name == "config.yaml":
             load_config(path, [])
         elif path.suffix == ".json" and name != JSON_NAME:
             json.loads(path.read_text(encoding="utf-8"))

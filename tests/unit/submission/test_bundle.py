@@ -17,22 +17,26 @@ from rfe.submission.bundle import seal, write_bundle
 from rfe.submission.submission import write_submission
 from rfe.submission.verification import MANIFEST, verify_bundle
 
+MEMBER = "members/fusion-v1-4"
 NAMES = ["test_0001", "test_0002", "test_0003"]
 ABOUT: dict[str, Any] = {
     "study": "fusion-v1",
     "trial": 4,
-    "folds": [0, 1],
+    "members": [{"folder": "members/fusion-v1-4", "folds": [0, 1]}],
     "submission": {"clips": 3, "extension": ".mov"},
 }
 
 
 def fill(folder: Path, states: tuple[int, ...] = (0, 7, 5)) -> None:
-    (folder / "README.md").write_text("# A bundle\n")
+    (folder / "MODEL_CARD.md").write_text("# A bundle\n")
     (folder / "config.yaml").write_text(yaml.safe_dump(Config().model_dump(mode="json")))
     (folder / "decoder.json").write_text("{}")
-    (folder / "weights").mkdir()
+    member = folder / MEMBER
+    (member / "weights").mkdir(parents=True)
+    (member / "config.yaml").write_text(yaml.safe_dump(Config().model_dump(mode="json")))
+    (folder / "ensemble.yaml").write_text("members: []\n")
     for fold in (0, 1):
-        save_file({"seed0.heads.weight": np.ones((2, 3), np.float32)}, folder / f"weights/fold{fold}.safetensors")
+        save_file({"seed0.heads.weight": np.ones((2, 3), np.float32)}, member / f"weights/fold{fold}.safetensors")
     write_submission(folder, NAMES, states)
 
 
@@ -73,7 +77,7 @@ def test_what_does_not_verify_is_not_left(tmp_path: Path) -> None:
     def forget_a_fold() -> None:
         with write_bundle(tmp_path / "bundle", ABOUT) as folder:
             fill(folder)
-            (folder / "weights/fold1.safetensors").unlink()
+            (folder / "members/fusion-v1-4/weights/fold1.safetensors").unlink()
 
     with pytest.raises(SubmissionError, match="fold1"):
         forget_a_fold()
@@ -93,11 +97,11 @@ def test_replaces_the_bundle_of_the_same_trial_only(bundle: Path) -> None:
 
 
 def test_flipped_byte(bundle: Path) -> None:
-    path = bundle / "weights/fold0.safetensors"
+    path = bundle / "members/fusion-v1-4/weights/fold0.safetensors"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
-    assert "weights/fold0.safetensors: its content was changed" in faults(bundle)
+    assert "members/fusion-v1-4/weights/fold0.safetensors: its content was changed" in faults(bundle)
 
 
 def test_dropped_file(bundle: Path) -> None:
@@ -120,15 +124,15 @@ def test_added_file_and_added_link(bundle: Path) -> None:
 
 
 def test_link_in_place_of_a_file(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "README.md").rename(tmp_path / "elsewhere.md")
-    (bundle / "README.md").symlink_to(tmp_path / "elsewhere.md")
-    assert "README.md: is a link" in faults(bundle)
+    (bundle / "MODEL_CARD.md").rename(tmp_path / "elsewhere.md")
+    (bundle / "MODEL_CARD.md").symlink_to(tmp_path / "elsewhere.md")
+    assert "MODEL_CARD.md: is a link" in faults(bundle)
 
 
 def test_link_in_place_of_a_folder(bundle: Path, tmp_path: Path) -> None:
-    (bundle / "weights").rename(tmp_path / "elsewhere")
-    (bundle / "weights").symlink_to(tmp_path / "elsewhere")
-    assert "weights/fold0.safetensors: is a link or lies behind one" in faults(bundle)
+    (bundle / MEMBER / "weights").rename(tmp_path / "elsewhere")
+    (bundle / MEMBER / "weights").symlink_to(tmp_path / "elsewhere")
+    assert "members/fusion-v1-4/weights/fold0.safetensors: is a link or lies behind one" in faults(bundle)
 
 
 @pytest.mark.parametrize("name", ["../secret.json", "/etc/passwd", "weights/../../secret.json"])
@@ -154,7 +158,7 @@ def test_no_safetensors_in_place_of_weights(bundle: Path, kind: str) -> None:
     npz = io.BytesIO()
     np.savez(npz, a=np.ones(3))
     content = {"pickle": pickle.dumps({"a": 1}), "npz": npz.getvalue(), "text": b"weights"}[kind]
-    (bundle / "weights/fold0.safetensors").write_bytes(content)
+    (bundle / "members/fusion-v1-4/weights/fold0.safetensors").write_bytes(content)
     seal(bundle, ABOUT)
     expected = "not a safetensors file" if kind == "text" else "loading it could run code"
     assert expected in faults(bundle)

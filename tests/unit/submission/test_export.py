@@ -12,8 +12,12 @@ from safetensors.numpy import load_file
 from rfe.config.load import change_config, load_config
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.ensemble.build import build_ensemble
+from rfe.ensemble.selection import Selection
+from rfe.ensemble.stored import read_ensemble, write_ensemble
 from rfe.errors import StudyError, SubmissionError
-from rfe.submission.export import export_study
+from rfe.progress import SilentProgress
+from rfe.submission.export import export_ensemble, export_study
 from rfe.submission.reading import read_submission
 from rfe.submission.verification import verify_bundle
 from rfe.training.record import TrialResult
@@ -21,6 +25,7 @@ from rfe.workspace import Workspace, write_json
 from tests.unit.data.folders import make_folder, make_rows
 from tests.unit.ensemble.studies import (
     CONFIG,
+    make_artifacts,
     make_confirmation,
     make_outputs,
     make_trial,
@@ -48,24 +53,30 @@ def test_the_bundle_of_the_best_trial(workspace: Workspace, dataset: Dataset) ->
     assert bundle == workspace.root / "bundles" / "fusion-v1-trial-1"
     manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
     assert manifest["trial"] == 1
-    assert manifest["mlflow_run_id"] == "run-of-trial-1"
-    assert manifest["git_commit"] == "abc123"
+    assert manifest["members"][0]["mlflow_run_id"] == "run-of-trial-1"
+    assert manifest["members"][0]["git_commit"] == "abc123"
     assert manifest["data"]["fingerprint"] == dataset.fingerprint
-    assert manifest["data"]["target_actors"] == "known"
+    assert manifest["data"]["target_actors"] == ["known"]
     assert manifest["scores"] == {"score": 0.4, "score_best": 0.5, "score_selected": 0.4}
     assert manifest["preview"].startswith("Preview")
     assert manifest["versions"]["numpy"] == np.__version__
     assert load_config(bundle / "config.yaml") == CONFIG
     assert {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.safetensors")} == {
-        *(f"weights/fold{fold}.safetensors" for fold in range(3)),
-        *(f"preprocessing/fold{fold}/{encoder}.safetensors" for fold in range(3) for encoder in ("face", "voice")),
+        *(f"members/fusion-v1-1/weights/fold{fold}.safetensors" for fold in range(3)),
+        *(
+            f"members/fusion-v1-1/preprocessing/fold{fold}/{encoder}.safetensors"
+            for fold in range(3)
+            for encoder in ("face", "voice")
+        ),
     }
-    np.testing.assert_array_equal(load_file(bundle / "weights/fold2.safetensors")["seed0.heads.weight"], 20.0)
-    assert load_file(bundle / "preprocessing/fold0/voice.safetensors")["mean"].shape == (6,)
+    np.testing.assert_array_equal(
+        load_file(bundle / "members/fusion-v1-1/weights/fold2.safetensors")["seed0.heads.weight"], 20.0
+    )
+    assert load_file(bundle / "members/fusion-v1-1/preprocessing/fold0/voice.safetensors")["mean"].shape == (6,)
     assert set(read_submission(bundle / "submission.zip")) == {
         f"{name}.mov" for name in dataset.clips.filename[dataset.clips.target]
     }
-    readme = (bundle / "README.md").read_text()
+    readme = (bundle / "MODEL_CARD.md").read_text()
     assert "Preview" in readme
     assert "score_selected" in readme
 
@@ -80,9 +91,12 @@ def test_a_confirmed_trial_is_exported_with_its_fresh_models(workspace: Workspac
     )
     bundle = export_study(workspace, "fusion-v1", dataset)
     manifest = verify_bundle(bundle)
-    assert (manifest["trial"], manifest["seeds"]) == (0, [100, 101])
+    assert (manifest["trial"], manifest["members"][0]["seeds"]) == (0, [100, 101])
     assert manifest["scores"]["score_confirmed"] == pytest.approx(0.225)
-    assert sorted(load_file(bundle / "weights/fold1.safetensors")) == ["seed100.heads.weight", "seed101.heads.weight"]
+    assert sorted(load_file(bundle / "members/fusion-v1-0/weights/fold1.safetensors")) == [
+        "seed100.heads.weight",
+        "seed101.heads.weight",
+    ]
     assert load_config(bundle / "config.yaml").train.seed == 100
 
 
@@ -101,7 +115,7 @@ def test_without_target_clips_there_is_no_submission(workspace: Workspace, tmp_p
     assert manifest["submission"] is None
     assert not list(bundle.glob("submission*"))
     assert "holds no submission" in manifest["no_submission"]
-    assert "holds no submission" in (bundle / "README.md").read_text()
+    assert "holds no submission" in (bundle / "MODEL_CARD.md").read_text()
 
 
 def test_simulated_data_says_so(workspace: Workspace, dataset: Dataset) -> None:
@@ -109,7 +123,7 @@ def test_simulated_data_says_so(workspace: Workspace, dataset: Dataset) -> None:
     write_study(workspace.study("fusion-v1"), simulated, make_trial(dataset, 0, 0.3))
     bundle = export_study(workspace, "fusion-v1", simulated)
     assert verify_bundle(bundle)["data"]["simulated"] is True
-    assert "> simulated data: not real" in (bundle / "README.md").read_text()
+    assert "> simulated data: not real" in (bundle / "MODEL_CARD.md").read_text()
 
 
 def test_weights_that_were_not_kept_are_trained_again(workspace: Workspace, dataset: Dataset) -> None:
@@ -125,7 +139,7 @@ def test_weights_that_were_not_kept_are_trained_again(workspace: Workspace, data
 
     bundle = export_study(workspace, "fusion-v1", dataset, retrain=retrain)
     assert asked == [CONFIG]
-    assert "trained again" in verify_bundle(bundle)["models"]
+    assert "trained again" in verify_bundle(bundle)["members"][0]["models"]
 
     with pytest.raises(StudyError, match="failed: no memory"):
         export_study(workspace, "fusion-v1", dataset, retrain=lambda _: TrialResult("id", "failed", "no memory"))
@@ -155,10 +169,10 @@ def test_actors_play_no_part_where_nothing_is_standardised_by_actor(workspace: W
     write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, config))
     bundle = export_study(workspace, "fusion-v1", dataset)
     manifest = verify_bundle(bundle)
-    assert manifest["data"]["target_actors"] is None
+    assert manifest["data"]["target_actors"] == []
     assert manifest["pool"] == ["face"]
     assert not list(bundle.rglob("voice*"))
-    assert "actors play no part" in (bundle / "README.md").read_text()
+    assert "actors play no part" in (bundle / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.parametrize("standardize", ["actor", {"face": "actor"}])
@@ -196,3 +210,42 @@ def test_the_place_and_the_extension_are_options(workspace: Workspace, dataset: 
     with pytest.raises(SubmissionError, match="is no bundle"):
         export_study(workspace, "fusion-v1", dataset, output=tmp_path / "taken")
     assert (tmp_path / "taken" / "thesis.txt").exists()
+
+
+def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, dataset: Dataset) -> None:
+    configs = [change_config(CONFIG, {"train.seed": number}) for number in range(3)]
+    trials = [
+        make_trial(
+            dataset,
+            number,
+            0.3 + 0.01 * number,
+            config,
+            artifacts=make_artifacts(config, make_outputs(dataset, seed=number, noise=0.1, first_seed=number)),
+            weights=make_weights(dataset, range(number, number + 1)),
+        )
+        for number, config in enumerate(configs)
+    ]
+    folder = write_study(workspace.study("fusion-v1"), dataset, *trials)
+    result = build_ensemble([folder], dataset, Selection(method="top_k", members=2), SilentProgress())
+    about = {"path": str(dataset.path), "encoders": None, "fingerprint": dataset.fingerprint}
+    write_ensemble(workspace, "final", result, about)
+    stored = read_ensemble(workspace, "final")
+    bundle = export_ensemble(workspace, stored, dataset)
+    assert bundle == workspace.root / "bundles" / "final"
+    manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
+    assert manifest["ensemble"] == "final"
+    assert [member["weight"] for member in manifest["members"]] == [0.5, 0.5]
+    numbers = {member["trial"] for member in manifest["members"]}
+    assert {path.name for path in (bundle / "members").iterdir()} == {f"fusion-v1-{number}" for number in numbers}
+    assert manifest["scores"]["score_nested_low"] < manifest["scores"]["score_nested"]
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert "score_nested" in card
+    assert "of 2 configurations" in card
+    answers = json.loads((bundle / "submission.json").read_text())["predictions"]
+    first = next(iter(answers.values()))
+    assert len(first) == 1  # the made-up target clips show state 0, 1, 2 ...: the singles are beyond doubt
+    # another ensemble does not take its place
+    write_ensemble(workspace, "other", result, about)
+    with pytest.raises(SubmissionError, match="holds the bundle of ensemble final"):
+        export_ensemble(workspace, read_ensemble(workspace, "other"), dataset, output=bundle)
+    assert all(path.stat().st_mode & 0o044 for path in bundle.rglob("*.safetensors"))  # others may read it
