@@ -123,13 +123,13 @@ def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
     gate = [name for name in DEFAULTS if name.startswith("model.gate.")]
     if values["model.kind"] == "concat_mlp":
         # One hidden layer and one head, trained on its one KL; omega enters `valid_states` decoding only.
-        idle = [*gate, "model.n_kept", "model.fusion.kind", "model.head_fusion.kind", "loss.presence"]
+        idle = [*gate, "model.encoder_dropout", "model.n_kept", "model.fusion.kind", "model.head_fusion.kind", "loss.presence"]
         idle += [name for name in DEFAULTS if name.startswith("loss.lambda_")]
         return idle if values["decode.kind"] == "valid_states" else [*idle, "model.head_fusion.presence_weight"]
     if values["model.n_kept"] != "all" and values["model.n_kept"] >= pool_size:
         values["model.n_kept"] = "all"
     if pool_size == 1:  # the softmax over one encoder is the constant 1
-        return gate
+        return [*gate, "model.encoder_dropout"]
     idle = []
     if values["model.gate.kind"] in ("uniform", "random_top_n"):  # scores that no parameter enters, nor noise
         idle += [name for name in gate if name != "model.gate.kind"]
