@@ -3,6 +3,7 @@
 Heavy libraries are imported by the functions that need them, so that asking for help costs nothing.
 """
 
+from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
@@ -30,6 +31,7 @@ __all__ = [
     "PulledStudy",
     "Source",
     "StopRequest",
+    "ablate",
     "aggregate_data",
     "baselines",
     "check_data",
@@ -43,6 +45,7 @@ __all__ = [
     "job_logs",
     "list_jobs",
     "list_studies",
+    "plan_ablation",
     "plan_job",
     "plan_search",
     "pull_study",

@@ -114,7 +114,7 @@ class TrainSection(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """The first seed; the others follow."""
     data_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of batch order and target draws, shared by all seeds."""
+    """Seed of batch order and target draws of the first seed; the others follow."""
 
 
 class DecodeSection(Section):

@@ -56,7 +56,7 @@ def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> 
             raise ConfigError(f"{name} {value:g} must be above 0")
     trials = trials if trials is not None else space.budget.trials
     hours = hours if hours is not None else space.budget.hours
-    if trials is None and not space.space:
+    if trials is None and not space.space and not space.arms:
         trials = max(1, len(space.first_trials))  # a fixed list of configurations
     if trials is None and hours is None and space.sampler.kind != "grid":
         raise ConfigError(f"study {space.study}: budget: set budget.trials or budget.hours (--trials, --hours)")

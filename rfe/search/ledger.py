@@ -19,7 +19,7 @@ from rfe.errors import ConfigError
 from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
 from rfe.search.recovery import recover, tell_trial
 from rfe.search.work import Delivery, Report, WorkItem
-from rfe.search_space import effective_config
+from rfe.search_space import ARM, effective_config
 from rfe.study import Asked, StudyStore, covers, rungs
 from rfe.tracking.base import Tracker, TrialLog
 from rfe.tracking.contents import describe_trial
@@ -36,6 +36,8 @@ class OpenTrial:
     number: int
     config: Config
     config_id: str
+    arm: str = ""
+    """Its name, in a study of arms."""
 
 
 class Ledger:
@@ -194,7 +196,7 @@ class Ledger:
         except ConfigError as error:
             self._record(TrialLog(self.folder.name, asked.number, "failed", "", dict(asked.params), reason=str(error)))
             return None
-        return OpenTrial(asked.number, config, config_id(config))
+        return OpenTrial(asked.number, config, config_id(config), str(asked.params.get(ARM, "")))
 
     def _is_copy(self, trial: OpenTrial) -> bool:
         if trial.config_id in self._trained:
@@ -242,7 +244,10 @@ class Ledger:
             self.dataset.clips,
             tuple(self.dataset.encoders),
             errors=standard_errors(result, self.dataset.clips) if result.state == "complete" else None,
-            tags={"lost_workers": str(delivery.lost)} if delivery.lost else {},
+            tags={
+                **({"lost_workers": str(delivery.lost)} if delivery.lost else {}),
+                **({"arm": trial.arm} if trial.arm else {}),
+            },
         )
 
     def _record(self, log: TrialLog) -> TrialLog:

@@ -4,9 +4,10 @@ from rfe.search_space.effective import effective_config, normalize
 from rfe.search_space.grid import grid_points
 from rfe.search_space.load import load_space
 from rfe.search_space.resolve import resolve, sample_params, space_size
-from rfe.search_space.schema import Dimension, ResolvedSpace, SearchSpace
+from rfe.search_space.schema import ARM, Dimension, ResolvedSpace, SearchSpace
 
 __all__ = [
+    "ARM",
     "Dimension",
     "ResolvedSpace",
     "SearchSpace",

@@ -14,6 +14,12 @@ def space_problems(space: SearchSpace) -> list[str]:
     problems = [f"base.{problem}" for problem in problems_of(Config, nest_names(space.base), cross_checks=False)]
     for name, spec in space.space.items():
         problems += [f"space.{name}: {problem}" for problem in _dimension_problems(name, spec, space)]
+    for name, changes in space.arms.items():
+        problems += [
+            f"arms.{name}.{field}: {reason}"
+            for field, value in changes.items()
+            if (reason := check_value(field, value) if locate(field) else unknown("field", field, [*FIELDS]))
+        ]
     if problems:
         return problems
     for index, trial in enumerate(space.first_trials):

@@ -11,7 +11,7 @@ from rfe.config.fields import MAP_FIELDS, locate, unknown
 from rfe.config.load import build_config, field_values, set_field
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, gather
-from rfe.search_space.schema import POOL_PREFIX, Dimension, ResolvedSpace, Value
+from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 
 DEFAULTS: dict[str, Any] = field_values(Config())
 LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}
@@ -31,6 +31,10 @@ def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Co
         values["pool"] = repair_pool(resolved, params)
     for dimension in resolved.dimensions:
         if dimension.name.startswith(POOL_PREFIX):
+            continue
+        if dimension.name == ARM:
+            for name, value in resolved.arms[str(params[ARM])].items():
+                set_field(values, name, value)
             continue
         # Dimensions stand after those their `when` names, so these have their effective values by now.
         if active(dimension, values):
@@ -123,7 +127,14 @@ def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
     gate = [name for name in DEFAULTS if name.startswith("model.gate.")]
     if values["model.kind"] == "concat_mlp":
         # One hidden layer and one head, trained on its one KL; omega enters `valid_states` decoding only.
-        idle = [*gate, "model.encoder_dropout", "model.n_kept", "model.fusion.kind", "model.head_fusion.kind", "loss.presence"]
+        idle = [
+            *gate,
+            "model.encoder_dropout",
+            "model.n_kept",
+            "model.fusion.kind",
+            "model.head_fusion.kind",
+            "loss.presence",
+        ]
         idle += [name for name in DEFAULTS if name.startswith("loss.lambda_")]
         return idle if values["decode.kind"] == "valid_states" else [*idle, "model.head_fusion.presence_weight"]
     if values["model.n_kept"] != "all" and values["model.n_kept"] >= pool_size:

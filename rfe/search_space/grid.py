@@ -8,7 +8,7 @@ from rfe.config.identity import config_id
 from rfe.config.load import set_field
 from rfe.errors import ConfigError
 from rfe.search_space.effective import active, base_values, effective_config
-from rfe.search_space.schema import POOL_PREFIX, Dimension, ResolvedSpace, Value
+from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 
 
 def grid_points(resolved: ResolvedSpace) -> Iterator[tuple[dict[str, Value], str]]:
@@ -52,7 +52,7 @@ def _points(
         return
     dimension = resolved.dimensions[len(params)]
     name = dimension.name
-    if name.startswith(POOL_PREFIX):  # no `when` names the pool
+    if name.startswith(POOL_PREFIX) or name == ARM:  # no `when` names the pool, nor an arm
         for value in values[name]:
             yield from _points(resolved, values, {**params, name: value}, fields)
     elif active(dimension, fields):

@@ -1,4 +1,4 @@
-"""The search spaces and configurations that come with the package: the repository's `search_spaces/`."""
+"""The search spaces, configurations and plans that come with the package: the repository's `search_spaces/`."""
 
 from pathlib import Path
 
@@ -10,17 +10,24 @@ FOLDER = Path(__file__).parents[1] / "search_spaces"
 
 
 def ready_made() -> dict[str, Path]:
-    """Name -> file: `everything`, `top_n`, ..., and configurations as `baselines/concat_mlp`."""
+    """Name -> file: `everything`, ..., configurations as `baselines/concat_mlp`, plans as `ablations/encoders`."""
     return {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
 
 
-def find_space(given: str | Path) -> Path:
+def find_space(given: str | Path, group: str = "") -> Path:
     """The file that `given` names: a path, or the name of a ready-made one.
+
+    Args:
+        given: as the user gave it.
+        group: folder of the ready-made ones that may be named without it.
 
     Raises:
         ConfigError: neither.
     """
     path, known = Path(given), ready_made()
+    if group:
+        inside = {name.removeprefix(f"{group}/"): file for name, file in known.items() if name.startswith(f"{group}/")}
+        known = {**known, **inside} if str(given) in known else inside
     if path.is_file():
         return path
     if str(given) in known:

@@ -10,7 +10,7 @@ from rfe.config.load import build_config, field_values
 from rfe.errors import ConfigError, gather
 from rfe.search_space.check import dimension_of, order_by_condition
 from rfe.search_space.effective import effective_config, unknown_encoders
-from rfe.search_space.schema import POOL_PREFIX, Dimension, ResolvedSpace, SearchSpace, Value
+from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, SearchSpace, Value
 
 CHECKED_POINTS = 400
 
@@ -56,7 +56,15 @@ def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
     gather(problems, ConfigError, heading)
     booleans = tuple(Dimension(POOL_PREFIX + encoder, "choice", choices=(False, True)) for encoder in pool)
     ordered, _ = order_by_condition(dimensions)
-    resolved = ResolvedSpace((*booleans, *ordered), base, known, min_size, tuple(first_trials))
+    if space.arms:
+        ordered = [Dimension(ARM, "choice", choices=tuple(space.arms))]
+    resolved = ResolvedSpace((*booleans, *ordered), base, known, min_size, tuple(first_trials), space.arms)
+    for arm in space.arms:
+        try:
+            effective_config(resolved, {ARM: arm})
+        except ConfigError as error:
+            problems.append(f"arms.{arm}: {str(error).split(': ', 1)[-1]}")
+    gather(problems, ConfigError, heading)
     gather(_combinations(resolved), ConfigError, heading)
     return resolved
 

@@ -1,6 +1,8 @@
 """A search space as its YAML file has it, and as it stands once the data's encoders are known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -12,6 +14,8 @@ Value = str | int | float | bool | None
 
 Objective = Literal["score", "acc_presence", "acc_salience"]
 
+ARM = "arm"
+"""Name of the dimension that chooses among arms."""
 POOL_PREFIX = "pool."
 """A `subset` is searched as one boolean for each encoder, named `pool.ENCODER`."""
 
@@ -173,6 +177,8 @@ class SearchSpace(Section):
     """Fixed fields of the configuration, nested or dotted."""
     space: dict[str, DimensionSpec] = Field(default_factory=dict)
     """Searched fields of the configuration, by dotted name; empty: the base alone."""
+    arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """In the place of `space`: named lists of changes to the base, each one trial; with `sampler.kind: grid`."""
     first_trials: list[dict[str, Any]] = Field(default_factory=list)
     """Trials to begin with; searched fields by dotted name, the rest is sampled."""
     objective: Literal["score"] | Annotated[list[Objective], Field(min_length=2)] = "score"
@@ -206,6 +212,14 @@ class SearchSpace(Section):
     def objectives(self) -> tuple[str, ...]:
         """What is maximised, one or several; names of a trial's scores."""
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+    @model_validator(mode="after")
+    def _arms_alone(self) -> "SearchSpace":
+        if self.arms and (self.space or self.first_trials):
+            raise ValueError("arms: stand in the place of space and first_trials; leave those out")
+        if self.arms and self.sampler.kind != "grid":
+            raise ValueError("arms: are tried one after another; set sampler.kind to grid")
+        return self
 
     @model_validator(mode="after")
     def _several_objectives(self) -> "SearchSpace":
@@ -279,6 +293,8 @@ class ResolvedSpace:
     """Smallest pool, where the pool is searched."""
     first_trials: tuple[dict[str, Value], ...]
     """Parameter values by dimension name; what is not named is sampled."""
+    arms: Mapping[str, Mapping[str, Any]] = dataclass_field(default_factory=dict)
+    """Arm -> changes of the base, where the space is a list of arms; its one dimension is `ARM`."""
 
     @property
     def pool_encoders(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ class StudyDefinition:
             "space": {one.name: {k: v for k, v in asdict(one).items() if k != "name"} for one in resolved.dimensions},
             "min_size": resolved.min_size,
             "first_trials": list(resolved.first_trials),
+            **({"arms": {name: dict(changes) for name, changes in resolved.arms.items()}} if resolved.arms else {}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(parts))
         return plain

@@ -21,8 +21,9 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 _FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
-def trial_name(number: int) -> str:
-    return f"trial {number:04d}"
+def trial_name(number: int, arm: str = "") -> str:
+    """Of the trial's run: its number, and in a study of arms which one it is."""
+    return f"trial {number:04d}" + (f": {arm}" if arm else "")
 
 
 def legal_name(name: str) -> str:

@@ -147,7 +147,9 @@ class RunWriter:
             lasted_s = finite({"s": log.seconds}).get("s", 0.0)
             own = tags | source_tags(self.study) | {"mlflow.parentRunId": self.study_run_id}
             self._creating.add(log.number)
-            created = self.server.create(self.experiment_id, trial_name(log.number), own, log.time - lasted_s)
+            created = self.server.create(
+                self.experiment_id, trial_name(log.number, log.tags.get("arm", "")), own, log.time - lasted_s
+            )
             run = self._runs[log.number] = KnownRun(created, "RUNNING", tags)
         self._creating.discard(log.number)
         for metrics, settings in batches(trial_metrics(log), params(log.config)):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
@@ -185,7 +185,8 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
                 )
                 for encoder in pool
             }
-            replicas.append(Replica(index, model, train, views))
+            own = replace(train, data_seed=config.train.data_seed + seed - config.train.seed)
+            replicas.append(Replica(index, model, own, views))
     return replicas
 
 

@@ -1,0 +1,152 @@
+"""Arms against their base: paired differences, corrected for how many were looked at, and what may be said of them.
+
+The interval takes the training sets as given: another draw of training actors would move base and arms alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from rfe.ablation.arms import BASE, Arm
+from rfe.metrics.intervals import HitTable, Interval, difference_interval, holm, score_interval
+
+ALPHA = 0.05
+NO_LOSS = 0.01
+"""An arm is called "no loss" only where its 90% interval lies within this distance of 0."""
+TESTED = ("component", "control", "custom")
+"""Families that are tested together; encoders, sweeps and factorial cells are described."""
+Verdict = Literal["base", "loss", "gain", "no loss", "undecided", ""]
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """One row of an ablation's table."""
+
+    arm: Arm
+    score: Interval
+    acc_presence: Interval
+    acc_salience: Interval
+    difference: Interval | None
+    """Score, arm minus base, paired by clip and seed; None of the base."""
+    difference_presence: Interval | None
+    difference_salience: Interval | None
+    p_holm: float | None
+    """Holm-adjusted over the tested arms of the plan; None of the others."""
+    verdict: Verdict
+    """`loss` and `gain`: different from the base. "" where nothing was tested."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """How much one field's effect depends on another's: a difference of differences."""
+
+    fields: tuple[str, str]
+    values: tuple[tuple[Any, Any], tuple[Any, Any]]
+    """((first field's reference, other), (second field's reference, other))."""
+    interval: Interval
+    """(other, other) - (other, reference) - (reference, other) + (reference, reference), in Score."""
+
+
+def compare_arms(tables: Mapping[str, HitTable], arms: Sequence[Arm]) -> tuple[ArmComparison, ...]:
+    """Compare every arm that has a table with the base.
+
+    Args:
+        tables: arm's name -> its hits; needs the base's.
+        arms: in the order of the result.
+    """
+    base = tables[BASE]
+    differences = {
+        arm.name: difference_interval(tables[arm.name], base) for arm in arms if arm.name in tables and arm.name != BASE
+    }
+    tested = [arm.name for arm in arms if arm.family in TESTED and arm.name in differences]
+    p_values = [differences[name].p_value for name in tested]
+    adjusted: dict[str, float] = {}
+    if p_values and None not in p_values:
+        adjusted = dict(zip(tested, holm([float(p) for p in p_values if p is not None]).tolist(), strict=True))
+    rows = []
+    for arm in arms:
+        if arm.name not in tables:
+            continue
+        table, p_holm = tables[arm.name], adjusted.get(arm.name)
+        other = None if arm.name == BASE else base
+        rows.append(
+            ArmComparison(
+                arm,
+                score_interval(table),
+                score_interval(table, "acc_presence"),
+                score_interval(table, "acc_salience"),
+                differences.get(arm.name),
+                None if other is None else difference_interval(table, other, "acc_presence"),
+                None if other is None else difference_interval(table, other, "acc_salience"),
+                p_holm,
+                "base" if other is None else judge(differences[arm.name], p_holm),
+            )
+        )
+    return tuple(rows)
+
+
+def judge(difference: Interval, p_holm: float | None) -> Verdict:
+    """What may be said of a difference."""
+    if p_holm is None:
+        return ""
+    if p_holm < ALPHA:
+        return "gain" if difference.estimate > 0 else "loss"
+    lower, upper = difference.bounds(0.9)
+    return "no loss" if lower >= -NO_LOSS and upper <= NO_LOSS else "undecided"
+
+
+def interactions(
+    tables: Mapping[str, HitTable], arms: Sequence[Arm], fields: tuple[str, str]
+) -> tuple[Interaction, ...]:
+    """Every interaction of a factorial with its first cell as the reference.
+
+    Args:
+        tables: arm's name -> its hits.
+        arms: the plan's; those of the family `factorial` count.
+        fields: the two that were crossed.
+    """
+    cells = {arm.cell: tables[arm.name] for arm in arms if arm.family == "factorial" and arm.name in tables}
+    if not cells:
+        return ()
+    firsts = list(dict.fromkeys(cell[0] for cell in cells))
+    seconds = list(dict.fromkeys(cell[1] for cell in cells))
+    found = []
+    for one in firsts[1:]:
+        for two in seconds[1:]:
+            corners = [(one, two), (one, seconds[0]), (firsts[0], two), (firsts[0], seconds[0])]
+            if all(corner in cells for corner in corners):
+                a, b, c, d = (cells[corner] for corner in corners)
+                # the difference of two tables of differences is again a table of paired differences
+                interval = difference_interval(a.minus(b), c.minus(d))
+                found.append(Interaction(fields, ((firsts[0], one), (seconds[0], two)), interval))
+    return tuple(found)
+
+
+def smallest_detectable(rows: Sequence[ArmComparison]) -> float:
+    """The difference that a test of one arm at 5% would have found four times in five: the median over arms."""
+    values = [row.difference.smallest_detectable for row in rows if row.difference is not None]
+    finite = [value for value in values if np.isfinite(value) and value > 0]
+    return float(np.median(finite)) if finite else float("nan")
+
+
+def row_dict(row: ArmComparison) -> dict[str, Any]:
+    """JSON-ready."""
+    plain: dict[str, Any] = {
+        "arm": row.arm.name,
+        "family": row.arm.family,
+        "changes": dict(row.arm.changes),
+        "p_holm": row.p_holm,
+        "verdict": row.verdict,
+    }
+    for name in ("score", "acc_presence", "acc_salience", "difference", "difference_presence", "difference_salience"):
+        interval: Interval | None = getattr(row, name)
+        plain[name] = None if interval is None else interval_dict(interval)
+    return plain
+
+
+def interval_dict(interval: Interval) -> dict[str, Any]:
+    """JSON-ready, with the 95% bounds, and of a difference its p-value."""
+    lower, upper = interval.bounds()
+    return {**asdict(interval), "lower_95": lower, "upper_95": upper, "p_value": interval.p_value}

@@ -1,0 +1,131 @@
+"""`rfe ablate`: what each part of the model is worth."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rfe import api
+from rfe.cli.command import INTERRUPTED, Settings, command
+from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, Workers
+from rfe.cli.output import print_heading, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from rfe.ablation.compare import ArmComparison
+    from rfe.ablation.result import Ablation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(epilog="Example: rfe ablate components --from everything --name which-part")(ablate)
+
+
+@command
+def ablate(
+    settings: Settings,
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", show_default=False, help="A plan's file, or a ready-made one's name.")
+    ],
+    data: DataOrKnown = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="CONFIG", show_default=False, help="A configuration file as the base.")
+    ] = None,
+    from_study: Annotated[
+        str | None, typer.Option("--from", metavar="STUDY", show_default=False, help="A study's best as the base.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(show_default=False, help="Of the ablation; default the plan's.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=3, show_default=False, help="Of each arm; default the plan's.")
+    ] = None,
+    workers: Workers = None,
+    address: Address = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the arms, and train nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a base and arms that differ from it in one thing each, with fresh seeds, and compare them in pairs."""
+    workspace = settings.workspace()
+    given = {"base": base, "from_study": from_study, "name": name, "seeds": seeds, "overrides": overrides or ()}
+    if dry_run:
+        ablation = api.plan_ablation(plan, data, workspace=workspace, **given)  # type: ignore[arg-type]
+        _print_plan(ablation, as_json=as_json)
+        return
+    with settings.progress() as progress:
+        result = api.ablate(
+            plan,
+            data,
+            workers=workers,
+            address=address,
+            workspace=workspace,
+            progress=progress,
+            **given,  # type: ignore[arg-type]
+        )
+    if result is None:
+        print_lines("stopped; the same command goes on with the arms that are left")
+        raise typer.Exit(INTERRUPTED)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    from rfe.ablation.result import GIVEN, order_rows
+
+    print_heading(
+        f"ablation {result.name}: {len(result.rows)} arms, {result.n_seeds} seeds, {result.n_clips} clips of "
+        f"{result.n_actors} actors"
+    )
+    print_lines(*(f"caveat: {sentence}" for sentence in result.caveats))
+    print_table(
+        ["arm", "Score", "presence", "salience", "difference", "95% interval", "p (Holm)", "verdict"],
+        [_row(row) for row in order_rows(result.rows)],
+    )
+    if result.interactions:
+        print_table(
+            ["interaction: both changed, against the sum of each", "difference", "95% interval", "p"],
+            [
+                [
+                    " x ".join(f"{field} {a} -> {b}" for field, (a, b) in zip(one.fields, one.values, strict=True)),
+                    f"{one.interval.estimate:+.3f}",
+                    "{:+.3f} to {:+.3f}".format(*one.interval.bounds()),
+                    "" if one.interval.p_value is None else f"{one.interval.p_value:.3f}",
+                ]
+                for one in result.interactions
+            ],
+        )
+    print_lines(
+        *(f"no result: {arm}: {reason}" for arm, reason in result.failed.items()),
+        f"smallest difference that one test would have found four times in five: {result.smallest_detectable:.3f}",
+        "no loss: the 90% interval lies within .01 of 0; encoders, sweeps and factorials are described, not tested",
+        GIVEN,
+    )
+
+
+def _row(row: "ArmComparison") -> list[str]:
+    own = [f"{one.estimate:.3f}" for one in (row.score, row.acc_presence, row.acc_salience)]
+    if row.difference is None:
+        return [row.arm.name, *own, "", "", "", "base"]
+    return [
+        row.arm.name,
+        *own,
+        f"{row.difference.estimate:+.3f}",
+        "{:+.3f} to {:+.3f}".format(*row.difference.bounds()),
+        "" if row.p_holm is None else f"{row.p_holm:.3f}",
+        row.verdict,
+    ]
+
+
+def _print_plan(ablation: "Ablation", *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "name": ablation.plan.name,
+                "seeds": ablation.plan.seeds,
+                "arms": [{"name": arm.name, "family": arm.family, "changes": arm.changes} for arm in ablation.arms],
+            }
+        )
+        return
+    print_heading(f"ablation {ablation.plan.name}: {len(ablation.arms)} arms, {ablation.plan.seeds} seeds each")
+    print_table(
+        ["arm", "kind", "changes"],
+        [
+            [arm.name, arm.family, ", ".join(f"{name}: {value}" for name, value in arm.changes.items())]
+            for arm in ablation.arms
+        ],
+    )
