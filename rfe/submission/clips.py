@@ -1,6 +1,6 @@
 """Clips that a bundle is asked about: names, actors and raw features, of a data folder or of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,21 @@ class NewClips:
     """Where they come from, for messages."""
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset) -> "NewClips":
-        """A data folder's target clips; where it has none, its labelled clips, whose labels are not looked at."""
+    def of_dataset(cls, dataset: Dataset, encoders: Collection[str] | None = None) -> "NewClips":
+        """A data folder's target clips; where it has none, its labelled clips, whose labels are not looked at.
+
+        Args:
+            dataset: the folder.
+            encoders: read no others; None: all.
+        """
         clips = dataset.clips
+        files = {name: file for name, file in dataset.encoders.items() if encoders is None or name in encoders}
         asked = clips.target if clips.n_target else clips.source
         return cls(
             tuple(clips.filename[asked].tolist()),
             clips.actor[asked],
-            {name: read_features(file, clips)[asked] for name, file in dataset.encoders.items()},
-            {name: file.available[asked] for name, file in dataset.encoders.items()},
+            {name: read_features(file, clips)[asked] for name, file in files.items()},
+            {name: file.available[asked] for name, file in files.items()},
             str(dataset.path),
         )
 

@@ -149,7 +149,8 @@ def _write(
     with write_bundle(output, manifest, names if clips.n_target else None) as beside:
         write_models(beside, members, dataset, cache)
         if clips.n_target:
-            prediction = Predictor(beside, manifest).predict(NewClips.of_dataset(dataset))
+            predictor = Predictor(beside, manifest)
+            prediction = predictor.predict(NewClips.of_dataset(dataset, predictor.pool))
             _refuse_unanswered(prediction, title(about))
             write_submission(beside, prediction.filename, prediction.state, extension)
             (beside / PREDICTIONS_NAME).write_text(predictions_csv(prediction), encoding="utf-8")

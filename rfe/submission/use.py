@@ -50,7 +50,8 @@ def predict_folder(bundle: Path, data: Path) -> BundlePrediction:
         manifest = verify_bundle(folder, name=str(bundle))
         predictor = Predictor(folder, manifest)
         there = list_encoders(data)
-        known = [name for name in predictor.pool if name in there]
+        # encoders that no model reads as well: a clip that has only those is answered as in training
+        known = [name for name in predictor.dims if name in there]
         if there and not known:
             raise DataError(
                 f"{data}: has the encoders {', '.join(there)}, but the models read {', '.join(predictor.pool)}; "
@@ -64,7 +65,7 @@ def predict_folder(bundle: Path, data: Path) -> BundlePrediction:
                     f"{data}: has no test clips, and its training clips are those that the models were trained on; "
                     "give the data folder of other clips"
                 )
-        prediction = predictor.predict(NewClips.of_dataset(dataset))
+        prediction = predictor.predict(NewClips.of_dataset(dataset, predictor.pool))
     if (prediction.state < 0).any():
         raise DataError(f"{data}: the models' outputs are not finite; the features must be those of another scale")
     extension = (manifest.get("submission") or {}).get("extension", VIDEO_EXTENSION)
