@@ -106,5 +106,6 @@ def test_stop_resume_pull_and_export_from_outside(tmp_path: Path, monkeypatch: p
     one, other = api.show_study("afar", here), api.show_study("afar", elsewhere)
     assert (one.trials, one.settings, one.summary.state) == (other.trials, other.settings, "finished")
     bundles = [api.export("afar", data, workspace=workspace) for workspace in (here, elsewhere)]
-    assert api.verify(bundles[1], data)["models"].startswith("trained in the study")
+    (member,) = api.verify(bundles[1], data)["members"]
+    assert member["models"].startswith("trained in the study")
     assert len({(bundle / "submission.json").read_text() for bundle in bundles}) == 1
