@@ -5,6 +5,7 @@ This is what a worker runs. It needs torch, numpy and the prepared features; not
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from rfe.config.identity import config_id
-from rfe.config.schema import Config
+from rfe.config.schema import Config, DecodeSection
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.data.folds import ALL_TRAIN
@@ -82,8 +83,9 @@ def train_configurations(
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.
 
-    Configurations of one tensor shape are trained as one stack. A configuration that cannot be built or whose loss is
-    no longer finite ends as `failed` with a reason; its neighbours do not notice.
+    Configurations of one tensor shape are trained as one stack; those that differ in protocol or decoder only share
+    their replicas. A configuration that cannot be built or whose loss is no longer finite ends as `failed` with a
+    reason; its neighbours do not notice.
 
     Args:
         configs: configurations for this data set.
@@ -113,18 +115,26 @@ def train_configurations(
         if on_result is not None:
             on_result(index, result)
 
-    stacks: dict[StackShape, list[tuple[int, list[Replica]]]] = {}
+    stacks: dict[StackShape, dict[int, list[Replica]]] = {}
+    alone = {*parts, *(checkpoints or {})}
+    alike: dict[str, int] = {}  # what is trained -> the first configuration that has it trained
+    sharing: dict[int, int] = {}
     for index, config in enumerate(configs):
         try:
             _check(config, dataset)
             folds = parts[index].folds if index in parts else dataset.clips.folds
             replicas = build_replicas(index, config, dataset, folds)
-            stacks.setdefault(stack_shape(config, dataset, folds), []).append((index, replicas))
+            first = index if index in alone else alike.setdefault(trained_id(config), index)
+            sharing[index] = first
+            shape = stack_shape(config, dataset, folds)
+            stacks.setdefault(shape, {})[index] = replicas if first == index else []
         except (ConfigError, DataError, TrialError) as error:
             finish(index, TrialResult(config_id(config), "failed", str(error)))
     bank = FeatureBank(dataset, cache, torch.device(device))
     for shape, members in stacks.items():
-        run = _StackRun(shape, members, configs, parts, dataset, bank, torch.device(device), keep_weights, finish)
+        run = _StackRun(
+            shape, members, sharing, configs, parts, dataset, bank, torch.device(device), keep_weights, finish
+        )
         for index, checkpoint in (checkpoints or {}).items():
             run.restore(index, checkpoint)
         for index, epochs in (scored_epochs or {}).items():
@@ -132,6 +142,11 @@ def train_configurations(
                 run.running[index].scored_epochs = frozenset(epochs)
         run.train(on_epoch)
     return [results[index] for index in range(len(configs))]
+
+
+def trained_id(config: Config) -> str:
+    """Identity of what is trained: protocol and decoder play no part in it."""
+    return config_id(config.model_copy(update={"decode": DecodeSection(), "protocol": "crossfit"}))
 
 
 def _check(config: Config, dataset: Dataset) -> None:
@@ -149,7 +164,8 @@ class _StackRun:
     def __init__(
         self,
         shape: StackShape,
-        members: list[tuple[int, list[Replica]]],
+        members: Mapping[int, list[Replica]],
+        sharing: Mapping[int, int],
         configs: Sequence[Config],
         parts: Mapping[int, Part],
         dataset: Dataset,
@@ -160,14 +176,16 @@ class _StackRun:
     ) -> None:
         self.dataset, self.clips = dataset, dataset.clips
         self.device, self.keep_weights, self.finish = device, keep_weights, finish
-        replicas = [replica for _, group in members for replica in group]
+        self.sharing = {index: sharing[index] for index in members}
+        replicas = [replica for group in members.values() for replica in group]
         self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
         self.running: dict[int, _Running] = {}
-        for index, group in members:
+        for index in members:
             empty = OutOfFold.empty(configs[index].train.seeds, self.clips.n_source)
             part = parts.get(index, Part(self.clips.folds))
+            epochs = members[self.sharing[index]][0].train.epochs
             folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
-            self.running[index] = _Running(index, configs[index], empty, folds, group[0].train.epochs, part.former)
+            self.running[index] = _Running(index, configs[index], empty, folds, epochs, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
         """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
@@ -202,8 +220,10 @@ class _StackRun:
                 predictions = predict(self.stack)
                 self._evaluate(due, predictions)
             elapsed = time.perf_counter() - started
+            shared = Counter(self.sharing[index] for index in self.running)
             for one in self.running.values():
-                one.seconds += elapsed * len(self._replicas(one.index)) / len(self.stack.replicas)
+                share = len(self._replicas(one.index)) / shared[self.sharing[one.index]]
+                one.seconds += elapsed * share / len(self.stack.replicas)
             done = [i for i, one in self.running.items() if self._epoch(i) >= one.epochs]
             if done:
                 targets = predict(self.stack, target=True) if self.clips.n_target else None
@@ -298,7 +318,8 @@ class _StackRun:
         self.finish(index, result)
 
     def _drop_ended(self) -> None:
-        kept = [replica.configuration in self.running for replica in self.stack.replicas]
+        needed = {self.sharing[index] for index in self.running}
+        kept = [replica.configuration in needed for replica in self.stack.replicas]
         if any(kept) and not all(kept):
             self.stack.take(kept)
 
@@ -322,7 +343,8 @@ class _StackRun:
         return reports
 
     def _replicas(self, index: int) -> list[int]:
-        return [position for position, one in enumerate(self.stack.replicas) if one.configuration == index]
+        first = self.sharing[index]
+        return [position for position, one in enumerate(self.stack.replicas) if one.configuration == first]
 
     def _epoch(self, index: int) -> int:
         return self.stack.epoch[self._replicas(index)[0]]

@@ -23,7 +23,7 @@ from rfe.training.batches import BatchPlan
 from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
 from rfe.training.losses import adaptation_losses, smoothed, supervised_loss
-from rfe.training.optimizer import StackedAdam
+from rfe.training.optimizer import Run, StackedAdam, find_runs
 from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
 
@@ -111,15 +111,16 @@ class Stack:
             orders.append(order)
         clips = torch.from_numpy(np.stack(orders)).to(self.device)  # [key, step, clip]
         rows = self.inputs.rows(key)
+        runs = find_runs([one.train for one in self.replicas], self.epoch)
         n_replicas = len(self.replicas)
         total = torch.zeros(3, n_replicas, device=self.device, dtype=torch.float64)
         for step in range(self.plan.n_steps):
-            total += self._step(clips[:, step], rows, step)
+            total += self._step(clips[:, step], rows, runs, step)
         self.epoch = [epoch + 1 for epoch in self.epoch]
         loss, adaptation, accuracy = (total / self.plan.n_steps).cpu().numpy()
         return EpochLosses(loss, adaptation, accuracy)
 
-    def _step(self, clips: Tensor, rows: StepRows, step: int) -> Tensor:
+    def _step(self, clips: Tensor, rows: StepRows, runs: Sequence[Run], step: int) -> Tensor:
         """One optimiser step on `clips` [key, clip]; returns [3, replica] loss, adaptation, accuracy."""
         n_batch = self.shape.batch_size
         count = [epoch * self.plan.n_steps + step for epoch in self.epoch]
@@ -154,10 +155,7 @@ class Stack:
             loss.sum(), [self.model.parameters[name].value for name in names], allow_unused=True
         )
         used = {name: g.float() for name, g in zip(names, gradients, strict=True) if g is not None}
-        factor = torch.where(self.settings.cosine, 0.5 * (1 + torch.cos(torch.pi * loss.new_tensor(progress))), 1.0)
-        self.optimizer.step(
-            self.model.parameters, used, self.settings, torch.tensor(count, device=self.device) + 1, factor
-        )
+        self.optimizer.step(self.model.parameters, used, self.settings.clip_norm, runs, self.plan.n_steps, step)
         if self.averages:
             self._update_average(count)
         return torch.stack([loss.detach(), adaptation.detach(), accuracy]).double()
