@@ -68,6 +68,8 @@ def export(
     dataset = load_dataset(local_folder(data or source, workspace.cache), encoders)
 
     def train(config: Config, folds: tuple[int, ...] | None) -> TrialResult:
+        import torch
+
         from rfe.data.cache import FeatureCache
         from rfe.training.configurations import train_configurations
         from rfe.training.record import EpochReport, Part, Stop
@@ -86,7 +88,8 @@ def export(
 
         parts = {} if folds is None else {0: Part(folds)}
         cache = FeatureCache(dataset, workspace.cache)
-        return train_configurations([config], dataset, cache, parts=parts, on_epoch=on_epoch)[0]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return train_configurations([config], dataset, cache, device=device, parts=parts, on_epoch=on_epoch)[0]
 
     if stored is not None:
         return export_ensemble(workspace, stored, dataset, kind=models, seeds=seeds, output=output, train=train)

@@ -175,9 +175,10 @@ def _body(rows: list[dict[str, Any]]) -> str:
     header = ["shift", "estimate", "sets", "mean", "true mean", "bias", "its standard error", "95% interval covers"]
     return f"""Simulated sets of {SIZE["actors"]} training actors ({SIZE["clips_per_actor"]} clips each); {N_CONFIGS}
 random configurations of small models; an ensemble by bagged forward selection. Truth: what the very ensemble (average
-of all fold models) scores on {SIZE["test_actors"]} fresh actors of the training population. Asked for: |bias| <= .01 with a
-standard error <= .005 for the nested score. Fold models see four fifths of the actors; an average of five such models
-answers the fresh actors, and a clip's own out-of-fold answer comes of one of the five. Shifted actors have no target.
+of all fold models) scores on {SIZE["test_actors"]} fresh actors of the training population. Asked for: |bias| <= .01
+with a standard error <= .005 for the nested score. Fold models see four fifths of the actors; an average of five such
+models answers the fresh actors, and a clip's own out-of-fold answer comes of one of the five. Shifted actors have no
+target.
 
 {table(header, lines)}"""
 

@@ -14,7 +14,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.selection import Selection
-from rfe.ensemble.stored import read_ensemble, write_ensemble
+from rfe.ensemble.stored import read_ensemble, record_run, write_ensemble
 from rfe.errors import StudyError, SubmissionError
 from rfe.progress import SilentProgress
 from rfe.submission.export import export_ensemble, export_study
@@ -266,11 +266,12 @@ def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, datas
     result = build_ensemble([folder], dataset, Selection(method="top_k", members=2), SilentProgress())
     about = {"path": str(dataset.path), "encoders": None, "fingerprint": dataset.fingerprint}
     write_ensemble(workspace, "final", result, about)
+    record_run(workspace.root / "ensembles" / "final", "run-of-final")
     stored = read_ensemble(workspace, "final")
     bundle = export_ensemble(workspace, stored, dataset)
     assert bundle == workspace.root / "bundles" / "final"
     manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
-    assert manifest["ensemble"] == "final"
+    assert (manifest["ensemble"], manifest["mlflow_run_id"]) == ("final", "run-of-final")
     assert [member["weight"] for member in manifest["members"]] == [0.5, 0.5]
     numbers = {member["trial"] for member in manifest["members"]}
     assert {path.name for path in (bundle / "members").iterdir()} == {f"fusion-v1-{number}" for number in numbers}
