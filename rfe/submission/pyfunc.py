@@ -6,6 +6,7 @@ The model's files are the bundle's own; its code is this package and its require
 """
 
 import logging
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -217,15 +218,11 @@ def example_table(predictor: Predictor) -> pd.DataFrame:
 def core_requirements() -> list[str]:
     """`name>=a,<b` of the packages that prediction needs."""
     try:
-        given = [line.split(";")[0].strip() for line in requires("rfe") or [] if "extra ==" not in line]
+        stated = requires("rfe") or []
     except PackageNotFoundError:
-        given = []
-    found = {line: line for line in CORE}
-    for line in given:
-        for name in CORE:
-            if line.lower().startswith(name) and not line[len(name) : len(name) + 1].isalnum():
-                found[name] = line
-    return list(found.values())
+        stated = []
+    bounds = {re.split(r"[^A-Za-z0-9_.-]", line)[0].lower(): line.split(";")[0].strip() for line in stated}
+    return [bounds.get(name, name) for name in CORE]
 
 
 def _stacked(name: str, rows: list[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -81,7 +81,8 @@ def test_what_does_not_fit_is_told_in_a_sentence(bundle: Path, table: pd.DataFra
 
 def test_requirements_are_the_core_with_its_bounds() -> None:
     lines = core_requirements()
-    assert {"numpy", "torch", "safetensors"} <= {line.split(">")[0] for line in lines}
+    assert {"numpy", "torch", "safetensors"} <= {line.split("<")[0].split(">")[0] for line in lines}
+    assert all(">=" in line and "<" in line for line in lines)
     assert not [line for line in lines if line.startswith(("ray", "optuna", "mlflow"))]
 
 
