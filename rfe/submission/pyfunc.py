@@ -6,11 +6,12 @@ The model's files are the bundle's own; its code is this package and its require
 """
 
 import logging
+import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from io import StringIO
@@ -25,6 +26,7 @@ from rfe.errors import DataError, SubmissionError
 from rfe.labels import EMOTIONS
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
+from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
 from rfe.submission.predictor import Predictor
 from rfe.submission.table import prediction_columns
@@ -131,35 +133,45 @@ def register_bundle(bundle: Path, model: str, workspace: Workspace) -> Registere
 
     from rfe.tracking.mlflow_server import MlflowServer, one_line  # sets MLflow up before it is imported
 
-    with open_bundle(bundle) as folder:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    with open_bundle(bundle) as folder, _tracking_at(workspace.mlflow_uri):
         manifest = verify_bundle(folder, name=str(bundle))
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
         try:
             server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
             experiment = server.find_experiment(EXPERIMENT)
-            mlflow.set_tracking_uri(workspace.mlflow_uri)
-            mlflow.set_registry_uri(workspace.mlflow_uri)
             name = title(manifest)
             tags = {"rfe.bundle": name, "rfe.data_fingerprint": str(manifest["data"]["fingerprint"])}
             run = server.create(experiment, f"bundle of {name}", tags, time.time())
             scores = {key: float(value) for key, value in manifest["scores"].items()}
             server.log(run, [(key, value, 0) for key, value in scores.items() if np.isfinite(value)])
-            server.upload(run, [folder / "MODEL_CARD.md", folder / "MANIFEST.json"])
+            server.upload(run, [folder / "MODEL_CARD.md", folder / MANIFEST])
             with mlflow.start_run(run_id=run, log_system_metrics=False), redirect_stdout(StringIO()):
                 info = log_model(folder, manifest)
-            client = mlflow.MlflowClient(workspace.mlflow_uri, workspace.mlflow_uri)
-            with redirect_stdout(StringIO()):
                 version = mlflow.register_model(info.model_uri, model)
-            client.set_registered_model_alias(model, ALIAS, version.version)
+            mlflow.MlflowClient().set_registered_model_alias(model, ALIAS, version.version)
             return RegisteredBundle(model, str(version.version), run)
         except MlflowException as problem:
             raise SubmissionError(
                 f"--register {model}: MLflow refuses: {one_line(problem, workspace.mlflow_uri)}"
             ) from problem
-        finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+
+
+@contextmanager
+def _tracking_at(uri: str) -> Iterator[None]:
+    """MLflow's one tracking URI for a while; it is an environment variable too, which children and workspaces read."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    level = logging.getLogger("mlflow").level
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.getLogger("mlflow").setLevel(level)
+        mlflow.set_tracking_uri(before)
 
 
 def log_model(folder: Path, manifest: dict[str, Any]) -> Any:

@@ -100,7 +100,9 @@ def make_confirmation(dataset: Dataset, number: int, scores: tuple[float, ...]) 
 
 def write_study(folder: StudyFolder, dataset: Dataset, *logs: TrialLog | ConfirmationLog) -> StudyFolder:
     with Journal(folder) as journal:
-        journal.record_study(StudyLog("fusion-v1", dataset.name, dataset.fingerprint, git_commit="abc123"))
+        settings = {"data.path": str(dataset.path), "data.encoders": list(dataset.encoders)}
+        about = StudyLog("fusion-v1", dataset.name, dataset.fingerprint, git_commit="abc123", settings=settings)
+        journal.record_study(about)
         for log in logs:
             if isinstance(log, TrialLog):
                 journal.record_trial(log)

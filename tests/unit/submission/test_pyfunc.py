@@ -97,7 +97,10 @@ def registered(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_registered_as_the_champion(
-    registered: tuple[Workspace, RegisteredBundle], bundle: Path, table: pd.DataFrame
+    registered: tuple[Workspace, RegisteredBundle],
+    bundle: Path,
+    table: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import mlflow
 
@@ -110,12 +113,9 @@ def test_registered_as_the_champion(
     assert run.info.status == "FINISHED"
     assert "score_crossfit" in run.data.metrics
     assert run.data.tags["rfe.bundle"] == "study fusion-v1, trial 0"
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(workspace.mlflow_uri)
-    try:
-        model = mlflow.pyfunc.load_model(found.uri)
-    finally:
-        mlflow.set_tracking_uri(before)
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # as it was
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", workspace.mlflow_uri)
+    model = mlflow.pyfunc.load_model(found.uri)
     assert model.metadata.signature is not None
     assert {"filename", "video_id", "face", "voice"} == set(model.metadata.signature.inputs.input_names())
     answered = model.predict(table)
