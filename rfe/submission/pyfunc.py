@@ -31,6 +31,7 @@ from rfe.submission.manifest import title
 from rfe.submission.predictor import Predictor
 from rfe.submission.table import prediction_columns
 from rfe.submission.verification import verify_bundle
+from rfe.tracking.mlflow_server import MlflowServer, one_line  # sets MLflow up before it is imported below
 from rfe.workspace import Workspace
 
 EXPERIMENT = "bundles"
@@ -128,11 +129,6 @@ def register_bundle(bundle: Path, model: str, workspace: Workspace) -> Registere
     Raises:
         SubmissionError: the bundle is not whole, or MLflow refuses.
     """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    from rfe.tracking.mlflow_server import MlflowServer, one_line  # sets MLflow up before it is imported
-
     import mlflow
     from mlflow.exceptions import MlflowException
 
