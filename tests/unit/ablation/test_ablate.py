@@ -25,7 +25,7 @@ from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
 from tests.unit.reporting.journals import make_trial
 
 PLANS = sorted(name for name in ready_made() if name.startswith("ablations/"))
-FAST = {"train.epochs": 6, "train.batch_size": 64, "model.latent_dim": 8, "train.lr": 0.01}
+FAST = {"train.epochs": 20, "train.batch_size": 32, "model.latent_dim": 8, "train.lr": 0.01}
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +117,9 @@ def test_encoders_are_added_in_the_order_of_their_value(
 
     # what is planted: the good encoder carries the labels, the weak one less, the noise nothing
     values = {one.encoder: one for one in result.encoders}
-    assert values["good"].lost_masked.bounds()[0] > 0
-    assert values["good"].lost_permuted.bounds()[0] > 0
-    assert abs(values["noise"].lost_permuted.estimate) < 0.05 < values["good"].lost_permuted.estimate
+    assert result.encoders[0].encoder == "good"  # the largest loss first
+    for kind in ("lost_masked", "lost_permuted"):
+        assert abs(getattr(values["noise"], kind).estimate) < 0.05 < getattr(values["good"], kind).estimate
     assert all(one.kept_frequency == 1.0 for one in result.encoders)
     assert sum(one.mean_weight or 0.0 for one in result.encoders) == pytest.approx(1.0, abs=1e-3)
     folder = workspace.study("ours")
@@ -274,7 +274,6 @@ def test_each_ready_plan_runs_on_a_tiny_data_set(
     assert result is not None
     assert len(result.rows) >= 2
     assert not result.failed
-    assert not [
-        name for name in result.left_out or {} if planned.plan.components != "all" and planned.plan.controls != "all"
-    ]
+    if planned.plan.components != "all" and planned.plan.controls != "all":
+        assert set((result.left_out or {}).values()) <= {"is the base"}
     assert (len(result.interactions) == 3) == bool(planned.plan.factorial)

@@ -129,7 +129,7 @@ def test_sweeps_go_from_one_to_all_with_and_without_a_group(dataset: Dataset) ->
 def test_training_actors_go_up_to_all(dataset: Dataset, tmp_path: Path) -> None:
     few = arms_of(dataset, sweeps={"data.training_actors": "all"})
     assert [arm.value for arm in few.arms[1:]] == [2, 4, 6, "all"]  # 8 actors train in each of 3 folds
-    many = load_dataset(make_folder(tmp_path / "many", make_rows(48, 2)))
+    many = load_dataset(make_folder(tmp_path / "many", make_rows(48, 3)))
     assert [arm.value for arm in arms_of(many, sweeps={"data.training_actors": "all"}).arms[1:]] == [10, 20, 30, "all"]
 
 
@@ -169,7 +169,7 @@ def test_parameters_are_counted_as_the_engine_has_them(changes: dict[str, Any], 
     from rfe.training.batches import FeatureBank
 
     config = change_config(Config(), {**changes, "data.standardize": "fold"})
-    bank = FeatureBank(dataset, FeatureCache(dataset, dataset.path / "cache"), torch.device("cpu"))
+    bank = FeatureBank(dataset, FeatureCache(dataset, dataset.path.parent / "cache"), torch.device("cpu"))
     replicas, shape = build_replicas(0, config, dataset)[:1], stack_shape(config, dataset)
     stack = Stack(replicas, shape, tuple(dataset.encoders), dataset.clips, bank, torch.device("cpu"))
     held = sum(parameter.value[0].numel() for parameter in stack.model.parameters.values())
