@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
+from rfe.data.folds import training_clips
 from rfe.errors import ConfigError
 from rfe.model.settings import ReplicaSettings
 from rfe.training.settings import TrainSettings
@@ -23,6 +24,8 @@ class View:
     target_actors: str
     reduce: int | None
     clips_per_group: int
+    training_actors: int | None = None
+    """How many training actors its preparation is fitted on; None: all."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,12 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         actors_as_domains=by_actor,
         target=config.adaptation.target,
         n_drawn=shape.n_drawn,
+        training_actors=n_training_actors(config) or 0,
     )
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
         for fold in clips.folds if folds is None else folds:
+            training_clips(clips, fold, n_training_actors(config))  # refuses more actors than there are
             model = ReplicaSettings(
                 seed=seed,
                 fold=fold,
@@ -166,7 +171,8 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
                 gate_noise=gate.noise,
                 straight_through=gate.gradient == "straight_through",
                 n_kept=n_kept,
-                rank_concat=fusion == "rank_concat",
+                rank_concat=fusion in ("rank_concat", "rank_concat_shuffled"),
+                shuffled_places=fusion == "rank_concat_shuffled",
                 rank_embedding=fusion == "rank_embedding",
                 geometric=config.model.head_fusion.kind == "geometric",
                 presence_weight=config.model.head_fusion.presence_weight,
@@ -182,12 +188,18 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
                     target_actors,
                     _reduce(config, names[encoder]),
                     config.data.pseudo_clips_per_group,
+                    n_training_actors(config),
                 )
                 for encoder in pool
             }
             own = replace(train, data_seed=config.train.data_seed + seed - config.train.seed)
             replicas.append(Replica(index, model, own, views))
     return replicas
+
+
+def n_training_actors(config: Config) -> int | None:
+    """How many training actors of each fold the configuration uses; None: all."""
+    return None if config.data.training_actors == "all" else config.data.training_actors
 
 
 def _standardize(config: Config, name: str) -> str:

@@ -41,8 +41,8 @@ def predict(stack: Stack, target: bool = False) -> Predictions:
     rows = stack.inputs.rows([fold_row[one.model.fold] for one in stack.replicas])
     noise = stack.inputs.prediction_noise("target" if target else "held out", clips.shape[1])
     chunk = max(64, CHUNK_ELEMENTS // (len(stack.replicas) * max(stack.shape.dims)))
-    if stack.inputs.has_control:
-        chunk = clips.shape[1]  # a permutation of all clips cannot be had in parts
+    if stack.inputs.has_control or stack.inputs.shuffles_places:
+        chunk = clips.shape[1]  # the controls' numbers are drawn for all clips at once
     parts = []
     for start in range(0, clips.shape[1], chunk):
         with stack.precision():
