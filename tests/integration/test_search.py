@@ -24,6 +24,7 @@ import pytest
 from mlflow import MlflowClient
 
 from rfe import api
+from rfe.config.reading import write_yaml
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError, DataError, StudyError, TrialError
 from rfe.search.driver import run_search
@@ -457,7 +458,7 @@ def test_an_ablation_is_a_study_of_arms(
     plan = tmp_path / "plan.yaml"
     fields = {"seeds": 3, "base": {"train.lr": 0.002}, "retune": 3, "components": ["no dropout"]}
     custom = {"far off": {"train.lr": 1.0e-5}}
-    plan.write_text(json.dumps({"name": "arms", **fields, "custom": custom, "sweeps": {"model.n_kept": "all"}}))
+    plan.write_text(write_yaml({"name": "arms", **fields, "custom": custom, "sweeps": {"model.n_kept": "all"}}))
     trained = cache / "trained.txt"
     before = len(trained.read_text().splitlines()) if trained.exists() else 0
     result = api.ablate(plan, data, workspace=workspace)
