@@ -7,7 +7,7 @@ from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
-from rfe.api.results import export, score, show_ui, verify
+from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
     DeletedStudy,
@@ -25,6 +25,7 @@ from rfe.api.studies import (
 from rfe.api.tour import DemoResult, demo
 
 __all__ = [
+    "DEFAULT_MODELS",
     "BuiltEnsemble",
     "DeletedStudy",
     "DemoResult",
@@ -48,7 +49,9 @@ __all__ = [
     "plan_ablation",
     "plan_job",
     "plan_search",
+    "predict",
     "pull_study",
+    "register",
     "repair_study",
     "resume_study",
     "score",
@@ -63,4 +66,5 @@ __all__ = [
     "train",
     "verify",
     "watch_study",
+    "write_predictions",
 ]

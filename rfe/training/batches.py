@@ -33,15 +33,7 @@ class FeatureBank:
     def view(self, view: View) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
         if view not in self._views:
-            prepared = self._cache.prepared(
-                self._names[view.encoder],
-                view.fold,
-                standardize=view.standardize,
-                target_actors=view.target_actors,
-                reduce=view.reduce,
-                clips_per_group=view.clips_per_group,
-                training_actors=view.training_actors,
-            )
+            prepared = self._cache.prepared(self._names[view.encoder], view.fold, **view.preparation)
             with warnings.catch_warnings():
                 # The map is read-only, a notion torch lacks; nothing writes to a view.
                 warnings.filterwarnings("ignore", message=".*not writable.*")

@@ -18,8 +18,9 @@ from rfe.config.identity import config_id
 from rfe.config.schema import Config, DecodeSection
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
+from rfe.data.folds import ALL_TRAIN
 from rfe.errors import ConfigError, DataError, TrialError
-from rfe.training.assembly import Trained, assemble, held_out_place
+from rfe.training.assembly import Trained, assemble, assemble_final, held_out_place
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
 from rfe.training.engine import Stack
@@ -49,7 +50,9 @@ class _Running:
     config: Config
     outputs: OutOfFold
     folds: tuple[int, ...]
-    """Those that are scored: the ones in training, and those of `former`."""
+    """Those that are scored: the ones in training, and those of `former`; `ALL_TRAIN` alone is never scored."""
+    epochs: int
+    """How many it trains."""
     former: TrialResult | None = None
     """The result on other folds, which were trained before."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
@@ -93,7 +96,8 @@ def train_configurations(
         on_epoch: called after every epoch of a stack.
         keep_weights: whether results carry the fold models' weights.
         checkpoints: by index, where to go on from.
-        parts: by index, which folds to train where it is not all.
+        parts: by index, which folds to train where it is not all. `ALL_TRAIN` as the one fold trains final models on
+            every clip: their results hold weights and target outputs, and no score, as no clip is left to score on.
         scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
@@ -122,7 +126,8 @@ def train_configurations(
             replicas = build_replicas(index, config, dataset, folds)
             first = index if index in alone else alike.setdefault(trained_id(config), index)
             sharing[index] = first
-            stacks.setdefault(stack_shape(config, dataset), {})[index] = replicas if first == index else []
+            shape = stack_shape(config, dataset, folds)
+            stacks.setdefault(shape, {})[index] = replicas if first == index else []
         except (ConfigError, DataError, TrialError) as error:
             finish(index, TrialResult(config_id(config), "failed", str(error)))
     bank = FeatureBank(dataset, cache, torch.device(device))
@@ -178,8 +183,9 @@ class _StackRun:
         for index in members:
             empty = OutOfFold.empty(configs[index].train.seeds, self.clips.n_source)
             part = parts.get(index, Part(self.clips.folds))
+            epochs = members[self.sharing[index]][0].train.epochs
             folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
-            self.running[index] = _Running(index, configs[index], empty, folds, part.former)
+            self.running[index] = _Running(index, configs[index], empty, folds, epochs, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
         """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
@@ -194,6 +200,7 @@ class _StackRun:
                 one.outputs = OutOfFold(*(checkpoint.best[name].copy() for name in OUTPUTS))
 
     def train(self, on_epoch: OnEpoch | None) -> None:
+        predictions: Predictions | None = None
         while self.running:
             started = time.perf_counter()
             losses = self.stack.train_epoch()
@@ -217,7 +224,7 @@ class _StackRun:
             for one in self.running.values():
                 share = len(self._replicas(one.index)) / shared[self.sharing[one.index]]
                 one.seconds += elapsed * share / len(self.stack.replicas)
-            done = [i for i, one in self.running.items() if self._epoch(i) >= one.config.train.epochs]
+            done = [i for i, one in self.running.items() if self._epoch(i) >= one.epochs]
             if done:
                 targets = predict(self.stack, target=True) if self.clips.n_target else None
                 for index in done:
@@ -229,7 +236,9 @@ class _StackRun:
             self._drop_ended()
 
     def _is_due(self, one: _Running) -> bool:
-        epoch, epochs = self._epoch(one.index), one.config.train.epochs
+        epoch, epochs = self._epoch(one.index), one.epochs
+        if one.folds == (ALL_TRAIN,):
+            return False
         every = max(1, round(epochs / EVALUATIONS))
         if one.config.protocol == "official" or epoch == epochs or epoch in one.scored_epochs:
             return True
@@ -272,9 +281,8 @@ class _StackRun:
             for name in OUTPUTS:
                 getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
 
-    def _finish(self, index: int, predictions: Predictions, targets: Predictions | None) -> None:
+    def _finish(self, index: int, predictions: Predictions | None, targets: Predictions | None) -> None:
         one = self.running.pop(index)
-        assert one.answers is not None  # a configuration is scored at its last epoch
         trained = Trained(
             one.config,
             self._replicas(index),
@@ -286,7 +294,11 @@ class _StackRun:
             self._memory_mb(),
             one.former,
         )
-        self.finish(index, assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights))
+        if predictions is None:  # final models: no clip is left to score them on
+            result = assemble_final(trained, self.stack, self.dataset, targets, self.keep_weights)
+        else:
+            result = assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights)
+        self.finish(index, result)
 
     def _end_early(self, index: int, state: Literal["pruned", "failed"], reason: str) -> None:
         one = self.running.pop(index)
@@ -327,7 +339,7 @@ class _StackRun:
                     best["score"] = one.best_by_fold.copy()
                 return Checkpoint(epoch, states, curves, one.seconds, best)
 
-            reports[index] = EpochReport(epoch, one.config.train.epochs, score, checkpoint)
+            reports[index] = EpochReport(epoch, one.epochs, score, checkpoint)
         return reports
 
     def _replicas(self, index: int) -> list[int]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rfe.data.folds import ALL_TRAIN
 from rfe.data.metadata import Clips
 from rfe.labels import N_SETS, STATE_SALIENCE, STATE_SET
 from rfe.model.concat_mlp import ConcatMlp
@@ -72,7 +73,7 @@ class Stack:
             [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
         )
         self.optimizer = StackedAdam(self.model.parameters)
-        self.plan = BatchPlan(clips, clips.folds, shape.batch_size)
+        self.plan = BatchPlan(clips, (ALL_TRAIN,) if shape.all_train else clips.folds, shape.batch_size)
         self.epoch = [0] * len(self.replicas)
         """Epochs each replica has finished."""
         state = np.maximum(clips.state, 0)

@@ -46,10 +46,11 @@ def presence_kind(config: Config) -> str:
     return "states" if config.model.kind == "concat_mlp" else config.loss.presence
 
 
-def log_set_weights(config: Config, clips: Clips) -> NDArray[np.float64]:
-    """[fold, set] log class-balance weight that each fold's model was trained with."""
+def log_set_weights(config: Config, clips: Clips, folds: Sequence[int] | None = None) -> NDArray[np.float64]:
+    """[fold, set] log class-balance weight that each fold's model was trained with; `folds` None: all."""
+    folds = clips.folds if folds is None else folds
     n_actors = 0 if config.data.training_actors == "all" else config.data.training_actors
-    weights = np.stack([set_weights(clips, fold, config.loss.balance, n_actors) for fold in clips.folds])
+    weights = np.stack([set_weights(clips, fold, config.loss.balance, n_actors) for fold in folds])
     return np.log(weights.astype(np.float64))
 
 
