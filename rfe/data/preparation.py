@@ -26,6 +26,8 @@ class Recipe:
     """Expected clips of a pseudo-actor; None unless `target_actors` is `pseudo`."""
     reduce: int | None
     """PCA dimension, less than the encoder's own; None: not reduced."""
+    training_actors: int | None = None
+    """How many training actors everything is fitted on; None: all."""
 
 
 def prepare(
@@ -44,7 +46,7 @@ def prepare(
     Raises:
         DataError: if no training clip has features, or their actors are needed and not known.
     """
-    train = training_clips(clips, recipe.fold)
+    train = training_clips(clips, recipe.fold, recipe.training_actors)
     train = train[available[train]]
     if not len(train):
         raise DataError(f"an encoder has no features of any training clip when fold {recipe.fold} is held out")

@@ -195,14 +195,7 @@ def _write_preprocessing(folder: Path, models: Models, dataset: Dataset, cache: 
             path = folder / part_name(view.fold) / f"{names[view.encoder]}.safetensors"
             if path.exists():  # another seed of the fold
                 continue
-            prepared = cache.prepared(
-                names[view.encoder],
-                view.fold,
-                standardize=view.standardize,
-                target_actors=view.target_actors,
-                reduce=view.reduce,
-                clips_per_group=view.clips_per_group,
-            )
+            prepared = cache.prepared(names[view.encoder], view.fold, **view.preparation)
             tensors = dict(vars(prepared.preprocessing))
             if prepared.identity is not None:
                 tensors |= {f"identity_{name}": value for name, value in vars(prepared.identity).items()}

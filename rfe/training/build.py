@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
@@ -25,6 +26,13 @@ class View:
     target_actors: str
     reduce: int | None
     clips_per_group: int
+    training_actors: int | None = None
+    """How many training actors its preparation is fitted on; None: all."""
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """The keyword arguments of `FeatureCache.prepared`."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("encoder", "fold")}
 
 
 @dataclass(frozen=True)
@@ -163,10 +171,12 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         actors_as_domains=by_actor,
         target="test" if final else config.adaptation.target,
         n_drawn=shape.n_drawn,
+        training_actors=n_training_actors(config) or 0,
     )
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
         for fold in folds:
+            training_clips(clips, fold, n_training_actors(config))  # refuses more actors than there are
             model = model_settings(config, pool, seed, fold, len(clips.actor_names))
             views = {
                 encoder: View(
@@ -176,12 +186,18 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
                     target_actors,
                     reduced_to(config, names[encoder]),
                     config.data.pseudo_clips_per_group,
+                    n_training_actors(config),
                 )
                 for encoder in pool
             }
             own = replace(train, data_seed=config.train.data_seed + seed - config.train.seed)
             replicas.append(Replica(index, model, own, views))
     return replicas
+
+
+def n_training_actors(config: Config) -> int | None:
+    """How many training actors of each fold the configuration uses; None: all."""
+    return None if config.data.training_actors == "all" else config.data.training_actors
 
 
 def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, n_actors: int = 0) -> ReplicaSettings:
@@ -213,7 +229,8 @@ def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, 
         gate_noise=gate.noise,
         straight_through=gate.gradient == "straight_through",
         n_kept=n_kept,
-        rank_concat=fusion == "rank_concat",
+        rank_concat=fusion in ("rank_concat", "rank_concat_shuffled"),
+        shuffled_places=fusion == "rank_concat_shuffled",
         rank_embedding=fusion == "rank_embedding",
         geometric=config.model.head_fusion.kind == "geometric",
         presence_weight=config.model.head_fusion.presence_weight,

@@ -89,7 +89,10 @@ class Stack:
         """Everything that follows from which replicas are in the stack."""
         self.inputs = StackInputs(self.replicas, self.shape, self.model, self._source)
         self.settings = TrainTensors([one.train for one in self.replicas], self.device)
-        weights = [clip_weights(self.clips, one.model.fold, one.train.class_balance) for one in self.replicas]
+        weights = [
+            clip_weights(self.clips, one.model.fold, one.train.class_balance, one.train.training_actors)
+            for one in self.replicas
+        ]
         plain = all(one.train.class_balance == "none" for one in self.replicas)
         self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
         self._smooths = any(one.train.label_smoothing > 0 for one in self.replicas)
@@ -97,16 +100,18 @@ class Stack:
 
     def train_epoch(self) -> EpochLosses:
         """One epoch of every replica."""
-        keys: dict[tuple[int, int, int, str], int] = {}
+        keys: dict[tuple[int, int, int, str, int], int] = {}
         key = [
-            keys.setdefault((one.train.data_seed, one.model.fold, epoch, one.train.target), len(keys))
+            keys.setdefault(
+                (one.train.data_seed, one.model.fold, epoch, one.train.target, one.train.training_actors), len(keys)
+            )
             for one, epoch in zip(self.replicas, self.epoch, strict=True)
         ]
         orders = []
-        for data_seed, fold, epoch, target in keys:
-            order = self.plan.order(data_seed, fold, epoch)
+        for data_seed, fold, epoch, target, n_actors in keys:
+            order = self.plan.order(data_seed, fold, epoch, n_actors)
             if self.shape.n_drawn:
-                drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn)
+                drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn, n_actors)
                 order = np.concatenate([order, drawn], axis=1)
             orders.append(order)
         clips = torch.from_numpy(np.stack(orders)).to(self.device)  # [key, step, clip]

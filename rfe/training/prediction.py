@@ -71,8 +71,8 @@ def run_models(
     rows = inputs.rows(row)
     noise = inputs.prediction_noise(purpose, table.shape[1])
     chunk = max(64, CHUNK_ELEMENTS // (len(model.settings) * max(inputs.shape.dims)))
-    if inputs.has_control:
-        chunk = table.shape[1]  # a permutation of all clips cannot be had in parts
+    if inputs.has_control or inputs.shuffles_places:
+        chunk = table.shape[1]  # the controls' numbers are drawn for all clips at once
     parts = []
     for start in range(0, table.shape[1], chunk):
         with precision():

@@ -33,6 +33,8 @@ class TrainSettings:
     target: str = "validation"
     n_drawn: int = 0
     """Clips drawn from each domain per step; 0 without adaptation by source and target."""
+    training_actors: int = 0
+    """How many of the fold's training actors are used; 0: all."""
 
 
 class TrainTensors:
