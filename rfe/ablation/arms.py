@@ -5,56 +5,25 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
 
+from rfe.ablation.components import COMPONENTS, control_changes
+from rfe.ablation.components import CONTROLS as KNOWN_CONTROLS
 from rfe.ablation.plan import Plan
 from rfe.config.fields import unknown
 from rfe.config.identity import config_id
 from rfe.config.load import change_config, field_values
 from rfe.config.schema import Config
-from rfe.errors import ConfigError, gather
+from rfe.data.dataset import Dataset
+from rfe.data.folds import training_clips
+from rfe.errors import ConfigError, DataError, gather
 from rfe.search_space import normalize
+from rfe.training.build import build_replicas
 
 BASE = "base"
-Family = Literal["base", "component", "control", "encoder", "sweep", "factorial", "custom"]
-
-COMPONENTS: dict[str, dict[str, Any]] = {
-    "gate uniform": {"model.gate.kind": "uniform"},
-    "gate static": {"model.gate.kind": "static"},
-    "no selection": {"model.n_kept": "all"},
-    "fusion weighted_sum": {"model.fusion.kind": "weighted_sum"},
-    "fusion rank_concat": {"model.fusion.kind": "rank_concat"},
-    "fusion rank_embedding": {"model.fusion.kind": "rank_embedding"},
-    "no salience head": {"loss.lambda_salience": 0.0, "model.head_fusion.presence_weight": 1.0},
-    "no presence head": {"loss.lambda_presence": 0.0, "model.head_fusion.presence_weight": 0.0},
-    "no probability fusion": {"loss.lambda_fused": 0.0},
-    "presence loss bce": {"loss.presence": "bce"},
-    "presence loss states": {"loss.presence": "states"},
-    "no class balance": {"loss.balance": "none"},
-    "no adaptation": {"adaptation.kind": "none"},
-    "adaptation coral": {"adaptation.kind": "coral"},
-    "adaptation mmd": {"adaptation.kind": "mmd"},
-    "adaptation dann": {"adaptation.kind": "dann"},
-    "standardise by fold": {"data.standardize": "fold"},
-    "standardise by actor": {"data.standardize": "actor"},
-    "decoder official": {"decode.kind": "official"},
-    "decoder decoupled": {"decode.kind": "decoupled"},
-    "decoder valid_states": {"decode.kind": "valid_states"},
-    "no dropout": {"model.dropout": 0.0},
-}
-"""Name -> what it changes; a component that the base has already is left out."""
-
-CONTROLS: dict[str, dict[str, Any]] = {
-    "gate shuffled": {"model.gate.kind": "shuffled"},
-    "random top n": {"model.gate.kind": "random_top_n"},
-    "gate static": {"model.gate.kind": "static"},
-    "unselected, equal parameters": {"model.n_kept": "all"},
-    "concat_mlp": {
-        "model.kind": "concat_mlp",
-        "adaptation.kind": "none",
-        "decode.kind": "valid_states",
-        "train.mixup": 0.0,
-    },
-    "mean fusion": {"model.gate.kind": "uniform", "model.n_kept": "all", "model.fusion.kind": "weighted_sum"},
-}
+Family = Literal["base", "component", "control", "encoder", "order", "sweep", "factorial", "custom"]
+CURVES: tuple[Family, ...] = ("order", "sweep", "factorial")
+"""Families whose points all stand in the result, also where two are one configuration."""
+NOT_SET_BACK = ("train.seed", "train.seeds", "train.data_seed", "pool", "data.target_actors", "data.training_actors")
+ACTOR_STEP = 10
 
 
 @dataclass(frozen=True)
@@ -67,92 +36,175 @@ class Arm:
     """Field -> value."""
     cell: tuple[Any, ...] = ()
     """`factorial`: the values of the plan's two fields."""
+    curve: str = ""
+    """`sweep` and `order`: which curve it is a point of."""
+    value: Any = None
+    """`sweep` and `order`: where on the curve; `all` is the last."""
 
 
-def expand_arms(plan: Plan, base: Config, encoders: Sequence[str]) -> tuple[Arm, ...]:
-    """The base and all arms of a plan, each configuration once: arms that change nothing are left out.
+@dataclass(frozen=True)
+class ArmList:
+    """What came of a plan's arms."""
+
+    arms: tuple[Arm, ...]
+    """The base first."""
+    left_out: Mapping[str, str]
+    """Name -> why it is no arm: the base has it already, it is another arm, or no such configuration is allowed."""
+
+
+def expand_arms(plan: Plan, base: Config, dataset: Dataset, order: Sequence[str] | None = None) -> ArmList:
+    """The base and all arms of a plan, each configuration once but for points of curves.
 
     Args:
         plan: what is asked.
         base: the configuration it is asked of.
-        encoders: the data's.
+        dataset: the data.
+        order: in which encoders are added, where the plan leaves that to their value.
 
     Raises:
-        ConfigError: unknown names, or an arm that no configuration allows.
+        ConfigError: unknown names, an arm that was named and that no configuration allows, or no arm at all.
     """
+    encoders = tuple(dataset.encoders)
     base = normalize(base, encoders)
     problems: list[str] = []
+    left_out: dict[str, str] = {}
     seen, arms = {config_id(base): BASE}, [Arm(BASE, "base")]
-    for arm in _arms(plan, base, encoders, problems):
+    for arm, is_optional in _arms(plan, base, dataset, order, problems):
         try:
-            identity = config_id(normalize(change_config(base, dict(arm.changes)), encoders))
-        except ConfigError as error:
-            problems.append(f"arm {arm.name!r}: {error}")
+            config = normalize(change_config(base, dict(arm.changes)), encoders)
+            build_replicas(0, config, dataset)
+        except (ConfigError, DataError) as error:
+            reason = str(error).removeprefix("configuration: ")
+            if is_optional:
+                left_out[arm.name] = reason
+            else:
+                problems.append(f"arm {arm.name!r}: {reason}")
             continue
-        if identity not in seen or arm.family == "factorial":
-            seen.setdefault(identity, arm.name)
-            arms.append(arm)
+        identity = config_id(config)
+        if identity in seen and arm.family not in CURVES:
+            same = seen[identity]
+            if same != arm.name:
+                left_out.setdefault(arm.name, f"is the {same}" if same == BASE else f"is the arm {same!r}")
+            continue
+        seen.setdefault(identity, arm.name)
+        arms.append(arm)
     names = [arm.name for arm in arms]
     problems += [f"arm {name!r}: named twice" for name in dict.fromkeys(names) if names.count(name) > 1]
     gather(problems, ConfigError, f"plan {plan.name}")
-    if len(arms) == 1:
-        raise ConfigError(f"plan {plan.name}: no arm differs from the base; name components, sweeps or custom")
-    return tuple(arms)
+    waits_for_order = plan.encoders_in_order == "value" and order is None
+    if len(arms) == 1 and not (plan.encoder_value or waits_for_order):
+        why = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+        raise ConfigError(f"plan {plan.name}: no arm differs from the base; name components, sweeps or custom{why}")
+    return ArmList(tuple(arms), left_out)
 
 
-def _arms(plan: Plan, base: Config, encoders: Sequence[str], problems: list[str]) -> Iterator[Arm]:
-    pool = sorted(encoders) if base.pool == "all" else sorted(base.pool)
-    for family, asked, known in (("component", plan.components, COMPONENTS), ("control", plan.controls, CONTROLS)):
-        for name in known if asked == "all" else asked:
-            if name not in known:
-                problems.append(f"{family}s: {unknown(family, name, known)}")
-                continue
-            yield Arm(name, family, known[name])  # type: ignore[arg-type]
+def _arms(
+    plan: Plan, base: Config, dataset: Dataset, order: Sequence[str] | None, problems: list[str]
+) -> Iterator[tuple[Arm, bool]]:
+    """Each arm, and whether it is left out where the base or the data does not allow it."""
+    pool = sorted(dataset.encoders) if base.pool == "all" else sorted(base.pool)
+    for name in COMPONENTS if plan.components == "all" else plan.components:
+        if name not in COMPONENTS:
+            problems.append(f"components: {unknown('component', name, COMPONENTS)}")
+        else:
+            yield Arm(name, "component", COMPONENTS[name]), plan.components == "all"
+    for name in KNOWN_CONTROLS if plan.controls == "all" else plan.controls:
+        if name not in KNOWN_CONTROLS:
+            problems.append(f"controls: {unknown('control', name, KNOWN_CONTROLS)}")
+        else:
+            yield Arm(name, "control", control_changes(name, base, dataset)), plan.controls == "all"
     if len(pool) > 1:
         if plan.leave_one_encoder_out:
             for encoder in pool:
-                yield Arm(f"without {encoder}", "encoder", {"pool": [one for one in pool if one != encoder]})
+                yield Arm(f"without {encoder}", "encoder", {"pool": [one for one in pool if one != encoder]}), False
         if plan.each_encoder_alone:
             for encoder in pool:
-                yield Arm(f"{encoder} alone", "encoder", {"pool": [encoder]})
+                yield Arm(f"{encoder} alone", "encoder", {"pool": [encoder]}), False
     for name, members in plan.leave_groups_out.items():
-        strange = [one for one in members if one not in encoders]
-        problems += [f"leave_groups_out.{name}: {unknown('encoder', one, encoders)}" for one in strange]
-        left = [one for one in pool if one not in members]
-        if not left:
-            problems.append(f"leave_groups_out.{name}: leaves no encoder of the base's pool")
-        elif not strange:
-            yield Arm(f"without {name}", "encoder", {"pool": left})
+        if left := _without(f"leave_groups_out.{name}", members, pool, dataset, problems):
+            yield Arm(f"without {name}", "encoder", {"pool": left}), False
+    if plan.encoders_in_order is not None:
+        given = (order or ()) if plan.encoders_in_order == "value" else plan.encoders_in_order
+        yield from ((arm, False) for arm in _order(given, pool, dataset, problems))
     if plan.back_to_default:
-        yield from _defaults(base)
-    for name, values in plan.sweeps.items():
-        yield from _sweep(name, values, len(pool), problems)
+        yield from ((arm, True) for arm in _defaults(base))
+    yield from ((arm, False) for arm in _sweeps(plan, pool, dataset, problems))
     if plan.factorial:
         (first, firsts), (second, seconds) = plan.factorial.items()
         for one, two in product(firsts, seconds):
             changes = {first: one, second: two}
-            yield Arm(f"{_short(first)} {one}, {_short(second)} {two}", "factorial", changes, (one, two))
+            yield Arm(f"{short_name(first)} {one}, {short_name(second)} {two}", "factorial", changes, (one, two)), False
     for name, changes in plan.custom.items():
-        yield Arm(name, "custom", changes)
+        yield Arm(name, "custom", changes), False
+
+
+def _without(
+    place: str, members: Sequence[str], pool: list[str], dataset: Dataset, problems: list[str]
+) -> list[str] | None:
+    """The pool without a group; None (and a problem) if that cannot be."""
+    strange = [one for one in members if one not in dataset.encoders]
+    problems += [f"{place}: {unknown('encoder', one, dataset.encoders)}" for one in strange]
+    left = [one for one in pool if one not in members]
+    if not left:
+        problems.append(f"{place}: leaves no encoder of the base's pool; name fewer of {', '.join(pool)}")
+    return left if left and not strange else None
+
+
+def _order(order: Sequence[str], pool: list[str], dataset: Dataset, problems: list[str]) -> Iterator[Arm]:
+    strange = [one for one in order if one not in pool]
+    if strange:
+        for one in strange:
+            where = "the data" if one not in dataset.encoders else "the base's pool"
+            problems.append(f"encoders_in_order: {one!r} is not in {where}, which has {', '.join(pool)}")
+        return
+    if len(set(order)) < len(order):
+        problems.append("encoders_in_order: names an encoder twice; leave one out")
+        return
+    for place, encoder in enumerate(order, start=1):
+        name = f"first {place}: {'' if place == 1 else '+ '}{encoder}"
+        yield Arm(name, "order", {"pool": sorted(order[:place])}, curve="encoders in order", value=place)
 
 
 def _defaults(base: Config) -> Iterator[Arm]:
     default, own = field_values(Config()), field_values(base)
     for name, value in own.items():
-        seed = name in ("train.seed", "train.seeds", "train.data_seed", "pool", "data.target_actors")
-        if value != default[name] and not seed:
+        if value != default[name] and name not in NOT_SET_BACK:
             yield Arm(f"{name} back to {default[name]}", "component", {name: default[name]})
 
 
-def _sweep(name: str, values: Any, pool_size: int, problems: list[str]) -> Iterator[Arm]:
-    if values == "all":
-        if name != "model.n_kept":
-            problems.append(f"sweeps.{name}: all goes with model.n_kept only; name the values")
-            return
-        values = list(range(1, pool_size + 1))
-    for value in values:
-        yield Arm(f"{_short(name)} {value}", "sweep", {name: value})
+def _sweeps(plan: Plan, pool: list[str], dataset: Dataset, problems: list[str]) -> Iterator[Arm]:
+    groups: dict[str, list[str] | None] = {"": pool}
+    for group, members in plan.sweeps_without.items():
+        groups[group] = _without(f"sweeps_without.{group}", members, pool, dataset, problems)
+    for name, values in plan.sweeps.items():
+        for group, left in groups.items():
+            if left is None:
+                continue
+            curve = short_name(name) + (f" without {group}" if group else "")
+            fixed = {"pool": left} if group else {}
+            points = _all_values(name, left, dataset) if values == "all" else values
+            for value in points:
+                arm = f"{short_name(name)} {value}" + (f" without {group}" if group else "")
+                yield Arm(arm, "sweep", {**fixed, name: value}, curve=curve, value=value)
 
 
-def _short(name: str) -> str:
-    return name.rsplit(".", 1)[-1] if name.count(".") < 2 else name.split(".", 1)[1]
+def _all_values(name: str, pool: list[str], dataset: Dataset) -> list[Any]:
+    """`model.n_kept`: 1 to the pool's size. `data.training_actors`: tens, or quarters of fewer than two tens; `all`."""
+    if name == "model.n_kept":
+        return list(range(1, len(pool) + 1))
+    clips = dataset.clips
+    n_actors = min(len(set(clips.actor[training_clips(clips, fold)].tolist())) for fold in clips.folds)
+    points = range(ACTOR_STEP, n_actors, ACTOR_STEP)
+    if n_actors < 2 * ACTOR_STEP:
+        points = range(max(2, n_actors // 4), n_actors, max(1, n_actors // 4))
+    return [*points, "all"]
+
+
+def short_name(name: str) -> str:
+    """A field's name without what goes without saying: `n_kept`, `gate noise`, `adaptation` of its kind."""
+    parts = name.split(".")
+    if len(parts) > 1 and parts[0] in ("model", "train", "data", "loss"):
+        parts = parts[1:]
+    if len(parts) > 1 and parts[-1] == "kind":
+        parts = parts[:-1]
+    return " ".join(parts)

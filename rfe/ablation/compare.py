@@ -1,22 +1,24 @@
 """Arms against their base: paired differences, corrected for how many were looked at, and what may be said of them.
 
 The interval takes the training sets as given: another draw of training actors would move base and arms alike.
+Sources: Holm, Scandinavian Journal of Statistics 1979; the rest in `rfe.metrics.intervals`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from statsmodels.stats.multitest import multipletests
 
 from rfe.ablation.arms import BASE, Arm
-from rfe.metrics.intervals import HitTable, Interval, difference_interval, holm, score_interval
+from rfe.metrics.intervals import HitTable, Interval, difference_interval, score_interval
 
 ALPHA = 0.05
 NO_LOSS = 0.01
 """An arm is called "no loss" only where its 90% interval lies within this distance of 0."""
-TESTED = ("component", "control", "custom")
-"""Families that are tested together; encoders, sweeps and factorial cells are described."""
+TESTED = ("component", "control", "encoder", "custom")
+"""Families that are tested together; sweeps, encoders added in order and factorial cells are described."""
 Verdict = Literal["base", "loss", "gain", "no loss", "undecided", ""]
 
 
@@ -47,6 +49,8 @@ class Interaction:
     """((first field's reference, other), (second field's reference, other))."""
     interval: Interval
     """(other, other) - (other, reference) - (reference, other) + (reference, reference), in Score."""
+    p_holm: float | None = None
+    """Holm-adjusted over the plan's interactions."""
 
 
 def compare_arms(tables: Mapping[str, HitTable], arms: Sequence[Arm]) -> tuple[ArmComparison, ...]:
@@ -61,10 +65,7 @@ def compare_arms(tables: Mapping[str, HitTable], arms: Sequence[Arm]) -> tuple[A
         arm.name: difference_interval(tables[arm.name], base) for arm in arms if arm.name in tables and arm.name != BASE
     }
     tested = [arm.name for arm in arms if arm.family in TESTED and arm.name in differences]
-    p_values = [differences[name].p_value for name in tested]
-    adjusted: dict[str, float] = {}
-    if p_values and None not in p_values:
-        adjusted = dict(zip(tested, holm([float(p) for p in p_values if p is not None]).tolist(), strict=True))
+    adjusted = dict(zip(tested, adjust([differences[name].p_value for name in tested]), strict=True))
     rows = []
     for arm in arms:
         if arm.name not in tables:
@@ -85,6 +86,13 @@ def compare_arms(tables: Mapping[str, HitTable], arms: Sequence[Arm]) -> tuple[A
             )
         )
     return tuple(rows)
+
+
+def adjust(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values of one family of tests; what could not be tested stays None and does not count."""
+    known = [p for p in p_values if p is not None and np.isfinite(p)]
+    adjusted = iter(multipletests(known, method="holm")[1].tolist() if known else [])
+    return [next(adjusted) if p is not None and np.isfinite(p) else None for p in p_values]
 
 
 def judge(difference: Interval, p_holm: float | None) -> Verdict:
@@ -121,7 +129,8 @@ def interactions(
                 # the difference of two tables of differences is again a table of paired differences
                 interval = difference_interval(a.minus(b), c.minus(d))
                 found.append(Interaction(fields, ((firsts[0], one), (seconds[0], two)), interval))
-    return tuple(found)
+    adjusted = adjust([one.interval.p_value for one in found])
+    return tuple(replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True))
 
 
 def smallest_detectable(rows: Sequence[ArmComparison]) -> float:
@@ -137,6 +146,8 @@ def row_dict(row: ArmComparison) -> dict[str, Any]:
         "arm": row.arm.name,
         "family": row.arm.family,
         "changes": dict(row.arm.changes),
+        "curve": row.arm.curve,
+        "value": row.arm.value,
         "p_holm": row.p_holm,
         "verdict": row.verdict,
     }
@@ -147,6 +158,13 @@ def row_dict(row: ArmComparison) -> dict[str, Any]:
 
 
 def interval_dict(interval: Interval) -> dict[str, Any]:
-    """JSON-ready, with the 95% bounds, and of a difference its p-value."""
+    """JSON-ready, with the 95% bounds; of a difference also its p-value, the probability that the arm is better, and
+    the smallest difference that would have been found."""
     lower, upper = interval.bounds()
-    return {**asdict(interval), "lower_95": lower, "upper_95": upper, "p_value": interval.p_value}
+    plain = {**asdict(interval), "lower_95": lower, "upper_95": upper, "p_value": interval.p_value}
+    if interval.paired:
+        plain |= {
+            "probability_better": interval.probability_better,
+            "smallest_detectable": interval.smallest_detectable,
+        }
+    return plain

@@ -1,16 +1,14 @@
-"""An ablation as its study keeps it: which arm is which trial, and what comes of comparing them."""
+"""What an ablation says: its arms' hits, put together from its study's trials and compared."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from rfe.ablation.arms import Arm, expand_arms
+from rfe.ablation.arms import BASE
 from rfe.ablation.compare import (
     ArmComparison,
     Interaction,
@@ -20,38 +18,30 @@ from rfe.ablation.compare import (
     row_dict,
     smallest_detectable,
 )
-from rfe.ablation.plan import FIRST_SEED, Plan
-from rfe.config.identity import config_id
-from rfe.config.load import change_config, flatten
-from rfe.config.schema import Config
+from rfe.ablation.encoder_value import EncoderValue, read_encoder_values
+from rfe.ablation.study import ABLATION_FILE, StoredArms, is_ablation, read_arms
+from rfe.ablation.trials import arm_states, hits_of, read_trials
 from rfe.data.dataset import Dataset
-from rfe.ensemble.candidates import read_study
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable
-from rfe.search_space import SearchSpace, load_space, normalize
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
-from rfe.workspace import StudyFolder, write_json, write_text
+from rfe.tracking.records import as_json
+from rfe.workspace import StudyFolder, write_text
 
-ABLATION_FILE = "ablation.json"
+__all__ = ["ABLATION_FILE", "AblationResult", "EncoderValue", "is_ablation", "read_ablation"]
+
 TABLE_FILE = "ablation.csv"
+RESULT_FILE = "ablation_result.json"
 GIVEN = (
     "Intervals are over actors and training seeds, paired by clip; they take the training sets as given: another draw "
     "of training actors would move base and arms alike."
 )
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """A plan on a data set, ready to be run as a study."""
-
-    plan: Plan
-    base: Config
-    """With the fresh seeds."""
-    arms: tuple[Arm, ...]
-    config_ids: tuple[str, ...]
-    """[arm]; two arms of a factorial may be one configuration."""
-    space: SearchSpace
+TUNED = (
+    "Base and arms were tuned with equal budgets. Each fold is answered by the configuration that was best on the "
+    "other folds, trained again with fresh seeds; the sampler saw the pooled score while it proposed."
+)
+CHOSEN_ORDER = (
+    "Encoders are added in the order of their own Score on these very clips, so the curve rises a little too early."
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +59,14 @@ class AblationResult:
     failed: dict[str, str]
     """Arm -> why it has no result."""
     caveats: tuple[str, ...]
+    encoders: tuple[EncoderValue, ...] = ()
+    """Where the plan asked for `encoder_value` and it was measured."""
+    left_out: Mapping[str, str] | None = None
+    """Name -> why it is no arm of this base."""
+    tuned: Mapping[str, tuple[Mapping[str, Any], ...]] | None = None
+    """Arm -> what tuning chose: folds, trial, values; None where nothing was tuned."""
+    notes: tuple[str, ...] = (GIVEN,)
+    """How the numbers are to be read."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -79,68 +77,32 @@ class AblationResult:
             "actors": self.n_actors,
             "smallest_detectable": self.smallest_detectable,
             "given": GIVEN,
+            "notes": list(self.notes),
             "arms": [row_dict(row) for row in self.rows],
             "interactions": [
-                {"fields": list(one.fields), "values": one.values, **interval_dict(one.interval)}
+                {
+                    "fields": list(one.fields),
+                    "values": one.values,
+                    **interval_dict(one.interval),
+                    "p_holm": one.p_holm,
+                }
                 for one in self.interactions
             ],
+            "encoders": [
+                {
+                    "encoder": one.encoder,
+                    "kept_frequency": one.kept_frequency,
+                    "mean_weight": one.mean_weight,
+                    "lost_masked": interval_dict(one.lost_masked),
+                    "lost_permuted": interval_dict(one.lost_permuted),
+                }
+                for one in self.encoders
+            ],
+            "tuned": None if self.tuned is None else {arm: list(chosen) for arm, chosen in self.tuned.items()},
             "failed": self.failed,
+            "left_out": dict(self.left_out or {}),
             "caveats": list(self.caveats),
         }
-
-
-def prepare_ablation(plan: Plan, base: Config, dataset: Dataset) -> Ablation:
-    """The study that answers a plan: every arm one trial, trained with seeds that nothing was chosen by.
-
-    Args:
-        plan: what is asked.
-        base: the configuration it is asked of, whatever its seeds.
-        dataset: the data.
-
-    Raises:
-        ConfigError: an arm that is impossible, or no arm at all.
-    """
-    fresh = {"train.seeds": plan.seeds, "train.seed": FIRST_SEED, "train.data_seed": FIRST_SEED}
-    base = change_config(base, fresh)
-    encoders = tuple(dataset.encoders)
-    arms = expand_arms(plan, base, encoders)
-    ids = tuple(config_id(normalize(change_config(base, dict(arm.changes)), encoders)) for arm in arms)
-    space = load_space(
-        {
-            "study": plan.name,
-            "base": flatten(base),
-            "arms": {arm.name: dict(arm.changes) for arm in arms},
-            "sampler": {"kind": "grid"},
-            "confirm": {"top": 0},
-            "keep_top": 1,
-        }
-    )
-    return Ablation(plan, base, arms, ids, space)
-
-
-def write_arms(folder: StudyFolder, ablation: Ablation) -> None:
-    """Keep which arm is which configuration, beside the study's own files."""
-    write_json(
-        folder.path / ABLATION_FILE,
-        {
-            "plan": ablation.plan.model_dump(mode="json"),
-            "arms": [
-                {
-                    "name": arm.name,
-                    "family": arm.family,
-                    "changes": dict(arm.changes),
-                    "cell": list(arm.cell),
-                    "config_id": identity,
-                }
-                for arm, identity in zip(ablation.arms, ablation.config_ids, strict=True)
-            ],
-        },
-    )
-
-
-def is_ablation(folder: StudyFolder) -> bool:
-    """Whether the study is an ablation's."""
-    return (folder.path / ABLATION_FILE).is_file()
 
 
 def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
@@ -153,86 +115,78 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
     Raises:
         StudyError: it is no ablation, its files are damaged or of other data, or its base has no result.
     """
-    path = folder.path / ABLATION_FILE
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        plan = Plan.model_validate(about["plan"])
-        arms = tuple(Arm(one["name"], one["family"], one["changes"], tuple(one["cell"])) for one in about["arms"])
-        ids = [str(one["config_id"]) for one in about["arms"]]
-    except FileNotFoundError:
-        raise StudyError(f"study {folder.name!r}: is no ablation; run one with `rfe ablate`") from None
-    except (ValueError, KeyError, TypeError) as problem:
-        raise StudyError(f"{path}: damaged ({problem}); run the ablation again under another --name") from None
-    record = read_study(folder)
-    if record.study.data_fingerprint not in ("", dataset.fingerprint):
-        raise StudyError(f"ablation {folder.name!r}: was run on other data than {dataset.path}; give its own --data")
-    by_id = {candidate.config_id: candidate for candidate in record.candidates}
-    reasons = {
-        event.config_id: event.reason or event.state
-        for event in read_events(folder)
-        if isinstance(event, TrialLog) and event.state != "complete"
-    }
-    tables = {
-        arm.name: _hits(by_id[identity].outputs, dataset, f"ablation {folder.name!r}, arm {arm.name!r}")
-        for arm, identity in zip(arms, ids, strict=True)
-        if identity in by_id
-    }
-    failed = {
-        arm.name: reasons.get(identity, "not trained yet")
-        for arm, identity in zip(arms, ids, strict=True)
-        if arm.name not in tables
-    }
-    if arms[0].name not in tables:
-        raise StudyError(
-            f"ablation {folder.name!r}: its base has no result ({failed[arms[0].name]}), so there is nothing to "
-            "compare with"
+    stored = read_arms(folder)
+    by_id, reasons = read_trials(folder, dataset)
+    tables: dict[str, HitTable] = {}
+    failed = {arm: reason for arm, reason in stored.left_out.items() if reason.startswith("tuning")}
+    for arm in stored.arms:
+        parts = stored.parts[arm.name]
+        absent = [part for part in parts if part.config_id not in by_id]
+        if absent:
+            failed[arm.name] = reasons.get(absent[0].config_id, "not trained yet")
+            continue
+        tables[arm.name] = hits_of(
+            arm_states(parts, by_id, dataset, f"ablation {folder.name!r}, arm {arm.name!r}"), dataset
         )
-    rows = compare_arms(tables, arms)
-    crossed = tuple(plan.factorial)
+    if BASE not in tables:
+        raise StudyError(
+            f"ablation {folder.name!r}: its base has no result ({failed[BASE]}), so there is nothing to compare with"
+        )
+    rows = compare_arms(tables, stored.arms)
+    crossed = tuple(stored.plan.factorial)
+    notes = [GIVEN]
+    notes += [TUNED] if stored.plan.retune is not None else []
+    notes += [CHOSEN_ORDER] if stored.plan.encoders_in_order == "value" else []
     return AblationResult(
         name=folder.name,
         rows=rows,
-        interactions=interactions(tables, arms, (crossed[0], crossed[1])) if crossed else (),
+        interactions=interactions(tables, stored.arms, (crossed[0], crossed[1])) if crossed else (),
         smallest_detectable=smallest_detectable(rows),
-        n_seeds=plan.seeds,
+        n_seeds=stored.plan.seeds,
         n_clips=dataset.clips.n_source,
         n_actors=rows[0].score.n_actors,
         failed=failed,
         caveats=dataset.caveats,
+        encoders=read_encoder_values(folder, stored, by_id, dataset),
+        left_out={arm: reason for arm, reason in stored.left_out.items() if arm not in failed},
+        tuned=_tuned(stored),
+        notes=tuple(dict.fromkeys([*notes, *(note for row in rows for note in row.score.notes)])),
     )
 
 
 def ablation_csv(result: AblationResult) -> str:
-    """The table, one line for each arm."""
+    """The table, one line for each arm; below it, where they were measured, the encoders of the base."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = ("arm", "family", "score", "score_se", "acc_presence", "acc_salience")
-    writer.writerow([*names, "difference", "lower_95", "upper_95", "p", "p_holm", "verdict"])
+    names = ("arm", "family", "curve", "value", "score", "score_se", "acc_presence", "acc_salience")
+    found = ("difference", "lower_95", "upper_95", "p", "p_holm", "probability_better", "smallest_detectable")
+    writer.writerow([*names, *found, "difference_presence", "difference_salience", "verdict"])
     for row in result.rows:
+        arm, one, parts = row.arm, row.difference, (row.difference_presence, row.difference_salience)
         own = [row.score.estimate, row.score.standard_error, row.acc_presence.estimate, row.acc_salience.estimate]
-        other: list[Any] = ["", "", "", ""]
-        if row.difference is not None:
-            other = [row.difference.estimate, *row.difference.bounds(), row.difference.p_value]
-        values = [f"{value:.5f}" if isinstance(value, float) else value for value in [*own, *other, row.p_holm]]
-        writer.writerow([row.arm.name, row.arm.family, *values, row.verdict])
+        other: list[Any] = [None] * len(found)
+        if one is not None:
+            known = [one.probability_better, one.smallest_detectable]
+            other = [one.estimate, *one.bounds(), one.p_value, row.p_holm, *known]
+        values = [*own, *other, *(None if part is None else part.estimate for part in parts)]
+        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *map(_number, values), row.verdict])
+    if result.encoders:
+        writer.writerow([])
+        lost = [f"{kind}_{name}" for kind in ("masked", "permuted") for name in ("lost", "lower_95", "upper_95")]
+        writer.writerow(["encoder", "kept_frequency", "mean_weight", *lost])
+        for encoder in result.encoders:
+            bounds = [(i.estimate, *i.bounds()) for i in (encoder.lost_masked, encoder.lost_permuted)]
+            shown = [encoder.kept_frequency, encoder.mean_weight, *bounds[0], *bounds[1]]
+            writer.writerow([encoder.encoder, *map(_number, shown)])
     return text.getvalue()
 
 
-def write_table(folder: StudyFolder, result: AblationResult) -> Path:
-    """Keep the table beside the study's files."""
-    path = folder.path / TABLE_FILE
-    write_text(path, ablation_csv(result))
-    return path
-
-
-def _hits(outputs: Path | None, dataset: Dataset, where: str) -> HitTable:
-    clips = dataset.clips
-    source = slice(clips.n_source)
-    if outputs is None or not outputs.is_file():
-        raise StudyError(f"{where}: its outputs were not kept; run the ablation again under another --name")
-    with np.load(outputs, allow_pickle=False) as stored:
-        predicted = stored["predicted_state"].astype(np.int64)  # [seed, clip]
-    return HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
+def write_tables(folder: StudyFolder, result: AblationResult) -> tuple[Path, Path]:
+    """Keep the table (CSV) and everything (JSON) beside the study's files."""
+    table, whole = folder.path / TABLE_FILE, folder.path / RESULT_FILE
+    write_text(table, ablation_csv(result))
+    write_text(whole, json.dumps(as_json(result.to_dict()), indent=2))
+    return table, whole
 
 
 def order_rows(rows: Sequence[ArmComparison]) -> list[ArmComparison]:
@@ -245,3 +199,19 @@ def order_rows(rows: Sequence[ArmComparison]) -> list[ArmComparison]:
             mine.sort(key=lambda row: row.difference.estimate if row.difference is not None else 0.0)
         ordered += mine
     return ordered
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
+
+
+def _tuned(stored: StoredArms) -> dict[str, tuple[dict[str, Any], ...]] | None:
+    if stored.plan.retune is None:
+        return None
+    return {
+        arm: tuple(
+            {"folds": list(part.choice.folds), "trial": part.choice.trial, "values": dict(part.choice.values)}
+            for part in parts
+        )
+        for arm, parts in stored.parts.items()
+    }

@@ -9,7 +9,7 @@ from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
 from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
-from rfe.api.results import export, score, show_ui, verify
+from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
     DeletedStudy,
@@ -27,6 +27,7 @@ from rfe.api.studies import (
 from rfe.api.tour import DemoResult, demo
 
 __all__ = [
+    "DEFAULT_MODELS",
     "BuiltEnsemble",
     "DeletedStudy",
     "DemoResult",
@@ -52,7 +53,9 @@ __all__ = [
     "plan_ablation",
     "plan_job",
     "plan_search",
+    "predict",
     "pull_study",
+    "register",
     "repair_study",
     "resume_study",
     "schema",
@@ -68,4 +71,5 @@ __all__ = [
     "train",
     "verify",
     "watch_study",
+    "write_predictions",
 ]

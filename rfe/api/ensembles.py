@@ -67,7 +67,7 @@ def ensemble(
     from rfe.data.remote import local_folder
     from rfe.ensemble.build import build_ensemble
     from rfe.ensemble.selection import Selection
-    from rfe.ensemble.stored import read_ensemble, write_ensemble
+    from rfe.ensemble.stored import read_ensemble, record_run, write_ensemble
     from rfe.reporting.studies import find_study, study_source
     from rfe.tracking.ensembles import draw_trajectory
 
@@ -91,7 +91,9 @@ def ensemble(
     folder = write_ensemble(workspace, name, result, about)
     stored = read_ensemble(workspace, name)
     draw_trajectory(folder, stored.about)
+    record_run(folder, None)  # of an earlier one of that name
     run_id, note = _log(workspace, folder, stored.about)
+    record_run(folder, run_id)
     return BuiltEnsemble(name, folder, result, dataset.caveats, run_id, note)
 
 

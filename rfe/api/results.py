@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,14 @@ from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from rfe.config.schema import Config
+    from rfe.submission.layout import ModelKind
+    from rfe.submission.pyfunc import RegisteredBundle
     from rfe.submission.scoring import FileScore
+    from rfe.submission.use import BundlePrediction
     from rfe.training.record import TrialResult
+
+DEFAULT_MODELS: ModelKind = "folds"
+"""The better ones on actors that neither had seen: see `reports/evidence/final_models`."""
 
 
 def export(
@@ -21,6 +27,8 @@ def export(
     data: Path | str | None = None,
     *,
     trial: int | None = None,
+    models: ModelKind = DEFAULT_MODELS,
+    seeds: int | None = None,
     output: Path | None = None,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
@@ -32,12 +40,15 @@ def export(
         name: of a study or an ensemble.
         data: the data folder; None: where it was when the study was searched.
         trial: of a study; None: the best one.
+        models: `final` trains models on all clips, `folds` keeps the cross-validation's.
+        seeds: `final`: models a configuration; None: as many as its outputs were logged of.
+        output: a folder, or an archive `NAME.zip`.
 
     Returns:
-        The bundle's folder.
+        The bundle's folder or archive.
 
     Raises:
-        ConfigError: a trial of an ensemble is asked for.
+        ConfigError: a trial of an ensemble is asked for, or seeds of fold models.
         StudyError: there is neither.
     """
     from rfe.config.fields import nearest, unknown
@@ -54,23 +65,89 @@ def export(
         raise StudyError(unknown("study or ensemble", name, (*workspace.study_names(), *ensembles)))
     if stored is not None and trial is not None:
         raise ConfigError(f"--trial {trial}: {name} is an ensemble; leave --trial out, or name the trial's study")
+    if models == "folds" and seeds is not None:
+        raise ConfigError(
+            f"--seeds {seeds}: the fold models have the seeds they were trained with; ask for --models final"
+        )
     source, encoders = study_source(find_study(workspace, name)) if stored is None else (stored.data, stored.encoders)
     dataset = load_dataset(local_folder(data or source, workspace.cache), encoders)
 
-    def retrain(config: Config) -> TrialResult:
+    def train(config: Config, folds: tuple[int, ...] | None) -> TrialResult:
+        import torch
+
         from rfe.data.cache import FeatureCache
         from rfe.training.configurations import train_configurations
+        from rfe.training.record import EpochReport, Part, Stop
 
-        progress.start("training the configuration again: the study did not keep its weights")
-        return train_configurations([config], dataset, FeatureCache(dataset, workspace.cache))[0]
+        what = "on all clips" if folds is not None else "on each fold again, as its outputs or weights were not kept"
+        started = False
+
+        def on_epoch(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+            nonlocal started
+            (report,) = reports.values()
+            if not started:
+                progress.start(f"training {config.train.seeds} seeds {what}: epochs", report.epochs)
+            started = True
+            progress.update(report.epoch)
+            return {}
+
+        parts = {} if folds is None else {0: Part(folds)}
+        cache = FeatureCache(dataset, workspace.cache)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return train_configurations([config], dataset, cache, device=device, parts=parts, on_epoch=on_epoch)[0]
 
     if stored is not None:
-        return export_ensemble(workspace, stored, dataset, output=output, retrain=retrain)
-    return export_study(workspace, name, dataset, trial=trial, output=output, retrain=retrain)
+        return export_ensemble(workspace, stored, dataset, kind=models, seeds=seeds, output=output, train=train)
+    return export_study(workspace, name, dataset, trial=trial, kind=models, seeds=seeds, output=output, train=train)
+
+
+def register(bundle: Path, model: str, *, workspace: Workspace | None = None) -> RegisteredBundle:
+    """Register a bundle as an MLflow model and move the alias `champion` to it; see `rfe.submission.pyfunc`.
+
+    Args:
+        bundle: a folder or an archive.
+        model: its registered name.
+        workspace: says where MLflow is.
+
+    Raises:
+        SubmissionError: the bundle is not whole, or MLflow refuses.
+    """
+    from rfe.submission.pyfunc import register_bundle
+
+    return register_bundle(bundle, model, workspace or open_workspace())
+
+
+def predict(bundle: Path, data: Path | str) -> BundlePrediction:
+    """Answer the clips of a data folder with a bundle; needs neither Ray nor MLflow.
+
+    Args:
+        bundle: a folder or an archive.
+        data: with or without labels. Its target clips are answered; where it has none, all of its clips, unless they
+            are those that the models were trained on.
+
+    Raises:
+        SubmissionError: the bundle is not whole.
+        DataError: data that the models cannot read.
+    """
+    from rfe.submission.use import predict_folder
+
+    return predict_folder(bundle, Path(data))
+
+
+def write_predictions(prediction: BundlePrediction, output: Path) -> tuple[Path, ...]:
+    """Write predictions: a table where `output` ends with `.csv`, else a folder with table and submission.
+
+    Returns:
+        The files.
+    """
+    from rfe.submission.use import write_files
+
+    return write_files(prediction, output)
 
 
 def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
-    """Check a bundle's folder, or a submission file on its own; with `data`, that every target clip is answered.
+    """Check a bundle, folder or archive, or a submission file on its own; with `data`, that every target clip is
+    answered.
 
     Returns:
         The bundle's manifest, or `{"clips": N}` of a submission.
@@ -78,13 +155,15 @@ def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     Raises:
         SubmissionError: with every fault found.
     """
+    from rfe.submission.archive import is_archive, open_bundle
     from rfe.submission.validate import verify_submission
     from rfe.submission.verification import verify_bundle
 
     names = None if data is None else _target_names(Path(data))
-    if path.is_file():
+    if path.is_file() and not is_archive(path):
         return {"clips": verify_submission(path, names)}
-    return verify_bundle(path, names)
+    with open_bundle(path) as folder:
+        return verify_bundle(folder, names, str(path))
 
 
 def score(path: Path, data: Path | str) -> FileScore:

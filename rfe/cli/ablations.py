@@ -12,7 +12,9 @@ from rfe.cli.output import print_heading, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from rfe.ablation.compare import ArmComparison
-    from rfe.ablation.result import Ablation
+    from rfe.ablation.result import AblationResult
+    from rfe.ablation.study import Ablation
+    from rfe.metrics.intervals import Interval
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +52,10 @@ def ablate(
     seeds: Annotated[
         int | None, typer.Option(min=3, show_default=False, help="Of each arm; default the plan's.")
     ] = None,
+    retune: Annotated[
+        int | None,
+        typer.Option(min=1, show_default=False, help="Trials that tune base and each arm before they are compared."),
+    ] = None,
     workers: Workers = None,
     address: Address = None,
     overrides: Overrides = None,
@@ -58,7 +64,14 @@ def ablate(
 ) -> None:
     """Train a base and arms that differ from it in one thing each, with fresh seeds, and compare them in pairs."""
     workspace = settings.workspace()
-    given = {"base": base, "from_study": from_study, "name": name, "seeds": seeds, "overrides": overrides or ()}
+    given = {
+        "base": base,
+        "from_study": from_study,
+        "name": name,
+        "seeds": seeds,
+        "retune": retune,
+        "overrides": overrides or (),
+    }
     if dry_run:
         ablation = api.plan_ablation(plan, data, workspace=workspace, **given)  # type: ignore[arg-type]
         _print_plan(ablation, as_json=as_json)
@@ -78,8 +91,12 @@ def ablate(
         raise typer.Exit(INTERRUPTED)
     if as_json:
         print_json(result.to_dict())
-        return
-    from rfe.ablation.result import GIVEN, order_rows
+    else:
+        _print_result(result)
+
+
+def _print_result(result: "AblationResult") -> None:
+    from rfe.ablation.result import order_rows
 
     print_heading(
         f"ablation {result.name}: {len(result.rows)} arms, {result.n_seeds} seeds, {result.n_clips} clips of "
@@ -87,55 +104,94 @@ def ablate(
     )
     print_lines(*(f"caveat: {sentence}" for sentence in result.caveats))
     print_table(
-        ["arm", "Score", "presence", "salience", "difference", "95% interval", "p (Holm)", "verdict"],
+        ["arm", "Score", "presence", "salience", "difference", "95% interval", "P(better)", "p (Holm)", "verdict"],
         [_row(row) for row in order_rows(result.rows)],
     )
     if result.interactions:
         print_table(
-            ["interaction: both changed, against the sum of each", "difference", "95% interval", "p"],
+            ["interaction: both changed, against the sum of each", "difference", "95% interval", "p (Holm)"],
             [
                 [
                     " x ".join(f"{field} {a} -> {b}" for field, (a, b) in zip(one.fields, one.values, strict=True)),
                     f"{one.interval.estimate:+.3f}",
-                    "{:+.3f} to {:+.3f}".format(*one.interval.bounds()),
-                    "" if one.interval.p_value is None else f"{one.interval.p_value:.3f}",
+                    _bounds(one.interval),
+                    "" if one.p_holm is None else f"{one.p_holm:.3f}",
                 ]
                 for one in result.interactions
             ],
         )
+    if result.encoders:
+        print_table(
+            [
+                "encoder of the base",
+                "kept",
+                "mean weight",
+                "lost masked",
+                "95% interval",
+                "lost permuted",
+                "95% interval",
+            ],
+            [
+                [
+                    one.encoder,
+                    f"{one.kept_frequency:.2f}",
+                    "" if one.mean_weight is None else f"{one.mean_weight:.2f}",
+                    f"{one.lost_masked.estimate:+.3f}",
+                    _bounds(one.lost_masked),
+                    f"{one.lost_permuted.estimate:+.3f}",
+                    _bounds(one.lost_permuted),
+                ]
+                for one in result.encoders
+            ],
+        )
+        print_lines(
+            "a weight is not importance: lost is the Score without the encoder at evaluation; nothing is trained"
+        )
     print_lines(
         *(f"no result: {arm}: {reason}" for arm, reason in result.failed.items()),
+        *(f"no arm: {arm}: {reason}" for arm, reason in (result.left_out or {}).items()),
         f"smallest difference that one test would have found four times in five: {result.smallest_detectable:.3f}",
-        "no loss: the 90% interval lies within .01 of 0; encoders, sweeps and factorials are described, not tested",
-        GIVEN,
+        "P(better): probability that the arm is better than the base",
+        "no loss: not significant, and the 90% interval lies within .01 of 0; p by Holm over all arms with a verdict",
+        "sweeps, encoders added in order and factorial cells are described pointwise, not tested",
+        *result.notes,
     )
 
 
 def _row(row: "ArmComparison") -> list[str]:
     own = [f"{one.estimate:.3f}" for one in (row.score, row.acc_presence, row.acc_salience)]
-    if row.difference is None:
-        return [row.arm.name, *own, "", "", "", "base"]
+    one = row.difference
+    if one is None:
+        return [row.arm.name, *own, "", "", "", "", "base"]
     return [
         row.arm.name,
         *own,
-        f"{row.difference.estimate:+.3f}",
-        "{:+.3f} to {:+.3f}".format(*row.difference.bounds()),
+        f"{one.estimate:+.3f}",
+        _bounds(one),
+        "" if one.probability_better is None else f"{one.probability_better:.2f}",
         "" if row.p_holm is None else f"{row.p_holm:.3f}",
         row.verdict,
     ]
 
 
+def _bounds(interval: "Interval") -> str:
+    return "{:+.3f} to {:+.3f}".format(*interval.bounds())
+
+
 def _print_plan(ablation: "Ablation", *, as_json: bool) -> None:
+    plan = ablation.plan
     if as_json:
         print_json(
             {
-                "name": ablation.plan.name,
-                "seeds": ablation.plan.seeds,
+                "name": plan.name,
+                "seeds": plan.seeds,
+                "retune": plan.retune,
                 "arms": [{"name": arm.name, "family": arm.family, "changes": arm.changes} for arm in ablation.arms],
+                "left_out": ablation.left_out,
             }
         )
         return
-    print_heading(f"ablation {ablation.plan.name}: {len(ablation.arms)} arms, {ablation.plan.seeds} seeds each")
+    print_heading(f"ablation {plan.name}: {len(ablation.arms)} arms, {plan.seeds} seeds each")
     print_table(
         ["arm", "kind", "changes"],
         [
@@ -143,3 +199,9 @@ def _print_plan(ablation: "Ablation", *, as_json: bool) -> None:
             for arm in ablation.arms
         ],
     )
+    print_lines(*(f"no arm: {arm}: {reason}" for arm, reason in ablation.left_out.items()))
+    if plan.encoders_in_order == "value":
+        print_lines("then encoders one after the other, in the order of their Score alone, which is measured first")
+    if plan.retune is not None:
+        searched = ", ".join(plan.retune_space)
+        print_lines(f"base and arms are each tuned by {plan.retune} trials beforehand, over {searched}")

@@ -30,6 +30,9 @@ class DataSection(Section):
     reduce: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]] | None = None
     """PCA dimension, fitted on the fold's training clips; one value or a map by encoder (left out: not reduced).
     An encoder that is no wider keeps its own dimension."""
+    training_actors: Annotated[int, Field(ge=2)] | Literal["all"] = "all"
+    """How many of each fold's training actors are used, for everything that is fitted; for curves of Score against
+    them. Drawn for each fold, the fewer among the more; epochs have as many steps as with all."""
 
 
 class GateSection(Section):
@@ -45,7 +48,8 @@ class GateSection(Section):
 
 
 class FusionSection(Section):
-    kind: Literal["weighted_sum", "rank_concat", "rank_embedding"] = "weighted_sum"
+    kind: Literal["weighted_sum", "rank_concat", "rank_embedding", "rank_concat_shuffled"] = "weighted_sum"
+    """`rank_concat_shuffled` is a control: the kept encoders' places are permuted at random, clip by clip."""
 
 
 class HeadFusionSection(Section):

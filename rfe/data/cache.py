@@ -80,6 +80,7 @@ class FeatureCache:
         target_actors: str = "auto",
         reduce: int | None = None,
         clips_per_group: int = 54,
+        training_actors: int | None = None,
     ) -> Prepared:
         """An encoder's features with everything fitted on the training clips of one fold.
 
@@ -91,6 +92,7 @@ class FeatureCache:
                 clips. Ignored with `standardize="fold"`.
             reduce: PCA dimension; None, or no less than the encoder's own, leaves it as it is.
             clips_per_group: expected clips of a pseudo-actor; ignored unless `target_actors` is `pseudo`.
+            training_actors: how many of the fold's training actors it is fitted on; None: all.
 
         Raises:
             DataError: an encoder or fold that the data lacks, actors that are asked for and not known, a feature file
@@ -101,7 +103,7 @@ class FeatureCache:
             raise DataError(f"{dataset.path} has no encoder {encoder!r}; it has: {', '.join(dataset.encoders)}")
         if standardize not in ("fold", "actor"):
             raise DataError(f"data.standardize: {standardize!r} is neither fold nor actor")
-        training_clips(dataset.clips, fold)  # refuses a fold the data lacks
+        training_clips(dataset.clips, fold, training_actors)  # refuses what the data lacks
         file = dataset.encoders[encoder]
         knowledge = resolve_target_actors(target_actors, dataset.clips) if standardize == "actor" else None
         width = reduced_dim(file.dim, reduce)
@@ -110,7 +112,11 @@ class FeatureCache:
             target_actors=knowledge,
             clips_per_group=clips_per_group if knowledge == "pseudo" else None,
             reduce=width if width < file.dim else None,
+            training_actors=training_actors,
         )
+        named = {
+            name: value for name, value in asdict(recipe).items() if name != "training_actors" or value is not None
+        }
 
         def build(entry: Path) -> None:
             values, preprocessing, space = prepare(self._aligned(file), file.available, dataset.clips, recipe)
@@ -118,7 +124,7 @@ class FeatureCache:
             np.save(entry / _VALUES, values)
             np.savez(entry / _FITTED, **vars(preprocessing), **identity)
 
-        values, path = self._entry(self._key(file, asdict(recipe)), build)
+        values, path = self._entry(self._key(file, named), build)
         return Prepared(values, file.available, path)
 
     def _aligned(self, file: EncoderFile) -> NDArray[np.float32]:

@@ -121,6 +121,11 @@ def survey_folder(
     return Survey(folder, clips, files, inspections, found, description)
 
 
+def list_encoders(folder: Path) -> tuple[str, ...]:
+    """Names of the encoders that a data folder has files of, sorted; none is opened."""
+    return tuple(_find_encoders(folder, Faults())) if folder.is_dir() else ()
+
+
 def _find_encoders(folder: Path, faults: Faults) -> dict[str, Path]:
     """Feature files by encoder name, sorted; strays are warned of."""
     files: dict[str, Path] = {}

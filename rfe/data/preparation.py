@@ -26,6 +26,8 @@ class Recipe:
     """Expected clips of a pseudo-actor; None unless `target_actors` is `pseudo`."""
     reduce: int | None
     """PCA dimension, less than the encoder's own; None: not reduced."""
+    training_actors: int | None = None
+    """How many training actors everything is fitted on; None: all."""
 
 
 def prepare(
@@ -44,7 +46,7 @@ def prepare(
     Raises:
         DataError: if no training clip has features, or their actors are needed and not known.
     """
-    train = training_clips(clips, recipe.fold)
+    train = training_clips(clips, recipe.fold, recipe.training_actors)
     train = train[available[train]]
     if not len(train):
         raise DataError(f"an encoder has no features of any training clip when fold {recipe.fold} is held out")
@@ -61,6 +63,47 @@ def prepare(
     prepared = np.zeros((len(clips), preprocessing.width), np.float32)
     prepared[available] = preprocessing.apply(values[available], group[available])
     return prepared, preprocessing, space
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What prepares one encoder's features of clips that come later."""
+
+    preprocessing: Preprocessing
+    target_actors: ActorKnowledge | None
+    """What standardises the clips; None: the training clips' statistics alone."""
+    identity: IdentitySpace | None = None
+    """Where pseudo-actors are found; None unless `target_actors` is `pseudo`."""
+    clips_per_group: int = 54
+    """Expected clips of a pseudo-actor."""
+
+    def apply(self, values: Float32, available: NDArray[np.bool_], actor: NDArray[np.int64]) -> Float32:
+        """Prepare clips of actors that had no part in training, as `prepare` does target clips.
+
+        Args:
+            values: [clip, dim] raw features, anything where not available.
+            available: [clip]
+            actor: [clip] read where actors are `known` only.
+
+        Returns:
+            [clip, dim or reduced dim], 0 where not available.
+        """
+        fitted = self.preprocessing
+        prepared = np.zeros((len(values), fitted.width), np.float32)
+        seen = values[available]
+        if not len(seen):
+            return prepared
+        if self.target_actors is None:
+            group = np.full(len(seen), UNGROUPED, np.int64)
+        elif self.target_actors == "known":
+            group = actor[available]
+        elif self.identity is not None:
+            plain = standardize(seen, np.full(len(seen), UNGROUPED), fitted.mean, fitted.variance)
+            group = self.identity.find_actors(plain, self.clips_per_group)
+        else:
+            group = np.zeros(len(seen), np.int64)
+        prepared[available] = fitted.apply(seen, group)
+        return prepared
 
 
 def _find_pseudo_actors(

@@ -6,23 +6,37 @@ out-of-fold outputs, and answers with the state of the largest expected score. A
 always answered by states, whatever decoder its members were searched with. Equations ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.decoding.base import Float, Int, Outputs, Parameters
 from rfe.decoding.decoupled import presence_probabilities
-from rfe.decoding.fitting import build_decoder
+from rfe.decoding.fitting import build_decoder, parameters_from_dict
 from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
-from rfe.ensemble.calibrated import mix_states
+from rfe.ensemble.calibrated import CalibratedCandidate, Truth, mix_states
 from rfe.ensemble.candidates import ModelOutputs
 from rfe.ensemble.nested import Recalibration
+from rfe.ensemble.selection import Member
+from rfe.labels import N_EMOTIONS, STATE_SALIENCE
 
 TINY = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What is answered of clips."""
+
+    state: NDArray[np.int64]
+    """[clip] -1 where a model's output is not finite."""
+    probabilities: NDArray[np.floating[Any]]
+    """[clip, emotion] expected share of each emotion's salience, summing to 1: of the states' distribution, or the
+    fused probabilities where thresholds decode them."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,27 @@ class FinalDecoder:
     parameters: Parameters
     set_offset: Float
     """[fold, set] log class-balance weight of each fold's models; undone by `valid_states`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "FinalDecoder":
+        """The inverse of `to_dict`."""
+        parameters = parameters_from_dict(values["kind"], values["parameters"])
+        offset = np.asarray(values["set_offset"], np.float64)
+        return cls(values["kind"], values["thresholds"], float(values["omega"]), parameters, offset)
+
+    def decode(self, targets: Sequence[Outputs]) -> Decoded:
+        """Answer target clips.
+
+        Args:
+            targets: one, [fold, seed, target clip, emotion].
+        """
+        (target,) = targets
+        parameters = self.parameters
+        if isinstance(parameters, ValidStatesParameters):
+            states = average_states(self, target)
+            return Decoded(answer_states(states, parameters.blend_share), _expected_salience(states))
+        averaged = average_outputs(target)
+        return Decoded(build_decoder(self.kind, self.thresholds).decode(averaged, parameters), averaged.fused)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -74,8 +109,19 @@ class EnsembleDecoder:
             "members": [member.to_dict() for member in self.members],
         }
 
-    def answer(self, targets: Sequence[Outputs]) -> NDArray[np.int64]:
-        """[target clip] states; -1 where a member's output is not finite.
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "EnsembleDecoder":
+        """The inverse of `to_dict`."""
+        return cls(
+            tuple(FinalDecoder.from_dict(member) for member in values["members"]),
+            tuple(map(float, values["weights"])),
+            tuple(map(float, values["ratio_weights"])),
+            Recalibration(**values["recalibration"]),
+            float(values["blend_share"]),
+        )
+
+    def decode(self, targets: Sequence[Outputs]) -> Decoded:
+        """Answer target clips.
 
         Args:
             targets: [member] of [fold, seed, target clip, emotion].
@@ -83,9 +129,51 @@ class EnsembleDecoder:
         states = [average_states(member, target) for member, target in zip(self.members, targets, strict=True)]
         mixed = mix_states(states, np.array(self.weights), np.array(self.ratio_weights))
         finite = np.isfinite(mixed).all(-1)
-        answers = np.full(len(mixed), -1)
-        answers[finite] = answer_states(self.recalibration.apply(mixed[finite]), self.blend_share)
-        return answers
+        answers, probabilities = np.full(len(mixed), -1), np.full((len(mixed), N_EMOTIONS), np.nan)
+        recalibrated = self.recalibration.apply(mixed[finite])
+        answers[finite] = answer_states(recalibrated, self.blend_share)
+        probabilities[finite] = _expected_salience(recalibrated)
+        return Decoded(answers, probabilities)
+
+
+def fit_decoder(
+    members: Sequence[Member], outputs: Sequence[ModelOutputs], truth: Truth
+) -> "FinalDecoder | EnsembleDecoder":
+    """Fit what answers the average of several configurations' models, on all of their out-of-fold outputs.
+
+    Out-of-fold outputs are averaged over a configuration's seeds: the average is as flat as that of so many final
+    models. One configuration that is decoded by thresholds keeps its own decoder; everything else is answered by
+    states.
+
+    Args:
+        members: configurations and weights.
+        outputs: [member].
+        truth: of the training clips.
+    """
+    first = members[0].candidate.config
+    if len(members) == 1 and first.decode.kind != "valid_states":
+        return fit_final_decoder(first, outputs[0], truth.state, truth.fold)
+    weights, ratio_weights = (np.array([getattr(one, name) for one in members]) for name in ("weight", "ratio_weight"))
+    states = [
+        CalibratedCandidate.of(one.candidate, own, truth).states(None)
+        for one, own in zip(members, outputs, strict=True)
+    ]
+    by_states = {"decode.kind": "valid_states"}
+    return EnsembleDecoder(
+        tuple(
+            fit_final_decoder(change_config(one.candidate.config, by_states), own, truth.state, truth.fold)
+            for one, own in zip(members, outputs, strict=True)
+        ),
+        tuple(weights.tolist()),
+        tuple(ratio_weights.tolist()),
+        Recalibration.fit(mix_states(states, weights, ratio_weights), truth.state),
+        truth.blend_share(None),
+    )
+
+
+def decoder_from_dict(values: Mapping[str, Any]) -> "FinalDecoder | EnsembleDecoder":
+    """The inverse of either decoder's `to_dict`."""
+    return (EnsembleDecoder if values["kind"] == "ensemble" else FinalDecoder).from_dict(values)
 
 
 def fit_final_decoder(config: Config, outputs: ModelOutputs, truth_state: Int, fold: Int) -> FinalDecoder:
@@ -120,10 +208,7 @@ def answer_target(decoder: FinalDecoder, target: Outputs) -> NDArray[np.int64]:
     Returns:
         States; -1 where a model's output is not finite.
     """
-    parameters = decoder.parameters
-    if isinstance(parameters, ValidStatesParameters):
-        return answer_states(average_states(decoder, target), parameters.blend_share)
-    return build_decoder(decoder.kind, decoder.thresholds).decode(average_outputs(target), parameters)
+    return decoder.decode([target]).state
 
 
 def average_states(decoder: FinalDecoder, target: Outputs) -> NDArray[np.float64]:
@@ -155,6 +240,11 @@ def average_outputs(outputs: Outputs) -> Outputs:
     weight = np.exp(logits)
     salience = np.maximum((weight / weight.sum(-1, keepdims=True)).mean(axes), TINY)
     return Outputs(np.log(presence) - np.log1p(-presence), np.log(salience), outputs.fused.mean(axes), "bce")
+
+
+def _expected_salience(states: Float) -> NDArray[np.float64]:
+    """[clip, emotion] from [clip, 36]."""
+    return np.asarray(states, np.float64) @ STATE_SALIENCE.astype(np.float64)
 
 
 def _pool_seeds(outputs: Outputs) -> Outputs:

@@ -18,6 +18,7 @@ from rfe.workspace import Workspace, write_json, write_text
 
 ENSEMBLE_FILE = "ensemble.json"
 TRAJECTORY_FILE = "trajectory.csv"
+RUN_FILE = "mlflow.json"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class StoredEnsemble:
     def data(self) -> str:
         """Where its data was."""
         return str(self.about["data"]["path"])
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that shows it; None where MLflow did not answer."""
+        try:
+            return str(json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))["run_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     @property
     def encoders(self) -> tuple[str, ...] | None:
@@ -65,6 +74,14 @@ def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data
     write_text(folder / TRAJECTORY_FILE, _trajectory_csv(result))
     write_json(folder / ENSEMBLE_FILE, {"name": name, "data": dict(data), **result.to_dict()})
     return folder
+
+
+def record_run(folder: Path, run_id: str | None) -> None:
+    """Keep the id of the run that shows the ensemble; None: it has none (any more)."""
+    if run_id is None:
+        (folder / RUN_FILE).unlink(missing_ok=True)
+    else:
+        write_json(folder / RUN_FILE, {"run_id": run_id})
 
 
 def ensemble_names(workspace: Workspace) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ and the interval is t with min(A - 1, K (m - 1)) degrees of freedom. For a paire
 arms' hits. The interval takes the training sets as given. Equations ours, checked by simulation in the tests.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -151,15 +150,6 @@ def difference_interval(arm: HitTable, base: HitTable, part: Part = "score") -> 
         ValueError: the arms do not stand on the same clips and number of seeds.
     """
     return _interval(arm.minus(base), part, paired=True)
-
-
-def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
-    """Holm's adjusted p-values of one family of tests, in the order given (Holm 1979)."""
-    values = np.asarray(p_values, np.float64)
-    order = np.argsort(values, kind="stable")
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
-    return adjusted
 
 
 def _interval(table: HitTable, part: Part, *, paired: bool) -> Interval:

@@ -33,6 +33,22 @@ def place_of(rank: Tensor, n_kept: Tensor) -> Tensor:
     return torch.minimum(rank, (n_kept - 1).view(-1, 1, 1))
 
 
+def shuffle_places(drawn: Tensor, kept: Tensor, n_kept: Tensor) -> Tensor:
+    """`place_of` with the kept encoders in a random order, which says nothing of their ranks.
+
+    Args:
+        drawn: [replica, slot, clip] independent uniforms in [0, 1).
+        kept: [replica, slot, clip] bool.
+        n_kept: [replica].
+
+    Returns:
+        [replica, slot, clip] int in [0, n_kept): a permutation of the first places for the kept encoders.
+    """
+    order = torch.where(kept, drawn, drawn + 1.0).argsort(dim=1, stable=True)  # those not kept come last
+    positions = torch.arange(drawn.shape[1], device=drawn.device).view(1, -1, 1).expand_as(order)
+    return place_of(torch.empty_like(order).scatter_(1, order, positions), n_kept)
+
+
 def concat_by_rank(latent: Tensor, weights: Tensor, place: Tensor, place_weight: Tensor, bias: Tensor) -> Tensor:
     """`rank_concat`: place r holds the weighted vector of the encoder ranked r; one linear layer over all places.
 

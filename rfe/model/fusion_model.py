@@ -7,7 +7,7 @@ of a replica is the j-th encoder of its pool, so a stack does no work for encode
 import torch
 from torch import Tensor
 
-from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, sum_weighted
+from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
 from rfe.model.heads import linear, presence_probabilities
@@ -93,7 +93,7 @@ class FusionModel(StackedModel):
             mask = torch.where(seen.any(1, keepdim=True), seen, mask)  # never all of them
         scores = self._score(latent, mask, value, noise)
         selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
-        feature = self._fuse(latent, selection, value)
+        feature = self._fuse(latent, selection, value, noise)
         answered = feature if noise.mixing is None else noise.mixing.mix(feature)
         presence_logits = linear(answered, value["presence.weight"], value["presence.bias"]).float()
         salience_logits = linear(answered, value["salience.weight"], value["salience.bias"]).float()
@@ -161,11 +161,15 @@ class FusionModel(StackedModel):
             scores = torch.where(scalars.random_scores.view(-1, 1, 1) & mask, drawn, scores)
         return scores
 
-    def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor]) -> Tensor:
+    def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor], noise: Noise) -> Tensor:
         weights = selection.weights.to(latent.dtype)
         feature = sum_weighted(latent, weights)
         n_places = min(self.max_kept, len(self.dims))
         place = place_of(selection.rank, self.scalars.n_kept)
+        if noise.places is not None:
+            drawn = self._by_slot(noise.places, noise.address)
+            shuffled = shuffle_places(drawn, selection.kept, self.scalars.n_kept)
+            place = torch.where(self.scalars.shuffled_places.view(-1, 1, 1), shuffled, place)
         if "fusion.rank_embedding" in self.parameters:
             mine = self.parameters["fusion.rank_embedding"].holders
             added = embed_ranks(weights[mine], place[mine], value["fusion.rank_embedding"].to(latent.dtype))

@@ -1,5 +1,6 @@
 """Parameters of a stack: each tensor has a leading axis over the replicas that hold it."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,14 @@ class StackedParameter:
     """[holder] ascending index of each holder in the stack (int64, on the value's device)."""
     everyone: bool
     """Whether all replicas of the stack hold it, so that `value` can be used without indexing."""
+
+    def __post_init__(self) -> None:
+        self._replicas: list[int] = self.holders.tolist()
+
+    def rows(self, first: int, last: int) -> slice | None:
+        """Rows of the replicas `first` to `last`, the latter excluded; None if none of them holds it."""
+        rows = slice(bisect_left(self._replicas, first), bisect_left(self._replicas, last))
+        return rows if rows.start < rows.stop else None
 
     def take(self, kept: Tensor) -> "StackedParameter":
         """The parameter of the replicas where `kept` ([replica] bool) is True, in a stack of those alone."""

@@ -34,6 +34,8 @@ class ReplicaSettings:
     straight_through: bool = True
     n_kept: int = 1
     rank_concat: bool = False
+    shuffled_places: bool = False
+    """Control: the kept encoders' places are permuted at random, clip by clip."""
     rank_embedding: bool = False
     geometric: bool = False
     presence_weight: float = 0.5
@@ -60,6 +62,7 @@ class SettingTensors:
     gate_noise: Tensor
     straight_through: Tensor
     n_kept: Tensor
+    shuffled_places: Tensor
     geometric: Tensor
     presence_weight: Tensor
     by_states: Tensor

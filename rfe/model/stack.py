@@ -29,6 +29,8 @@ class Noise:
     """[replica] factor of the gate noise, falling to 0 over training."""
     control: Tensor | None = None
     """[address, encoder of the data set, clip] uniforms for the control gates; None where no replica has one."""
+    places: Tensor | None = None
+    """[address, encoder of the data set, clip] uniforms that permute places; None where no replica's are."""
 
 
 @dataclass

@@ -158,17 +158,21 @@ def run_baselines(
         if asked(name):
             note(name.replace("_", " "))
             rows.append(_row(name, _classical(models, dataset, cache, target_actors, threads), dataset))
-    for name, official in (("concat_mlp", False), ("concat_mlp_official", True)):
-        if asked(name):
-            note(name)
-            configs = {
-                f"{standardize}, lr {lr:g}": change_config(
-                    organisers_config(standardize, lr, official=official), {"data.target_actors": target_actors}
-                )
-                for standardize, lr in product(STANDARDIZE, ORGANISERS_RATES)
+    organisers = [name for name in ("concat_mlp", "concat_mlp_official") if asked(name)]
+    if organisers:
+        note("concat_mlp")  # both protocols share their training
+        configs = {
+            f"{name} {standardize}, lr {lr:g}": change_config(
+                organisers_config(standardize, lr, official=name != "concat_mlp"), {"data.target_actors": target_actors}
+            )
+            for name, standardize, lr in product(organisers, STANDARDIZE, ORGANISERS_RATES)
+        }
+        results = _train(configs, dataset, cache, threads)
+        for name in organisers:
+            mine = {
+                label.removeprefix(f"{name} "): one for label, one in results.items() if label.startswith(f"{name} ")
             }
-            results = _train(configs, dataset, cache, threads)
-            rows.append(_row("concat_mlp", _of_results(results, dataset), dataset, official))
+            rows.append(_row("concat_mlp", _of_results(mine, dataset), dataset, name != "concat_mlp"))
     return rows
 
 

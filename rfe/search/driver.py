@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -49,6 +50,7 @@ def run_search(
     stack: int | None = None,
     prefetch: int = 1,
     train: str = "rfe.search.stack_training:train_stack",
+    opened: Callable[[StudyFolder], None] = lambda folder: None,
 ) -> StudyOutcome:
     """Search `space`, or go on with the study of its name.
 
@@ -72,6 +74,7 @@ def run_search(
             worker, a cohort is asked for when the former one has ended, so that a resumed study equals an
             uninterrupted one.
         train: dotted path of the function that workers train with.
+        opened: called with the study's folder once it is sure that it is this study's.
 
     Returns:
         The outcome, also in the study's `outcome.json`. Its state is `stopped` after an interrupt.
@@ -98,13 +101,14 @@ def run_search(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     mirror = open_mirror(folder, space.storage)
-    with ExitStack() as opened:
-        store = opened.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
-        journal = opened.enter_context(Journal(folder, space.keep_top))
-        opened.enter_context(keep_mirror(mirror, progress.note))
+    with ExitStack() as stacked:
+        store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
+        journal = stacked.enter_context(Journal(folder, space.keep_top))
+        stacked.enter_context(keep_mirror(mirror, progress.note))
+        opened(folder)
         spent_s = spent_seconds(journal.records())
         session = uuid4().hex[:8]
-        progress = opened.enter_context(keep_live(folder, session, progress))
+        progress = stacked.enter_context(keep_live(folder, session, progress))
         journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
         tracker.start_study(journal.record_study(_study_log(store, dataset, source, budget, session)))
         imports.join()
@@ -115,13 +119,13 @@ def run_search(
 
         ledger = Ledger(folder, store, journal, tracker, dataset, encoders, source)
         tracker.replay(read_events(folder))
-        interrupt = opened.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
+        interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
         def find_fleet() -> "Fleet":
             if fleet is not None:
                 return fleet
             progress.note("starting Ray and its workers")
-            own = opened.enter_context(
+            own = stacked.enter_context(
                 open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
             )
             interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours

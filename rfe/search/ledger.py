@@ -158,7 +158,7 @@ class Ledger:
                 trial = self._effective(one)
                 if trial is not None and not self._is_copy(trial):
                     self._open[trial.number] = trial
-                    options = {**self._pruning(trial), **limits}
+                    options = {**self._pruning(trial), **limits, "keep_weights": self._keeps_weights(trial)}
                     items.append(self.work_item(self._key(trial.number), trial.config, **options))
             return items
 
@@ -184,6 +184,9 @@ class Ledger:
         if pruner.folds_first is not None:
             options |= {"part": Part(folds[: pruner.folds_first]), "rest": folds[pruner.folds_first :]}
         return options
+
+    def _keeps_weights(self, trial: OpenTrial) -> bool:
+        return trial.arm in self._store.definition.space.keep_arms
 
     def _key(self, number: int) -> str:
         return f"{self.folder.name}/{number}"
@@ -247,6 +250,7 @@ class Ledger:
             tags={
                 **({"lost_workers": str(delivery.lost)} if delivery.lost else {}),
                 **({"arm": trial.arm} if trial.arm else {}),
+                **({"keep": "weights"} if self._keeps_weights(trial) else {}),
             },
         )
 

@@ -139,6 +139,8 @@ def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
         return idle if values["decode.kind"] == "valid_states" else [*idle, "model.head_fusion.presence_weight"]
     if values["model.n_kept"] != "all" and values["model.n_kept"] >= pool_size:
         values["model.n_kept"] = "all"
+    if values["model.fusion.kind"] == "rank_concat_shuffled" and 1 in (pool_size, values["model.n_kept"]):
+        values["model.fusion.kind"] = "rank_concat"  # one place has no order
     if pool_size == 1:  # the softmax over one encoder is the constant 1
         return [*gate, "model.encoder_dropout"]
     idle = []

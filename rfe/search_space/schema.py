@@ -192,6 +192,8 @@ class SearchSpace(Section):
     """Configurations asked for at a time; null: as many as keep the workers busy."""
     keep_top: Annotated[int, Field(ge=0)] = 20
     """Weights and figures are kept of so many best trials."""
+    keep_arms: list[str] = Field(default_factory=list)
+    """Weights are kept of these arms too, whatever their score."""
     storage: str | None = None
     """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
 

@@ -8,12 +8,13 @@ BUNDLE/
   config.yaml              resolved configuration of the heaviest member; `rfe train` accepts it
   decoder.json             how outputs become answers
   members/STUDY-N/config.yaml
-  members/STUDY-N/weights/fold0.safetensors ...
+  members/STUDY-N/weights/fold0.safetensors ...      all.safetensors where models were trained on all clips
   members/STUDY-N/preprocessing/fold0/ENCODER.safetensors ...
-  submission.json, submission.zip    only where the data has target clips
+  submission.json, submission.zip, predictions.csv    only where the data has target clips
 ```
 
-A bundle is written beside its place, verified there and renamed, so what has the name is whole.
+A bundle is written beside its place, verified there and renamed, so what has the name is whole. Its archive,
+`NAME.zip`, holds the same files.
 """
 
 import json
@@ -25,9 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from rfe.errors import SubmissionError
+from rfe.submission.archive import is_archive, open_bundle, pack
+from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
-from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, MANIFEST, read_manifest, verify_bundle
-from rfe.workspace import replace_folder
+from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, read_manifest, verify_bundle
+from rfe.workspace import replace_folder, write_beside
 
 IDENTITY = ("study", "trial", "ensemble")
 
@@ -36,14 +39,15 @@ IDENTITY = ("study", "trial", "ensemble")
 def write_bundle(
     output: Path, manifest: Mapping[str, Any], target_filenames: Sequence[str] | None = None
 ) -> Iterator[Path]:
-    """A folder to fill; on leaving it is sealed with the manifest, verified, and renamed to `output`.
+    """A folder to fill; on leaving it is sealed with the manifest, verified, and renamed to `output`; where that ends
+    with `.zip`, packed and verified once more.
 
     A bundle of the same trial or ensemble that stands at `output` is replaced. An exception leaves nothing behind.
 
     Args:
         output: the bundle's place.
-        manifest: what `MANIFEST.json` says beside format and file hashes; needs `study` and `trial`, or
-            `ensemble`.
+        manifest: what `MANIFEST.json` says beside format and file hashes, as it is on leaving; needs `study` and
+            `trial`, or `ensemble`.
         target_filenames: the clips that the submission must answer; None where there is none.
 
     Raises:
@@ -58,7 +62,10 @@ def write_bundle(
         yield beside
         seal(beside, manifest)
         verify_bundle(beside, target_filenames)
-        replace_folder(beside, output)
+        if output.suffix == ".zip":
+            _pack_verified(beside, output, target_filenames)
+        else:
+            replace_folder(beside, output)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -71,17 +78,30 @@ def check_output(output: Path, manifest: Mapping[str, Any]) -> None:
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
-    if not (output / MANIFEST).is_file():
+    if not (output / MANIFEST).is_file() and not is_archive(output):
         raise SubmissionError(f"{output}: exists and is no bundle; choose another place with -o/--output")
-    old = read_manifest(output)
+    if output.is_dir() == (output.suffix == ".zip"):
+        raise SubmissionError(
+            f"{output}: is a {'folder' if output.is_dir() else 'file'}, which a bundle of that name is not; remove "
+            "it or choose another place with -o/--output"
+        )
+    with open_bundle(output) as folder:
+        old = read_manifest(folder)
     if [old.get(key) for key in IDENTITY] != [manifest.get(key) for key in IDENTITY]:
         raise SubmissionError(
             f"{output}: holds the bundle of {title(old)}; remove it or choose another place with -o/--output"
         )
 
 
+def _pack_verified(folder: Path, output: Path, target_filenames: Sequence[str] | None) -> None:
+    with write_beside(output) as packed:
+        pack(folder, packed)
+        with open_bundle(packed) as unpacked:
+            verify_bundle(unpacked, target_filenames)
+
+
 def seal(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write `MANIFEST.json` with the hash of every file in `folder`."""
+    """Write `MANIFEST.json` with the hash of every file in `folder`; everyone may read them."""
     files = {
         path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
@@ -89,6 +109,8 @@ def seal(folder: Path, manifest: Mapping[str, Any]) -> None:
     }
     value = {"format": BUNDLE_FORMAT, "format_version": BUNDLE_VERSION, **manifest, "files": files}
     (folder / MANIFEST).write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    for name in (*files, MANIFEST):
+        (folder / name).chmod(0o644)
 
 
 def file_sha256(path: Path) -> str:

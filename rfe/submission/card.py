@@ -6,6 +6,9 @@ from typing import Any
 from rfe.submission.manifest import title
 
 SCORE_NAMES: dict[str, str] = {
+    "score_crossfit": "this configuration, each fold answered without its labels, mean over its seeds",
+    "acc_presence_crossfit": "presence accuracy, likewise",
+    "acc_salience_crossfit": "salience accuracy, likewise",
     "score": "the trial's score in the search (optimistic for the best of many trials)",
     "score_confirmed": "mean over fresh seeds that the search never used",
     "score_confirmed_sd": "standard deviation over those seeds",
@@ -29,6 +32,16 @@ ACTORS: dict[str | None, str] = {
 """What the manifest's `target_actors` means for new clips."""
 
 
+MODELS: dict[str, str] = {
+    "folds": "The models are the cross-validation's own: each was trained without one fold's actors.",
+    "final": (
+        "The models were trained on all labelled clips, for the folds' number of optimiser steps scaled by the clips; "
+        "no clip is left to score them on, so the scores are those of the cross-validation's models. How both compare "
+        "on actors that neither saw: `reports/evidence/final_models`."
+    ),
+}
+
+
 def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
     """Markdown for people; everything in it stands in the manifest too.
 
@@ -44,14 +57,12 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         lines.append("")
     n_models = sum(len(one["folds"]) * len(one["seeds"]) for one in members)
     of = "one configuration" if len(members) == 1 else f"{len(members)} configurations"
+    kind = "models" if manifest["models"] == "final" else "fold models"
     lines += [
-        f"A predictor of blended emotions on pre-extracted features: {n_models} fold models of {of}, trained on "
-        f"`{data['name']}` ({data['source_clips']} labelled clips).",
+        f"A predictor of blended emotions on pre-extracted features: {n_models} {kind} of {of}, trained on "
+        f"`{data['name']}` ({data['source_clips']} labelled clips, fingerprint `{data['fingerprint']}`).",
         "",
         "## Scores",
-        "Out-of-fold (`crossfit`): nothing that is reported on a fold was chosen with that fold's labels, but for what "
-        "is called optimistic. Intervals are 95%, over actors.",
-        "",
         "| score | value | what it is |",
         "|---|---|---|",
         *(
@@ -59,6 +70,15 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
             for score in manifest["scores"]
             if not score.endswith(("_low", "_high"))
         ),
+        "",
+        "In brackets: 95% intervals over actors, which take the training sets as given.",
+        "",
+        "## Protocol",
+        "- Cross-validation over actors (`crossfit`): nothing that is reported on a fold was chosen with that fold's "
+        "labels, but for what is called optimistic. The challenge's Score: mean of presence and salience accuracy.",
+        f"- {MODELS[manifest['models']]}",
+        "- Choosing the best of many trials flatters its own score; `score_selected`, `score_nested` and fresh seeds "
+        "(`score_confirmed`) are the numbers to quote.",
         "",
     ]
     if len(members) > 1:
@@ -71,16 +91,28 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
     else:
         lines += [
             f"`submission.zip` answers {submission['clips']} target clips; {submission['blends']} of the answers are "
-            "blends. " + manifest["preview"],
+            "blends. " + manifest["answered_by"],
         ]
     lines += [
         "",
-        "## Use",
-        "- For research on how emotions are expressed and blended in acted recordings like those it was trained on. "
-        "Not for decisions about people: it says what an actor meant to show, not what anyone feels.",
-        "- `rfe verify BUNDLE` checks hashes, weights and the submission's form.",
-        "- `rfe train BUNDLE/config.yaml --data DIR` trains the (heaviest) configuration again.",
+        "## Caveats",
+        *(f"- {caveat}" for caveat in data["caveats"]),
         *(f"- {ACTORS[mode]}" for mode in data["target_actors"] or [None]),
+        "- Scores are those of held-out actors of the training recordings; other recordings, cameras or languages may "
+        "score lower, and nothing here measures how much.",
+        "- Probabilities are calibrated on the training actors.",
+        "",
+        "## Intended use",
+        "Research on how emotions are expressed and blended in acted recordings like those it was trained on.",
+        "",
+        "## Out of scope",
+        "Decisions about people, of any kind: it says what an actor meant to show, not what anyone feels. Recordings "
+        "that are not acted, and people who did not agree to be recorded for this.",
+        "",
+        "## How to use it",
+        "- `rfe verify BUNDLE` checks hashes, weights and the submission's form.",
+        "- `rfe predict BUNDLE --data DIR` answers the clips of a data folder; it needs neither Ray nor MLflow.",
+        "- `rfe train BUNDLE/config.yaml --data DIR` trains the (heaviest) configuration again.",
         "",
         "## Configuration" + (" of the heaviest member" if len(members) > 1 else ""),
         "```yaml",

@@ -13,16 +13,24 @@ from numpy.typing import NDArray
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
-from rfe.ensemble.candidates import Candidate, StudyRecord
+from rfe.ensemble.build import PARTS
+from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord
 from rfe.ensemble.stored import StoredEnsemble
 from rfe.labels import STATE_IS_BLEND
-from rfe.tracking.provenance import versions
+from rfe.metrics.intervals import HitTable, score_interval
+from rfe.submission.layout import ModelKind
+from rfe.tracking.provenance import git_commit, versions
+from rfe.training.scoring import OutOfFold, answer
 from rfe.workspace import StudyFolder
 
-PREVIEW = (
-    "Preview: the answers average the cross-validation's fold models, each of which was trained without one fold's "
-    "actors; no model was trained on all labelled clips."
-)
+ANSWERED_BY: dict[ModelKind, str] = {
+    "folds": (
+        "The answers average the cross-validation's fold models, each of which was trained without one fold's actors; "
+        "no model was trained on all labelled clips."
+    ),
+    "final": "The answers average models that were trained on all labelled clips.",
+}
+"""What answers the target clips."""
 NO_TARGET = "The data has no target clips, so the bundle holds no submission."
 
 
@@ -33,15 +41,38 @@ def title(manifest: Mapping[str, Any]) -> str:
     return f"study {manifest['study']}, trial {manifest['trial']}"
 
 
-def describe_trial(candidate: Candidate, record: StudyRecord) -> dict[str, Any]:
-    """The manifest's word on the scores of a study's trial."""
+def describe_trial(candidate: Candidate, record: StudyRecord, crossfit: Mapping[str, float]) -> dict[str, Any]:
+    """The manifest's word on the scores of a study's trial.
+
+    Args:
+        candidate: the trial.
+        record: of its study.
+        crossfit: see `crossfit_scores`.
+    """
     scores = {"score": candidate.score}
     if candidate.confirmed:
         scores["score_confirmed"] = float(np.mean(candidate.confirmed))
     if len(candidate.confirmed) > 1:
         scores["score_confirmed_sd"] = float(np.std(candidate.confirmed, ddof=1))
     scores |= {name: value for name, value in record.scores.items() if name in ("score_best", "score_selected")}
-    return {"scores": scores, "score_confirmed_by_seed": list(candidate.confirmed)}
+    return {"scores": scores | dict(crossfit), "score_confirmed_by_seed": list(candidate.confirmed)}
+
+
+def crossfit_scores(config: Config, outputs: ModelOutputs, dataset: Dataset) -> dict[str, float]:
+    """Cross-fitted scores of one configuration, means over its seeds, with 95% intervals over actors."""
+    clips = dataset.clips
+    source = slice(clips.n_source)
+    raw = outputs.source
+    own = OutOfFold(*(np.asarray(one, np.float32) for one in (raw.presence_logits, raw.salience_logits, raw.fused)))
+    predicted = answer([config], [own], clips)[0].predicted_state
+    table = HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
+    scores: dict[str, float] = {}
+    for part in PARTS:
+        interval = score_interval(table, part)
+        lower, upper = interval.bounds()
+        found = {"": interval.estimate, "_low": lower, "_high": upper}
+        scores |= {f"{part}_crossfit{ending}": value for ending, value in found.items() if np.isfinite(value)}
+    return scores
 
 
 def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
@@ -49,10 +80,11 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
     scores: dict[str, float] = {}
     for name, value in stored.about["scores"].items():
         if isinstance(value, Mapping):
-            scores |= {name: value["estimate"], f"{name}_low": value["lower_95"], f"{name}_high": value["upper_95"]}
+            found = {"": value["estimate"], "_low": value["lower_95"], "_high": value["upper_95"]}
+            scores |= {f"{name}{ending}": number for ending, number in found.items() if number is not None}
         else:
             scores[name] = value
-    return {"method": stored.ensemble.method, "scores": scores}
+    return {"method": stored.ensemble.method, "scores": scores, "mlflow_run_id": stored.run_id}
 
 
 def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]:
@@ -84,6 +116,7 @@ def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]
             "target_actors": actors,
             "encoders": {name: {"dim": file.dim, "sha256": file.sha256} for name, file in dataset.encoders.items()},
         },
+        "git_commit": git_commit(),
         "versions": {"python": platform.python_version()} | versions(),
     }
 
@@ -92,7 +125,7 @@ def ensemble_yaml(manifest: Mapping[str, Any]) -> str:
     """`ensemble.yaml`: the members and their weights, for people."""
     names = ("study", "trial", "weight", "ratio_weight", "folds", "seeds", "folder")
     members = [{name: member[name] for name in names} for member in manifest["members"]]
-    return yaml.safe_dump({"of": title(manifest), "models": "fold models", "members": members}, sort_keys=False)
+    return yaml.safe_dump({"of": title(manifest), "models": manifest["models"], "members": members}, sort_keys=False)
 
 
 def standardizes_by_actor(config: Config, dataset: Dataset) -> bool:
@@ -112,14 +145,16 @@ def mlflow_run(folder: StudyFolder, number: int) -> str | None:
         return None
 
 
-def describe_submission(answers: NDArray[np.int64], extension: str) -> dict[str, Any]:
+def describe_submission(answers: NDArray[np.int64], extension: str, kind: ModelKind) -> dict[str, Any]:
     """The manifest's word on the submission.
 
     Args:
         answers: [target clip] states; empty where the data has no target.
         extension: of the submission's keys.
+        kind: of the models that answer.
     """
     if not len(answers):
         return {"submission": None, "no_submission": NO_TARGET}
     blends = int(STATE_IS_BLEND[answers].sum())
-    return {"submission": {"clips": len(answers), "blends": blends, "extension": extension}, "preview": PREVIEW}
+    submission = {"clips": len(answers), "blends": blends, "extension": extension}
+    return {"submission": submission, "answered_by": ANSWERED_BY[kind]}

@@ -1,7 +1,7 @@
 """The models that a bundle is made of: found in their studies, or trained again."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +10,36 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.data.domains import resolve_target_actors
+from rfe.data.folds import ALL_TRAIN
 from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_study
 from rfe.ensemble.selection import Member
 from rfe.errors import StudyError, SubmissionError
+from rfe.submission.layout import ModelKind
 from rfe.submission.manifest import mlflow_run, standardizes_by_actor
 from rfe.training.record import TrialResult
+from rfe.training.scoring import log_set_weights
 from rfe.workspace import Workspace
 
-Retrain = Callable[[Config], TrialResult]
+Train = Callable[[Config, tuple[int, ...] | None], TrialResult]
+"""Trains a configuration with weights kept, on some folds; None: on all of them."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """One member's fold models."""
+    """One member's models."""
 
     member: Member
     record: StudyRecord
     weights: Mapping[str, NDArray[np.float32]]
     """`fold0.seed0.NAME` -> array."""
     outputs: ModelOutputs
+    """Of the cross-validation, with as many seeds."""
+    folds: tuple[int, ...]
+    """Each model's held-out fold; `ALL_TRAIN` alone: models of all clips."""
     source: str
     """A sentence on where they come from."""
     run_id: str | None
@@ -41,9 +50,14 @@ class Models:
         """Its place in a bundle."""
         return f"members/{self.member.candidate.study}-{self.member.candidate.number}"
 
-    def describe(self) -> dict[str, Any]:
+    def set_offset(self, dataset: Dataset) -> NDArray[np.float64]:
+        """[fold, set] log class-balance weight that the models were trained with."""
+        return log_set_weights(self.member.candidate.config, dataset.clips, self.folds)
+
+    def describe(self, dataset: Dataset) -> dict[str, Any]:
         """The manifest's word on it."""
-        candidate = self.member.candidate
+        candidate, clips = self.member.candidate, dataset.clips
+        by_actor = standardizes_by_actor(candidate.config, dataset)
         return {
             "folder": self.folder,
             "study": candidate.study,
@@ -52,9 +66,10 @@ class Models:
             "weight": self.member.weight,
             "ratio_weight": self.member.ratio_weight,
             "score": candidate.score,
-            "models": self.source,
-            "folds": list(self.outputs.folds),
+            "source": self.source,
+            "folds": list(self.folds),
             "seeds": list(self.outputs.seeds),
+            "target_actors": resolve_target_actors(candidate.config.data.target_actors, clips) if by_actor else None,
             "git_commit": self.record.study.git_commit,
             "mlflow_run_id": self.run_id,
         }
@@ -67,7 +82,7 @@ def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset
         StudyError: the data is not the study's.
         SubmissionError: the trial's protocol, or what its crossfit knew of the actors, does not fit the target.
     """
-    where = f"study {candidate.study!r}, trial {candidate.number}"
+    where = _where(candidate)
     searched_on = record.study.data_fingerprint
     if searched_on and searched_on != dataset.fingerprint:
         raise StudyError(
@@ -89,33 +104,86 @@ def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset
         )
 
 
-def find_models(workspace: Workspace, member: Member, dataset: Dataset, retrain: Retrain | None) -> Models:
-    """Logged weights and outputs where both were kept, else those of a retraining."""
-    candidate = member.candidate
-    folder = workspace.study(candidate.study)
+def find_models(
+    workspace: Workspace,
+    member: Member,
+    dataset: Dataset,
+    kind: ModelKind,
+    train: Train | None = None,
+    seeds: int | None = None,
+) -> Models:
+    """A member's models, and the out-of-fold outputs that say how to read them.
+
+    Args:
+        workspace: holds the member's study.
+        member: the configuration.
+        dataset: the study's data.
+        kind: `folds` takes the logged models where they were kept and trains them again where not; `final` trains one
+            model for each seed on all clips.
+        train: trains a configuration; needed for `final`, and where something was not kept.
+        seeds: `final`: how many; the decoder needs out-of-fold outputs of as many, so another number than was logged
+            trains the folds again. None: as many as there are.
+    """
+    folder = workspace.study(member.candidate.study)
     record = read_study(folder)
-    check_exportable(candidate, record, dataset)
-    where = f"study {candidate.study!r}, trial {candidate.number}"
+    check_exportable(member.candidate, record, dataset)
+    run_id = mlflow_run(folder, member.candidate.number)
+    if kind == "folds":
+        weights, outputs, source = _fold_models(member.candidate, dataset, train)
+        folds = outputs.folds
+    else:
+        config, outputs = _outputs_of_seeds(member.candidate, dataset, train, seeds)
+        weights = _trained(member.candidate, config, train, (ALL_TRAIN,)).weights or {}
+        folds = (ALL_TRAIN,)
+        member = replace(member, candidate=replace(member.candidate, config=config))
+        source = f"trained on all {dataset.clips.n_source} training clips for the export"
+    for fold in folds:
+        for seed in outputs.seeds:
+            if not any(name.startswith(f"fold{fold}.seed{seed}.") for name in weights):
+                where = _where(member.candidate)
+                raise StudyError(f"{where}: there are no weights of fold {fold}, seed {seed}; export another trial")
+    return Models(member, record, weights, outputs, folds, source, run_id)
+
+
+def _fold_models(
+    candidate: Candidate, dataset: Dataset, train: Train | None
+) -> tuple[Mapping[str, NDArray[np.float32]], ModelOutputs, str]:
+    """Logged weights and outputs where both were kept, else those of a retraining, with a sentence on which."""
     if candidate.weights is not None and candidate.outputs is not None:
         seeds = "the confirmation's fresh seeds" if candidate.confirmed_models else "the search's seeds"
-        weights, outputs = _read_weights(candidate.weights), load_outputs(candidate, dataset)
         source = f"trained in the study with {seeds}; outputs logged in float16"
-    elif retrain is None:
+        return _read_weights(candidate.weights), load_outputs(candidate, dataset), source
+    result = _trained(candidate, candidate.config, train, None)
+    source = "trained again for the export, as the study did not keep the weights"
+    return result.weights or {}, outputs_of(result, candidate.config, dataset), source
+
+
+def _outputs_of_seeds(
+    candidate: Candidate, dataset: Dataset, train: Train | None, seeds: int | None
+) -> tuple[Config, ModelOutputs]:
+    """Out-of-fold outputs of so many seeds, and the configuration that has them."""
+    config = candidate.config
+    if seeds in (None, config.train.seeds) and candidate.outputs is not None:
+        return config, load_outputs(candidate, dataset)
+    config = change_config(config, {"train.seeds": seeds or config.train.seeds})
+    return config, outputs_of(_trained(candidate, config, train, None), config, dataset)
+
+
+def _trained(candidate: Candidate, config: Config, train: Train | None, folds: tuple[int, ...] | None) -> TrialResult:
+    where = _where(candidate)
+    if train is None:
         raise StudyError(
             f"{where}: its weights were not kept (the best trials' and the confirmed ones' are); export one of those, "
             f"or train it again with `rfe train --from {candidate.study} --trial {candidate.number}`"
         )
-    else:
-        result = retrain(candidate.config)
-        if result.state != "complete" or result.weights is None:
-            raise StudyError(f"{where}: retraining it for export {result.state}: {result.reason or 'no weights'}")
-        weights, outputs = result.weights, outputs_of(result, candidate.config, dataset)
-        source = "trained again for the export, as the study did not keep the weights"
-    for fold in outputs.folds:
-        for seed in outputs.seeds:
-            if not any(name.startswith(f"fold{fold}.seed{seed}.") for name in weights):
-                raise StudyError(f"{where}: there are no weights of fold {fold}, seed {seed}; export another trial")
-    return Models(member, record, weights, outputs, source, mlflow_run(folder, candidate.number))
+    result = train(config, folds)
+    if result.state != "complete" or result.weights is None:
+        raise StudyError(f"{where}: training it for export {result.state}: {result.reason or 'no weights'}")
+    return result
+
+
+def _where(candidate: Candidate) -> str:
+    return f"study {candidate.study!r}, trial {candidate.number}"
 
 
 def _read_weights(path: Path) -> dict[str, NDArray[np.float32]]:

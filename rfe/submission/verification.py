@@ -12,26 +12,29 @@ from safetensors import SafetensorError, safe_open
 
 from rfe.config.load import load_config
 from rfe.errors import RfeError, SubmissionError, gather
+from rfe.submission.layout import MANIFEST, part_name
 from rfe.submission.reading import member_problem, read_submission
 from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION, ZIP_NAME
 from rfe.submission.validate import verify_submission
 
-MANIFEST = "MANIFEST.json"
 BUNDLE_FORMAT = "rfe-bundle"
-BUNDLE_VERSION = 2
+BUNDLE_VERSION = 3
 REQUIRED = ("MODEL_CARD.md", "config.yaml", "decoder.json", "ensemble.yaml")
-SUFFIXES = (".json", ".md", ".safetensors", ".yaml", ".zip")
+SUFFIXES = (".csv", ".json", ".md", ".safetensors", ".yaml", ".zip")
 """What a bundle may hold: nothing that runs code when it is loaded."""
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 
-def verify_bundle(folder: Path, target_filenames: Iterable[str] | None = None) -> dict[str, Any]:
+def verify_bundle(
+    folder: Path, target_filenames: Iterable[str] | None = None, name: str | None = None
+) -> dict[str, Any]:
     """Check a bundle's files against its manifest, and each file against its form.
 
     Args:
         folder: the bundle.
         target_filenames: the data's target clips, to check that each has an answer; without them the manifest's count
             is held.
+        name: of the bundle, for messages; None: the folder.
 
     Returns:
         The manifest.
@@ -41,15 +44,15 @@ def verify_bundle(folder: Path, target_filenames: Iterable[str] | None = None) -
     """
     manifest = read_manifest(folder)
     files: dict[str, dict[str, Any]] = manifest["files"]
-    problems = [problem for name, entry in files.items() if (problem := _file_problem(folder, name, entry))]
-    sound = [name for name in files if not any(problem.startswith(f"{name}: ") for problem in problems)]
-    problems += [f"{name}: missing; every bundle has one" for name in REQUIRED if name not in files]
-    problems += [f"{name}: not in {MANIFEST}; remove it" for name in _found(folder) if name not in files]
+    problems = [problem for file, entry in files.items() if (problem := _file_problem(folder, file, entry))]
+    sound = [file for file in files if not any(problem.startswith(f"{file}: ") for problem in problems)]
+    problems += [f"{file}: missing; every bundle has one" for file in REQUIRED if file not in files]
+    problems += [f"{file}: not in {MANIFEST}; remove it" for file in _found(folder) if file not in files]
     problems += _member_problems(manifest, list(files))
-    for name in sound:
-        problems += _form_problems(folder, name)
+    for file in sound:
+        problems += _form_problems(folder, file)
     problems += _submission_problems(folder, manifest, sound, target_filenames)
-    gather(problems, SubmissionError, str(folder))
+    gather(problems, SubmissionError, name or str(folder))
     return manifest
 
 
@@ -111,7 +114,7 @@ def _file_problem(folder: Path, name: str, entry: dict[str, Any]) -> str | None:
 
 
 def _member_problems(manifest: dict[str, Any], names: list[str]) -> list[str]:
-    """Fold models and configurations that the manifest counts but does not list."""
+    """Models and configurations that the manifest counts but does not list."""
     members = manifest.get("members")
     if not isinstance(members, list) or not members:
         return [f"{MANIFEST}: 'members' must list the configurations"]
@@ -124,9 +127,9 @@ def _member_problems(manifest: dict[str, Any], names: list[str]) -> list[str]:
         if f"{folder}/config.yaml" not in names:
             problems.append(f"{folder}/config.yaml: missing; the manifest counts {len(members)} members")
         problems += [
-            f"{folder}/weights/fold{fold}.safetensors: missing; the manifest counts {len(folds)} fold models"
-            for fold in folds
-            if f"{folder}/weights/fold{fold}.safetensors" not in names
+            f"{name}: missing; the manifest counts {len(folds)} files of weights"
+            for name in (f"{folder}/weights/{part_name(fold)}.safetensors" for fold in folds)
+            if name not in names
         ]
     return problems
 

@@ -41,7 +41,8 @@ CONFIRMED = "confirmed"
 class Journal:
     """Writes the journal of one study, and the files its records name. One process at a time may have it open.
 
-    The weights of all but the `keep_top` best trials and the confirmed ones are deleted as better ones come.
+    The weights of all but the `keep_top` best trials, the confirmed ones and those tagged `keep: weights` are deleted
+    as better ones come.
 
     Raises:
         StudyError: another process has the study open, or a line in the middle of the file is damaged.
@@ -149,6 +150,8 @@ class Journal:
         if record.kind == "confirmation":
             self._pinned.add(record.number)
         elif record.kind == "trial" and record.data["state"] == "complete":
+            if record.data["tags"].get("keep") == "weights":
+                self._pinned.add(record.number)
             score = record.data["scores"].get("score")
             if score is not None and "duplicate_of" not in record.data["tags"]:
                 self._scores[record.number] = score
@@ -157,6 +160,8 @@ class Journal:
         """Whether the trial is among the best so far, and so may keep its weights."""
         if log.score is None or "duplicate_of" in log.tags:
             return False
+        if log.tags.get("keep") == "weights":
+            return True
         return log.number in best_trials({**self._scores, log.number: log.score}, self._keep_top)
 
     def _drop_weights(self) -> None:

@@ -22,8 +22,8 @@ _FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
 
 
 def trial_name(number: int, arm: str = "") -> str:
-    """Of the trial's run: its number, and in a study of arms which one it is."""
-    return f"trial {number:04d}" + (f": {arm}" if arm else "")
+    """Of the trial's run: its number; in a study of arms, the arm."""
+    return arm or f"trial {number:04d}"
 
 
 def legal_name(name: str) -> str:
@@ -200,6 +200,23 @@ def trial_table(study: StudyLog) -> str:
     }
     envelope = {"name": "Trials by score", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
     return json.dumps(envelope)
+
+
+def arm_table() -> str:
+    """A saved view of an ablation's runs: arms by their difference from the base, the largest loss first."""
+    metrics = ("difference", "difference_lower_95", "difference_upper_95", "p_holm", "score", "score_se")
+    columns = [
+        *(f"metrics.`{name}`" for name in metrics),
+        *(f"tags.`{name}`" for name in ("rfe.family", "rfe.verdict", "rfe.state", "rfe.reason")),
+    ]
+    state = {
+        "searchFilter": "tags.`rfe.arm` LIKE '%'",
+        "orderByKey": "metrics.`difference`",
+        "orderByAsc": True,
+        "selectedColumns": columns,
+        "columnOrder": columns,
+    }
+    return json.dumps({"name": "Arms by difference", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
 def trial_table_path(experiment_id: str) -> str:

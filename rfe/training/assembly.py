@@ -31,7 +31,8 @@ class Trained:
     folds: tuple[int, ...]
     """Those trained now, and those of `former`."""
     outputs: OutOfFold
-    answers: Answers
+    answers: Answers | None
+    """None for final models."""
     curves: dict[str, list[tuple[int, float]]]
     seconds: float
     memory_mb: float
@@ -65,6 +66,7 @@ def assemble(
         keep_weights: whether the record carries the fold models' weights.
     """
     clips, config, names, former = dataset.clips, trained.config, list(dataset.encoders), trained.former
+    assert trained.answers is not None  # a configuration is scored at its last epoch
     hits, pooled = trained.answers.hits.mean(), trained.answers.hits.pooled()
     gate = _gate(trained, stack, predictions, clips.n_source)
     counted = np.isin(clips.fold[: clips.n_source], trained.folds)
@@ -81,7 +83,7 @@ def assemble(
         target_presence_logits=target["presence_logits"],
         target_salience_logits=target["salience_logits"],
         target_fused=target["fused"],
-        set_offset=log_set_weights(config, clips)[np.isin(clips.folds, trained.folds)].astype(np.float32),
+        set_offset=log_set_weights(config, clips, trained.folds).astype(np.float32),
         predicted_state=trained.answers.predicted_state,
         hits_presence=hits.presence,
         hits_salience=hits.salience,
@@ -90,13 +92,36 @@ def assemble(
         score=pooled.score,
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,
-        validators=_validators(trained, target, dataset),
+        validators=_validators(trained, trained.answers, target, dataset),
         curves=trained.curves,
         kept_frequency={name: float(gate.kept[:, counted, names.index(name)].mean()) for name in pool},
         gate_scores=gate.scores,
         kept=gate.kept,
         seconds=trained.seconds + (former.seconds if former else 0.0),
         memory_mb=max(trained.memory_mb, former.memory_mb if former else 0.0),
+        device=str(stack.device),
+        weights=_weights(trained, stack) if keep_weights else None,
+    )
+
+
+def assemble_final(
+    trained: Trained, stack: Stack, dataset: Dataset, targets: Predictions | None, keep_weights: bool
+) -> TrialResult:
+    """The record of a configuration's final models: weights and target outputs; args as `assemble`."""
+    config = trained.config
+    target = _target_outputs(trained, stack, targets, dataset.clips.n_target)
+    return TrialResult(
+        config_id=config_id(config),
+        state="complete",
+        folds=np.asarray(trained.folds),
+        seeds=config.train.seed + np.arange(config.train.seeds),
+        target_presence_logits=target["presence_logits"],
+        target_salience_logits=target["salience_logits"],
+        target_fused=target["fused"],
+        set_offset=log_set_weights(config, dataset.clips, trained.folds).astype(np.float32),
+        curves=trained.curves,
+        seconds=trained.seconds,
+        memory_mb=trained.memory_mb,
         device=str(stack.device),
         weights=_weights(trained, stack) if keep_weights else None,
     )
@@ -138,7 +163,9 @@ def _target_outputs(
     return blocks
 
 
-def _validators(trained: Trained, target: dict[str, NDArray[np.float32]], dataset: Dataset) -> dict[str, float]:
+def _validators(
+    trained: Trained, answers: Answers, target: dict[str, NDArray[np.float32]], dataset: Dataset
+) -> dict[str, float]:
     """Each fold model is judged on its held-out clips and on the target's."""
     clips = dataset.clips
     if clips.n_target < 2 or not all(np.isfinite(block).all() for block in target.values()):
@@ -154,7 +181,7 @@ def _validators(trained: Trained, target: dict[str, NDArray[np.float32]], datase
                 source[seed, mine],
                 unseen[row, seed],
                 clips.state[: clips.n_source][mine],
-                trained.answers.predicted_state[seed, mine],
+                answers.predicted_state[seed, mine],
             )
             found.append((information_maximisation(fused), soft_neighborhood_density(fused), dev))
     return Validators(*np.mean(found, axis=0).tolist()).to_dict()

@@ -8,15 +8,16 @@ from rfe.data.metadata import Clips
 from rfe.labels import N_EMOTIONS, N_SETS, STATE_SET
 
 
-def set_weights(clips: Clips, fold: int, kind: str) -> NDArray[np.float32]:
+def set_weights(clips: Clips, fold: int, kind: str, n_actors: int = 0) -> NDArray[np.float32]:
     """[set] weight of a clip of each set: inverse square root of its frequency, mean 1 over the training clips.
 
     Args:
         clips: of the data set.
         fold: the held-out fold, whose labels are not looked at.
         kind: `none` (all 1), `class` (by set, add-one) or `single_vs_blend` (by the two groups).
+        n_actors: how many training actors are used; 0: all.
     """
-    sets = STATE_SET[clips.state[training_clips(clips, fold)]]
+    sets = STATE_SET[clips.state[training_clips(clips, fold, n_actors or None)]]
     counts = np.bincount(sets, minlength=N_SETS).astype(np.float64)
     if kind == "none":
         return np.ones(N_SETS, np.float32)
@@ -30,9 +31,9 @@ def set_weights(clips: Clips, fold: int, kind: str) -> NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
-def clip_weights(clips: Clips, fold: int, kind: str) -> NDArray[np.float32]:
+def clip_weights(clips: Clips, fold: int, kind: str, n_actors: int = 0) -> NDArray[np.float32]:
     """[clip] `set_weights` of each clip's set; target clips get 1 and are never used."""
     weights = np.ones(len(clips), np.float32)
     source = clips.source
-    weights[source] = set_weights(clips, fold, kind)[STATE_SET[clips.state[source]]]
+    weights[source] = set_weights(clips, fold, kind, n_actors)[STATE_SET[clips.state[source]]]
     return weights

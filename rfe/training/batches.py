@@ -33,14 +33,7 @@ class FeatureBank:
     def view(self, view: View) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
         if view not in self._views:
-            prepared = self._cache.prepared(
-                self._names[view.encoder],
-                view.fold,
-                standardize=view.standardize,
-                target_actors=view.target_actors,
-                reduce=view.reduce,
-                clips_per_group=view.clips_per_group,
-            )
+            prepared = self._cache.prepared(self._names[view.encoder], view.fold, **view.preparation)
             with warnings.catch_warnings():
                 # The map is read-only, a notion torch lacks; nothing writes to a view.
                 warnings.filterwarnings("ignore", message=".*not writable.*")
@@ -51,9 +44,9 @@ class FeatureBank:
 class BatchPlan:
     """Batches of a data set's folds.
 
-    Every fold takes the same number of steps an epoch, enough for its largest training set; a smaller one wraps
-    around, so that its first clips come twice. A fold's batches therefore depend on the data set and the batch size
-    only.
+    Every fold takes the same number of steps an epoch, enough for its largest training set; a smaller one, or one of
+    fewer actors, wraps around, so that its first clips come twice. A fold's batches therefore depend on the data set,
+    the batch size and the number of its training actors only.
 
     Args:
         clips: of the data set.
@@ -62,27 +55,34 @@ class BatchPlan:
     """
 
     def __init__(self, clips: Clips, folds: Sequence[int], batch_size: int) -> None:
+        self._clips = clips
         self.training = {fold: training_clips(clips, fold) for fold in folds}
         self.held_out = {fold: held_out_clips(clips, fold) for fold in folds}
         self.target = clips.target
         self.batch_size = batch_size
         self.n_steps = math.ceil(max(len(index) for index in self.training.values()) / batch_size)
 
-    def order(self, data_seed: int, fold: int, epoch: int) -> NDArray[np.int64]:
-        """[step, batch_size] clips of one epoch."""
-        shuffled = stream(data_seed, fold, "order", epoch).permutation(self.training[fold])
+    def order(self, data_seed: int, fold: int, epoch: int, n_actors: int = 0) -> NDArray[np.int64]:
+        """[step, batch_size] clips of one epoch, of all training actors or of `n_actors` of them."""
+        shuffled = stream(data_seed, fold, "order", epoch).permutation(self._training(fold, n_actors))
         return np.resize(shuffled, (self.n_steps, self.batch_size))
 
-    def draws(self, data_seed: int, fold: int, target: str, epoch: int, n_drawn: int) -> NDArray[np.int64]:
+    def draws(
+        self, data_seed: int, fold: int, target: str, epoch: int, n_drawn: int, n_actors: int = 0
+    ) -> NDArray[np.int64]:
         """[step, 2 n_drawn] source then target clips for adaptation, with replacement, from a stream of their own.
 
         Args:
             target: `validation` (the fold's held-out clips) or `test` (the data's target clips).
+            n_actors: how many training actors are used; 0: all.
         """
         generator = stream(data_seed, fold, f"domains/{target}", epoch)
         pool = self.held_out[fold] if target == "validation" else self.target
-        source = generator.choice(self.training[fold], (self.n_steps, n_drawn))
+        source = generator.choice(self._training(fold, n_actors), (self.n_steps, n_drawn))
         return np.concatenate([source, generator.choice(pool, (self.n_steps, n_drawn))], axis=1)
+
+    def _training(self, fold: int, n_actors: int) -> NDArray[np.int64]:
+        return training_clips(self._clips, fold, n_actors) if n_actors else self.training[fold]
 
 
 def padded(indices: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -1,12 +1,15 @@
 """From a configuration to plain arguments: replicas, feature views, tensor shapes, memory."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
+from rfe.data.folds import ALL_TRAIN, training_clips
+from rfe.data.metadata import Clips
 from rfe.errors import ConfigError
 from rfe.model.settings import ReplicaSettings
 from rfe.training.settings import TrainSettings
@@ -23,6 +26,13 @@ class View:
     target_actors: str
     reduce: int | None
     clips_per_group: int
+    training_actors: int | None = None
+    """How many training actors its preparation is fitted on; None: all."""
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """The keyword arguments of `FeatureCache.prepared`."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("encoder", "fold")}
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class StackShape:
     n_drawn: int
     dims: tuple[int, ...]
     """Width of each encoder of the data set after reduction."""
+    all_train: bool = False
+    """Final models, which train on every clip: they take more steps an epoch than models of a fold."""
 
     @property
     def key(self) -> str:
@@ -70,15 +82,22 @@ def pool_indices(config: Config, dataset: Dataset) -> tuple[int, ...]:
     return tuple(sorted(names.index(name) for name in config.pool))
 
 
-def stack_shape(config: Config, dataset: Dataset) -> StackShape:
-    """The shape of the configuration's tensors."""
-    dims = []
-    for name, encoder in dataset.encoders.items():
-        reduce = _reduce(config, name)
-        dims.append(encoder.dim if reduce is None else min(encoder.dim, reduce))
+def stack_shape(config: Config, dataset: Dataset, folds: Sequence[int] | None = None) -> StackShape:
+    """The shape of the configuration's tensors when it trains `folds` (None: all of them)."""
+    dims = {name: encoder.dim for name, encoder in dataset.encoders.items()}
+    return shape_of(config, dims, all_train=folds is not None and ALL_TRAIN in folds)
+
+
+def shape_of(config: Config, dims: Mapping[str, int], *, all_train: bool = False) -> StackShape:
+    """The shape of the configuration's tensors on encoders of these widths, in the data set's order."""
+    widths = []
+    for name, dim in dims.items():
+        reduce = reduced_to(config, name)
+        widths.append(dim if reduce is None else min(dim, reduce))
     draws = config.adaptation.kind != "none" and config.adaptation.domains == "source_target"
     n_drawn = (config.adaptation.batch or max(256, 2 * config.model.latent_dim)) if draws else 0
-    return StackShape(config.model.kind, config.model.latent_dim, config.train.batch_size, n_drawn, tuple(dims))
+    size = config.train.batch_size
+    return StackShape(config.model.kind, config.model.latent_dim, size, n_drawn, tuple(widths), all_train)
 
 
 def shape_key(config: Config, dataset: Dataset) -> str:
@@ -111,25 +130,30 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         index: the configuration's index in the call.
         config: the configuration.
         dataset: the data set.
-        folds: those to train; None: all.
+        folds: those to train; None: all; `ALL_TRAIN` alone: final models, which train on every clip for the folds'
+            number of optimiser steps scaled by the clips, and adapt to the target itself.
 
     Raises:
         ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors).
     """
     clips = dataset.clips
+    folds = clips.folds if folds is None else tuple(folds)
+    final = ALL_TRAIN in folds
     names = list(dataset.encoders)
     pool = pool_indices(config, dataset)
     target_actors = resolve_target_actors(config.data.target_actors, clips)
     if config.adaptation.kind != "none" and config.adaptation.target == "test" and clips.n_target == 0:
         raise ConfigError(f"adaptation.target: test, but {dataset.path} has no target clips; use validation")
-    gate, fusion = config.model.gate, config.model.fusion.kind
-    n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
-    dann = config.adaptation.kind == "dann"
     by_actor = config.adaptation.domains == "actors"
-    shape = stack_shape(config, dataset)
+    shape = stack_shape(config, dataset, folds)
+    if final and shape.n_drawn and clips.n_target == 0:
+        raise ConfigError(
+            f"adaptation.kind: {config.adaptation.kind}, but {dataset.path} has no target clips that a final model "
+            "could adapt to; keep the fold models"
+        )
     train = TrainSettings(
         data_seed=config.train.data_seed,
-        epochs=config.train.epochs,
+        epochs=final_epochs(config, clips) if final else config.train.epochs,
         lr=config.train.lr,
         weight_decay=config.train.weight_decay,
         decoupled=config.train.optimizer == "adamw",
@@ -140,48 +164,29 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         lambda_salience=config.loss.lambda_salience,
         lambda_fused=config.loss.lambda_fused,
         label_smoothing=config.loss.label_smoothing,
-        balance_weight=gate.balance_weight,
+        balance_weight=config.model.gate.balance_weight,
         class_balance=config.loss.balance,
         adaptation=config.adaptation.kind,
         adaptation_strength=config.adaptation.strength,
         actors_as_domains=by_actor,
-        target=config.adaptation.target,
+        target="test" if final else config.adaptation.target,
         n_drawn=shape.n_drawn,
+        training_actors=n_training_actors(config) or 0,
     )
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
-        for fold in clips.folds if folds is None else folds:
-            model = ReplicaSettings(
-                seed=seed,
-                fold=fold,
-                pool=pool,
-                dropout=config.model.dropout,
-                encoder_dropout=config.model.encoder_dropout,
-                mixup=config.train.mixup,
-                sees_clip=gate.kind != "static",
-                uniform=gate.kind == "uniform",
-                shuffled=gate.kind == "shuffled",
-                random_scores=gate.kind == "random_top_n",
-                temperature=gate.temperature,
-                gate_noise=gate.noise,
-                straight_through=gate.gradient == "straight_through",
-                n_kept=n_kept,
-                rank_concat=fusion == "rank_concat",
-                rank_embedding=fusion == "rank_embedding",
-                geometric=config.model.head_fusion.kind == "geometric",
-                presence_weight=config.model.head_fusion.presence_weight,
-                by_states=config.loss.presence == "states",
-                tells_domains=dann and not by_actor,
-                n_actors=len(clips.actor_names) if dann and by_actor else 0,
-            )
+        for fold in folds:
+            training_clips(clips, fold, n_training_actors(config))  # refuses more actors than there are
+            model = model_settings(config, pool, seed, fold, len(clips.actor_names))
             views = {
                 encoder: View(
                     encoder,
                     fold,
-                    _standardize(config, names[encoder]),
+                    standardized_by(config, names[encoder]),
                     target_actors,
-                    _reduce(config, names[encoder]),
+                    reduced_to(config, names[encoder]),
                     config.data.pseudo_clips_per_group,
+                    n_training_actors(config),
                 )
                 for encoder in pool
             }
@@ -190,11 +195,67 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
     return replicas
 
 
-def _standardize(config: Config, name: str) -> str:
+def n_training_actors(config: Config) -> int | None:
+    """How many training actors of each fold the configuration uses; None: all."""
+    return None if config.data.training_actors == "all" else config.data.training_actors
+
+
+def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, n_actors: int = 0) -> ReplicaSettings:
+    """One replica's settings.
+
+    Args:
+        config: the configuration.
+        pool: see `pool_indices`.
+        seed: of the replica.
+        fold: the held-out fold.
+        n_actors: training actors, which a discriminator of actors tells apart.
+    """
+    gate, fusion = config.model.gate, config.model.fusion.kind
+    n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
+    dann = config.adaptation.kind == "dann"
+    by_actor = config.adaptation.domains == "actors"
+    return ReplicaSettings(
+        seed=seed,
+        fold=fold,
+        pool=pool,
+        dropout=config.model.dropout,
+        encoder_dropout=config.model.encoder_dropout,
+        mixup=config.train.mixup,
+        sees_clip=gate.kind != "static",
+        uniform=gate.kind == "uniform",
+        shuffled=gate.kind == "shuffled",
+        random_scores=gate.kind == "random_top_n",
+        temperature=gate.temperature,
+        gate_noise=gate.noise,
+        straight_through=gate.gradient == "straight_through",
+        n_kept=n_kept,
+        rank_concat=fusion in ("rank_concat", "rank_concat_shuffled"),
+        shuffled_places=fusion == "rank_concat_shuffled",
+        rank_embedding=fusion == "rank_embedding",
+        geometric=config.model.head_fusion.kind == "geometric",
+        presence_weight=config.model.head_fusion.presence_weight,
+        by_states=config.loss.presence == "states",
+        tells_domains=dann and not by_actor,
+        n_actors=n_actors if dann and by_actor else 0,
+    )
+
+
+def final_epochs(config: Config, clips: Clips) -> int:
+    """Epochs of a final model: so many that it takes the folds' number of optimiser steps times the clips it trains on
+    over those of the largest fold's model, as nearly as whole epochs can. Every clip is then seen as often."""
+    largest = max(len(training_clips(clips, fold)) for fold in clips.folds)
+    size = config.train.batch_size
+    steps = config.train.epochs * math.ceil(largest / size) * clips.n_source / largest
+    return max(1, round(steps / math.ceil(clips.n_source / size)))
+
+
+def standardized_by(config: Config, name: str) -> str:
+    """`fold` or `actor`: whose statistics standardise the encoder."""
     setting = config.data.standardize
     return setting.get(name, "fold") if isinstance(setting, dict) else setting
 
 
-def _reduce(config: Config, name: str) -> int | None:
+def reduced_to(config: Config, name: str) -> int | None:
+    """The encoder's dimension after PCA; None: it is not reduced."""
     setting = config.data.reduce
     return setting.get(name) if isinstance(setting, dict) else setting

@@ -5,6 +5,7 @@ This is what a worker runs. It needs torch, numpy and the prepared features; not
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from rfe.config.identity import config_id
-from rfe.config.schema import Config
+from rfe.config.schema import Config, DecodeSection
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
+from rfe.data.folds import ALL_TRAIN
 from rfe.errors import ConfigError, DataError, TrialError
-from rfe.training.assembly import Trained, assemble, held_out_place
+from rfe.training.assembly import Trained, assemble, assemble_final, held_out_place
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
 from rfe.training.engine import Stack
@@ -48,7 +50,9 @@ class _Running:
     config: Config
     outputs: OutOfFold
     folds: tuple[int, ...]
-    """Those that are scored: the ones in training, and those of `former`."""
+    """Those that are scored: the ones in training, and those of `former`; `ALL_TRAIN` alone is never scored."""
+    epochs: int
+    """How many it trains."""
     former: TrialResult | None = None
     """The result on other folds, which were trained before."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
@@ -79,8 +83,9 @@ def train_configurations(
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.
 
-    Configurations of one tensor shape are trained as one stack. A configuration that cannot be built or whose loss is
-    no longer finite ends as `failed` with a reason; its neighbours do not notice.
+    Configurations of one tensor shape are trained as one stack; those that differ in protocol or decoder only share
+    their replicas. A configuration that cannot be built or whose loss is no longer finite ends as `failed` with a
+    reason; its neighbours do not notice.
 
     Args:
         configs: configurations for this data set.
@@ -91,7 +96,8 @@ def train_configurations(
         on_epoch: called after every epoch of a stack.
         keep_weights: whether results carry the fold models' weights.
         checkpoints: by index, where to go on from.
-        parts: by index, which folds to train where it is not all.
+        parts: by index, which folds to train where it is not all. `ALL_TRAIN` as the one fold trains final models on
+            every clip: their results hold weights and target outputs, and no score, as no clip is left to score on.
         scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
@@ -109,18 +115,26 @@ def train_configurations(
         if on_result is not None:
             on_result(index, result)
 
-    stacks: dict[StackShape, list[tuple[int, list[Replica]]]] = {}
+    stacks: dict[StackShape, dict[int, list[Replica]]] = {}
+    alone = {*parts, *(checkpoints or {})}
+    alike: dict[str, int] = {}  # what is trained -> the first configuration that has it trained
+    sharing: dict[int, int] = {}
     for index, config in enumerate(configs):
         try:
             _check(config, dataset)
             folds = parts[index].folds if index in parts else dataset.clips.folds
             replicas = build_replicas(index, config, dataset, folds)
-            stacks.setdefault(stack_shape(config, dataset), []).append((index, replicas))
+            first = index if index in alone else alike.setdefault(trained_id(config), index)
+            sharing[index] = first
+            shape = stack_shape(config, dataset, folds)
+            stacks.setdefault(shape, {})[index] = replicas if first == index else []
         except (ConfigError, DataError, TrialError) as error:
             finish(index, TrialResult(config_id(config), "failed", str(error)))
     bank = FeatureBank(dataset, cache, torch.device(device))
     for shape, members in stacks.items():
-        run = _StackRun(shape, members, configs, parts, dataset, bank, torch.device(device), keep_weights, finish)
+        run = _StackRun(
+            shape, members, sharing, configs, parts, dataset, bank, torch.device(device), keep_weights, finish
+        )
         for index, checkpoint in (checkpoints or {}).items():
             run.restore(index, checkpoint)
         for index, epochs in (scored_epochs or {}).items():
@@ -128,6 +142,11 @@ def train_configurations(
                 run.running[index].scored_epochs = frozenset(epochs)
         run.train(on_epoch)
     return [results[index] for index in range(len(configs))]
+
+
+def trained_id(config: Config) -> str:
+    """Identity of what is trained: protocol and decoder play no part in it."""
+    return config_id(config.model_copy(update={"decode": DecodeSection(), "protocol": "crossfit"}))
 
 
 def _check(config: Config, dataset: Dataset) -> None:
@@ -145,7 +164,8 @@ class _StackRun:
     def __init__(
         self,
         shape: StackShape,
-        members: list[tuple[int, list[Replica]]],
+        members: Mapping[int, list[Replica]],
+        sharing: Mapping[int, int],
         configs: Sequence[Config],
         parts: Mapping[int, Part],
         dataset: Dataset,
@@ -156,14 +176,16 @@ class _StackRun:
     ) -> None:
         self.dataset, self.clips = dataset, dataset.clips
         self.device, self.keep_weights, self.finish = device, keep_weights, finish
-        replicas = [replica for _, group in members for replica in group]
+        self.sharing = {index: sharing[index] for index in members}
+        replicas = [replica for group in members.values() for replica in group]
         self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
         self.running: dict[int, _Running] = {}
-        for index, _ in members:
+        for index in members:
             empty = OutOfFold.empty(configs[index].train.seeds, self.clips.n_source)
             part = parts.get(index, Part(self.clips.folds))
+            epochs = members[self.sharing[index]][0].train.epochs
             folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
-            self.running[index] = _Running(index, configs[index], empty, folds, part.former)
+            self.running[index] = _Running(index, configs[index], empty, folds, epochs, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
         """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
@@ -178,6 +200,7 @@ class _StackRun:
                 one.outputs = OutOfFold(*(checkpoint.best[name].copy() for name in OUTPUTS))
 
     def train(self, on_epoch: OnEpoch | None) -> None:
+        predictions: Predictions | None = None
         while self.running:
             started = time.perf_counter()
             losses = self.stack.train_epoch()
@@ -197,9 +220,11 @@ class _StackRun:
                 predictions = predict(self.stack)
                 self._evaluate(due, predictions)
             elapsed = time.perf_counter() - started
+            shared = Counter(self.sharing[index] for index in self.running)
             for one in self.running.values():
-                one.seconds += elapsed * len(self._replicas(one.index)) / len(self.stack.replicas)
-            done = [i for i, one in self.running.items() if self._epoch(i) >= one.config.train.epochs]
+                share = len(self._replicas(one.index)) / shared[self.sharing[one.index]]
+                one.seconds += elapsed * share / len(self.stack.replicas)
+            done = [i for i, one in self.running.items() if self._epoch(i) >= one.epochs]
             if done:
                 targets = predict(self.stack, target=True) if self.clips.n_target else None
                 for index in done:
@@ -211,7 +236,9 @@ class _StackRun:
             self._drop_ended()
 
     def _is_due(self, one: _Running) -> bool:
-        epoch, epochs = self._epoch(one.index), one.config.train.epochs
+        epoch, epochs = self._epoch(one.index), one.epochs
+        if one.folds == (ALL_TRAIN,):
+            return False
         every = max(1, round(epochs / EVALUATIONS))
         if one.config.protocol == "official" or epoch == epochs or epoch in one.scored_epochs:
             return True
@@ -254,9 +281,8 @@ class _StackRun:
             for name in OUTPUTS:
                 getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
 
-    def _finish(self, index: int, predictions: Predictions, targets: Predictions | None) -> None:
+    def _finish(self, index: int, predictions: Predictions | None, targets: Predictions | None) -> None:
         one = self.running.pop(index)
-        assert one.answers is not None  # a configuration is scored at its last epoch
         trained = Trained(
             one.config,
             self._replicas(index),
@@ -268,7 +294,11 @@ class _StackRun:
             self._memory_mb(),
             one.former,
         )
-        self.finish(index, assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights))
+        if predictions is None:  # final models: no clip is left to score them on
+            result = assemble_final(trained, self.stack, self.dataset, targets, self.keep_weights)
+        else:
+            result = assemble(trained, self.stack, self.dataset, predictions, targets, self.keep_weights)
+        self.finish(index, result)
 
     def _end_early(self, index: int, state: Literal["pruned", "failed"], reason: str) -> None:
         one = self.running.pop(index)
@@ -288,7 +318,8 @@ class _StackRun:
         self.finish(index, result)
 
     def _drop_ended(self) -> None:
-        kept = [replica.configuration in self.running for replica in self.stack.replicas]
+        needed = {self.sharing[index] for index in self.running}
+        kept = [replica.configuration in needed for replica in self.stack.replicas]
         if any(kept) and not all(kept):
             self.stack.take(kept)
 
@@ -308,11 +339,12 @@ class _StackRun:
                     best["score"] = one.best_by_fold.copy()
                 return Checkpoint(epoch, states, curves, one.seconds, best)
 
-            reports[index] = EpochReport(epoch, one.config.train.epochs, score, checkpoint)
+            reports[index] = EpochReport(epoch, one.epochs, score, checkpoint)
         return reports
 
     def _replicas(self, index: int) -> list[int]:
-        return [position for position, one in enumerate(self.stack.replicas) if one.configuration == index]
+        first = self.sharing[index]
+        return [position for position, one in enumerate(self.stack.replicas) if one.configuration == first]
 
     def _epoch(self, index: int) -> int:
         return self.stack.epoch[self._replicas(index)[0]]

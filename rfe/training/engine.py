@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rfe.data.folds import ALL_TRAIN
 from rfe.data.metadata import Clips
 from rfe.labels import N_SETS, STATE_SALIENCE, STATE_SET
 from rfe.model.concat_mlp import ConcatMlp
@@ -22,7 +23,7 @@ from rfe.training.batches import BatchPlan
 from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
 from rfe.training.losses import adaptation_losses, smoothed, supervised_loss
-from rfe.training.optimizer import StackedAdam
+from rfe.training.optimizer import Run, StackedAdam, find_runs
 from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
 
@@ -72,7 +73,7 @@ class Stack:
             [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
         )
         self.optimizer = StackedAdam(self.model.parameters)
-        self.plan = BatchPlan(clips, clips.folds, shape.batch_size)
+        self.plan = BatchPlan(clips, (ALL_TRAIN,) if shape.all_train else clips.folds, shape.batch_size)
         self.epoch = [0] * len(self.replicas)
         """Epochs each replica has finished."""
         state = np.maximum(clips.state, 0)
@@ -88,7 +89,10 @@ class Stack:
         """Everything that follows from which replicas are in the stack."""
         self.inputs = StackInputs(self.replicas, self.shape, self.model, self._source)
         self.settings = TrainTensors([one.train for one in self.replicas], self.device)
-        weights = [clip_weights(self.clips, one.model.fold, one.train.class_balance) for one in self.replicas]
+        weights = [
+            clip_weights(self.clips, one.model.fold, one.train.class_balance, one.train.training_actors)
+            for one in self.replicas
+        ]
         plain = all(one.train.class_balance == "none" for one in self.replicas)
         self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
         self._smooths = any(one.train.label_smoothing > 0 for one in self.replicas)
@@ -96,29 +100,32 @@ class Stack:
 
     def train_epoch(self) -> EpochLosses:
         """One epoch of every replica."""
-        keys: dict[tuple[int, int, int, str], int] = {}
+        keys: dict[tuple[int, int, int, str, int], int] = {}
         key = [
-            keys.setdefault((one.train.data_seed, one.model.fold, epoch, one.train.target), len(keys))
+            keys.setdefault(
+                (one.train.data_seed, one.model.fold, epoch, one.train.target, one.train.training_actors), len(keys)
+            )
             for one, epoch in zip(self.replicas, self.epoch, strict=True)
         ]
         orders = []
-        for data_seed, fold, epoch, target in keys:
-            order = self.plan.order(data_seed, fold, epoch)
+        for data_seed, fold, epoch, target, n_actors in keys:
+            order = self.plan.order(data_seed, fold, epoch, n_actors)
             if self.shape.n_drawn:
-                drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn)
+                drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn, n_actors)
                 order = np.concatenate([order, drawn], axis=1)
             orders.append(order)
         clips = torch.from_numpy(np.stack(orders)).to(self.device)  # [key, step, clip]
         rows = self.inputs.rows(key)
+        runs = find_runs([one.train for one in self.replicas], self.epoch)
         n_replicas = len(self.replicas)
         total = torch.zeros(3, n_replicas, device=self.device, dtype=torch.float64)
         for step in range(self.plan.n_steps):
-            total += self._step(clips[:, step], rows, step)
+            total += self._step(clips[:, step], rows, runs, step)
         self.epoch = [epoch + 1 for epoch in self.epoch]
         loss, adaptation, accuracy = (total / self.plan.n_steps).cpu().numpy()
         return EpochLosses(loss, adaptation, accuracy)
 
-    def _step(self, clips: Tensor, rows: StepRows, step: int) -> Tensor:
+    def _step(self, clips: Tensor, rows: StepRows, runs: Sequence[Run], step: int) -> Tensor:
         """One optimiser step on `clips` [key, clip]; returns [3, replica] loss, adaptation, accuracy."""
         n_batch = self.shape.batch_size
         count = [epoch * self.plan.n_steps + step for epoch in self.epoch]
@@ -153,10 +160,7 @@ class Stack:
             loss.sum(), [self.model.parameters[name].value for name in names], allow_unused=True
         )
         used = {name: g.float() for name, g in zip(names, gradients, strict=True) if g is not None}
-        factor = torch.where(self.settings.cosine, 0.5 * (1 + torch.cos(torch.pi * loss.new_tensor(progress))), 1.0)
-        self.optimizer.step(
-            self.model.parameters, used, self.settings, torch.tensor(count, device=self.device) + 1, factor
-        )
+        self.optimizer.step(self.model.parameters, used, self.settings.clip_norm, runs, self.plan.n_steps, step)
         if self.averages:
             self._update_average(count)
         return torch.stack([loss.detach(), adaptation.detach(), accuracy]).double()

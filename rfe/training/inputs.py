@@ -45,6 +45,7 @@ class StackInputs:
         self.replicas, self.shape, self.model, self.source = replicas, shape, model, source
         self.device = model.device
         self.has_control = any(one.model.shuffled or one.model.random_scores for one in replicas)
+        self.shuffles_places = any(one.model.shuffled_places for one in replicas)
 
     def rows(self, key: Sequence[int]) -> StepRows:
         """What each replica takes of a table of clips [key, clip].
@@ -103,18 +104,26 @@ class StackInputs:
             noise.anneal = torch.tensor([1 - p for p in progress], device=self.device)
         if self.has_control:
             noise.control = self._draw(addresses, "control", sizes, None)
+        if self.shuffles_places:
+            noise.places = self._draw(addresses, "places", sizes, None)
         return noise
 
     def prediction_noise(self, purpose: str, n_clips: int) -> Noise:
-        """No dropout and no gate noise; the control gates' numbers, the same at every call."""
+        """No dropout and no gate noise; the controls' numbers, the same at every call."""
         addresses = {(one.model.seed, one.model.fold): None for one in self.replicas}
         position = {address: index for index, address in enumerate(addresses)}
         of = [position[one.model.seed, one.model.fold] for one in self.replicas]
         noise = Noise(torch.tensor(of, device=self.device))
+        shape = (len(self.shape.dims), n_clips)
+
+        def draw(what: str) -> Tensor:
+            drawn = [uniforms(seed, fold, f"{what}/{purpose}", 0, shape) for seed, fold in addresses]
+            return torch.from_numpy(np.stack(drawn)).to(self.device)
+
         if self.has_control:
-            shape = (len(self.shape.dims), n_clips)
-            drawn = [uniforms(seed, fold, f"control/{purpose}", 0, shape) for seed, fold in addresses]
-            noise.control = torch.from_numpy(np.stack(drawn)).to(self.device)
+            noise.control = draw("control")
+        if self.shuffles_places:
+            noise.places = draw("places")
         return noise
 
     def _mixing(self, addresses: dict[tuple[int, int, int], int], address: list[int]) -> Mixing:

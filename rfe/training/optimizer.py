@@ -1,24 +1,57 @@
-"""Adam for a stack: one fused call for all replicas, each with its own rate, decay, step count and clipping."""
+"""Adam for a stack: fused calls over runs of replicas that are trained alike, with each replica's own clipping."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import cos, pi
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 
 from rfe.model.parameters import StackedParameter
-from rfe.training.settings import TrainTensors
+from rfe.training.settings import TrainSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-_NEVER = 1e9
-"""A step count at which the fused kernel's own bias correction is 1; ours is per replica."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbours in a stack whose update is the same: one rate, decay and number of steps."""
+
+    first: int
+    last: int
+    """Replicas `first` to `last`, the latter excluded."""
+    settings: TrainSettings
+    """Any one's of them."""
+    epoch: int
+    """Epochs that they have finished."""
+
+
+def find_runs(settings: Sequence[TrainSettings], epochs: Sequence[int]) -> tuple[Run, ...]:
+    """The runs of a stack, in its order.
+
+    Args:
+        settings: [replica].
+        epochs: [replica] finished so far.
+    """
+
+    def alike(replica: int) -> tuple[object, ...]:
+        one = settings[replica]
+        return one.lr, one.weight_decay, one.decoupled, one.cosine, one.epochs, epochs[replica]
+
+    groups = [list(group) for _, group in groupby(range(len(settings)), alike)]
+    return tuple(Run(group[0], group[-1] + 1, settings[group[0]], epochs[group[0]]) for group in groups)
 
 
 class StackedAdam:
     """Adam and AdamW over parameters with a replica axis.
 
-    The fused kernel computes the direction m / (sqrt(v) + eps) once for the whole stack; each replica's rate carries
-    its bias correction, alpha_t = lr sqrt(1 - beta2^t) / (1 - beta1^t), so replicas may be at different steps.
+    The fused kernel reads and writes each number once; a stack of wide replicas is bound by that traffic, so every run
+    of replicas that share rate, decay and step is one call on views of their rows.
 
-    Source: Kingma & Ba, arXiv 1412.6980, section 2 (the efficient form); decoupled decay: arXiv 1711.05101.
+    Source: Kingma & Ba, arXiv 1412.6980, algorithm 1; decoupled decay: arXiv 1711.05101.
     """
 
     def __init__(self, parameters: dict[str, StackedParameter]) -> None:
@@ -40,49 +73,51 @@ class StackedAdam:
         self,
         parameters: dict[str, StackedParameter],
         gradients: dict[str, Tensor],
-        settings: TrainTensors,
-        step: Tensor,
-        rate_factor: Tensor,
+        clip_norm: Tensor,
+        runs: Sequence[Run],
+        n_steps: int,
+        step: int,
     ) -> None:
         """One update in place.
 
         Args:
             parameters: name -> parameter.
             gradients: name -> [holder, ...], same keys; overwritten.
-            settings: the stack's training settings.
-            step: [replica] number of the update, from 1.
-            rate_factor: [replica] the schedule's factor of the learning rate.
+            clip_norm: [replica] largest norm of a replica's gradient.
+            runs: of the stack.
+            n_steps: of an epoch.
+            step: of the epoch, from 0.
         """
-        names = list(gradients)
-        self._clip(parameters, gradients, settings.clip_norm)
-        rate = settings.lr * rate_factor  # [replica]
-        if not bool(settings.decoupled.all()):
-            coupled = torch.where(settings.decoupled, 0.0, settings.weight_decay)
-            for name in names:
-                gradients[name].addcmul_(parameters[name].value, _shaped(coupled, parameters[name]))
-        directions = [torch.zeros_like(gradients[name]) for name in names]
-        adam(
-            directions,
-            [gradients[name] for name in names],
-            [self.first[name] for name in names],
-            [self.second[name] for name in names],
-            [],
-            [torch.tensor(_NEVER, device=d.device) for d in directions],
-            fused=True,
-            amsgrad=False,
-            beta1=BETA1,
-            beta2=BETA2,
-            lr=1.0,
-            weight_decay=0.0,
-            eps=EPSILON,
-            maximize=False,
-        )
-        count = step.to(torch.float64)
-        corrected = (rate.double() * torch.sqrt(1 - BETA2**count) / (1 - BETA1**count)).float()
-        shrink = torch.where(settings.decoupled, 1 - rate * settings.weight_decay, 1.0)
-        for name, direction in zip(names, directions, strict=True):
-            parameter = parameters[name]
-            parameter.value.mul_(_shaped(shrink, parameter)).addcmul_(direction, _shaped(corrected, parameter))
+        self._clip(parameters, gradients, clip_norm)
+        for run in runs:
+            train = run.settings
+            count = run.epoch * n_steps + step
+            progress = count / (train.epochs * n_steps)
+            views = [
+                (parameters[name].value.detach()[rows], gradient[rows], self.first[name][rows], self.second[name][rows])
+                for name, gradient in gradients.items()
+                if (rows := parameters[name].rows(run.first, run.last)) is not None
+            ]
+            if not views:
+                continue
+            values, mine, first, second = (list(column) for column in zip(*views, strict=True))
+            update = adamw if train.decoupled else adam
+            update(
+                values,
+                mine,
+                first,
+                second,
+                [],
+                list(torch.full((len(values),), float(count), device=values[0].device).unbind()),
+                fused=True,
+                amsgrad=False,
+                beta1=BETA1,
+                beta2=BETA2,
+                lr=train.lr * (0.5 * (1 + cos(pi * progress)) if train.cosine else 1.0),
+                weight_decay=train.weight_decay,
+                eps=EPSILON,
+                maximize=False,
+            )
 
     def _clip(self, parameters: dict[str, StackedParameter], gradients: dict[str, Tensor], largest: Tensor) -> None:
         if bool(torch.isinf(largest).all()):

@@ -1,14 +1,19 @@
 """Outputs of a stack's replicas on the clips they did not train on."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rfe.model.stack import ModelOutput, StackedModel
 from rfe.training.batches import padded
 from rfe.training.engine import Stack
+from rfe.training.inputs import StackInputs
 
 CHUNK_ELEMENTS = 2**25
 """Largest number of feature values gathered at once."""
@@ -26,29 +31,54 @@ class Predictions:
     kept: NDArray[np.bool_]
 
 
-@torch.no_grad()
 def predict(stack: Stack, target: bool = False) -> Predictions:
     """Outputs of every replica on its held-out clips, or on the data set's target clips.
 
     Uses the running average of the weights where a replica has one; no dropout, no gate noise.
     """
-    fold_row = {fold: row for row, fold in enumerate(stack.clips.folds)}
+    place = {fold: row for row, fold in enumerate(stack.plan.training)}
     if target:
-        table = np.tile(stack.plan.target, (len(fold_row), 1))
+        clips = np.tile(stack.plan.target, (len(place), 1))
     else:
-        table = padded([stack.plan.held_out[fold] for fold in fold_row])
-    clips = torch.from_numpy(table).to(stack.device)  # [fold, clip]
-    rows = stack.inputs.rows([fold_row[one.model.fold] for one in stack.replicas])
-    noise = stack.inputs.prediction_noise("target" if target else "held out", clips.shape[1])
-    chunk = max(64, CHUNK_ELEMENTS // (len(stack.replicas) * max(stack.shape.dims)))
-    if stack.inputs.has_control:
-        chunk = clips.shape[1]  # a permutation of all clips cannot be had in parts
+        clips = padded([stack.plan.held_out[fold] for fold in place])
+    row = [place[one.model.fold] for one in stack.replicas]
+    purpose = "target" if target else "held out"
+    return run_models(stack.model, stack.inputs, clips, row, purpose, stack.prediction_values(), stack.precision)
+
+
+@torch.no_grad()
+def run_models(
+    model: StackedModel,
+    inputs: StackInputs,
+    clips: NDArray[np.int64],
+    row: Sequence[int],
+    purpose: str,
+    values: dict[str, Tensor] | None = None,
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> Predictions:
+    """Outputs of a stack of models.
+
+    Args:
+        model: the stack.
+        inputs: where its features come from.
+        clips: [row, clip] positions in the feature source.
+        row: [replica] whose clips the replica answers.
+        purpose: address of the control gates' random numbers.
+        values: weights to use in place of the model's own.
+        precision: the context of the forward pass.
+    """
+    table = torch.from_numpy(clips).to(model.device)
+    rows = inputs.rows(row)
+    noise = inputs.prediction_noise(purpose, table.shape[1])
+    chunk = max(64, CHUNK_ELEMENTS // (len(model.settings) * max(inputs.shape.dims)))
+    if inputs.has_control or inputs.shuffles_places:
+        chunk = table.shape[1]  # the controls' numbers are drawn for all clips at once
     parts = []
-    for start in range(0, clips.shape[1], chunk):
-        with stack.precision():
-            features, available = stack.inputs.gather(clips[:, start : start + chunk], rows)
-            parts.append(stack.model(features, available, noise, stack.prediction_values()))
-    return _collect(parts, stack.model, len(stack.shape.dims))
+    for start in range(0, table.shape[1], chunk):
+        with precision():
+            features, available = inputs.gather(table[:, start : start + chunk], rows)
+            parts.append(model(features, available, noise, values))
+    return _collect(parts, model, len(inputs.shape.dims))
 
 
 def _collect(parts: list[ModelOutput], model: StackedModel, n_encoders: int) -> Predictions:

@@ -25,7 +25,7 @@ class TrialResult:
 
     folds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[fold] the folds' numbers; fewer than the data set's where only a part was trained (see `Part`), and then arrays
-    over clips hold nothing (NaN, -1) for the others' clips."""
+    over clips hold nothing (NaN, -1) for the others' clips. -1 alone: final models, which have nothing out of fold."""
     seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[seed] the replica seeds."""
 

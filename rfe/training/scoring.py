@@ -46,9 +46,11 @@ def presence_kind(config: Config) -> str:
     return "states" if config.model.kind == "concat_mlp" else config.loss.presence
 
 
-def log_set_weights(config: Config, clips: Clips) -> NDArray[np.float64]:
-    """[fold, set] log class-balance weight that each fold's model was trained with."""
-    weights = np.stack([set_weights(clips, fold, config.loss.balance) for fold in clips.folds])
+def log_set_weights(config: Config, clips: Clips, folds: Sequence[int] | None = None) -> NDArray[np.float64]:
+    """[fold, set] log class-balance weight that each fold's model was trained with; `folds` None: all."""
+    folds = clips.folds if folds is None else folds
+    n_actors = 0 if config.data.training_actors == "all" else config.data.training_actors
+    weights = np.stack([set_weights(clips, fold, config.loss.balance, n_actors) for fold in folds])
     return np.log(weights.astype(np.float64))
 
 
@@ -94,6 +96,33 @@ def answer(
             states[:, mine] = predicted[position]
             answers[index] = Answers(states, hits)
     return [answers[index] for index in range(len(configs))]
+
+
+def answer_with(config: Config, fitted: OutOfFold, outputs: Sequence[OutOfFold], clips: Clips) -> NDArray[np.int64]:
+    """Answers to other outputs of a configuration's models with the decoder that was fitted to theirs.
+
+    Args:
+        config: with protocol `crossfit`.
+        fitted: the out-of-fold outputs that each fold's parameters are fitted on, the fold's own left out.
+        outputs: what is answered, fold by fold; each with as many seeds.
+        clips: of the data set.
+
+    Returns:
+        [output, seed, source clip] states.
+    """
+    everyone = np.ones(clips.n_source, np.bool_)
+    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
+    folds, fold_index = np.unique(fold, return_inverse=True)
+    own = _stack([config], [fitted], everyone)
+    omega = np.broadcast_to(np.array([[config.model.head_fusion.presence_weight]]), own.leading)
+    offset = _offsets([config], clips, everyone)
+    decoder = build_decoder(config.decode.kind, config.decode.thresholds, omega)
+    parameters = decoder.fit_folds(own, truth, folds[:, None] != fold, set_offset=offset)
+    states = [
+        decoder.decode(_stack([config], [one], everyone), parameters, fold_index=fold_index, set_offset=offset)[0]
+        for one in outputs
+    ]
+    return np.stack(states)
 
 
 def held_out_divergence(outputs: OutOfFold, clips: Clips, folds: tuple[int, ...]) -> float:

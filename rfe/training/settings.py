@@ -1,8 +1,7 @@
 """How one replica is trained: plain scalars, and their tensors for a whole stack."""
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -34,16 +33,13 @@ class TrainSettings:
     target: str = "validation"
     n_drawn: int = 0
     """Clips drawn from each domain per step; 0 without adaptation by source and target."""
+    training_actors: int = 0
+    """How many of the fold's training actors are used; 0: all."""
 
 
 class TrainTensors:
-    """The scalar fields as tensors with a leading replica axis."""
+    """The scalars that enter the losses, as tensors with a leading replica axis."""
 
-    epochs: Tensor
-    lr: Tensor
-    weight_decay: Tensor
-    decoupled: Tensor
-    cosine: Tensor
     clip_norm: Tensor
     ema_decay: Tensor
     lambda_presence: Tensor
@@ -55,8 +51,5 @@ class TrainTensors:
 
     def __init__(self, settings: list[TrainSettings], device: torch.device) -> None:
         self.settings = settings
-        for field in fields(TrainSettings):
-            values: list[Any] = [getattr(one, field.name) for one in settings]
-            if not isinstance(values[0], str):
-                dtype = torch.float32 if isinstance(values[0], float) else None
-                setattr(self, field.name, torch.tensor(values, device=device, dtype=dtype))
+        for name in TrainTensors.__annotations__:
+            setattr(self, name, torch.tensor([getattr(one, name) for one in settings], device=device))

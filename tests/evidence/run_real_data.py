@@ -1,7 +1,8 @@
 """A search of everything on each real data set, beside random search and every baseline.
 
-`python -m tests.evidence.run_real_data [SETTING...]`; the folder of data sets is `RFE_REAL_DATA`. Each part is kept in
-the workspace when it is done, so the script can be stopped and run again; the report is made of the parts there are.
+`python -m tests.evidence.run_real_data [SETTING...]`; the folder of data sets is `RFE_REAL_DATA`. Each part is kept
+beside the report when it is done, so the script can be stopped and run again; the report is made of the parts there
+are. Remove a part to have it made again.
 """
 
 import json
@@ -25,6 +26,7 @@ from tests.evidence.simulated import REPORTS, SCRATCH, table
 
 TRIALS = 100
 HOURS = 1 / 3
+PARTS = REPORTS / "real_data" / "parts"
 HARD = ("contour", "logmel", "mfcc", "modspec")
 FAST = ("train.epochs=20", "confirm.top=5", "confirm.seeds=5", "limits.no_improvement=1000")
 """What differs from `search_spaces/everything.yaml`: it must fit twenty minutes on two cores."""
@@ -61,9 +63,10 @@ def main(names: list[str]) -> None:
         ("random", lambda setting: _search(setting, "random")),
         (SLOW_FAMILIES[0], lambda setting: _baselines(setting, SLOW_FAMILIES)),
     ]
+    PARTS.mkdir(parents=True, exist_ok=True)
     for part, make in parts:
         for setting in chosen:
-            path = SCRATCH / "real" / f"{setting.name}-{part}.json"
+            path = PARTS / f"{setting.name}-{part}.json"
             if not path.exists():
                 started = time.monotonic()
                 result = make(setting)
@@ -103,7 +106,7 @@ def _baselines(setting: Setting, families: tuple[str, ...]) -> list[dict[str, An
 
 def write_report() -> None:
     """`reports/evidence/real_data/README.md` of the parts there are."""
-    parts = {path.stem: json.loads(path.read_text()) for path in (SCRATCH / "real").glob("*.json")}
+    parts = {path.stem: json.loads(path.read_text()) for path in PARTS.glob("*.json")}
     sections = [
         "# A search on real data, beside every baseline",
         "`RFE_REAL_DATA=... python -m tests.evidence.run_real_data`",

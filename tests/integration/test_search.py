@@ -6,6 +6,7 @@ Training is replaced by a quick stand-in (`fakes.train_stack`) except where it s
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +15,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from rfe import api
+from rfe.config.reading import write_yaml
 from rfe.data.dataset import load_dataset
-from rfe.errors import ConfigError, DataError, TrialError
+from rfe.errors import ConfigError, DataError, StudyError, TrialError
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search.node_check import check_nodes
@@ -434,3 +438,65 @@ def test_a_node_that_cannot_open_the_data_is_named_before_training(
     other = fakes.write_data(tmp_path / "other", seed=9)
     with pytest.raises(DataError, match="other data stands under that name there"):
         check_nodes(cluster, dataset, str(other), None, cache)
+
+
+def test_an_ablation_is_a_study_of_arms(
+    fleet: Fleet,
+    data: Path,
+    cache: Path,
+    workspace: Workspace,
+    empty_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tuning, replication, comparison and MLflow on the one set of workers; a second time nothing is trained."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    workspace.root.mkdir()
+    shutil.copy(empty_database, workspace.root / "mlflow.db")
+    monkeypatch.setattr("rfe.search.driver.run_search", partial(run_search, fleet=fleet))
+    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
+    plan = tmp_path / "plan.yaml"
+    fields = {"seeds": 3, "base": {"train.lr": 0.002}, "retune": 3, "components": ["no dropout"]}
+    custom = {"far off": {"train.lr": 1.0e-5}}
+    plan.write_text(write_yaml({"name": "arms", **fields, "custom": custom, "sweeps": {"model.n_kept": "all"}}))
+    trained = cache / "trained.txt"
+    before = len(trained.read_text().splitlines()) if trained.exists() else 0
+    result = api.ablate(plan, data, workspace=workspace)
+    assert result is not None
+    assert [row.arm.name for row in result.rows] == [
+        "base",
+        "no dropout",
+        "n_kept 1",
+        "n_kept 2",
+        "n_kept 3",
+        "far off",
+    ]
+    assert {row.arm.name: row.verdict for row in result.rows}["far off"] == "loss"
+    assert workspace.study_names() == (
+        "arms", "arms-tune-00-base", "arms-tune-01-no-dropout", "arms-tune-02-n-kept-1", "arms-tune-03-n-kept-2",
+        "arms-tune-05-far-off",
+    )  # fmt: skip
+    n_trained = len(trained.read_text().splitlines()) - before
+    records = trial_records(workspace.study("arms"))
+    assert n_trained == 5 * 3 + len(records)
+    assert all(log.weights is None or log.tags["arm"].startswith("base") for log in records)
+    assert any(log.weights is not None for log in records)
+
+    again = api.ablate(plan, data, workspace=workspace)
+    assert again is not None
+    assert again.to_dict() == result.to_dict()
+    assert len(trained.read_text().splitlines()) - before == n_trained
+
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name("arms")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert runs["study arms"].data.tags["rfe.ablation"] == "true"
+    arm = next(run for name, run in runs.items() if name.startswith("no dropout"))
+    difference = result.rows[1].difference
+    assert difference is not None
+    assert arm.data.metrics["difference"] == pytest.approx(difference.estimate, rel=1e-5)
+    files = {one.path for one in client.list_artifacts(runs["study arms"].info.run_id)}
+    assert {"ablation.csv", "ablation_result.json", "ablation.json"} <= files
+
+    with pytest.raises(StudyError, match="arms"):
+        api.ablate(plan, data, workspace=workspace, seeds=4)

@@ -105,6 +105,7 @@ def test_stop_resume_pull_and_export_from_outside(tmp_path: Path, monkeypatch: p
     assert elsewhere.study("afar").journal.read_bytes() == folder.journal.read_bytes()
     one, other = api.show_study("afar", here), api.show_study("afar", elsewhere)
     assert (one.trials, one.settings, one.summary.state) == (other.trials, other.settings, "finished")
-    bundles = [api.export("afar", data, workspace=workspace) for workspace in (here, elsewhere)]
-    assert api.verify(bundles[1], data)["models"].startswith("trained in the study")
+    bundles = [api.export("afar", data, models="folds", workspace=workspace) for workspace in (here, elsewhere)]
+    (member,) = api.verify(bundles[1], data)["members"]
+    assert member["source"].startswith("trained in the study")
     assert len({(bundle / "submission.json").read_text() for bundle in bundles}) == 1

@@ -14,6 +14,7 @@ OTHER: dict[str, Any] = {
     "data.standardize": "fold",
     "data.target_actors": "pseudo",
     "data.reduce": 5,
+    "data.training_actors": 10,
     "model.kind": "concat_mlp",
     "model.gate.kind": "static",
     "model.gate.gradient": "kept_only",

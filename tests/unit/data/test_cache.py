@@ -201,3 +201,13 @@ def test_a_file_that_changed_under_an_open_data_set_is_refused(cache: FeatureCac
     write_features(dataset.path / "voice_static_features.npz", draw_features(rows, 6, 7), names(rows))
     with pytest.raises(DataError, match="was changed after the data set was opened"):
         cache.prepared("voice", 0)
+
+
+def test_fewer_training_actors_are_all_that_is_fitted_on(dataset: Dataset, cache: FeatureCache) -> None:
+    clips, raw = dataset.clips, read_features(dataset.encoders["voice"], dataset.clips)
+    prepared = cache.prepared("voice", 1, standardize="fold", training_actors=2)
+    train = training_clips(clips, 1, 2)
+    expected = (raw - raw[train].mean(0)) / raw[train].std(0)
+    np.testing.assert_allclose(prepared.values, expected, rtol=1e-4, atol=1e-5)
+    assert prepared.path != cache.prepared("voice", 1, standardize="fold").path
+    assert prepared.path == cache.prepared("voice", 1, standardize="fold", training_actors=2).path

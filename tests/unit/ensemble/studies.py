@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rfe.config.identity import config_id
@@ -12,8 +13,10 @@ from rfe.config.load import change_config, dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.labels import N_EMOTIONS, STATE_SALIENCE
+from rfe.model.fusion_model import FusionModel
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.journal import Journal
+from rfe.training.build import build_replicas, stack_shape
 from rfe.workspace import StudyFolder
 
 CONFIG = Config()
@@ -43,11 +46,18 @@ def make_outputs(
     return arrays
 
 
-def make_weights(dataset: Dataset, seeds: range = range(1)) -> dict[str, NDArray[np.float32]]:
+def make_weights(
+    dataset: Dataset, seeds: range = range(1), config: Config = CONFIG, folds: tuple[int, ...] | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Weights of models that were never trained."""
+    config = change_config(config, {"train.seed": seeds.start, "train.seeds": len(seeds)})
+    settings = [replica.model for replica in build_replicas(0, config, dataset, folds)]
+    shape = stack_shape(config, dataset)
+    model = FusionModel(settings, shape.dims, tuple(dataset.encoders), shape.latent_dim, torch.device("cpu"))
     return {
-        f"fold{fold}.seed{seed}.heads.weight": np.full((2, 3), 10 * fold + seed, np.float32)
-        for fold in dataset.clips.folds
-        for seed in seeds
+        f"fold{settings[replica].fold}.seed{settings[replica].seed}.{name}": parameter.value[row].detach().numpy()
+        for name, parameter in model.parameters.items()
+        for row, replica in enumerate(parameter.holders.tolist())
     }
 
 
@@ -69,7 +79,7 @@ def make_trial(dataset: Dataset, number: int, score: float, config: Config = CON
         "config": flatten(config),
         "scores": {"score": score},
         "artifacts": make_artifacts(config, make_outputs(dataset, config.train.seeds, number)),
-        "weights": make_weights(dataset),
+        "weights": make_weights(dataset, range(config.train.seed, config.train.seed + config.train.seeds), config),
     }
     return TrialLog(**fields | changes)
 
@@ -90,7 +100,9 @@ def make_confirmation(dataset: Dataset, number: int, scores: tuple[float, ...]) 
 
 def write_study(folder: StudyFolder, dataset: Dataset, *logs: TrialLog | ConfirmationLog) -> StudyFolder:
     with Journal(folder) as journal:
-        journal.record_study(StudyLog("fusion-v1", dataset.name, dataset.fingerprint, git_commit="abc123"))
+        settings = {"data.path": str(dataset.path), "data.encoders": list(dataset.encoders)}
+        about = StudyLog("fusion-v1", dataset.name, dataset.fingerprint, git_commit="abc123", settings=settings)
+        journal.record_study(about)
         for log in logs:
             if isinstance(log, TrialLog):
                 journal.record_trial(log)

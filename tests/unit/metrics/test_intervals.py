@@ -13,7 +13,6 @@ from rfe.metrics.intervals import (
     HitTable,
     Interval,
     difference_interval,
-    holm,
     score_interval,
     variance_of_influence,
 )
@@ -186,8 +185,3 @@ def test_one_actor_has_no_interval() -> None:
     interval = score_interval(HitTable.of_answers(np.arange(6), np.arange(6), np.zeros(6, int)), "acc_presence")
     assert interval.estimate == 1.0
     assert np.isnan(interval.standard_error)
-
-
-def test_holm_steps_down() -> None:
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.5]), [0.04, 0.09, 0.09, 0.5])
-    np.testing.assert_allclose(holm([0.5, 0.6]), [1.0, 1.0])

@@ -1,6 +1,6 @@
 import torch
 
-from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, sum_weighted
+from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.selection import keep_top_n
 
 GENERATOR = torch.Generator().manual_seed(3)
@@ -49,3 +49,16 @@ def test_encoders_not_kept_act_in_the_last_kept_place() -> None:
     assert PLACE[0].max() == 1
     assert PLACE[1].max() == 2
     assert (PLACE[0][~SELECTION.kept[0]] == 1).all()
+
+
+def test_shuffled_places_are_a_permutation_that_knows_no_rank() -> None:
+    scores = torch.randn(2, 4, 4000, generator=GENERATOR)
+    selection = keep_top_n(scores, torch.ones(2, 4, 4000, dtype=torch.bool), N_KEPT, torch.tensor([True, True]))
+    place = shuffle_places(torch.rand(2, 4, 4000, generator=GENERATOR), selection.kept, N_KEPT)
+    for replica, n_kept in enumerate(N_KEPT.tolist()):
+        kept = selection.kept[replica]
+        places = place[replica].masked_fill(~kept, 9).sort(0).values[:n_kept]
+        torch.testing.assert_close(places, torch.arange(n_kept).unsqueeze(1).expand_as(places))
+        assert (place[replica][~kept] == n_kept - 1).all()
+        first = place[replica][selection.rank[replica] == 0].float()  # of the encoder that ranks first
+        assert abs(first.mean() - (n_kept - 1) / 2) < 0.1

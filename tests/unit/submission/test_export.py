@@ -14,7 +14,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.selection import Selection
-from rfe.ensemble.stored import read_ensemble, write_ensemble
+from rfe.ensemble.stored import read_ensemble, record_run, write_ensemble
 from rfe.errors import StudyError, SubmissionError
 from rfe.progress import SilentProgress
 from rfe.submission.export import export_ensemble, export_study
@@ -57,8 +57,16 @@ def test_the_bundle_of_the_best_trial(workspace: Workspace, dataset: Dataset) ->
     assert manifest["members"][0]["git_commit"] == "abc123"
     assert manifest["data"]["fingerprint"] == dataset.fingerprint
     assert manifest["data"]["target_actors"] == ["known"]
-    assert manifest["scores"] == {"score": 0.4, "score_best": 0.5, "score_selected": 0.4}
-    assert manifest["preview"].startswith("Preview")
+    assert {name: manifest["scores"][name] for name in ("score", "score_best", "score_selected")} == {
+        "score": 0.4,
+        "score_best": 0.5,
+        "score_selected": 0.4,
+    }
+    for part in ("score", "acc_presence", "acc_salience"):
+        low, value, high = (manifest["scores"][f"{part}_crossfit{ending}"] for ending in ("_low", "", "_high"))
+        assert low <= value <= high
+    assert manifest["models"] == "folds"
+    assert "no model was trained on all labelled clips" in manifest["answered_by"]
     assert manifest["versions"]["numpy"] == np.__version__
     assert load_config(bundle / "config.yaml") == CONFIG
     assert {path.relative_to(bundle).as_posix() for path in bundle.rglob("*.safetensors")} == {
@@ -70,14 +78,16 @@ def test_the_bundle_of_the_best_trial(workspace: Workspace, dataset: Dataset) ->
         ),
     }
     np.testing.assert_array_equal(
-        load_file(bundle / "members/fusion-v1-1/weights/fold2.safetensors")["seed0.heads.weight"], 20.0
+        load_file(bundle / "members/fusion-v1-1/weights/fold2.safetensors")["seed0.presence.weight"],
+        make_weights(dataset)["fold2.seed0.presence.weight"],
     )
     assert load_file(bundle / "members/fusion-v1-1/preprocessing/fold0/voice.safetensors")["mean"].shape == (6,)
     assert set(read_submission(bundle / "submission.zip")) == {
         f"{name}.mov" for name in dataset.clips.filename[dataset.clips.target]
     }
     readme = (bundle / "MODEL_CARD.md").read_text()
-    assert "Preview" in readme
+    for part in ("## Protocol", "## Caveats", "## Intended use", "## Out of scope", "no model was trained on all"):
+        assert part in readme
     assert "score_selected" in readme
 
 
@@ -93,10 +103,8 @@ def test_a_confirmed_trial_is_exported_with_its_fresh_models(workspace: Workspac
     manifest = verify_bundle(bundle)
     assert (manifest["trial"], manifest["members"][0]["seeds"]) == (0, [100, 101])
     assert manifest["scores"]["score_confirmed"] == pytest.approx(0.225)
-    assert sorted(load_file(bundle / "members/fusion-v1-0/weights/fold1.safetensors")) == [
-        "seed100.heads.weight",
-        "seed101.heads.weight",
-    ]
+    tensors = load_file(bundle / "members/fusion-v1-0/weights/fold1.safetensors")
+    assert {name.split(".")[0] for name in tensors} == {"seed100", "seed101"}
     assert load_config(bundle / "config.yaml").train.seed == 100
 
 
@@ -130,19 +138,51 @@ def test_weights_that_were_not_kept_are_trained_again(workspace: Workspace, data
     write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, weights=None))
     with pytest.raises(StudyError, match=r"weights were not kept.*--from fusion-v1 --trial 0"):
         export_study(workspace, "fusion-v1", dataset)
-    asked: list[Config] = []
+    asked: list[tuple[Config, Any]] = []
 
-    def retrain(config: Config) -> TrialResult:
-        asked.append(config)
+    def train(config: Config, folds: tuple[int, ...] | None) -> TrialResult:
+        asked.append((config, folds))
         outputs: dict[str, Any] = make_outputs(dataset, seed=9)
         return TrialResult("id", "complete", weights=make_weights(dataset), **outputs)
 
-    bundle = export_study(workspace, "fusion-v1", dataset, retrain=retrain)
-    assert asked == [CONFIG]
-    assert "trained again" in verify_bundle(bundle)["members"][0]["models"]
+    bundle = export_study(workspace, "fusion-v1", dataset, train=train)
+    assert asked == [(CONFIG, None)]
+    assert "trained again" in verify_bundle(bundle)["members"][0]["source"]
 
     with pytest.raises(StudyError, match="failed: no memory"):
-        export_study(workspace, "fusion-v1", dataset, retrain=lambda _: TrialResult("id", "failed", "no memory"))
+        export_study(workspace, "fusion-v1", dataset, train=lambda *_: TrialResult("id", "failed", "no memory"))
+
+
+def test_final_models_are_trained_on_all_clips_with_the_seeds_of_the_outputs(
+    workspace: Workspace, dataset: Dataset
+) -> None:
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3))
+    asked: list[tuple[int, Any]] = []
+
+    def train(config: Config, folds: tuple[int, ...] | None) -> TrialResult:
+        asked.append((config.train.seeds, folds))
+        seeds = range(config.train.seed, config.train.seed + config.train.seeds)
+        outputs: dict[str, Any] = {} if folds else make_outputs(dataset, len(seeds), seed=9)
+        return TrialResult("id", "complete", weights=make_weights(dataset, seeds, folds=folds), **outputs)
+
+    bundle = export_study(workspace, "fusion-v1", dataset, kind="final", train=train)
+    manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
+    assert asked == [(1, (-1,))]  # the decoder is fitted to the logged outputs of as many models
+    assert (manifest["models"], manifest["members"][0]["folds"]) == ("final", [-1])
+    assert "preview" not in (bundle / "MODEL_CARD.md").read_text().lower()
+    assert "trained on all labelled clips" in manifest["answered_by"]
+    names = {path.relative_to(bundle / "members/fusion-v1-0").as_posix() for path in bundle.rglob("*.safetensors")}
+    assert names == {
+        "weights/all.safetensors",
+        "preprocessing/all/face.safetensors",
+        "preprocessing/all/voice.safetensors",
+    }
+    asked.clear()
+    more = export_study(workspace, "fusion-v1", dataset, kind="final", seeds=3, train=train)
+    assert asked == [(3, None), (3, (-1,))]  # other outputs are needed for an average of three
+    assert verify_bundle(more)["members"][0]["seeds"] == [0, 1, 2]
+    with pytest.raises(StudyError, match="weights were not kept"):
+        export_study(workspace, "fusion-v1", dataset, kind="final")
 
 
 def test_refuses_weights_that_lack_a_fold_or_are_broken(workspace: Workspace, dataset: Dataset) -> None:
@@ -188,15 +228,12 @@ def test_refuses_a_crossfit_that_knew_more_than_the_target_tells(
 
 
 def test_outputs_that_are_not_finite_leave_no_bundle(workspace: Workspace, dataset: Dataset) -> None:
-    trial = make_trial(dataset, 0, 0.3)
-    arrays = make_outputs(dataset)
-    for name in ("target_presence_logits", "target_salience_logits", "target_fused"):
-        arrays[name][1, 0, 3] = np.nan
-    retrained = TrialResult("id", "complete", weights=make_weights(dataset), **arrays)
-    write_study(workspace.study("fusion-v1"), dataset, replace(trial, weights=None))
-    with pytest.raises(StudyError, match="1 target clips have outputs that are not finite"):
-        export_study(workspace, "fusion-v1", dataset, retrain=lambda _: retrained)
-    assert not (workspace.root / "bundles").exists()
+    weights = make_weights(dataset)
+    weights["fold1.seed0.presence.bias"] = np.full(6, np.nan, np.float32)
+    write_study(workspace.study("fusion-v1"), dataset, make_trial(dataset, 0, 0.3, weights=weights))
+    with pytest.raises(StudyError, match="12 target clips have outputs that are not finite"):
+        export_study(workspace, "fusion-v1", dataset)
+    assert not list((workspace.root / "bundles").iterdir())
 
 
 def test_the_place_and_the_extension_are_options(workspace: Workspace, dataset: Dataset, tmp_path: Path) -> None:
@@ -221,7 +258,7 @@ def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, datas
             0.3 + 0.01 * number,
             config,
             artifacts=make_artifacts(config, make_outputs(dataset, seed=number, noise=0.1, first_seed=number)),
-            weights=make_weights(dataset, range(number, number + 1)),
+            weights=make_weights(dataset, range(number, number + 1), config),
         )
         for number, config in enumerate(configs)
     ]
@@ -229,11 +266,12 @@ def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, datas
     result = build_ensemble([folder], dataset, Selection(method="top_k", members=2), SilentProgress())
     about = {"path": str(dataset.path), "encoders": None, "fingerprint": dataset.fingerprint}
     write_ensemble(workspace, "final", result, about)
+    record_run(workspace.root / "ensembles" / "final", "run-of-final")
     stored = read_ensemble(workspace, "final")
     bundle = export_ensemble(workspace, stored, dataset)
     assert bundle == workspace.root / "bundles" / "final"
     manifest = verify_bundle(bundle, dataset.clips.filename[dataset.clips.target].tolist())
-    assert manifest["ensemble"] == "final"
+    assert (manifest["ensemble"], manifest["mlflow_run_id"]) == ("final", "run-of-final")
     assert [member["weight"] for member in manifest["members"]] == [0.5, 0.5]
     numbers = {member["trial"] for member in manifest["members"]}
     assert {path.name for path in (bundle / "members").iterdir()} == {f"fusion-v1-{number}" for number in numbers}
@@ -241,11 +279,8 @@ def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, datas
     card = (bundle / "MODEL_CARD.md").read_text()
     assert "score_nested" in card
     assert "of 2 configurations" in card
-    answers = json.loads((bundle / "submission.json").read_text())["predictions"]
-    first = next(iter(answers.values()))
-    assert len(first) == 1  # the made-up target clips show state 0, 1, 2 ...: the singles are beyond doubt
     # another ensemble does not take its place
     write_ensemble(workspace, "other", result, about)
     with pytest.raises(SubmissionError, match="holds the bundle of ensemble final"):
         export_ensemble(workspace, read_ensemble(workspace, "other"), dataset, output=bundle)
-    assert all(path.stat().st_mode & 0o044 for path in bundle.rglob("*.safetensors"))  # others may read it
+    assert {path.stat().st_mode & 0o777 for path in bundle.rglob("*") if path.is_file()} == {0o644}

@@ -164,3 +164,14 @@ def test_a_study_folder_can_be_moved(tmp_path: Path) -> None:
     assert Path(str(trial.artifacts["config.yaml"])).exists()
     assert isinstance(trial.weights, Path)
     assert trial.weights.exists()
+
+
+def test_weights_that_are_asked_for_stay_whatever_comes(tmp_path: Path) -> None:
+    folder = study_folder(tmp_path)
+    with Journal(folder, keep_top=1) as journal:
+        kept = journal.record_trial(trial_log(0, 0.1, tags={"keep": "weights"}))
+        assert isinstance(kept.weights, Path)
+        journal.record_trial(trial_log(1, 0.2))
+        journal.record_trial(trial_log(2, 0.3))
+    with Journal(folder, keep_top=0):
+        assert [n for n in range(3) if (folder.trial(n) / "weights.safetensors").exists()] == [0]

@@ -12,6 +12,9 @@ import pytest
 from mlflow import MlflowClient
 
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.ensemble.build import build_ensemble
+from rfe.ensemble.selection import Selection
+from rfe.ensemble.stored import read_ensemble, write_ensemble
 from rfe.errors import StudyError
 from rfe.progress import SearchStatus, SilentProgress
 from rfe.study import StudyStore, read_definition, read_study
@@ -79,6 +82,19 @@ def test_a_pulled_folder_holds_what_the_search_left(
     # whoever goes on adopts the open trial
     with StudyStore.open(pulled.path, read_definition(pulled.path)) as store:
         assert [one.number for one in store.running()] == [ENDED]
+
+
+def test_an_ensemble_is_chosen_alike_from_a_pulled_study(
+    study: StudyFolder, server: MlflowServer, elsewhere: Workspace, dataset: Dataset
+) -> None:
+    pulled, _ = pull_study(server, "tiny", elsewhere, SilentProgress())
+    shutil.rmtree(study.path / "trials")  # what is read comes of MLflow
+    found = build_ensemble([pulled], dataset, Selection(members=3, bags=2), SilentProgress())
+    assert found.n_candidates == 4
+    outputs = [one.candidate.outputs for one in found.ensemble.members]
+    assert all(path is not None and path.is_relative_to(pulled.path) for path in outputs)
+    stored = write_ensemble(elsewhere, "both", found, {"path": str(dataset.path), "encoders": None})
+    assert read_ensemble(elsewhere, "both").folder == stored
 
 
 def test_pulling_again_replaces_an_older_copy_and_nothing_else(

@@ -75,9 +75,10 @@ def make_stack(
     kind: str = "fusion",
     device: str = "cpu",
     low_precision: bool | None = None,
+    all_train: bool = False,
 ) -> Stack:
     clips = clips or make_clips()
-    shape = StackShape(kind, 16, 32, n_drawn, DIMS)
+    shape = StackShape(kind, 16, 32, n_drawn, DIMS, all_train)
     features = MadeUpFeatures(make_clips()).to(device)
     return Stack(replicas, shape, NAMES, clips, features, torch.device(device), low_precision)
 

@@ -14,7 +14,9 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.labels import STATE_IS_BLEND
 from rfe.metrics.score import score
+from rfe.training.build import Replica
 from rfe.training.configurations import train_configurations
+from rfe.training.engine import Stack
 from rfe.training.record import Checkpoint, EpochReport, Part, Stop
 
 BASE = {"model.latent_dim": 16, "train.epochs": 5, "train.batch_size": 32, "decode.kind": "official"}
@@ -199,3 +201,48 @@ def test_too_few_folds_for_crossfit_is_a_sentence(data: tuple[Dataset, FeatureCa
     (result,) = train_configurations([_config()], two, cache)
     assert result.state == "failed"
     assert "3 folds" in result.reason
+
+
+def test_decoders_and_protocols_share_what_is_trained(
+    data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone and beside others of the same training: the same result; the stack holds the replicas once."""
+    dataset, cache = data
+    configs = [
+        _config(),
+        _config(decode__kind="valid_states"),
+        _config(protocol="official"),
+        _config(train__lr=1.0e-2),
+    ]
+    sizes = []
+    whole = Stack.__init__
+
+    def counted(self: Stack, replicas: list[Replica], *rest: Any) -> None:
+        sizes.append(len(replicas))
+        whole(self, replicas, *rest)
+
+    monkeypatch.setattr(Stack, "__init__", counted)
+    together = train_configurations(configs, dataset, cache)
+    assert sizes == [2 * len(dataset.clips.folds)]
+    for config, result in zip(configs, together, strict=True):
+        (alone,) = train_configurations([config], dataset, cache)
+        np.testing.assert_allclose(result.fused, alone.fused, atol=1e-4)
+        np.testing.assert_allclose(result.curves["score"], alone.curves["score"])
+        assert result.config_id == alone.config_id
+        assert result.weights is not None
+        assert alone.weights is not None
+        assert result.weights.keys() == alone.weights.keys()
+
+
+def test_what_is_shared_goes_on_when_the_first_is_stopped(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+
+    def stop_first(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
+        return {0: Stop("pruned", "enough")} if reports[max(reports)].epoch == 2 else {}
+
+    configs = [_config(), _config(decode__kind="valid_states")]
+    first, second = train_configurations(configs, dataset, cache, on_epoch=stop_first)
+    assert first.state == "pruned"
+    (alone,) = train_configurations(configs[1:], dataset, cache)
+    assert second.state == "complete"
+    np.testing.assert_allclose(second.fused, alone.fused, atol=1e-4)

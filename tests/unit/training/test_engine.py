@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from rfe.data.folds import training_actors
 from rfe.training.build import Replica
 from rfe.training.prediction import predict
 from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
@@ -23,6 +25,9 @@ VARIED = [
     make_replica(7, 0, 0, model={"sees_clip": False, "temperature": 0.5}, train={"data_seed": 4}),
     make_replica(8, 0, 0, model={"encoder_dropout": 0.4, "mixup": 0.3}, train={"label_smoothing": 0.1}),
     make_replica(9, 1, 0, model={"mixup": 1.0, "by_states": True}, train={"class_balance": "class"}),
+    make_replica(10, 1, 0, model={"rank_concat": True, "shuffled_places": True, "n_kept": 3}),
+    make_replica(11, 2, 0, model={"rank_concat": True, "shuffled_places": True, "random_scores": True}),
+    make_replica(12, 0, 0, train={"training_actors": 4, "class_balance": "class"}),
 ]
 ADAPTED = [
     make_replica(0, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24}),
@@ -44,6 +49,9 @@ ADAPTED = [
         2,
         model={"mixup": 0.5, "encoder_dropout": 0.3},
         train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24},
+    ),
+    make_replica(
+        6, 1, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24, "training_actors": 2}
     ),
 ]
 
@@ -163,6 +171,36 @@ def test_training_labels_do_change_training() -> None:
     stacks = [make_stack([make_replica(0, 1)], clips=replace(clips, state=s)) for s in (clips.state, clips.state[::-1])]
     losses = [stack.train_epoch().loss for stack in stacks]
     assert not np.allclose(losses[0], losses[1])
+
+
+@pytest.mark.parametrize(("settings", "n_drawn"), [({"class_balance": "class"}, 0), ({"adaptation": "mmd"}, 24)])
+def test_actors_that_are_not_used_cannot_change_training(settings: dict[str, str], n_drawn: int) -> None:
+    clips = make_clips()
+    used = np.isin(clips.actor, training_actors(clips, 1, 4))
+    changed = np.where(used, clips.state, (clips.state + 7) % 36)
+    replica = make_replica(
+        0, 1, train={**settings, "training_actors": 4, "adaptation_strength": 1.0, "n_drawn": n_drawn}
+    )
+    arrays = []
+    for state in (clips.state, changed):
+        stack = make_stack([replica], n_drawn, replace(clips, state=state))
+        train(stack, 2)
+        arrays.append(stack.slices(0).arrays)
+        assert np.isin(stack.plan.order(0, 1, 0, 4), np.flatnonzero(used)).all()
+    for name, array in arrays[0].items():
+        np.testing.assert_array_equal(array, arrays[1][name], err_msg=name)
+
+
+def test_a_model_of_permuted_places_starts_like_the_ordered_one() -> None:
+    ordered, permuted = (
+        make_stack([make_replica(model={"rank_concat": True, "shuffled_places": shuffled})])
+        for shuffled in (False, True)
+    )
+    for name, value in ordered.model.values().items():
+        torch.testing.assert_close(value, permuted.model.values()[name])
+    np.testing.assert_array_equal(predict(permuted).fused, predict(permuted).fused)  # the same numbers at every call
+    assert np.abs(predict(permuted).fused - predict(ordered).fused).max() > 0
+    np.testing.assert_array_equal(predict(permuted).kept, predict(ordered).kept)
 
 
 def test_learns_what_is_there() -> None:

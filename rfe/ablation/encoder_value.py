@@ -1,0 +1,138 @@
+"""What each encoder is worth to the base: how often and how strongly it is fused, and what is lost without it.
+
+A gate's weight is not importance; the two stand side by side. Nothing is trained for it.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.ablation.altered_encoders import AlteredAnswers, alter_encoders
+from rfe.ablation.arms import BASE
+from rfe.ablation.study import StoredArms, read_arms
+from rfe.ablation.trials import fold_rows, hits_of, read_outputs, read_trials
+from rfe.data.cache import FeatureCache
+from rfe.data.dataset import Dataset
+from rfe.ensemble.candidates import Candidate
+from rfe.errors import StudyError
+from rfe.metrics.intervals import HitTable, Interval, difference_interval
+from rfe.workspace import StudyFolder, write_bytes
+
+ENCODERS_FILE = "encoders.npz"
+
+
+@dataclass(frozen=True)
+class EncoderValue:
+    """What the base does with one encoder of its pool, and what it owes to it."""
+
+    encoder: str
+    kept_frequency: float
+    """Share of held-out clips in which it was fused."""
+    mean_weight: float | None
+    """With which it was fused; None of a model without a gate."""
+    lost_masked: Interval
+    """Score lost when clips have no features of it at evaluation; nothing is trained again."""
+    lost_permuted: Interval
+    """Score lost when each clip shows another clip's features of it."""
+
+
+def measure_encoders(folder: StudyFolder, dataset: Dataset, cache: FeatureCache) -> None:
+    """Keep the base's answers with each encoder masked and permuted; nothing where that was done before.
+
+    Raises:
+        StudyError: the base's weights were not kept.
+    """
+    path = folder.path / ENCODERS_FILE
+    if path.is_file():
+        return
+    stored = read_arms(folder)
+    by_id, _ = read_trials(folder, dataset)
+    whole: AlteredAnswers | None = None
+    for part in stored.parts[BASE]:
+        candidate = by_id.get(part.config_id)
+        if candidate is None or candidate.weights is None:
+            raise StudyError(
+                f"ablation {folder.name!r}: the weights of its base were not kept, so encoders cannot be masked; run "
+                "it again under another --name"
+            )
+        altered = alter_encoders(candidate.config, candidate.weights, dataset, cache)
+        whole = altered if whole is None else _put(whole, altered, fold_rows(dataset, part.choice.folds))
+    assert whole is not None  # a base has at least one configuration
+    arrays = {"own": whole.own}
+    arrays |= {f"masked/{name}": states for name, states in whole.masked.items()}
+    arrays |= {f"permuted/{name}": states for name, states in whole.permuted.items()}
+    buffer = io.BytesIO()
+    small: dict[str, Any] = {name: states.astype(np.int8) for name, states in arrays.items()}
+    np.savez_compressed(buffer, **small)
+    write_bytes(path, buffer.getvalue())
+
+
+def _put(whole: AlteredAnswers, other: AlteredAnswers, rows: NDArray[np.bool_]) -> AlteredAnswers:
+    """`whole` with the clips of `rows` answered by another configuration of the base."""
+
+    def chosen(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.where(rows, two, one)
+
+    return AlteredAnswers(
+        chosen(whole.own, other.own),
+        {name: chosen(states, other.masked[name]) for name, states in whole.masked.items()},
+        {name: chosen(states, other.permuted[name]) for name, states in whole.permuted.items()},
+    )
+
+
+def read_encoder_values(
+    folder: StudyFolder, stored: StoredArms, by_id: Mapping[str, Candidate], dataset: Dataset
+) -> tuple[EncoderValue, ...]:
+    """The encoders of the base's pool, the largest loss first; empty where they were not measured."""
+    path = folder.path / ENCODERS_FILE
+    if not path.is_file():
+        return ()
+    where = f"ablation {folder.name!r}, base"
+    parts = stored.parts[BASE]
+    gates = [read_outputs(by_id[part.config_id], where) for part in parts]
+    scores, kept = gates[0]["gate_scores"], gates[0]["kept"]
+    for part, gate in zip(parts[1:], gates[1:], strict=True):
+        rows = fold_rows(dataset, part.choice.folds)[:, None]
+        scores, kept = np.where(rows, gate["gate_scores"], scores), np.where(rows, gate["kept"], kept)
+    weights, names = mean_weights(scores, kept), list(dataset.encoders)
+    values = []
+    with np.load(path, allow_pickle=False) as arrays:
+        own = hits_of(arrays["own"].astype(np.int64), dataset)
+        for name in [key.removeprefix("masked/") for key in arrays.files if key.startswith("masked/")]:
+            permuted = [hits_of(states.astype(np.int64), dataset) for states in arrays[f"permuted/{name}"]]
+            values.append(
+                EncoderValue(
+                    name,
+                    float(kept[..., names.index(name)].mean()),
+                    None if weights is None else float(weights[names.index(name)]),
+                    difference_interval(own, hits_of(arrays[f"masked/{name}"].astype(np.int64), dataset)),
+                    difference_interval(own, _mean_of(permuted)),
+                )
+            )
+    return tuple(sorted(values, key=lambda one: -one.lost_masked.estimate))
+
+
+def _mean_of(tables: Sequence[HitTable]) -> HitTable:
+    first = tables[0]
+    presence, salience = (np.mean([getattr(one, name) for one in tables], axis=0) for name in ("presence", "salience"))
+    return HitTable(presence, salience, first.blend, first.actor, first.fold)
+
+
+def mean_weights(gate_scores: NDArray[np.floating[Any]], kept: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """[encoder] mean weight with which encoders are fused; None of a model without a gate.
+
+    Args:
+        gate_scores: [seed, clip, encoder], -inf where not available.
+        kept: [seed, clip, encoder].
+    """
+    scores = np.where(kept, gate_scores.astype(np.float64), -np.inf)
+    if not np.isfinite(scores).any():
+        return None
+    highest = scores.max(-1, keepdims=True)
+    share = np.exp(scores - np.where(np.isfinite(highest), highest, 0.0))
+    share = share / np.maximum(share.sum(-1, keepdims=True), 1e-30)
+    return np.asarray(share.mean((0, 1)))

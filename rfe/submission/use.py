@@ -1,0 +1,88 @@
+"""A bundle used on a data folder: checked, read, asked, and its answers written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rfe.data.dataset import list_encoders, load_dataset
+from rfe.errors import DataError
+from rfe.submission.archive import open_bundle
+from rfe.submission.clips import NewClips
+from rfe.submission.layout import PREDICTIONS_NAME
+from rfe.submission.manifest import title
+from rfe.submission.predictor import Prediction, Predictor
+from rfe.submission.submission import VIDEO_EXTENSION, write_submission
+from rfe.submission.table import predictions_csv
+from rfe.submission.verification import verify_bundle
+from rfe.workspace import write_text
+
+
+@dataclass(frozen=True)
+class BundlePrediction:
+    """A bundle's answers to a data folder's clips."""
+
+    bundle: str
+    """What the bundle is of."""
+    prediction: Prediction
+    extension: str
+    """Of the clips' recordings, for a submission's keys."""
+    caveats: tuple[str, ...]
+    """Of the data that the models were trained on, and of the data that was answered."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, without the table."""
+        return {
+            "bundle": self.bundle,
+            "clips": len(self.prediction.filename),
+            "notes": list(self.prediction.notes),
+            "caveats": list(self.caveats),
+        }
+
+
+def predict_folder(bundle: Path, data: Path) -> BundlePrediction:
+    """Answer a data folder's target clips; where it has none, all of its clips.
+
+    Raises:
+        SubmissionError: the bundle is not whole.
+        DataError: data that the models cannot read, or the very clips they were trained on.
+    """
+    with open_bundle(bundle) as folder:
+        manifest = verify_bundle(folder, name=str(bundle))
+        predictor = Predictor(folder, manifest)
+        there = list_encoders(data)
+        # encoders that no model reads as well: a clip that has only those is answered as in training
+        known = [name for name in predictor.dims if name in there]
+        if there and not known:
+            raise DataError(
+                f"{data}: has the encoders {', '.join(there)}, but the models read {', '.join(predictor.pool)}; "
+                "compute their features"
+            )
+        dataset = load_dataset(data, known or None, need_source=False)
+        if not dataset.clips.n_target and dataset.clips.n_source == manifest["data"]["source_clips"]:
+            shared = {name: file.sha256 for name, file in dataset.encoders.items()}
+            if shared == {name: manifest["data"]["encoders"][name]["sha256"] for name in shared}:
+                raise DataError(
+                    f"{data}: has no test clips, and its training clips are those that the models were trained on; "
+                    "give the data folder of other clips"
+                )
+        prediction = predictor.predict(NewClips.of_dataset(dataset, predictor.pool))
+    if (prediction.state < 0).any():
+        raise DataError(f"{data}: the models' outputs are not finite; the features must be those of another scale")
+    extension = (manifest.get("submission") or {}).get("extension", VIDEO_EXTENSION)
+    caveats = dict.fromkeys((*manifest["data"]["caveats"], *dataset.caveats))
+    return BundlePrediction(title(manifest), prediction, extension, tuple(caveats))
+
+
+def write_files(answered: BundlePrediction, output: Path) -> tuple[Path, ...]:
+    """Write the table, where `output` ends with `.csv`, else a folder with table and submission.
+
+    Returns:
+        The files.
+    """
+    prediction = answered.prediction
+    if output.suffix == ".csv":
+        write_text(output, predictions_csv(prediction))
+        return (output,)
+    table = output / PREDICTIONS_NAME
+    write_text(table, predictions_csv(prediction))
+    return (table, *write_submission(output, prediction.filename, prediction.state, answered.extension))
