@@ -7,7 +7,10 @@ VENV ?= .venv
 TORCH_INDEX ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+# pip says nothing while all is well, and everything when it is not
+PIP_LOG := $(VENV)/install.log
+pip_install = @$(BIN)/python -m pip install --disable-pip-version-check --no-input --constraint constraints.txt $(1) \
+	>$(PIP_LOG) 2>&1 || { tail -n 20 $(PIP_LOG); echo "pip install $(strip $(1)) failed; all it said is in $(PIP_LOG)"; exit 1; }
 
 .PHONY: demo test slow lint bench evidence install clean
 .DEFAULT_GOAL := demo
@@ -41,8 +44,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there; install Python 3.11 or say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "setting up $(VENV) (minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) --constraint constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	@$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(call pip_install,$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0)
+	$(call pip_install,--editable '.[dev]')
 	@touch $@
 
 clean:  ## the environment and what tools cached; never a workspace

@@ -218,6 +218,11 @@ def open_workspace(path: Path | None = None) -> Workspace:
     return Workspace(root, tracking_uri(root, os.environ.get("MLFLOW_TRACKING_URI", "")), cache)
 
 
+def node_cache(cache: Path) -> Path:
+    """The cache on this node: where its own `RFE_CACHE` says, else the driver's path `cache`."""
+    return Path(os.environ.get("RFE_CACHE") or cache).expanduser().absolute()
+
+
 def tracking_uri(root: Path, given: str, named: str = "MLFLOW_TRACKING_URI") -> str:
     """The MLflow tracking URI: `given`, with a relative SQLite path made absolute, or SQLite in the workspace.
 

@@ -4,7 +4,9 @@ Heavy libraries are imported by the functions that need them, so that asking for
 """
 
 from rfe.api.ablations import ablate, plan_ablation
+from rfe.api.authoring import init, schema
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
+from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
 from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
@@ -39,10 +41,12 @@ __all__ = [
     "delete_study",
     "demo",
     "diff_trials",
+    "doctor",
     "ensemble",
     "export",
     "follow_job",
     "import_data",
+    "init",
     "job_logs",
     "list_jobs",
     "list_studies",
@@ -54,6 +58,7 @@ __all__ = [
     "register",
     "repair_study",
     "resume_study",
+    "schema",
     "score",
     "search",
     "show_job",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfe.errors import ConfigError
+from rfe.errors import ConfigError, StudyError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -49,7 +49,9 @@ def export(
 
     Raises:
         ConfigError: a trial of an ensemble is asked for, or seeds of fold models.
+        StudyError: there is neither.
     """
+    from rfe.config.fields import nearest, unknown
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.ensemble.stored import ensemble_names, read_ensemble
@@ -57,7 +59,10 @@ def export(
     from rfe.submission.export import export_ensemble, export_study
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    stored = read_ensemble(workspace, name) if name in ensemble_names(workspace) else None
+    ensembles = ensemble_names(workspace)
+    stored = read_ensemble(workspace, name) if name in ensembles else None
+    if nearest(name, ensembles) is not None and name not in (*ensembles, *workspace.study_names()):
+        raise StudyError(unknown("study or ensemble", name, (*workspace.study_names(), *ensembles)))
     if stored is not None and trial is not None:
         raise ConfigError(f"--trial {trial}: {name} is an ensemble; leave --trial out, or name the trial's study")
     if models == "folds" and seeds is not None:

@@ -59,18 +59,23 @@ def plan_search(
     study: str | None = None,
     trials: int | None = None,
     hours: float | None = None,
+    seed: int | None = None,
+    warm_start: str | None = None,
     overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> SearchPlan:
     """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
     from rfe.reporting.plan import plan
+    from rfe.reporting.studies import find_study
     from rfe.search_space.load import load_space
     from rfe.search_space.ready_made import find_space
 
     space = _placed(load_space(find_space(source), overrides), data, study)
-    cache = (workspace or open_workspace()).cache
-    return plan(space, cache, trials=trials, hours=hours, progress=progress or SilentProgress())
+    workspace = workspace or open_workspace()
+    old = find_study(workspace, warm_start).path if warm_start else None
+    progress = progress or SilentProgress()
+    return plan(space, workspace, progress=progress, trials=trials, hours=hours, seed=seed, warm_start=old)
 
 
 def train(

@@ -6,6 +6,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
+from rfe.cli.completion import complete_plan, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, Workers
 from rfe.cli.output import print_heading, print_json, print_lines, print_table
 
@@ -25,14 +26,27 @@ def register(app: typer.Typer) -> None:
 def ablate(
     settings: Settings,
     plan: Annotated[
-        str, typer.Argument(metavar="PLAN", show_default=False, help="A plan's file, or a ready-made one's name.")
+        str,
+        typer.Argument(
+            metavar="PLAN",
+            show_default=False,
+            autocompletion=complete_plan,
+            help="A plan's file, or a ready-made one's name.",
+        ),
     ],
     data: DataOrKnown = None,
     base: Annotated[
         str | None, typer.Option(metavar="CONFIG", show_default=False, help="A configuration file as the base.")
     ] = None,
     from_study: Annotated[
-        str | None, typer.Option("--from", metavar="STUDY", show_default=False, help="A study's best as the base.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STUDY",
+            show_default=False,
+            autocompletion=complete_study,
+            help="A study's best as the base.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(show_default=False, help="Of the ablation; default the plan's.")] = None,
     seeds: Annotated[

@@ -6,6 +6,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
+from rfe.cli.completion import complete_encoder
 from rfe.cli.options import AsJson, Data
 from rfe.cli.output import print_json, print_lines, print_table
 
@@ -25,7 +26,13 @@ def baselines(
     ] = None,
     encoders: Annotated[
         list[str] | None,
-        typer.Option("--encoder", metavar="NAME", show_default=False, help="Just this encoder; repeatable."),
+        typer.Option(
+            "--encoder",
+            metavar="NAME",
+            show_default=False,
+            autocompletion=complete_encoder,
+            help="Just this encoder; repeatable.",
+        ),
     ] = None,
     target_actors: Annotated[
         str, typer.Option(help="What held-out clips tell of their actors: auto, known, pseudo or unknown.")

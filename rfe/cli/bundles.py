@@ -7,6 +7,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
+from rfe.cli.completion import complete_result, complete_trial
 from rfe.cli.options import AsJson, Data, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path
 from rfe.errors import ConfigError
@@ -23,11 +24,23 @@ def register(app: typer.Typer) -> None:
 def export(
     settings: Settings,
     name: Annotated[
-        str, typer.Argument(metavar="STUDY|ENSEMBLE", show_default=False, help="Name of the study or ensemble.")
+        str,
+        typer.Argument(
+            metavar="STUDY|ENSEMBLE",
+            show_default=False,
+            autocompletion=complete_result,
+            help="Name of the study or ensemble.",
+        ),
     ],
     trial: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", show_default=False, help="Which trial of a study; default: the best."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            show_default=False,
+            autocompletion=complete_trial,
+            help="Which trial of a study; default: the best.",
+        ),
     ] = None,
     models: Annotated[
         str, typer.Option(help="final: trained on all clips. folds: the cross-validation's own.")

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from rfe.errors import RfeError
 from rfe.progress import Progress, open_progress
@@ -125,8 +127,8 @@ def _failures(verbose: bool) -> Iterator[None]:
 
 
 def _end(sentence: str, code: int) -> typer.Exit:
-    typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(sentence, err=True)
+    # click's own colours know nothing of NO_COLOR
+    Console(stderr=True, highlight=False).print(Text.assemble(("error: ", "bold red"), sentence), soft_wrap=True)
     return typer.Exit(code)
 
 

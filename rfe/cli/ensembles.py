@@ -6,8 +6,10 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
+from rfe.cli.completion import complete_study
 from rfe.cli.options import AsJson, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
+from rfe.config.fields import unknown
 from rfe.errors import ConfigError
 
 
@@ -20,7 +22,10 @@ def register(app: typer.Typer) -> None:
 def ensemble(
     settings: Settings,
     studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY...", show_default=False, help="Studies on the same data.")
+        list[str],
+        typer.Argument(
+            metavar="STUDY...", show_default=False, autocompletion=complete_study, help="Studies on the same data."
+        ),
     ],
     name: Annotated[
         str | None, typer.Option(show_default=False, help="Name of the ensemble; default STUDY-ensemble.")
@@ -45,7 +50,7 @@ def ensemble(
     from rfe.ensemble.selection import Method, Selection
 
     if method not in get_args(Method):
-        raise ConfigError(f"--method {method}: is not one of {', '.join(get_args(Method))}")
+        raise ConfigError(f"--method: {unknown('method', method, get_args(Method))}")
     how = Selection(method, members, candidates, bags, separate_heads=separate_heads, seed=seed)  # type: ignore[arg-type]
     with settings.progress() as progress:
         built = api.ensemble(studies, data, name=name, selection=how, workspace=settings.workspace(), progress=progress)

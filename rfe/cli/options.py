@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from rfe.cli.completion import complete_field, complete_study
+
 Data = Annotated[str, typer.Option("--data", "-d", metavar="DIR", help="The data folder.", show_default=False)]
 DataOrKnown = Annotated[
     str | None,
@@ -15,11 +17,19 @@ DataOrKnown = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", "-s", metavar="NAME=VALUE", show_default=False, help="Fix a field, e.g. train.epochs=30; repeatable."
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        show_default=False,
+        autocompletion=complete_field,
+        help="Fix a field, e.g. train.epochs=30; repeatable.",
     ),
 ]
 StudyName = Annotated[
-    str | None, typer.Option("--study", metavar="NAME", show_default=False, help="Name of the study.")
+    str | None,
+    typer.Option(
+        "--study", metavar="NAME", show_default=False, autocompletion=complete_study, help="Name of the study."
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -41,7 +51,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Where to write.")
 ]
-Study = Annotated[str, typer.Argument(metavar="STUDY", show_default=False, help="Name of the study.")]
+Study = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", show_default=False, autocompletion=complete_study, help="Name of the study."),
+]
 TrackingUri = Annotated[
     str | None,
     typer.Option(

@@ -5,18 +5,41 @@ from typing import Annotated
 import typer
 
 from rfe import __version__
-from rfe.cli import ablations, baselines, bundles, data, demo, ensembles, jobs, score, search, studies, train, ui
+from rfe.cli import (
+    ablations,
+    authoring,
+    baselines,
+    bundles,
+    data,
+    demo,
+    doctor,
+    ensembles,
+    jobs,
+    score,
+    search,
+    studies,
+    train,
+    ui,
+)
+
+EPILOG = (
+    "Begin with: rfe demo. Exit codes: 0 fine; 1 a fault of ours, or a search in which no trial finished; 2 the input "
+    "is wrong; 130 interrupted. NO_COLOR=1 prints without colours."
+)
 
 app = typer.Typer(
     name="rfe",
     help="Search, understand and hand in models that fuse many encoders to recognise blended emotions.",
-    epilog="Begin with: rfe demo",
+    epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo, data, search, train, baselines, ablations, jobs, studies, ensembles, bundles, score, ui):
+for group in (
+    *(demo, doctor, authoring, data, search, train, baselines, ablations),
+    *(jobs, studies, ensembles, bundles, score, ui),
+):
     group.register(app)
 
 

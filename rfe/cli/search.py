@@ -6,6 +6,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
+from rfe.cli.completion import complete_space, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Overrides, StudyName, Trials, Workers
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, short_path, space_rows
 
@@ -25,7 +26,12 @@ def search(
     settings: Settings,
     space: Annotated[
         str,
-        typer.Argument(metavar="SPACE", show_default=False, help="A YAML file, or a ready-made space by name."),
+        typer.Argument(
+            metavar="SPACE",
+            show_default=False,
+            autocompletion=complete_space,
+            help="A YAML file, or a ready-made space by name.",
+        ),
     ],
     data: DataOrKnown = None,
     study: StudyName = None,
@@ -35,7 +41,12 @@ def search(
     seed: Annotated[int | None, typer.Option(min=0, show_default=False, help="Of a new study; default 0.")] = None,
     warm_start: Annotated[
         str | None,
-        typer.Option(metavar="OLD", show_default=False, help="Begin a new study with what study OLD's trials teach."),
+        typer.Option(
+            metavar="OLD",
+            show_default=False,
+            autocompletion=complete_study,
+            help="Begin a new study with what study OLD's trials teach.",
+        ),
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
@@ -55,6 +66,8 @@ def search(
                 study=study,
                 trials=trials,
                 hours=hours,
+                seed=seed,
+                warm_start=warm_start,
                 overrides=overrides or (),
                 workspace=workspace,
                 progress=progress,

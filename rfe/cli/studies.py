@@ -9,6 +9,7 @@ import typer
 from rfe import api
 from rfe.cli import manage
 from rfe.cli.command import Settings, command
+from rfe.cli.completion import complete_trial_or_confirmation
 from rfe.cli.options import AsJson, DataOrKnown, Study, TrackingUri
 from rfe.cli.output import (
     open_console,
@@ -137,9 +138,20 @@ def diff(
     settings: Settings,
     study: Study,
     first: Annotated[
-        str, typer.Argument(metavar="A", show_default=False, help="A trial, 12, or its confirmation, 12:confirmed.")
+        str,
+        typer.Argument(
+            metavar="A",
+            show_default=False,
+            autocompletion=complete_trial_or_confirmation,
+            help="A trial, 12, or its confirmation, 12:confirmed.",
+        ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", show_default=False, help="The other one.")],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", show_default=False, autocompletion=complete_trial_or_confirmation, help="The other one."
+        ),
+    ],
     data: DataOrKnown = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
+from rfe.cli.completion import complete_configuration, complete_study, complete_trial
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, StudyName, Workers
 from rfe.cli.search import finish
 
@@ -20,13 +21,28 @@ def train(
     settings: Settings,
     config: Annotated[
         str | None,
-        typer.Argument(metavar="CONFIG", show_default=False, help="A YAML file, or a ready-made one by name."),
+        typer.Argument(
+            metavar="CONFIG",
+            show_default=False,
+            autocompletion=complete_configuration,
+            help="A YAML file, or a ready-made one by name.",
+        ),
     ] = None,
     data: DataOrKnown = None,
     from_study: Annotated[
-        str | None, typer.Option("--from", metavar="STUDY", show_default=False, help="Take a trial's configuration.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STUDY",
+            show_default=False,
+            autocompletion=complete_study,
+            help="Take a trial's configuration.",
+        ),
     ] = None,
-    trial: Annotated[int | None, typer.Option(min=0, metavar="N", show_default=False, help="Which trial.")] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", show_default=False, autocompletion=complete_trial, help="Which trial."),
+    ] = None,
     study: StudyName = None,
     workers: Workers = None,
     overrides: Overrides = None,

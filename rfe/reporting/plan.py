@@ -16,9 +16,12 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
-from rfe.search_space import SearchSpace, effective_config, grid_points, resolve, sample_params, space_size
+from rfe.search.driver import check_folds_first, study_seed
+from rfe.search_space import SearchSpace, effective_config, grid_points, sample_params, space_size
+from rfe.study import define_study, describe_opening
 from rfe.training.build import memory_bytes
 from rfe.training.configurations import train_configurations
+from rfe.workspace import Workspace
 
 SAMPLES = 4
 SEED = 0
@@ -41,7 +44,7 @@ class SearchPlan:
     samples: tuple[dict[str, Any], ...]
     """Random effective configurations, what is searched of them."""
     settings: dict[str, str]
-    """The sampler, the pruner and what is maximised."""
+    """The sampler, the pruner, what is maximised, and what another study's trials teach."""
     trials: int | None
     """Of a grid at most the configurations it has."""
     hours: float | None
@@ -57,20 +60,36 @@ class SearchPlan:
         return asdict(self)
 
 
-def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | None, progress: Progress) -> SearchPlan:
+def plan(
+    space: SearchSpace,
+    workspace: Workspace,
+    *,
+    progress: Progress,
+    trials: int | None = None,
+    hours: float | None = None,
+    seed: int | None = None,
+    warm_start: Path | None = None,
+) -> SearchPlan:
     """Resolve the space for its data, draw a few configurations and time one epoch of each.
 
     Args:
         space: names its data folder.
-        cache: folder of prepared features; what is prepared here is not prepared again by the search.
+        workspace: where the study would be, or is; what is prepared in its cache is not prepared again by the search.
+        progress: told what is timed.
         trials, hours: instead of the space's budget.
+        seed: of a new study.
+        warm_start: folder of a study that a new one would learn from.
 
     Raises:
-        ConfigError, DataError: what the search itself would refuse.
+        ConfigError, DataError, StudyError: what the search itself would refuse.
     """
-    budget = plan_budget(space, trials, hours)
+    budget, cache, folder = plan_budget(space, trials, hours), workspace.cache, workspace.study(space.study)
     dataset = load_dataset(local_folder(space.data.path or "", cache), space.data.encoders)
-    resolved = resolve(space, tuple(dataset.encoders))
+    check_folds_first(space, dataset)
+    definition = define_study(
+        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
+    )
+    resolved, learnt = definition.resolved, describe_opening(folder.path, definition, warm_start)
     rng = random.Random(SEED)
     configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]
     folds = len(dataset.clips.folds)
@@ -101,6 +120,7 @@ def plan(space: SearchSpace, cache: Path, *, trials: int | None, hours: float | 
             "sampler": space.sampler.kind,
             "pruner": space.pruner.kind,
             "objective": " and ".join(space.objectives),
+            **({"warm start from": learnt} if learnt else {}),
         },
         trials=trials,
         hours=budget.hours,

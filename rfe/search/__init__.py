@@ -11,8 +11,8 @@ outcome.py         what a study comes to
 tuner.py           Ray Tune: one light trial carries one cohort
 fleet.py           session, pool and workers of one command
 session.py         Ray: local or a cluster
-pool.py            leases of configurations (plain logic); lease.py its records; pool_actor.py puts it
-                   on Ray
+pool.py            leases of configurations (plain logic); lease.py its records; packing.py what goes
+                   together; pool_actor.py puts it on Ray
 checkpoints.py     how far unfinished configurations are, in the study's folder
 work.py            what travels between driver, pool and workers
 worker_group.py    a Ray Train run; worker.py its loop; stack_training.py what it does with a stack

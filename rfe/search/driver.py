@@ -96,9 +96,9 @@ def run_search(
     encoders = None if space.data.encoders is None else tuple(space.data.encoders)
     source = str(source) if is_uri(source) else str(Path(source).absolute())
     dataset = load_dataset(local_folder(source, workspace.cache), encoders)
-    _check_folds_first(space, dataset)
+    check_folds_first(space, dataset)
     definition = define_study(
-        space, tuple(dataset.encoders), seed=_study_seed(folder, seed), fingerprint=dataset.fingerprint
+        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     mirror = open_mirror(folder, space.storage)
     with ExitStack() as stacked:
@@ -138,7 +138,8 @@ def run_search(
         return study.run()
 
 
-def _check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
+def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
+    """Raises ConfigError where no fold of the data would be left after the first ones."""
     first, n_folds = space.pruner.folds_first, len(dataset.clips.folds)
     if first is not None and first >= n_folds:
         raise ConfigError(
@@ -147,7 +148,8 @@ def _check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
         )
 
 
-def _study_seed(folder: StudyFolder, seed: int | None) -> int:
+def study_seed(folder: StudyFolder, seed: int | None) -> int:
+    """The seed asked for, else that of the study if it exists, else 0."""
     if seed is not None:
         return seed
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0

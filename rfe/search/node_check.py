@@ -12,7 +12,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.errors import DataError, RfeError
 from rfe.search.session import Session
-from rfe.workspace import redact_uri
+from rfe.workspace import node_cache, redact_uri
 
 ANSWER_S = 300.0
 """How long a node may take to open the data; a URI is fetched meanwhile."""
@@ -73,6 +73,6 @@ def _sentence(source: str, faults: Mapping[str, str], n_nodes: int) -> str:
 def _open_data(source: str, encoders: tuple[str, ...] | None, cache: str) -> tuple[str, str]:
     """(fingerprint, what is wrong)."""
     try:
-        return load_dataset(local_folder(source, Path(cache)), encoders).fingerprint, ""
+        return load_dataset(local_folder(source, node_cache(Path(cache))), encoders).fingerprint, ""
     except (RfeError, OSError) as error:
         return "", str(error)

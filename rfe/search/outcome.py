@@ -11,6 +11,7 @@ from rfe.errors import StudyError
 from rfe.labels import STATE_IS_BLEND
 from rfe.study import StudyScore, TrialHits, pareto_front, score_best, score_selected
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
+from rfe.workspace import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,46 @@ class StudyOutcome:
     def log(self) -> OutcomeLog:
         """The same for the journal and the tracker."""
         return OutcomeLog(self.study, self.state, self.summary(), self.scores())
+
+
+def build_outcome(
+    folder: StudyFolder,
+    logs: Mapping[int, TrialLog],
+    confirmations: Sequence[ConfirmationLog],
+    dataset: Dataset,
+    objectives: Sequence[str],
+    **known: Any,
+) -> StudyOutcome:
+    """What a study's trials and confirmations come to.
+
+    Args:
+        folder: the study's.
+        logs: its trials by number.
+        confirmations: of some of them.
+        dataset: what they were trained on.
+        objectives: what was maximised.
+        known: the outcome's `state`, `reason`, `trials` and `elapsed_s`; a study without a result has failed.
+    """
+    best, selected = study_scores(list(logs.values()), dataset)
+    confirmed = rank_confirmed(confirmations, logs)
+    number = confirmed[0].number if confirmed else (best.trials[0] if best else None)
+    if best is None and known["state"] == "finished":
+        known["state"] = "failed"
+    return StudyOutcome(
+        study=folder.name,
+        score_best=best,
+        score_selected=selected,
+        confirmed=confirmed,
+        best=number,
+        front=study_front(logs.values(), objectives),
+        best_config={} if number is None else logs[number].config,
+        folder=str(folder.path),
+        data=str(dataset.path),
+        data_fingerprint=dataset.fingerprint,
+        simulated=dataset.simulated,
+        caveats=dataset.caveats,
+        **known,
+    )
 
 
 def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore | None, StudyScore | None]:

@@ -12,6 +12,7 @@ from math import ceil
 
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from rfe.search.lease import Entry, Holder
+from rfe.search.packing import pack_stack
 from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
 from rfe.training.record import Checkpoint, Part, TrialResult
 
@@ -143,7 +144,7 @@ class Pool:
             return self._orders(holder)
         idle = sum(not other.leases for other in self._workers.values() if other is not holder) + 1
         n = max(1, min(n, ceil(len(self._waiting) / idle)))
-        taken = self._choose(memory_bytes, n)
+        taken = pack_stack((self._entries[key] for key in self._waiting), memory_bytes, n)
         now = self._clock()
         if taken and holder.idle_since is not None:
             self._idle_s += now - holder.idle_since
@@ -199,16 +200,7 @@ class Pool:
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
         """The worker's stack raised an error: its items are tried again in smaller stacks, a single one fails."""
         holder = self._hear(worker)
-        held = [key for key in keys if key in holder.leases]
-        for key in held:
-            del holder.leases[key]
-        if holder.stack == 1:
-            for key in held:
-                self._end(Delivery(key, "failed", reason, worker=worker, lost=self._entries[key].lost))
-            return
-        for key in held:
-            self._entries[key].largest_stack = ceil(len(keys) / 2)
-        self._waiting[:0] = held
+        self._split(worker, [key for key in keys if key in holder.leases], ceil(len(keys) / 2), reason)
 
     # ---- inner workings
 
@@ -223,24 +215,6 @@ class Pool:
         pruned = {key: entry.pruned for key, entry in entries.items() if entry.pruned}
         undecided = any(entry.undecided for entry in entries.values())
         return Orders((), dropped, pruned, undecided, dict(self._bars), self._stopped, holder.leave)
-
-    def _choose(self, memory_bytes: float, n: int) -> list[str]:
-        taken: list[str] = []
-        used, largest, shape = 0, n, ""
-        for key in self._waiting:
-            entry = self._entries[key]
-            if entry.undecided:
-                continue
-            limit = min(largest, entry.largest_stack or n)
-            if taken and (entry.item.shape != shape or len(taken) >= limit):
-                continue
-            if taken and used + entry.item.memory_bytes > memory_bytes:
-                continue
-            taken.append(key)
-            shape, largest, used = entry.item.shape, limit, used + entry.item.memory_bytes
-            if len(taken) >= largest:
-                break
-        return taken
 
     def _await_rest(self, entry: Entry, first: TrialResult) -> None:
         """The first folds are trained: the others wait for the study to compare the score on these."""
@@ -261,11 +235,26 @@ class Pool:
             if now - worker.heard > self._lease_s:
                 self._lose(name, f"worker {name} was not heard of for {self._lease_s:.0f} s")
                 continue
-            for key, start in list(worker.leases.items()):
+            for key, start in worker.leases.items():
                 limit = self._entries[key].item.limit_s
                 if limit is not None and (now - start) / max(1, worker.stack) > limit + HANG_GRACE_S:
                     worker.leave = True
-                    self._end(Delivery(key, "failed", over_time(limit), worker=name, lost=self._entries[key].lost))
+                    # an epoch that does not end keeps all of the stack: whose it is shows in smaller ones
+                    self._split(name, list(worker.leases), ceil(worker.stack / 2), over_time(limit))
+                    break
+
+    def _split(self, name: str, keys: Sequence[str], largest: int, reason: str) -> None:
+        """These items of the worker's stack go on in stacks of at most `largest`; one that was alone fails."""
+        worker = self._workers[name]
+        for key in keys:
+            del worker.leases[key]
+            self._epochs.pop(key, None)
+            if worker.stack == 1:
+                self._end(Delivery(key, "failed", reason, worker=name, lost=self._entries[key].lost))
+            else:
+                self._entries[key].largest_stack = largest
+        if worker.stack > 1:
+            self._waiting[:0] = keys
 
     def _lose(self, name: str, reason: str) -> None:
         worker = self._workers.pop(name)
@@ -279,6 +268,8 @@ class Pool:
                 times = "once" if entry.lost == 1 else f"{entry.lost} times"
                 self._end(Delivery(key, "failed", f"lost its worker {times}, at last: {reason}", lost=entry.lost))
             else:
+                if entry.lost == entry.item.retries:
+                    entry.largest_stack = 1  # the last try: its neighbours may be what ends its workers
                 back.append(key)
         self._waiting[:0] = back
 

@@ -18,7 +18,7 @@ from rfe.search.confirm import confirm_best
 from rfe.search.fleet import Fleet
 from rfe.search.interrupt import Interrupt
 from rfe.search.ledger import Ledger
-from rfe.search.outcome import StudyOutcome, rank_confirmed, study_front, study_scores
+from rfe.search.outcome import StudyOutcome, build_outcome
 from rfe.search.tuner import Cohort, CohortTuner
 from rfe.search.work import Delivery, PoolStatus, study_of
 from rfe.search_space import SearchSpace
@@ -277,36 +277,23 @@ class StudyRun:
         return tuple(known.values())
 
     def _conclude(self, confirmations: tuple[ConfirmationLog, ...]) -> StudyOutcome:
-        ledger, dataset = self.ledger, self.ledger.dataset
-        best, selected = study_scores(list(ledger.logs.values()), dataset)
-        confirmed = rank_confirmed(confirmations, ledger.logs)
-        number = confirmed[0].number if confirmed else (best.trials[0] if best else None)
-        state: StudyState = (
-            "stopped" if self.interrupt.asked else "failed" if self.failed or best is None else "finished"
-        )
-        left = self.budget.left(ledger.n_asked)
-        reason = "" if state == "finished" and left == 0 else self.stopping
-        outcome = StudyOutcome(
-            study=self.space.study,
+        ledger = self.ledger
+        state: StudyState = "stopped" if self.interrupt.asked else "failed" if self.failed else "finished"
+        used_up = self.budget.left(ledger.n_asked) == 0
+        outcome = build_outcome(
+            ledger.folder,
+            ledger.logs,
+            confirmations,
+            ledger.dataset,
+            self.space.objectives,
             state=state,
-            reason=reason,
+            reason="" if state == "finished" and used_up else self.stopping,
             trials=ledger.counts(),
-            score_best=best,
-            score_selected=selected,
-            confirmed=confirmed,
-            best=number,
-            front=study_front(ledger.logs.values(), self.space.objectives),
-            best_config={} if number is None else ledger.logs[number].config,
             elapsed_s=self.elapsed_s,
-            folder=str(ledger.folder.path),
-            data=str(dataset.path),
-            data_fingerprint=dataset.fingerprint,
-            simulated=dataset.simulated,
-            caveats=dataset.caveats,
         )
         write_json(ledger.folder.outcome, outcome.to_dict())
         self.tracker.finish_study(self.journal.record_outcome(outcome.log()))
-        if state == "failed":
+        if outcome.state == "failed":
             why = self.stopping or ledger.commonest_failure() or "no trial finished"
             raise TrialError(f"study {self.space.study}: {why}; its trials are in {ledger.folder.path}")
         return outcome

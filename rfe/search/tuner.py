@@ -18,6 +18,8 @@ from rfe.search.pool_actor import find_pool
 from rfe.search.session import LIGHT_CPU
 from rfe.search.work import WorkItem
 
+NODE_ID = "ray.io/node-id"
+"""Label that Ray gives to every node."""
 WAIT_S = 10.0
 """How long one call waits for a cohort's end before it asks anew."""
 
@@ -72,6 +74,15 @@ def carry_cohort(config: dict[str, Any]) -> None:
     tune.report({"configurations": len(config["items"])})
 
 
+def light_resources(node_id: str) -> tune.PlacementGroupFactory:
+    """What a Tune trial asks for: next to nothing, on the node of that id, where a CPU is left free for it.
+
+    Nodes of one machine share an address, so Ray's resource `node:ADDRESS` would let it onto another node, where it
+    takes a hundredth of a CPU that a worker waits for as a whole: for ever.
+    """
+    return tune.PlacementGroupFactory([{"CPU": LIGHT_CPU}], bundle_label_selector=[{NODE_ID: node_id}])
+
+
 class CohortTuner:
     """A Tune run in a thread of the driver.
 
@@ -81,9 +92,8 @@ class CohortTuner:
     """
 
     def __init__(self, next_cohort: NextCohort, pool: str, folder: Path) -> None:
-        here = f"node:{ray.util.get_node_ip_address()}"
         self._tuner = tune.Tuner(
-            tune.with_resources(carry_cohort, {"cpu": LIGHT_CPU, here: 0.001}),
+            tune.with_resources(carry_cohort, light_resources(ray.get_runtime_context().get_node_id())),
             tune_config=tune.TuneConfig(
                 search_alg=CohortSearcher(next_cohort, pool), num_samples=-1, reuse_actors=True
             ),

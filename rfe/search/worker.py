@@ -20,6 +20,7 @@ from uuid import uuid4
 from rfe.search.pool import over_time
 from rfe.search.work import Orders, Report, WorkItem, study_of
 from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
+from rfe.workspace import node_cache
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class WorkerSettings:
     pool: str
     """Name of the pool's actor."""
     cache: Path
-    """Absolute folder of prepared features, local to the node."""
+    """Absolute folder of prepared features, local to the node; a node's own `RFE_CACHE` comes before it."""
     stack: int
     """Most items in one stack."""
     threads: int = 1
@@ -89,6 +90,7 @@ def work(config: dict[str, Any]) -> None:
 
     settings: WorkerSettings = config["settings"]
     os.environ.update(settings.secrets)
+    settings = replace(settings, cache=node_cache(settings.cache))
     serve(find_pool(settings.pool), f"{config['group']}-{ray.train.get_context().get_world_rank()}", settings)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rfe.config.fields import unknown
+from rfe.config.fields import nearest, unknown
 from rfe.errors import ConfigError
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
@@ -32,7 +32,7 @@ def find_space(given: str | Path, group: str = "") -> Path:
         return path
     if str(given) in known:
         return known[str(given)]
-    if path.suffix in (".yaml", ".yml") or "/" in str(given) or path.is_dir():
+    if path.suffix in (".yaml", ".yml") or path.is_dir() or ("/" in str(given) and nearest(str(given), known) is None):
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"{given} {what}; give a YAML file, or the name of a ready-made one: {', '.join(known)}")
     raise ConfigError(unknown("search space or file", str(given), known))

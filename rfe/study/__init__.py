@@ -1,6 +1,7 @@
 """Studies: their definition, trials and result; the only home of Optuna."""
 
 from rfe.study.definition import StudyDefinition, define_study, read_definition
+from rfe.study.opening import check_opening, describe_opening
 from rfe.study.pareto import covers, pareto_front
 from rfe.study.pruning import rungs
 from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
@@ -15,8 +16,10 @@ __all__ = [
     "StudyView",
     "TrialHits",
     "TrialRow",
+    "check_opening",
     "covers",
     "define_study",
+    "describe_opening",
     "pareto_front",
     "read_definition",
     "read_study",

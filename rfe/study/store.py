@@ -3,7 +3,6 @@
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from rfe.errors import StudyError
-from rfe.study.definition import DEFINITION_FILE, StudyDefinition, check_unchanged, read_definition, write_definition
+from rfe.study.definition import StudyDefinition, write_definition
 from rfe.study.distinct import DistinctSampler, GridSampler, Known
 from rfe.study.log import RECORD, StudyLog, reopen_trials
+from rfe.study.opening import check_opening
 from rfe.study.pruning import build_pruner, report_score
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
-from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_storage, read_trials, row_of
-from rfe.study.warm_start import SOURCE, earlier_trials, is_own
+from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_storage, row_of
+from rfe.study.warm_start import SOURCE, is_own
 from rfe.workspace import cut_torn_line
 
 LOCK_FILE = "study.lock"
@@ -104,8 +104,7 @@ class StudyStore:
                 "it, or give this study another name (--study NAME)"
             ) from None
         try:
-            check_unchanged(folder, definition)
-            definition, earlier = _warm_start(folder, definition, warm_start)
+            definition, earlier = check_opening(folder, definition, warm_start)
             cut_torn_line(folder / LOG_FILE)
             reopened = () if ended is None else reopen_trials(folder / LOG_FILE, ended)
             store = cls(folder, definition, lock, earlier, reopened)
@@ -248,23 +247,3 @@ class StudyStore:
                     state="failed",
                     user_attrs={"reason": "the process ended before the trial's parameters were recorded"},
                 )
-
-
-def _warm_start(
-    folder: Path, definition: StudyDefinition, old: Path | None
-) -> tuple[StudyDefinition, list[FrozenTrial]]:
-    """(the definition that names what the study learnt from, trials to learn from if it is new)."""
-    name = definition.space.study
-    if (folder / DEFINITION_FILE).is_file():
-        kept = read_definition(folder).warm_start
-        if old is not None and kept != old.name:
-            raise StudyError(
-                f"--warm-start {old.name}: study {name} was begun "
-                + (f"from {kept}" if kept else "without one")
-                + "; leave the option out to go on with it, or give the new study another name (--study NAME)"
-            )
-        return replace(definition, warm_start=kept), []
-    if old is None:
-        return definition, []
-    earlier = earlier_trials(read_definition(old), read_trials(old), definition)
-    return replace(definition, warm_start=old.name), earlier

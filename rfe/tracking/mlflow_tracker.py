@@ -38,7 +38,8 @@ class MlflowTracker:
     ) -> None:
         self._uri, self._folder = workspace.mlflow_uri, folder
         self._shown_uri = redact_uri(self._uri)
-        self._writer = RunWriter(MlflowServer(self._uri, workspace.artifacts), folder, keep_top, self._shown_uri)
+        self._server = MlflowServer(self._uri, workspace.artifacts)
+        self._writer = RunWriter(self._server, folder, keep_top, self._shown_uri)
         self._started = False
         self._refresh_s, self._refreshed = refresh_s, time.monotonic()
         self._outbox = Outbox(
@@ -51,7 +52,7 @@ class MlflowTracker:
 
     def start_study(self, log: StudyLog) -> None:
         self._started = True
-        self._outbox.put("the study's run", lambda: self._writer.open(log))
+        self._outbox.put("the study's run", lambda: self._open(log))
 
     def log_trial(self, log: TrialLog) -> None:
         self._outbox.put(f"trial {log.number}", lambda: self._writer.write_trial(log))
@@ -81,6 +82,10 @@ class MlflowTracker:
             self.log_confirmation(confirmation)
         if outcome is not None:
             self.finish_study(outcome)
+
+    def _open(self, log: StudyLog) -> None:
+        self._writer.open(log)
+        end_stale_runs(self._server)
 
     def _tick(self) -> None:
         self._writer.beat()
@@ -145,7 +150,11 @@ def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str
     """
     if is_missing_database(workspace.mlflow_uri):
         return []  # nothing was ever logged, and looking would make the tables
-    server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
+    return end_stale_runs(MlflowServer(workspace.mlflow_uri, workspace.artifacts), study)
+
+
+def end_stale_runs(server: MlflowServer, study: str | None = None) -> list[str]:
+    """As `close_stale_runs`, on a server that is connected to."""
     running = [run for run in server.running() if study in (None, run.tags["rfe.study"])]
     alive = {run.run_id for run in running if "rfe.trial" not in run.tags and not is_left_behind(run.tags)}
     closed = set()

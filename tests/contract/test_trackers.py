@@ -195,6 +195,20 @@ def test_stale_runs_of_dead_processes_are_closed_and_others_left(workspace: Work
     assert states == ["KILLED", "KILLED", "RUNNING", "RUNNING", "RUNNING"]
 
 
+def test_the_next_start_closes_what_a_dead_driver_of_another_study_left(mlflow_desk: Desk) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    client = MlflowClient(mlflow_desk.workspace.mlflow_uri)
+    tags = {"rfe.host": socket.gethostname(), "rfe.pid": str(ended.pid), "rfe.study": "dead"}
+    dead = client.create_run(client.create_experiment("dead"), tags=tags)
+    tracker = mlflow_desk.tracker()
+    tracker.start_study(mlflow_desk.journal.record_study(study_log()))
+    assert tracker.flush(60)
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert runs(mlflow_desk.workspace)["study s"].info.status == "RUNNING"
+    assert tracker.close(60) == ""
+
+
 def test_an_outage_loses_nothing(mlflow_desk: Desk) -> None:
     """The database cannot be opened at first; what was told meanwhile is there when it can."""
     blocked = mlflow_desk.workspace.root / "later"

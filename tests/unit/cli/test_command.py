@@ -34,6 +34,14 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, error: BaseException, code:
     assert (ended.exit_code, ended.stdout, ended.stderr) == (code, "", f"error: {said}\n")
 
 
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_colours_can_be_left_out(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    _fail(monkeypatch, DataError("no clip"))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    assert ("\x1b[1;31m" in invoke("data", "check", "sim").stderr) == (not no_color)
+
+
 def test_a_fault_of_ours_says_where_its_traceback_is(monkeypatch: pytest.MonkeyPatch) -> None:
     _fail(monkeypatch, ValueError("it is seven"))
     ended = invoke("data", "check", "sim")

@@ -39,7 +39,7 @@ def test_each_command_takes_the_common_options(words: tuple[str, ...]) -> None:
 def test_results_can_be_had_as_json() -> None:
     options = {words: {option for one in command.params for option in one.opts} for words, command in COMMANDS.items()}
     without = {words for words, known in options.items() if "--json" not in known}
-    assert without == {("ui",)}  # prints no result
+    assert without == {("ui",), ("schema",)}  # prints no result; nothing but JSON
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,12 @@ def test_a_mistyped_word_is_answered_with_the_nearest(arguments: list[str], mean
 
 def test_no_words_show_the_help() -> None:
     assert "demo" in invoke().output
+
+
+def test_the_help_says_what_exit_codes_mean() -> None:
+    said = " ".join(invoke("--help").output.split())
+    assert "Exit codes: 0 fine; 1 a fault of ours" in said
+    assert "130 interrupted" in said
 
 
 def test_version() -> None:

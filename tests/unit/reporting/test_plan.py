@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from rfe.errors import ConfigError
+from rfe.data.dataset import load_dataset
+from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.plan import SearchPlan, plan
 from rfe.search_space import load_space
+from rfe.study import StudyStore, define_study
+from rfe.workspace import Workspace, open_workspace
 from tests.unit.data.folders import make_folder
 
 SPACE = {
@@ -21,7 +24,11 @@ SPACE = {
 
 def _plan(folder: Path, trials: int | None = None, hours: float | None = None) -> SearchPlan:
     space = load_space(SPACE | {"data": {"path": str(folder)}})
-    return plan(space, folder.parent / "cache", trials=trials, hours=hours, progress=SilentProgress())
+    return plan(space, _workspace(folder), trials=trials, hours=hours, progress=SilentProgress())
+
+
+def _workspace(folder: Path) -> Workspace:
+    return open_workspace(folder.parent / "workspace")
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +54,40 @@ def test_a_grid_is_counted_and_needs_no_budget(folder: Path) -> None:
     given = SPACE | {"data": {"path": str(folder)}, "sampler": {"kind": "grid"}, "budget": {}}
     searched = {"pool": {"subset": "all"}, "model.n_kept": {"int": [1, 2]}, "train.epochs": {"int": [2, 3]}}
     space = load_space(given | {"space": searched, "base": {"model.latent_dim": 4}})
-    found = plan(space, folder.parent / "cache", trials=None, hours=None, progress=SilentProgress())
+    found = plan(space, _workspace(folder), progress=SilentProgress())
     assert found.trials == (1 + 1 + 2) * 2  # face, voice, both with one or all kept
     assert found.points == 2 * 2 * 2 * 2
     assert found.settings == {"sampler": "grid", "pruner": "none", "objective": "score"}
-    fewer = plan(space, folder.parent / "cache", trials=3, hours=None, progress=SilentProgress())
+    fewer = plan(space, _workspace(folder), trials=3, progress=SilentProgress())
     assert fewer.trials == 3
 
 
 def test_what_the_search_refuses_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="--trials"):
         _plan(folder, trials=0)
+
+
+def test_what_a_warm_start_would_bring_is_said_and_nothing_is_begun(folder: Path) -> None:
+    workspace = _workspace(folder)
+    space = load_space(SPACE | {"data": {"path": str(folder)}, "sampler": {"kind": "tpe"}})
+    fingerprint = load_dataset(folder).fingerprint
+    old = define_study(space.model_copy(update={"study": "old"}), ("face", "voice"), seed=0, fingerprint=fingerprint)
+    with StudyStore.open(workspace.study("old").path, old) as store:
+        for one in store.ask(4)[:3]:
+            store.tell(one.number, state="complete", values=(0.5,))
+
+    def learnt(name: str) -> str:
+        found = plan(space, workspace, warm_start=workspace.study(name).path, progress=SilentProgress())
+        return found.settings["warm start from"]
+
+    assert learnt("old") == "old: 3 complete trials that this space holds too"
+    with pytest.raises(StudyError, match="holds no study"):
+        learnt("s")
+    assert not workspace.study("s").exists()
+
+    begun = define_study(space, ("face", "voice"), seed=3, fingerprint=fingerprint)
+    StudyStore.open(workspace.study("s").path, begun).close()
+    with pytest.raises(StudyError, match="--warm-start old: study s was begun without one"):
+        learnt("old")
+    with pytest.raises(StudyError, match=r"started differently[\s\S]*seed: was 3, now 0"):
+        plan(space, workspace, seed=0, progress=SilentProgress())

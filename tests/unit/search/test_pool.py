@@ -241,6 +241,16 @@ def test_an_item_that_keeps_losing_its_worker_fails_with_the_reason(pool: Pool, 
     assert keys(pool, "w3") == []
 
 
+def test_an_item_that_ends_its_workers_does_not_take_its_neighbours_along(pool: Pool) -> None:
+    pool.offer("run/c", [item(f"s/{i}", retries=2) for i in range(4)])
+    for worker in range(10):  # each is Ray's replacement of the one before
+        pool.register(f"w{worker}", "slot0")
+        while (taken := keys(pool, f"w{worker}")) and "s/2" not in taken:
+            for key in taken:
+                pool.finish(f"w{worker}", key, result())
+    assert states(pool.collect("s").deliveries) == dict.fromkeys(("s/0", "s/1", "s/3"), "complete") | {"s/2": "failed"}
+
+
 def test_an_error_in_a_stack_is_pinned_on_the_item_that_raises_it(pool: Pool) -> None:
     pool.register("w", "slot0")
     pool.offer("run/c", [item(f"s/{i}") for i in range(5)])
@@ -260,19 +270,32 @@ def test_an_error_in_a_stack_is_pinned_on_the_item_that_raises_it(pool: Pool) ->
     assert sorted(trained) == ["s/0", "s/1", "s/2", "s/4"]
 
 
-def test_a_hanging_item_fails_and_its_worker_is_sent_away(pool: Pool, clock: Clock) -> None:
-    pool.register("w", "slot0")
+def test_a_hang_is_pinned_on_the_item_that_hangs_and_its_worker_is_sent_away(pool: Pool, clock: Clock) -> None:
+    pool.register("w0", "slot")
     pool.offer("run/c", [item("s/1", limit_s=10.0), item("s/2", limit_s=10.0)])
-    keys(pool, "w")
-    for _ in range(4):  # two in the stack: each may take 10 s of its time
+    assert keys(pool, "w0") == ["s/1", "s/2"]
+    for _ in range(2):  # two in the stack: each may take 10 s of its time
         clock.now += 19
-        assert not pool.heartbeat("w", {"s/1": 0, "s/2": 0}).leave
-    for _ in range(4):
+        assert not pool.heartbeat("w0", {"s/1": 0, "s/2": 0}).leave
+    for _ in range(5):
         clock.now += HANG_GRACE_S / 2
-        orders = pool.heartbeat("w", {"s/1": 0, "s/2": 0})
+        orders = pool.heartbeat("w0", {"s/1": 0, "s/2": 0})
         clock.now -= 5
     assert orders.leave
-    assert set(states(pool.collect("s").deliveries).values()) == {"failed"}
+    assert pool.collect("s").deliveries == ()
+    pool.register("w1", "slot")  # Ray's new process; now each is alone
+    assert keys(pool, "w1") == ["s/1"]
+    for _ in range(3):
+        clock.now += 25
+        leave = pool.heartbeat("w1", {"s/1": 0}).leave
+    assert leave
+    [ended] = pool.collect("s").deliveries
+    assert (ended.key, ended.state, ended.lost) == ("s/1", "failed", 0)
+    assert "limits.trial_minutes" in ended.reason
+    pool.register("w2", "slot")
+    assert keys(pool, "w2") == ["s/2"]
+    pool.finish("w2", "s/2", result())
+    assert states(pool.collect("s").deliveries) == {"s/2": "complete"}
 
 
 def test_stop_hands_out_nothing_and_opens_all_cohorts(pool: Pool) -> None:

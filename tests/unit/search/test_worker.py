@@ -1,5 +1,6 @@
 """The worker's loop against a plain pool: no Ray, no training."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -138,6 +139,23 @@ def test_a_badly_comparing_item_leaves_the_stack_and_the_others_go_on() -> None:
     assert (ended["bad"].state, ended["bad"].reason) == ("pruned", "worst of all")
     assert LAST_EPOCH["s/bad"] < 400
     assert ended["good"].state == "complete"
+
+
+def test_a_worker_that_is_stuck_in_a_step_ends_its_process() -> None:
+    """No epoch ends, so that no tick can: the heartbeat hears that it is to leave, and takes the process with it."""
+    stuck = multiprocessing.get_context("spawn").Process(target=serve_stuck)
+    stuck.start()
+    stuck.join(120)
+    assert stuck.exitcode == 1
+
+
+def serve_stuck() -> None:
+    """A worker in a stack that would end in an hour, with a pool for which a millisecond is a second."""
+    worker._find_device = lambda settings: ("cpu", 1e9)
+    pool = Pool(lease_s=1e9, clock=lambda: 1000 * time.monotonic())
+    pool.offer("run/c", [item("stuck", {"sleep": 3600.0}, limit_s=10.0)])
+    fields = {"pool": "", "cache": Path(), "stack": 4, "train": f"{HERE}:train_plain", "heartbeat_s": 0.01}
+    serve(pool, "slot", WorkerSettings(**fields))  # type: ignore[arg-type]
 
 
 def test_an_errors_description_is_one_line_with_its_place() -> None:

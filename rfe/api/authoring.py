@@ -1,0 +1,92 @@
+"""What helps to write files: their JSON Schema, and a folder to begin with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+from typing import Any, Literal, get_args
+
+from rfe.config.fields import unknown
+from rfe.errors import ConfigError
+from rfe.workspace import write_json, write_text
+
+SchemaKind = Literal["config", "space", "plan", "job"]
+KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
+TEMPLATES = Path(__file__).parents[1] / "scaffold"
+SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "job.yaml"} | {
+    "README.md": "README.md",
+    ".gitignore": "gitignore",
+}
+"""File of a new project -> its template."""
+
+
+def schema(kind: str = "space") -> dict[str, Any]:
+    """JSON Schema (2020-12) of a configuration's, a search space's, an ablation plan's or a job's file.
+
+    Raises:
+        ConfigError: `kind` is none of these.
+    """
+    if kind == "config":
+        from rfe.config.json_schema import config_schema
+
+        return config_schema()
+    if kind == "space":
+        from rfe.search_space.json_schema import space_schema
+
+        return space_schema()
+    if kind == "plan":
+        return _plan_schema()
+    if kind == "job":
+        from rfe.config.json_schema import model_schema
+        from rfe.search.job import JobSpec
+
+        return model_schema(JobSpec, "A job of rfe")
+    raise ConfigError(unknown("kind of file", kind, KINDS))
+
+
+def _plan_schema() -> dict[str, Any]:
+    from rfe.ablation.plan import Plan
+    from rfe.config.json_schema import CONFIG, field_values, model_schema, refer
+
+    def several(name: str) -> dict[str, Any]:
+        return {"type": "array", "items": refer(name)}
+
+    parts = {
+        "base": {"anyOf": [refer("StudyBase"), {"type": "string"}, refer(CONFIG)]},
+        "sweeps": field_values(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
+        "factorial": field_values(several),
+        "custom": {"type": "object", "additionalProperties": field_values(refer)},
+    }
+    return model_schema(Plan, "A plan of ablations of rfe", parts)
+
+
+def init(folder: Path | str) -> list[Path]:
+    """Begin a project: a space, a plan, a job, their schemas for editors, what git should leave out, and what to type.
+
+    Args:
+        folder: made if need be; its name becomes the study's.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ConfigError: the folder is a file, or has one of the files already; nothing is written then.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file; name a folder")
+    there = [name for name in (*SCAFFOLD, *_schema_files()) if (folder / name).exists()]
+    if there:
+        raise ConfigError(f"{folder}: has {', '.join(there)} already; name another folder, or move them away")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip("-._")[:60] or "fusion"
+    for file, template in SCAFFOLD.items():
+        text = Template((TEMPLATES / template).read_text(encoding="utf-8"))
+        write_text(folder / file, text.substitute(name=name, folder=folder.absolute()))
+    for file, kind in _schema_files().items():
+        write_json(folder / file, schema(kind))
+    return [folder / file for file in (*SCAFFOLD, *_schema_files())]
+
+
+def _schema_files() -> dict[str, SchemaKind]:
+    return {f"schemas/{kind}.json": kind for kind in KINDS}

@@ -1,0 +1,17 @@
+"""What this machine has and lacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rfe.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    from rfe.reporting.machine import Finding
+
+
+def doctor(workspace: Workspace | None = None) -> list[Finding]:
+    """Look at everything that a search depends on; see `rfe.reporting.machine`."""
+    from rfe.reporting.machine import examine
+
+    return examine(workspace or open_workspace())

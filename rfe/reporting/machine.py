@@ -1,0 +1,191 @@
+"""What this machine has for a search, and what is wrong with it: `rfe doctor`."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+
+from rfe.errors import ConfigError, StudyError
+from rfe.search.session import OBJECT_STORE_BYTES, available_cpus, knock
+from rfe.workspace import Workspace, redact_uri
+
+Verdict = Literal["fine", "look", "wrong"]
+"""`look`: a search runs all the same. `wrong`: none can."""
+SHOWN = ("torch", "ray", "optuna", "mlflow")
+"""Libraries whose version is shown also when it is right."""
+GB = 2**30
+LEAST_MEMORY, LEAST_DISK, SCARCE_DISK = 2 * GB, GB // 4, 5 * GB
+"""A local Ray with one worker and MLflow need about so much; a study of 200 trials about 1 GB."""
+PORTS = {5000: "rfe ui takes the next free one", 8265: "a Ray cluster started here needs --dashboard-port"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    found: str
+    verdict: Verdict = "fine"
+    remedy: str = ""
+    """What to do about it; "" where all is well."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def examine(workspace: Workspace) -> list[Finding]:
+    """Everything about this machine that a search depends on; nothing is left behind."""
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _python,
+        _libraries,
+        _torch,
+        _memory,
+        lambda: _folders(workspace),
+        lambda: _mlflow(workspace),
+        _ray,
+        _ports,
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform(terse=True)}")
+
+
+def _libraries() -> Iterator[Finding]:
+    """Versions that are installed beside those that this version was made for."""
+    try:
+        required = importlib.metadata.requires("rfe") or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(
+            "rfe", "is not installed here", "look", "pip install -e . in its folder, so that versions are known"
+        )
+        return
+    for one in map(Requirement, required):
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(one.name, "is missing", "wrong", f"pip install '{one.name}{one.specifier}'")
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            found = f"{version}, made for {one.specifier}"
+            yield Finding(one.name, found, "look", f"pip install '{one.name}{one.specifier}'")
+        elif one.name in SHOWN:
+            yield Finding(one.name, version)
+
+
+def _torch() -> Iterator[Finding]:
+    try:
+        import torch
+    except Exception as error:  # a build that does not go with this machine raises what it likes
+        yield Finding("torch", f"cannot be loaded: {error}", "wrong", "install a build for this machine: pytorch.org")
+        return
+    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
+    yield Finding("torch's build", f"{build}, {torch.get_num_threads()} threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            found = f"{torch.cuda.get_device_name(index)}, {free / GB:.0f} of {total / GB:.0f} GB free"
+            busy = free < total / 2
+            remedy = "something else uses it: stacks will be small" if busy else ""
+            yield Finding(f"GPU {index}", found, "look" if busy else "fine", remedy)
+    elif shutil.which("nvidia-smi"):
+        remedy = "install a CUDA build of torch that goes with the driver, and look at CUDA_VISIBLE_DEVICES"
+        yield Finding("GPU", "there is one, and torch cannot use it", "look", remedy)
+    else:
+        yield Finding("GPU", "none; searches train on the CPUs")
+
+
+def _memory() -> Iterator[Finding]:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = _available_bytes() or total
+    found = f"{available_cpus()} CPUs, {free / GB:.1f} of {total / GB:.1f} GB memory free"
+    scarce = free < LEAST_MEMORY
+    remedy = "close what else runs, or search with --workers 1" if scarce else ""
+    yield Finding("CPUs and memory", found, "look" if scarce else "fine", remedy)
+    shared = Path("/dev/shm")
+    if shared.is_dir() and (room := shutil.disk_usage(shared).free) < OBJECT_STORE_BYTES:
+        remedy = "give the container more (docker run --shm-size=1g): Ray passes results through it"
+        yield Finding("/dev/shm", f"{room / 2**20:.0f} MB free", "look", remedy)
+
+
+def _available_bytes() -> int | None:
+    """Memory that could be had now; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _folders(workspace: Workspace) -> Iterator[Finding]:
+    for what, path, variable in (
+        ("workspace", workspace.root, "RFE_WORKSPACE"),
+        ("cache", workspace.cache, "RFE_CACHE"),
+    ):
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
+        try:
+            tempfile.TemporaryFile(dir=there).close()
+        except OSError as error:
+            yield Finding(what, f"{path}: {error.strerror}", "wrong", f"name another folder with {variable}")
+            continue
+        free = shutil.disk_usage(there).free
+        found = f"{path}, {free / GB:.1f} GB free" + ("" if path.exists() else ", made when needed")
+        verdict: Verdict = "wrong" if free < LEAST_DISK else "look" if free < SCARCE_DISK else "fine"
+        yield Finding(what, found, verdict, "" if verdict == "fine" else f"make room, or use another disk: {variable}")
+
+
+def _mlflow(workspace: Workspace) -> Iterator[Finding]:
+    from rfe.tracking.mlflow_server import is_missing_database, open_server
+
+    uri = redact_uri(workspace.mlflow_uri)
+    if is_missing_database(workspace.mlflow_uri):
+        yield Finding("MLflow", f"{uri}, made by the first search")
+        return
+    try:
+        with open_server(workspace) as server:
+            n = sum(1 for _ in server.study_runs())
+    except StudyError as error:
+        remedy = (
+            "a search keeps what it cannot show, and sends it later; see that it is up, and MLFLOW_TRACKING_URI right"
+        )
+        yield Finding("MLflow", str(error), "look", remedy)
+    else:
+        yield Finding("MLflow", f"{uri}, {n} studies")
+
+
+def _ray() -> Iterator[Finding]:
+    address = os.environ.get("RAY_ADDRESS")
+    if not address:
+        yield Finding("Ray cluster", "none named; a search starts a local Ray, which ends with it")
+        return
+    try:
+        knock(address)
+    except ConfigError as error:
+        yield Finding("Ray cluster", str(error), "wrong", "start the cluster, or unset RAY_ADDRESS for a local Ray")
+    else:
+        yield Finding("Ray cluster", f"RAY_ADDRESS={redact_uri(address)}")
+
+
+def _ports() -> Iterator[Finding]:
+    for port, remedy in PORTS.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                yield Finding(f"port {port}", "is taken", "look", remedy)
+            else:
+                yield Finding(f"port {port}", "is free")

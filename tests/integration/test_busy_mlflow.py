@@ -1,0 +1,208 @@
+"""MLflow locked, or slower than it is waited for: the search goes on, and then all of it is shown once and in order.
+
+The search is the real one but for Ray: its books, with a stand-in for training.
+"""
+
+import http.client
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.tracking.base import TrialLog
+from rfe.tracking.mlflow_tracker import MlflowTracker
+from rfe.tracking.records import read_events
+from rfe.workspace import Workspace
+from tests.integration import fakes
+from tests.integration.ports import free_port
+from tests.unit.search.tiny_study import ENDED, run_study
+
+STATES = {
+    **{f"trial {number:04}": "FINISHED" for number in range(ENDED)},
+    "trial 0003": "FAILED",
+    "study tiny": "KILLED",
+}
+PATIENCE_S = 300.0
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return load_dataset(fakes.write_data(tmp_path_factory.mktemp("busy") / "tiny"))
+
+
+@pytest.fixture
+def database(tmp_path: Path, empty_database: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "mlflow.db"))
+
+
+def rows(database: Path) -> dict[str, list[Any]]:
+    """All that MLflow keeps of runs, in the order in which it got it."""
+    tables = {
+        "runs": "name, status",
+        "params": "run_uuid, key, value",
+        "metrics": "run_uuid, key, step, value",
+        "tags": "run_uuid, key, value",
+    }
+    with closing(sqlite3.connect(database)) as connection:
+        return {
+            table: connection.execute(f"SELECT {columns} FROM {table} ORDER BY rowid").fetchall()
+            for table, columns in tables.items()
+        }
+
+
+def told(workspace: Workspace) -> list[int]:
+    """Trials in the journal, in their order."""
+    return [event.number for event in read_events(workspace.study("tiny")) if isinstance(event, TrialLog)]
+
+
+def assert_shown(workspace: Workspace, database: Path) -> None:
+    """Each run once, in the journal's order, in the state it ended in; telling it all again changes nothing."""
+    shown = rows(database)
+    assert [name for name, _ in shown["runs"]] == ["study tiny", *(f"trial {number:04}" for number in range(ENDED))]
+    assert dict(shown["runs"]) == STATES
+    again = MlflowTracker(workspace, workspace.study("tiny"))
+    again.replay(read_events(workspace.study("tiny")))
+    assert again.close(PATIENCE_S) == ""
+    replayed = rows(database)
+    assert replayed["runs"] == shown["runs"]
+    assert replayed["params"] == shown["params"]
+    trials = {run for run, key, _ in shown["tags"] if key == "rfe.trial"}
+    for table in ("metrics", "tags"):
+        assert [row for row in replayed[table] if row[0] in trials] == [row for row in shown[table] if row[0] in trials]
+
+
+# MLflow itself waits 20 s for a lock before it raises
+@pytest.mark.parametrize("longer_than_mlflow_waits", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_locked_database_holds_nothing_up_and_gets_everything_later(
+    longer_than_mlflow_waits: bool, database: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path, f"sqlite:///{database}", tmp_path / "cache")
+    notes: list[str] = []
+    tracker = MlflowTracker(workspace, workspace.study("tiny"), notes.append)
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        run_study(workspace, dataset, tracker)
+        # the whole study is over, and MLflow has not heard of it
+        assert told(workspace) == list(range(ENDED))
+        assert other.execute("SELECT COUNT(*) FROM runs").fetchone() == (0,)
+        if longer_than_mlflow_waits:
+            wait_for(lambda: bool(notes))
+            assert "locked" in notes[0]
+            assert "they are safe, retrying" in notes[0]
+        else:
+            assert not tracker.flush(1.0)
+        other.execute("ROLLBACK")
+    assert tracker.close(PATIENCE_S) == ""
+    assert [line.endswith("results are shown again") for line in notes] == [False, True] * longer_than_mlflow_waits
+    assert_shown(workspace, database)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@dataclass
+class SlowProxy:
+    """Passes requests on; while it is slow, answers to every third change come after the client has given up."""
+
+    port: int
+    slow: bool = True
+    changes: list[str] = field(default_factory=list)
+    kept_back: int = 0
+    hurry: threading.Event = field(default_factory=threading.Event)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def pass_on(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_S)) as server:
+                    headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+                    server.request(self.command, self.path, body, headers)
+                    answer = server.getresponse()
+                    content = answer.read()
+                if self.command != "GET" and "/runs/search" not in self.path:
+                    proxy.changes.append(self.path)
+                    if proxy.slow and len(proxy.changes) % 3 == 0:
+                        proxy.kept_back += 1
+                        proxy.hurry.wait(CLIENT_WAITS_S + 1)
+                with suppress(OSError):  # the client has gone
+                    self.send_response(answer.status)
+                    self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        return Handler
+
+
+CLIENT_WAITS_S = 2
+
+
+@contextmanager
+def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]:
+    """(address, the proxy there) of a tracking server."""
+    port, log = free_port(), folder / "server.log"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
+    with log.open("wb") as output:
+        server = subprocess.Popen([*command, *store], stdout=output, stderr=output)
+    proxy = SlowProxy(port)
+    front = ThreadingHTTPServer(("127.0.0.1", 0), proxy.handler())
+
+    def answers() -> bool:
+        assert server.poll() is None, log.read_text()
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10):
+            return True
+        return False
+
+    try:
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        wait_for(answers)
+        yield f"http://127.0.0.1:{front.server_address[1]}", proxy
+    finally:
+        proxy.hurry.set()
+        front.shutdown()
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_a_server_that_answers_too_late_is_told_everything_once(
+    database: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It did what it was asked, but nobody heard of it: asking again must not do it twice."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(CLIENT_WAITS_S))
+    notes: list[str] = []
+    with slow_mlflow(database, tmp_path) as (uri, proxy):
+        workspace = Workspace(tmp_path / "workspace", uri, tmp_path / "cache")
+        tracker = MlflowTracker(workspace, workspace.study("tiny"), notes.append)
+        run_study(workspace, dataset, tracker)
+        assert told(workspace) == list(range(ENDED))
+        before = proxy.kept_back  # the study is over; most of the late answers are yet to come
+        wait_for(lambda: proxy.kept_back >= before + 4)
+        proxy.slow = False
+        assert tracker.close(PATIENCE_S) == ""
+        assert any("they are safe, retrying" in line for line in notes)
+        assert_shown(workspace, database)

@@ -1,0 +1,96 @@
+"""What `rfe doctor` finds, and what it makes of it."""
+
+import importlib.metadata
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from rfe import api
+from rfe.reporting import machine
+from rfe.reporting.machine import Finding, examine
+from rfe.workspace import Workspace
+from tests.unit.cli.invoke import invoke
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def found(workspace: Workspace) -> dict[str, Finding]:
+    return {one.what: one for one in examine(workspace)}
+
+
+def place(root: Path, uri: str | None = None) -> Workspace:
+    return Workspace(root, uri or f"sqlite:///{root}/mlflow.db", root / "cache")
+
+
+def test_a_machine_that_runs_these_tests_can_search_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    findings = found(place(tmp_path / "workspace"))
+    assert not [one for one in findings.values() if one.verdict == "wrong"]
+    assert {"Python", "torch", "ray", "optuna", "mlflow", "torch's build", "CPUs and memory"} <= findings.keys()
+    assert {"workspace", "cache", "MLflow", "Ray cluster", "port 5000", "port 8265"} <= findings.keys()
+    assert all(bool(one.remedy) == (one.verdict != "fine") for one in findings.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_stops_a_search_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", _refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    findings = found(place(tmp_path / "workspace"))
+    assert {what for what, one in findings.items() if one.verdict == "wrong"} == {"workspace", "cache", "Ray cluster"}
+    assert "RFE_WORKSPACE" in findings["workspace"].remedy
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_libraries_that_do_not_go_with_us_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    required = ["torch<1", "no-such-package>=3", "numpy>=1", "pytest<1; extra == 'dev'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
+    findings = {one.what: one for one in machine._libraries()}
+    assert findings["torch"].verdict == "look"
+    assert findings["torch"].remedy == "pip install 'torch<1'"
+    assert (findings["no-such-package"].verdict, findings["no-such-package"].found) == ("wrong", "is missing")
+    assert findings.keys() == {"torch", "no-such-package"}
+
+
+def test_a_taken_port_and_an_mlflow_that_is_away_stop_nothing(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 5000))
+            taken.listen()
+        except OSError:
+            pass  # somebody else's then
+        findings = found(place(tmp_path, "http://user:secret@127.0.0.1:9"))
+    assert (findings["port 5000"].found, findings["port 5000"].verdict) == ("is taken", "look")
+    assert findings["MLflow"].verdict == "look"
+    assert "secret" not in findings["MLflow"].found
+
+
+def test_an_mlflow_that_is_there_is_counted(tmp_path: Path, empty_database: Path) -> None:
+    findings = {one.what: one for one in machine._mlflow(place(tmp_path, f"sqlite:///{empty_database}"))}
+    assert findings["MLflow"].found.endswith("mlflow.db, 0 studies")
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("fine", 0), ("look", 0), ("wrong", 1)])
+def test_the_exit_code_says_whether_a_search_can_run(
+    verdict: machine.Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = Finding("disk", "full", verdict, "" if verdict == "fine" else "make room")
+    monkeypatch.setattr(api, "doctor", lambda workspace: [finding])
+    ended = invoke("doctor")
+    assert ended.exit_code == code
+    assert ("disk: make room" in ended.stdout) == (verdict != "fine")
+    ended = invoke("doctor", "--json")
+    assert (ended.exit_code, json.loads(ended.stdout)) == (code, [finding.to_dict()])
+
+
+def test_memory_is_read_where_the_system_says_it() -> None:
+    free = machine._available_bytes()
+    assert free is None or 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
