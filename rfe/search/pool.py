@@ -16,8 +16,9 @@ from rfe.search.packing import pack_stack
 from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
 from rfe.training.record import Checkpoint, Part, TrialResult
 
-LEASE_S = 30.0
-"""A worker not heard of for so long has lost its leases."""
+LEASE_S = 60.0
+"""A worker not heard of for so long has lost its leases; a busy machine keeps a living one silent for half of that. One
+that was replaced in its place is known to be gone at once."""
 HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
 
