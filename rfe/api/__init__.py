@@ -7,6 +7,7 @@ from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
+from rfe.api.reports import report
 from rfe.api.results import export, score, show_ui, verify
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
@@ -50,6 +51,7 @@ __all__ = [
     "plan_search",
     "pull_study",
     "repair_study",
+    "report",
     "resume_study",
     "score",
     "search",

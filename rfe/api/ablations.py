@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rfe.api.searching import Source, _placed, _run
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import StudyFolder, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from rfe.ablation.plan import Plan
@@ -64,7 +64,7 @@ def ablate(
     write_arms(folder, ablation)
     result = read_ablation(folder, load_dataset(local_folder(place, workspace.cache), encoders))
     write_table(folder, result)
-    _show(workspace, space.study, folder.path, progress)
+    _show(workspace, folder, progress)
     return result
 
 
@@ -139,15 +139,11 @@ def _base(plan: Plan, workspace: Workspace) -> Config:
     return change_config(Config(), plan.base)
 
 
-def _show(workspace: Workspace, study: str, folder: Path, progress: Progress) -> None:
-    """The table beside the study's run; a tracking server that is away is no reason to lose an ablation."""
-    import json
-
+def _show(workspace: Workspace, folder: StudyFolder, progress: Progress) -> None:
+    """The table beside the study's run."""
     from rfe.ablation.result import TABLE_FILE
-    from rfe.tracking.mlflow_server import MlflowServer, one_line
+    from rfe.tracking.attachments import attach_files
 
-    try:
-        run = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))["study_run_id"]
-        MlflowServer(workspace.mlflow_uri, workspace.artifacts).upload(run, [folder / TABLE_FILE])
-    except Exception as error:  # of any kind the server's client has
-        progress.note(f"the table is not shown in MLflow: {one_line(error, workspace.mlflow_uri)}")
+    note = attach_files(workspace, folder, {"": [folder.path / TABLE_FILE]})
+    if note:
+        progress.note(f"the table is {note}")

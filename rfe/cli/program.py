@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from rfe import __version__
-from rfe.cli import ablations, baselines, bundles, data, demo, ensembles, jobs, score, search, studies, train, ui
+from rfe.cli import (
+    ablations,
+    baselines,
+    bundles,
+    data,
+    demo,
+    ensembles,
+    jobs,
+    reports,
+    score,
+    search,
+    studies,
+    train,
+    ui,
+)
 
 app = typer.Typer(
     name="rfe",
@@ -16,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (demo, data, search, train, baselines, ablations, jobs, studies, ensembles, bundles, score, ui):
+for group in (demo, data, search, train, baselines, ablations, jobs, studies, ensembles, reports, bundles, score, ui):
     group.register(app)
 
 
