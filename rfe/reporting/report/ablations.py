@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from rfe.ablation.compare import ArmComparison
 from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
 from rfe.reporting.report.document import Axis, Block, Colour, Column, Figure, Panel, Points, Rule, Section, Table, Text
-from rfe.reporting.report.searching import scored_trials
-from rfe.reporting.report.studies import all_trials, curve_blocks, training_seconds, what_ran
+from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.subject import Data, Headline, Subject
+from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials
 from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.workspace import StudyFolder
 

@@ -111,9 +111,9 @@ def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
         lead.insert(
             0, f"{what} simulated: this shows that a method recovers what was planted, not how it does on people."
         )
-    sections = [side_by_side(subjects)]
+    sections = [side_by_side(subjects, "Named scores" if len(subjects) == 1 else "Side by side")]
     if len(subjects) == 1:
-        sections = [Section("Named scores", sections[0].blocks), *subjects[0].sections]
+        sections += subjects[0].sections
     else:
         for subject in subjects:
             sections.append(Section(f"{subject.kind.capitalize()} {subject.name}", (), subject.sections))

@@ -57,7 +57,7 @@ def is_blemore(dataset: Dataset) -> bool:
     return not dataset.simulated and sizes == BLEMORE_FOLDS
 
 
-def side_by_side(subjects: Sequence[Subject]) -> Section:
+def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
     """One line for each named score of each subject."""
     blocks: list[Block] = []
     prints = {subject.fingerprint for subject in subjects}
@@ -120,7 +120,7 @@ def side_by_side(subjects: Sequence[Subject]) -> Section:
     blocks.append(
         Table(
             "side-by-side",
-            "Side by side",
+            title,
             (
                 Column("name"),
                 Column("kind"),
@@ -138,7 +138,7 @@ def side_by_side(subjects: Sequence[Subject]) -> Section:
             "Differences below .02 on one data set are not evidence.",
         )
     )
-    return Section("Side by side", tuple(blocks))
+    return Section(title, tuple(blocks))
 
 
 def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) -> Section:

@@ -21,8 +21,8 @@ class Column:
     """One column of a table."""
 
     title: str
-    decimals: int = 3
-    """Of its floats."""
+    decimals: int | None = 3
+    """Of its floats; None: four digits that count."""
     signed: bool = False
     """Differences carry their sign."""
 
@@ -37,6 +37,15 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
     note: str = ""
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """[column] whether it holds numbers only."""
+        columns = ([row[index] for row in self.rows if row[index] is not None] for index in range(len(self.columns)))
+        return tuple(
+            bool(values) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
+            for values in columns
+        )
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Points:
     high: Sequence[float] = ()
     labels: Sequence[str] = ()
     """What is said of each point when it is pointed at."""
+    in_legend: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,8 +198,8 @@ def say(value: Any, column: Column | None = None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        if value and abs(value) < 10.0**-column.decimals:
-            return f"{value:+.2g}" if column.signed else f"{value:.2g}"
+        if column.decimals is None:
+            return f"{value:.4g}"
         return f"{value:+.{column.decimals}f}" if column.signed else f"{value:.{column.decimals}f}"
     if isinstance(value, list | tuple):
         return ", ".join(say(one) for one in value)

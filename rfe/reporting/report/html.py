@@ -15,6 +15,8 @@ from rfe.reporting.report.document import Block, Column, Figure, Report, Section
 from rfe.reporting.report.interactive import plots
 
 PAGE = files("rfe.reporting.report") / "page"
+LONG = 36
+"""Letters from which on a cell gets room."""
 
 
 def report_html(report: Report, stills: Mapping[str, tuple[bytes, bytes]]) -> str:
@@ -89,35 +91,25 @@ class _Page:
 
 
 def _table(table: Table) -> dict[str, Any]:
+    numeric = table.numeric
     return {
         "kind": "table",
         "name": table.name,
         "title": table.title,
         "note": table.note,
         "columns": [
-            {"title": column.title, "style": _style([row[index] for row in table.rows])}
-            for index, column in enumerate(table.columns)
+            {"title": column.title, "style": "number" if number else "text"}
+            for column, number in zip(table.columns, numeric, strict=True)
         ],
-        "rows": [
-            [_cell(value, column) for value, column in zip(row, table.columns, strict=True)] for row in table.rows
-        ],
+        "rows": [[_cell(*each) for each in zip(row, table.columns, numeric, strict=True)] for row in table.rows],
     }
 
 
-def _cell(value: Any, column: Column) -> dict[str, Any]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+def _cell(value: Any, column: Column, numeric: bool) -> dict[str, Any]:
     text = say(value, column)
-    return {
-        "text": text,
-        "style": "number" if number else "text",
-        "value": repr(float(value)) if number and text else text,
-    }
-
-
-def _style(values: list[Any]) -> str:
-    there = [value for value in values if value is not None]
-    numbers = there and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
-    return "number" if numbers else "text"
+    style = "number" if numeric else "long" if len(text) > LONG else "text"
+    number = isinstance(value, int | float) and not isinstance(value, bool) and text
+    return {"text": text, "style": style, "value": repr(float(value)) if number else text}
 
 
 def _data_uri(png: bytes, svg: bytes) -> str:

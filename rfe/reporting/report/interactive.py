@@ -28,21 +28,25 @@ def _plot(panel: Panel, figure: Figure) -> dict[str, Any]:
             shapes.append(_rule(mark))
         data.append(_trace(mark, panel))
     named = [one for one in data if one.get("showlegend", True)]
-    several = len(named) > 1
-    layout = {
+    several = len(named) > 1 and figure.size != "small"
+    top = (28 if panel.title else 8) + (24 if several else 0)
+    layout: dict[str, Any] = {
         "height": _height(panel, figure.size, several),
-        "margin": {"l": 12, "r": 12, "t": 30 if panel.title else 12, "b": 12},
+        "margin": {"l": 12, "r": 12, "t": top, "b": 12},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": INK, "size": 13, "family": "system-ui, sans-serif"},
         "showlegend": several,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "xanchor": "left"},
         "hovermode": "closest",
         "xaxis": _axis(panel.x, along_x=True),
         "yaxis": _axis(panel.y, along_x=False),
         "shapes": shapes,
         "bargap": 0.35,
     }
+    bars = [value for mark in panel.marks if isinstance(mark, Bars) for value in mark.values]
+    if bars:  # the numbers stand beyond the bars
+        layout["xaxis"]["range"] = [0, 1.18 * max(*bars, 1e-9)]
     if panel.title:
         layout["title"] = {
             "text": panel.title,
@@ -143,6 +147,7 @@ def _points(mark: Points, panel: Panel) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": mark.name,
+        "showlegend": mark.in_legend,
         "x": x,
         "y": y,
         "marker": {

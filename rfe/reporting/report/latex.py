@@ -33,7 +33,7 @@ def escape(text: str) -> str:
 
 def table_latex(table: Table) -> str:
     """A `table` environment; needs `\\usepackage{booktabs}` and `\\usepackage[T1]{fontenc}`."""
-    numeric = [_numeric([row[index] for row in table.rows]) for index in range(len(table.columns))]
+    numeric = table.numeric
     lines = [
         "% needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}",
         r"\begin{table}",
@@ -65,8 +65,3 @@ def _row(table: Table, row: tuple[Any, ...]) -> str:
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _numeric(values: list[Any]) -> bool:
-    there = [value for value in values if value is not None]
-    return bool(there) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)

@@ -31,6 +31,9 @@ def draw(figure: Figure) -> tuple[bytes, bytes]:
     """(PNG, SVG), both light."""
     with mpl.rc_context({"svg.hashsalt": figure.name, "font.size": 9, "axes.edgecolor": "#777777"}):
         canvas = _canvas(figure)
+        FigureCanvasAgg(canvas)
+        canvas.draw_without_rendering()  # the layout is worked out once, not for each kind of file
+        canvas.set_layout_engine("none")
         png, svg = io.BytesIO(), io.BytesIO()
         FigureCanvasAgg(canvas).print_figure(png, format="png", dpi=DPI, facecolor="white")
         FigureCanvasSVG(canvas).print_figure(svg, format="svg", facecolor="white", metadata={"Date": None})
@@ -133,8 +136,9 @@ def _draw_mark(axes: Axes, mark: Line | Points | Bars | Heat | Rule, panel: Pane
             reach = [np.subtract(x, mark.low), np.subtract(mark.high, x)]
             axes.errorbar(x, y, xerr=np.maximum(reach, 0), fmt="none", ecolor=colour, elinewidth=1.4, capsize=2.5)
         size = 14 if len(x) > 60 else 24
+        label = mark.name if mark.in_legend else None
         alpha = 0.6 if mark.colour == "grey" else 1.0
-        axes.scatter(x, y, s=size, color=colour, marker=SYMBOLS[mark.symbol], alpha=alpha, label=mark.name, zorder=3)
+        axes.scatter(x, y, s=size, color=colour, marker=SYMBOLS[mark.symbol], alpha=alpha, label=label, zorder=3)
 
 
 def _draw_heat(axes: Axes, heat: Heat, canvas: Canvas) -> None:

@@ -1,10 +1,7 @@
 """A study as the subject of a report: what ran, its named scores, its best trials, its search, its best model."""
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +15,17 @@ from rfe.errors import StudyError
 from rfe.metrics.intervals import Interval, score_interval
 from rfe.reporting.report.answers import Answers, read_answers
 from rfe.reporting.report.document import (
-    Axis,
-    Block,
-    Colour,
-    Column,
-    Figure,
-    Line,
-    Panel,
-    Points,
     Section,
-    Table,
-    Text,
 )
 from rfe.reporting.report.models import model_section
-from rfe.reporting.report.searching import scored_trials, search_section
+from rfe.reporting.report.runs import training_seconds, what_ran
+from rfe.reporting.report.searching import search_section
 from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
-from rfe.reporting.studies import StudyJournal, changed_settings, read_journal
+from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials, trial_blocks
+from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.search.outcome import study_scores
 from rfe.study import StudyScore, read_study
-from rfe.tracking.base import TrialLog
 from rfe.workspace import StudyFolder
-
-TOP_TRIALS = 20
-MOST_CURVES = 5
-MOST_SEARCHED = 12
-"""Columns of searched parameters in the table of trials; all are in the CSV of all trials."""
-SHADES: tuple[Colour, ...] = ("blue", "orange", "green", "purple", "grey")
 
 
 def study_subject(folder: StudyFolder, data: Data) -> Subject:
@@ -87,88 +69,6 @@ def describe_candidate(candidate: Candidate) -> str:
     if candidate.confirmed_models:
         return f"trial {candidate.number}, retrained with {len(candidate.confirmed)} fresh seeds,"
     return f"trial {candidate.number}"
-
-
-def training_seconds(journal: StudyJournal) -> float | None:
-    """Of all trials together; None where none was logged."""
-    seconds = [log.seconds for log in journal.trials.values() if math.isfinite(log.seconds)]
-    return float(sum(seconds)) if seconds else None
-
-
-def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
-    """Data, commit, seeds, cost."""
-    log, logs = journal.study, list(journal.trials.values())
-    states = [one.state for one in logs]
-    copies = sum("duplicate_of" in one.tags for one in logs)
-    counts = ", ".join(f"{states.count(name)} {name}" for name in ("complete", "pruned", "failed") if name in states)
-    seconds = training_seconds(journal)
-    memory = [one.memory_mb for one in logs if math.isfinite(one.memory_mb)]
-    times = [one.time for one in logs if one.time]
-    seeds = sorted({one.config.get("train.seeds", 1) for one in logs})
-    rows: list[tuple[str, Any]] = [
-        ("study", folder.name),
-        ("data", log.data + (" (simulated)" if log.simulated else "")),
-        ("data fingerprint", log.data_fingerprint),
-        *_sizes(data.dataset),
-        ("git commit", log.git_commit or "not known"),
-        ("trials", f"{len(logs)}: {counts or 'none ended'}" + (f"; {copies} are copies of others" if copies else "")),
-        ("seeds", f"study seed {log.settings.get('seed', 'not known')}; {_list(seeds)} training seeds for each trial"),
-        ("confirmed", f"{len(journal.confirmations)} trials, with fresh seeds" if journal.confirmations else "none"),
-        ("state", _state(journal)),
-        ("cost", "not logged" if seconds is None else f"{_duration(seconds)} of training, all trials together"),
-        ("time from start to end", _elapsed(folder)),
-        ("most memory of a worker", f"{max(memory):,.0f} MiB" if memory else None),
-        ("first and last trial ended", f"{_moment(min(times))}, {_moment(max(times))}" if times else None),
-    ]
-    rows += [(name, value) for name, value in sorted(log.settings.items()) if name not in ("seed", "data.path")]
-    blocks: list[Block] = [
-        Table(
-            f"{folder.name}-what-ran",
-            "What ran",
-            (Column(""), Column("value")),
-            tuple((name, value) for name, value in rows if value is not None),
-        )
-    ]
-    failed = [(one.number, one.state, one.reason) for one in logs if one.state != "complete"]
-    if failed:
-        reasons: dict[tuple[str, str], int] = {}
-        for _, state, reason in failed:
-            reasons[state, reason] = reasons.get((state, reason), 0) + 1
-        blocks.append(
-            Table(
-                f"{folder.name}-not-complete",
-                "Trials without a score",
-                (Column("state"), Column("reason"), Column("trials")),
-                tuple((state, reason, n) for (state, reason), n in sorted(reasons.items(), key=lambda item: -item[1])),
-            )
-        )
-    return Section("What ran", tuple(blocks))
-
-
-def _sizes(dataset: Dataset | None) -> list[tuple[str, Any]]:
-    if dataset is None:
-        return []
-    clips = dataset.clips
-    actors = np.unique(clips.actor[: clips.n_source])
-    target = f"{clips.n_target} clips, unlabelled" if clips.n_target else "none: nothing to adapt to or to hand in"
-    return [
-        ("training clips", f"{clips.n_source} of {int((actors >= 0).sum())} actors, in {len(clips.folds)} folds"),
-        ("target", target),
-        ("encoders", ", ".join(f"{name} ({file.dim})" for name, file in dataset.encoders.items())),
-    ]
-
-
-def _state(journal: StudyJournal) -> str:
-    if journal.outcome is None or not journal.ended:
-        return "has not ended: these are the trials so far"
-    return journal.outcome.state
-
-
-def _elapsed(folder: StudyFolder) -> str | None:
-    try:
-        return _duration(float(json.loads(folder.outcome.read_text(encoding="utf-8"))["elapsed_s"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | None) -> Iterator[Headline]:
@@ -244,148 +144,6 @@ def _selected_interval(
     return score_interval(Answers(clips, predicted).table()).bounds()
 
 
-def trial_blocks(journal: StudyJournal, prefix: str) -> Iterator[Block]:
-    """The best trials, with what was searched."""
-    trials = sorted(scored_trials(journal), key=lambda log: (-float(log.scores["score"]), log.number))
-    searched = _searched(journal, trials)
-    confirmed = journal.confirmations
-
-    def row(log: TrialLog, names: Sequence[str]) -> tuple[Any, ...]:
-        confirmation = confirmed.get(log.number)
-        return (
-            log.number,
-            float(log.scores["score"]),
-            log.scores.get("score_se"),
-            log.scores.get("acc_presence"),
-            log.scores.get("acc_salience"),
-            confirmation.mean if confirmation is not None else None,
-            confirmation.sd if confirmation is not None and len(confirmation.scores) > 1 else None,
-            log.seconds if math.isfinite(log.seconds) else None,
-            *(_cell(log.config.get(name)) for name in names),
-        )
-
-    head = (
-        Column("trial"),
-        Column("Score"),
-        Column("standard error"),
-        Column("presence"),
-        Column("salience"),
-        Column("confirmed"),
-        Column("sd over seeds"),
-        Column("seconds", 1),
-    )
-    shown = searched[:MOST_SEARCHED]
-    note = "Score and its halves are the search's own, and optimistic for the best; confirmed: mean over fresh seeds."
-    if len(searched) > len(shown):
-        note += f" {len(searched) - len(shown)} more parameters were searched; they are in {prefix}all-trials.csv."
-    yield Table(
-        f"{prefix}best-trials",
-        f"The best {min(TOP_TRIALS, len(trials))} of {len(trials)} trials",
-        (*head, *(Column(name) for name in shown)),
-        tuple(row(log, shown) for log in trials[:TOP_TRIALS]),
-        note,
-    )
-    best = (
-        trials[0]
-        if not confirmed
-        else max(
-            (log for log in trials if log.number in confirmed),
-            key=lambda log: confirmed[log.number].mean,
-            default=trials[0],
-        )
-    )
-    settings = changed_settings(best.config)
-    yield Table(
-        f"{prefix}best-configuration",
-        f"Configuration of trial {best.number}, where it differs from the defaults",
-        (Column("field"), Column("value")),
-        tuple((name, _cell(value)) for name, value in sorted(settings.items())),
-    )
-
-
-def _searched(journal: StudyJournal, trials: Sequence[TrialLog]) -> list[str]:
-    """Fields that were searched and differ between trials."""
-    names = [name for name in journal.study.space if not name.startswith("pool.")]
-    if len(names) < len(journal.study.space):
-        names = ["pool", *names]
-    return [name for name in names if len({str(log.config.get(name)) for log in trials}) > 1]
-
-
-def all_trials(journal: StudyJournal, prefix: str) -> Table:
-    """Every trial that ended, with its whole configuration; for the CSV."""
-    names = list(dict.fromkeys(name for log in journal.trials.values() for name in log.config))
-    head = ("trial", "state", "score", "acc_presence", "acc_salience", "confirmed", "seconds", "duplicate_of", "reason")
-    rows = []
-    for log in journal.trials.values():
-        confirmation = journal.confirmations.get(log.number)
-        rows.append(
-            (
-                log.number,
-                log.state,
-                *(log.scores.get(name) for name in ("score", "acc_presence", "acc_salience")),
-                confirmation.mean if confirmation is not None else None,
-                log.seconds if math.isfinite(log.seconds) else None,
-                log.tags.get("duplicate_of", ""),
-                log.reason,
-                *(_cell(log.config.get(name)) for name in names),
-            )
-        )
-    return Table(f"{prefix}all-trials", "All trials", tuple(Column(name, 6) for name in (*head, *names)), tuple(rows))
-
-
-def curve_blocks(trials: Sequence[TrialLog], prefix: str) -> Iterator[Block]:
-    """Loss and Score by epoch of the best trials, with the spread over folds at the end."""
-    best = sorted(trials, key=lambda log: (-float(log.scores["score"]), log.number))[:MOST_CURVES]
-    panels = []
-    for name, title in (
-        ("score", "Score, out of fold"),
-        ("train_loss", "training loss"),
-        ("held_out_kl", "KL on held-out clips (nats)"),
-    ):
-        marks: list[Any] = []
-        for log, colour in zip(best, SHADES, strict=False):
-            curve = [(epoch, value) for epoch, value in log.curves.get(name, []) if math.isfinite(value)]
-            if len(curve) < 2:
-                continue
-            marks.append(Line(f"trial {log.number}", [e for e, _ in curve], [v for _, v in curve], colour))
-            if name == "score" and log.per_fold.get("score"):
-                folds = log.per_fold["score"]
-                marks.append(
-                    Points(
-                        f"folds of trial {log.number}",
-                        [curve[-1][0]] * len(folds),
-                        list(folds.values()),
-                        colour,
-                        "cross",
-                        labels=[f"fold {fold}" for fold in folds],
-                    )
-                )
-        if marks:
-            panels.append(Panel(title, Axis("epoch", whole=True), Axis(title), tuple(marks)))
-    if not panels:
-        yield Text("Not shown: no trial logged a curve of at least two epochs.")
-        return
-    spread = [
-        float(np.std(list(log.per_fold["score"].values()), ddof=1))
-        for log in best
-        if len(log.per_fold.get("score", {})) > 1
-    ]
-    words = f"The best {len(best)} trials." if len(best) > 1 else "The trial."
-    if spread:
-        words += (
-            f" Folds of one trial differ by a standard deviation of {np.mean(spread):.3f} in Score (crosses at the "
-            "last epoch): they hold other actors."
-        )
-    yield Text(words)
-    yield Figure(
-        f"{prefix}curves",
-        "Learning curves of the best trials",
-        "Curves by epoch of " + ", ".join(f"trial {log.number}" for log in best),
-        tuple(panels),
-        "Curves are pooled over folds. A result is that of the last epoch; none was chosen by looking at these curves.",
-    )
-
-
 def _remarks(journal: StudyJournal, record: StudyRecord) -> Iterator[str]:
     official = [one for one in record.candidates if one.config.protocol == "official"]
     if official:
@@ -395,23 +153,3 @@ def _remarks(journal: StudyJournal, record: StudyRecord) -> Iterator[str]:
         )
     if journal.outcome is None or not journal.ended:
         yield f"{journal.study.study}: has not ended; its numbers are those of the trials so far."
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
-    return value if isinstance(value, bool | int | float | str) or value is None else str(value)
-
-
-def _list(values: Sequence[Any]) -> str:
-    return " or ".join(str(value) for value in values) or "1"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _moment(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")
