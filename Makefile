@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: demo test slow lint bench evidence install clean
+.PHONY: demo test slow browser lint bench evidence install clean
 .DEFAULT_GOAL := demo
 
 demo: install  ## the whole path on simulated data: rfe-workspace/demo
@@ -20,6 +20,9 @@ test: install
 
 slow: install
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+
+browser: install  ## needs chromium (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest -m browser
 
 lint: install
 	$(BIN)/ruff check .

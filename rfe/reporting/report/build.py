@@ -1,6 +1,6 @@
 """From names to a report: studies, ablations and ensembles of a workspace."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -54,10 +54,10 @@ def build_report(
     subjects, datas, folders = [], [], []
     for done, (kind, found) in enumerate(readers, 1):
         if isinstance(found, StoredEnsemble):
-            data = _open(workspace, place, lambda e=found: (e.data, e.encoders))  # type: ignore[misc]
+            data = _open(workspace, place or found.data, found.encoders, asked=place is not None)
             subjects.append(ensemble_subject(found, data))
         else:
-            data = _open(workspace, place, lambda f=found: study_source(f))  # type: ignore[misc]
+            data = _study_data(workspace, found, place)
             subjects.append((ablation_subject if kind == "ablation" else study_subject)(found, data))
             folders.append(found)
         datas.append(data)
@@ -83,20 +83,20 @@ def find_subject(workspace: Workspace, name: str) -> tuple[str, StudyFolder | St
     raise StudyError(unknown("study or ensemble", name, known))
 
 
-def _open(
-    workspace: Workspace, place: Path | str | None, source: Callable[[], tuple[str, tuple[str, ...] | None]]
-) -> Data:
-    """The data, or why it cannot be read; a place that the user named must be readable."""
+def _study_data(workspace: Workspace, folder: StudyFolder, place: Path | str | None) -> Data:
     try:
-        known, encoders = source()
+        known, encoders = study_source(folder)
     except StudyError as error:
-        if place is None:
-            return Data(None, f"{error}")
-        known, encoders = str(place), None
+        return Data(None, str(error)) if place is None else _open(workspace, place, None, asked=True)
+    return _open(workspace, place or known, encoders, asked=place is not None)
+
+
+def _open(workspace: Workspace, place: Path | str, encoders: tuple[str, ...] | None, *, asked: bool) -> Data:
+    """The data, or why it cannot be read; a place that the user asked for must be readable."""
     try:
-        return Data(load_dataset(local_folder(place or known, workspace.cache), encoders))
+        return Data(load_dataset(local_folder(place, workspace.cache), encoders))
     except (RfeError, OSError) as error:
-        if place is not None:
+        if asked:
             raise
         return Data(None, f"{error}; name the data folder with --data")
 
