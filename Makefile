@@ -12,7 +12,7 @@ PIP_LOG := $(VENV)/install.log
 pip_install = @$(BIN)/python -m pip install --disable-pip-version-check --no-input --constraint constraints.txt $(1) \
 	>$(PIP_LOG) 2>&1 || { tail -n 20 $(PIP_LOG); echo "pip install $(strip $(1)) failed; all it said is in $(PIP_LOG)"; exit 1; }
 
-.PHONY: demo test slow lint bench evidence install clean
+.PHONY: demo test slow browser lint bench evidence install clean
 .DEFAULT_GOAL := demo
 
 demo: install  ## the whole path on simulated data: rfe-workspace/demo
@@ -23,6 +23,9 @@ test: install
 
 slow: install
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+
+browser: install  ## needs chromium (Debian: apt-get install chromium)
+	$(BIN)/python -m pytest -m browser
 
 lint: install
 	$(BIN)/ruff check .

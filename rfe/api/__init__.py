@@ -9,6 +9,7 @@ from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
 from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
+from rfe.api.reports import report
 from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
@@ -57,6 +58,7 @@ __all__ = [
     "pull_study",
     "register",
     "repair_study",
+    "report",
     "resume_study",
     "schema",
     "score",

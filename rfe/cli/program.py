@@ -15,6 +15,7 @@ from rfe.cli import (
     doctor,
     ensembles,
     jobs,
+    reports,
     score,
     search,
     studies,
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 for group in (
     *(demo, doctor, authoring, data, search, train, baselines, ablations),
-    *(jobs, studies, ensembles, bundles, score, ui),
+    *(jobs, studies, ensembles, reports, bundles, score, ui),
 ):
     group.register(app)
 

@@ -42,6 +42,32 @@ def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Co
     return normalize(build_config(values, "search space"), resolved.encoders)
 
 
+def counted_values(resolved: ResolvedSpace, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Of the point `params` the values that count in the configuration it trains, by dimension.
+
+    A dimension without effect there is left out: one whose `when` does not hold, one of an encoder outside the pool,
+    one that `normalize` sets back. `n_kept` is clipped to the pool.
+    """
+    config = field_values(effective_config(resolved, params))
+    counted: dict[str, Value] = {}
+    for dimension in resolved.dimensions:
+        name, drawn = dimension.name, params[dimension.name]
+        if name.startswith(POOL_PREFIX):
+            counted[name] = name.removeprefix(POOL_PREFIX) in config["pool"]
+        elif name == ARM:
+            counted[name] = drawn
+        elif active(dimension, config):
+            field, encoder = locate(name) or (name, None)
+            value = _lookup(config, name)
+            if field == "model.n_kept" and value == "all":
+                value = drawn if drawn == "all" else min(int(drawn or 1), len(config["pool"]))
+            elif value != drawn or (encoder is not None and encoder not in config["pool"]):
+                continue
+            if dimension.holds(value):
+                counted[name] = value
+    return counted
+
+
 def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
     """Field name -> the base's value, for `set_field` to put searched values into."""
     values = field_values(resolved.base)
@@ -100,7 +126,8 @@ def unknown_encoders(values: Mapping[str, Any], encoders: Sequence[str]) -> list
 
 def _lookup(values: Mapping[str, Any], name: str) -> Any:
     field, encoder = locate(name) or (name, None)
-    return values[field] if encoder is None else (values[field] or {}).get(encoder, LEFT_OUT[field])
+    value = values[field]
+    return value if encoder is None or isinstance(value, str) else (value or {}).get(encoder, LEFT_OUT[field])
 
 
 def _collapse(value: Any, pool: list[str], left_out: str | None) -> Any:

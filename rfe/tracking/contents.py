@@ -110,8 +110,8 @@ def outputs_npz(result: TrialResult, clips: Clips, encoders: tuple[str, ...]) ->
     return buffer.getvalue()
 
 
-def confusion_csv(truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> bytes:
-    """Clips by true set (rows) and answered set (columns), means over seeds.
+def count_confusion(truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[set, set] clips by true set (rows) and answered set (columns), means over seeds.
 
     Args:
         truth_state: [clip].
@@ -120,6 +120,12 @@ def confusion_csv(truth_state: NDArray[np.int64], predicted_state: NDArray[np.in
     counts = np.zeros((N_SETS, N_SETS))
     truth = np.broadcast_to(STATE_SET[truth_state], predicted_state.shape)
     np.add.at(counts, (truth, STATE_SET[predicted_state]), 1.0 / max(1, len(predicted_state)))
+    return counts
+
+
+def confusion_csv(truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> bytes:
+    """`count_confusion` as a table with the sets' names."""
+    counts = count_confusion(truth_state, predicted_state)
     rows = ([SET_NAMES[index], *(f"{count:g}" for count in row)] for index, row in enumerate(counts))
     return _csv(["truth", *SET_NAMES], rows)
 

@@ -1,0 +1,259 @@
+"""What one finished configuration answers out of fold, looked at from several sides: the numbers, not their display."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.data.metadata import Clips
+from rfe.decoding.diagnostics import Calibration, measure_calibration
+from rfe.decoding.fitting import crossfit_decode
+from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
+from rfe.ensemble.calibrated import set_probabilities
+from rfe.ensemble.candidates import Candidate, load_outputs
+from rfe.errors import StudyError
+from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
+from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
+from rfe.metrics.presence import presence_hits
+from rfe.metrics.salience import salience_hits
+from rfe.tracking.contents import count_confusion
+
+Float = NDArray[np.floating]
+PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
+FEWEST_CLIPS = 5
+"""An actor with fewer clips, or without a blend, has no Score of their own."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Out-of-fold answers beside the truth."""
+
+    clips: Clips
+    predicted: NDArray[np.int64]
+    """[seed, source clip] states."""
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """[source clip]"""
+        return self.clips.state[: self.clips.n_source]
+
+    @property
+    def actor(self) -> NDArray[np.int64]:
+        """[source clip]"""
+        return self.clips.actor[: self.clips.n_source]
+
+    def table(self) -> HitTable:
+        """Hits by seed and clip."""
+        fold = self.clips.fold[: self.clips.n_source]
+        return HitTable.of_answers(self.truth, self.predicted, self.actor, fold)
+
+    def intervals(self) -> dict[Part, Interval]:
+        """Score and its halves, over actors and seeds."""
+        table = self.table()
+        return {part: score_interval(table, part) for part in PARTS}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    counts: NDArray[np.float64]
+    """[true set, answered set] clips, mean over seeds."""
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """[true set, answered set] of the true set's clips; NaN where there are none."""
+        total = self.counts.sum(1, keepdims=True)
+        return np.where(total > 0, self.counts / np.maximum(total, 1e-9), np.nan)
+
+    @property
+    def wrong_blends_sharing(self) -> float:
+        """Of true blends whose set is answered wrongly, how many are answered with one of their emotions; NaN: none."""
+        wrong = self.counts[N_EMOTIONS:] * ~np.eye(N_SETS, dtype=bool)[N_EMOTIONS:]
+        return float((wrong * SHARES_EMOTION[N_EMOTIONS:]).sum() / wrong.sum()) if wrong.sum() else float("nan")
+
+    def commonest(self, n: int = 12) -> list[tuple[str, str, float, float, bool]]:
+        """The commonest errors: truth, answer, clips, share of the true set's clips, whether they share an emotion."""
+        wrong = self.counts * ~np.eye(N_SETS, dtype=bool)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:n]
+        pairs = [divmod(int(index), N_SETS) for index in order if wrong.flat[index] > 0]
+        return [
+            (SET_NAMES[i], SET_NAMES[j], float(wrong[i, j]), float(self.share[i, j]), bool(SHARES_EMOTION[i, j]))
+            for i, j in pairs
+        ]
+
+
+SHARES_EMOTION: NDArray[np.bool_] = (SET_MEMBERS @ SET_MEMBERS.T) > 0
+"""[set, set]"""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """One emotion, in singles and blends together."""
+
+    emotion: str
+    clips: int
+    recall: Interval
+    """Of the clips that show it, how many answers name it."""
+    precision: float
+    """Of the answers that name it, how many are of clips that show it; NaN: none names it."""
+
+
+@dataclass(frozen=True)
+class ActorScore:
+    actor: str
+    fold: int
+    clips: int
+    acc_presence: float
+    acc_salience: float
+
+    @property
+    def score(self) -> float:
+        return (self.acc_presence + self.acc_salience) / 2
+
+
+@dataclass(frozen=True)
+class GateUse:
+    """What the gate did with each encoder on clips that show each emotion."""
+
+    encoders: tuple[str, ...]
+    """Of the pool."""
+    columns: tuple[str, ...]
+    """Emotions, then `all`."""
+    kept: Float
+    """[encoder, column] share of clips in which the encoder was fused."""
+    weight: Float | None
+    """[encoder, column] mean weight in the fusion, 0 where it was not kept; None where scores were not logged."""
+
+
+def read_answers(candidate: Candidate, dataset: Dataset) -> Answers:
+    """The answers of a candidate's fold models.
+
+    Raises:
+        StudyError: its outputs were not kept, or are of other data.
+    """
+    arrays = _arrays(candidate, ("filenames", "predicted_state"))
+    clips, predicted = dataset.clips, np.atleast_2d(arrays["predicted_state"].astype(np.int64))
+    if not np.array_equal(arrays["filenames"], clips.filename[: clips.n_source]):
+        raise StudyError(f"{_where(candidate)}: its clips are not those of {dataset.path}; name its data with --data")
+    return Answers(clips, predicted)
+
+
+def measure_confusion(answers: Answers) -> Confusion:
+    """By set."""
+    return Confusion(count_confusion(answers.truth, answers.predicted))
+
+
+def measure_recalls(answers: Answers) -> tuple[Recall, ...]:
+    """One for each emotion that a clip shows."""
+    shown = SET_MEMBERS[STATE_SET[answers.truth]] > 0  # [clip, emotion]
+    named = (SET_MEMBERS[STATE_SET[answers.predicted]] > 0) & (answers.predicted >= 0)[..., None]  # [seed, clip, emo]
+    fold, found = answers.clips.fold[: answers.clips.n_source], []
+    for index, emotion in enumerate(EMOTIONS):
+        mine = shown[:, index]
+        if not mine.any():
+            continue
+        hits = named[:, mine, index].astype(np.float64)
+        table = HitTable(hits, np.zeros_like(hits), np.zeros(int(mine.sum()), bool), answers.actor[mine], fold[mine])
+        total = named[..., index].sum()
+        precision = float(hits.sum() / total) if total else float("nan")
+        found.append(Recall(emotion, int(mine.sum()), score_interval(table, "acc_presence"), precision))
+    return tuple(found)
+
+
+def measure_actors(answers: Answers) -> tuple[ActorScore, ...]:
+    """Actors with enough clips, the lowest Score first; none where actors are unknown."""
+    presence = presence_hits(answers.truth, answers.predicted).mean(0)
+    salience = salience_hits(answers.truth, answers.predicted).mean(0)
+    blend = STATE_IS_BLEND[answers.truth]
+    rows = []
+    for index in np.unique(answers.actor[answers.actor >= 0]):
+        mine = answers.actor == index
+        if mine.sum() >= FEWEST_CLIPS and (mine & blend).any():
+            rows.append(
+                ActorScore(
+                    answers.clips.actor_names[index],
+                    int(answers.clips.fold[: answers.clips.n_source][mine][0]),
+                    int(mine.sum()),
+                    float(presence[mine].mean()),
+                    float(salience[mine & blend].mean()),
+                )
+            )
+    return tuple(sorted(rows, key=lambda row: (row.score, row.actor)))
+
+
+def measure_reliability(candidate: Candidate, dataset: Dataset, answers: Answers) -> tuple[Calibration, Calibration]:
+    """(of the 16 sets, of the 36 states): the decoder's distributions, each fold's fitted on the other folds.
+
+    Raises:
+        StudyError: the decoder has no distribution, or outputs were not kept.
+    """
+    config: Config = candidate.config
+    if config.decode.kind != "valid_states" or config.protocol != "crossfit":
+        raise StudyError(
+            f"calibration: the decoder `{config.decode.kind}` (protocol {config.protocol}) answers by thresholds and "
+            "has no probabilities to be calibrated"
+        )
+    outputs = load_outputs(candidate, dataset)
+    fold = answers.clips.fold[: answers.clips.n_source]
+    position = np.searchsorted(outputs.folds, fold)
+    offset = outputs.set_offset[position]
+    decoder = ValidStatesDecoder(config.model.head_fusion.presence_weight)
+    _, parameters = crossfit_decode(decoder, outputs.source, answers.truth, fold, set_offset=offset)
+    states = state_probabilities(outputs.source, parameters, fold_index=position, set_offset=offset)
+    sets = measure_calibration(set_probabilities(states), STATE_SET[answers.truth], STATE_SET[answers.predicted])
+    return sets, measure_calibration(states, answers.truth, answers.predicted)
+
+
+def measure_gate(candidate: Candidate, answers: Answers) -> GateUse:
+    """Kept shares and weights by encoder and emotion.
+
+    Raises:
+        StudyError: what the gate kept was not logged.
+    """
+    arrays = _arrays(candidate, ("encoders", "kept", "gate_scores"))
+    kept, encoders = np.asarray(arrays["kept"], bool), [str(name) for name in arrays["encoders"]]
+    if kept.ndim != 3 or kept.size == 0 or not kept.any():
+        raise StudyError(f"{_where(candidate)}: the model has no gate, so there is nothing it kept")
+    pool = [index for index in range(len(encoders)) if _in_pool(candidate.config, encoders[index])]
+    shown = SET_MEMBERS[STATE_SET[answers.truth]] > 0  # [clip, emotion]
+    groups = np.concatenate([shown, np.ones((len(shown), 1), bool)], 1)
+    present = [index for index in range(groups.shape[1]) if groups[:, index].any()]
+    columns = tuple([*EMOTIONS, "all"][index] for index in present)
+
+    def by_group(values: Float) -> Float:
+        mean = values.mean(0)  # [clip, encoder]
+        return np.stack([mean[groups[:, index]].mean(0)[pool] for index in present], 1)
+
+    scores = np.asarray(arrays["gate_scores"], np.float64)
+    weight = by_group(_weights(scores, kept)) if scores.shape == kept.shape else None
+    return GateUse(tuple(encoders[index] for index in pool), columns, by_group(kept.astype(np.float64)), weight)
+
+
+def _weights(scores: Float, kept: NDArray[np.bool_]) -> Float:
+    """[seed, clip, encoder] softmax over the kept encoders, as the model fuses them; see `rfe.model.selection`."""
+    masked = np.where(kept & np.isfinite(scores), scores, -np.inf)
+    top = masked.max(-1, keepdims=True)
+    raised = np.exp(masked - np.where(np.isfinite(top), top, 0.0))
+    return np.asarray(raised / np.maximum(raised.sum(-1, keepdims=True), 1e-30))
+
+
+def _in_pool(config: Config, encoder: str) -> bool:
+    return config.pool == "all" or encoder in config.pool
+
+
+def _arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    path: Path | None = candidate.outputs
+    if path is None or not path.is_file():
+        raise StudyError(f"{_where(candidate)}: its outputs were not kept; retrain it with `rfe train --from`")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
+        raise StudyError(f"{_where(candidate)}: {path} cannot be used: {problem}") from None
+
+
+def _where(candidate: Candidate) -> str:
+    return f"study {candidate.study!r}, trial {candidate.number}"

@@ -1,0 +1,140 @@
+"""From names to a report: studies, ablations and ensembles of a workspace."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rfe.ablation.result import is_ablation
+from rfe.config.fields import unknown
+from rfe.data.dataset import load_dataset
+from rfe.data.remote import local_folder
+from rfe.ensemble.stored import StoredEnsemble, ensemble_names, read_ensemble
+from rfe.errors import ConfigError, RfeError, StudyError
+from rfe.progress import Progress
+from rfe.reporting.report.ablations import ablation_subject
+from rfe.reporting.report.comparison import published_section, side_by_side
+from rfe.reporting.report.document import Report, Section
+from rfe.reporting.report.ensembles import ensemble_subject
+from rfe.reporting.report.studies import study_subject
+from rfe.reporting.report.subject import Data, Subject
+from rfe.reporting.studies import study_source
+from rfe.workspace import StudyFolder, Workspace
+
+GENERAL = (
+    "Every number is out of fold and cross-fitted unless its name says otherwise; differences below .02 on one data "
+    "set are not evidence.",
+    "Intervals are over actors, and over seeds where there are several. They take the training sets as given.",
+)
+
+
+def build_report(
+    names: Sequence[str], workspace: Workspace, place: Path | str | None, progress: Progress
+) -> tuple[Report, tuple[StudyFolder, ...]]:
+    """Read everything that is named.
+
+    Args:
+        names: of studies, ablations and ensembles.
+        workspace: holds them.
+        place: the data folder; None: where it was when each was made. Without it what needs it is left out.
+        progress: told of each name.
+
+    Returns:
+        The report, and the studies among the names.
+
+    Raises:
+        ConfigError: nothing is named.
+        StudyError: a name that nothing has, or something damaged.
+    """
+    if not names:
+        raise ConfigError("report: name a study, an ablation or an ensemble (`rfe studies list` shows the studies)")
+    names = list(dict.fromkeys(names))
+    readers = [find_subject(workspace, name) for name in names]  # every name is known before anything is read
+    progress.start("reading", len(names))
+    subjects, datas, folders = [], [], []
+    for done, (kind, found) in enumerate(readers, 1):
+        if isinstance(found, StoredEnsemble):
+            data = _open(workspace, place or found.data, found.encoders, asked=place is not None)
+            subjects.append(ensemble_subject(found, data))
+        else:
+            data = _study_data(workspace, found, place)
+            subjects.append((ablation_subject if kind == "ablation" else study_subject)(found, data))
+            folders.append(found)
+        datas.append(data)
+        progress.update(done)
+    return _assemble(subjects, datas), tuple(folders)
+
+
+def find_subject(workspace: Workspace, name: str) -> tuple[str, StudyFolder | StoredEnsemble]:
+    """(kind, where) of a name.
+
+    Raises:
+        StudyError: nothing is called so, with the nearest; or it is damaged.
+    """
+    folder = workspace.study(name)
+    if folder.journal.is_file():
+        return ("ablation" if is_ablation(folder) else "study"), folder
+    ensembles = ensemble_names(workspace)
+    if name in ensembles:
+        return "ensemble", read_ensemble(workspace, name)
+    known = [*workspace.study_names(), *ensembles]
+    if not known:
+        raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
+    raise StudyError(unknown("study or ensemble", name, known))
+
+
+def _study_data(workspace: Workspace, folder: StudyFolder, place: Path | str | None) -> Data:
+    try:
+        known, encoders = study_source(folder)
+    except StudyError as error:
+        return Data(None, str(error)) if place is None else _open(workspace, place, None, asked=True)
+    return _open(workspace, place or known, encoders, asked=place is not None)
+
+
+def _open(workspace: Workspace, place: Path | str, encoders: tuple[str, ...] | None, *, asked: bool) -> Data:
+    """The data, or why it cannot be read; a place that the user asked for must be readable."""
+    try:
+        return Data(load_dataset(local_folder(place, workspace.cache), encoders))
+    except (RfeError, OSError) as error:
+        if asked:
+            raise
+        return Data(None, f"{error}; name the data folder with --data")
+
+
+def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
+    simulated = [subject.name for subject in subjects if subject.simulated]
+    title = " + ".join(subject.name for subject in subjects)
+    kinds = ", ".join(f"{subject.kind} {subject.name} on {subject.data_name or 'unknown data'}" for subject in subjects)
+    lead = [f"Report on {kinds}."]
+    if simulated:
+        what = "The data is" if len(simulated) == len(subjects) else f"The data of {', '.join(simulated)} is"
+        lead.insert(
+            0, f"{what} simulated: this shows that a method recovers what was planted, not how it does on people."
+        )
+    sections = [side_by_side(subjects, "Named scores" if len(subjects) == 1 else "Side by side")]
+    if len(subjects) == 1:
+        sections += subjects[0].sections
+    else:
+        for subject in subjects:
+            sections.append(Section(f"{subject.kind.capitalize()} {subject.name}", (), subject.sections))
+    sections.append(published_section(subjects, [data.dataset for data in datas if data.dataset is not None]))
+    caveats = [caveat for subject in subjects for caveat in subject.caveats]
+    remarks = [remark for subject in subjects for remark in subject.remarks]
+    return Report(
+        f"{title}{' (simulated data)' if simulated else ''}",
+        tuple(lead),
+        tuple(_headlines(subjects)),
+        tuple(dict.fromkeys([*caveats, *remarks, *GENERAL])),
+        tuple(sections),
+        tuple(table for subject in subjects for table in subject.attached),
+        {"made by": f"rfe {version('rfe')}", "on": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
+    )
+
+
+def _headlines(subjects: Sequence[Subject]) -> list[str]:
+    if len(subjects) == 1:
+        return [one.sentence() for one in subjects[0].headlines] or [f"{subjects[0].name}: no trial has a score yet"]
+    return [
+        f"{subject.name}, {subject.headlines[0].sentence()}" if subject.headlines else f"{subject.name}: no score yet"
+        for subject in subjects
+    ]

@@ -1,0 +1,182 @@
+"""The subjects of a report side by side, and beside published numbers where those are of the same clips."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from rfe.data.dataset import Dataset
+from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Section, Table, Text
+from rfe.reporting.report.subject import Subject
+
+BLEMORE_FOLDS = (522, 486, 468, 472, 508)
+"""Clips in the official folds of the BlEmoRE training partition (arXiv 2601.13225)."""
+PROTOCOLS = {
+    "validation": "official: thresholds and epoch chosen on the reported fold, optimistic",
+    "test": "test: the challenge's 594 withheld clips of other actors",
+}
+OURS = {
+    "score_selected": "crossfit, selected on the other folds",
+    "confirmed": "crossfit, fresh seeds; configuration chosen on these clips",
+    "score_nested": "crossfit, nested",
+    "base": "crossfit, fresh seeds",
+    "score_best": "crossfit, optimistic: best of the search",
+    "score_optimistic": "optimistic: chosen by these clips",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    source: str
+    split: str
+    model: str
+    acc_presence: float
+    acc_salience: float
+
+    @property
+    def score(self) -> float:
+        return (self.acc_presence + self.acc_salience) / 2
+
+
+def read_published() -> tuple[Published, ...]:
+    """Published results on BlEmoRE, with where they are from."""
+    text = (files("rfe.reporting.report") / "published.csv").read_text(encoding="utf-8")
+    return tuple(
+        Published(row["source"], row["split"], row["model"], float(row["acc_presence"]), float(row["acc_salience"]))
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+def is_blemore(dataset: Dataset) -> bool:
+    """Whether the labelled clips are the BlEmoRE training partition with its official folds."""
+    clips = dataset.clips
+    sizes = tuple(int(np.sum(clips.fold[: clips.n_source] == fold)) for fold in clips.folds)
+    return not dataset.simulated and sizes == BLEMORE_FOLDS
+
+
+def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
+    """One line for each named score of each subject."""
+    blocks: list[Block] = []
+    prints = {subject.fingerprint for subject in subjects}
+    if len(prints) > 1:
+        blocks.append(
+            Text(
+                "These are of different data (fingerprints "
+                + ", ".join(sorted(prints))
+                + "): their scores stand side by side, but a difference between them says nothing.",
+                "caveat",
+            )
+        )
+    rows: list[tuple[Any, ...]] = []
+    for subject in subjects:
+        for one in subject.headlines:
+            bounds = one.bounds or (None, None)
+            rows.append(
+                (
+                    subject.name,
+                    subject.kind,
+                    one.name,
+                    one.score,
+                    *bounds,
+                    one.acc_presence,
+                    one.acc_salience,
+                    subject.data_name,
+                    subject.trials,
+                    None if subject.seconds is None else subject.seconds / 60,
+                )
+            )
+    first = [(subject, subject.headlines[0]) for subject in subjects if subject.headlines]
+    if len(first) > 1:
+        labels = [f"{subject.name}: {one.name}" for subject, one in first]
+        ends = [one.bounds or (one.score, one.score) for _, one in first]
+        blocks.append(
+            Figure(
+                "side-by-side",
+                "Side by side",
+                ", ".join(f"{label} {one.score:.3f}" for label, (_, one) in zip(labels, first, strict=True)),
+                (
+                    Panel(
+                        "",
+                        Axis("Score, with 95% interval where there is one"),
+                        Axis(categories=tuple(labels)),
+                        (
+                            Points(
+                                "Score",
+                                [one.score for _, one in first],
+                                labels,
+                                low=[low for low, _ in ends],
+                                high=[high for _, high in ends],
+                            ),
+                        ),
+                    ),
+                ),
+                "The first named score of each. Intervals of single scores are no test of their difference: they are "
+                "of the same clips and so move together; `rfe studies diff` compares two trials in pairs.",
+            )
+        )
+    blocks.append(
+        Table(
+            "side-by-side",
+            title,
+            (
+                Column("name"),
+                Column("kind"),
+                Column("which score"),
+                Column("Score"),
+                Column("lower 95%"),
+                Column("upper 95%"),
+                Column("presence"),
+                Column("salience"),
+                Column("data"),
+                Column("trials"),
+                Column("training (min)", 1),
+            ),
+            tuple(rows),
+            "Differences below .02 on one data set are not evidence.",
+        )
+    )
+    return Section(title, tuple(blocks))
+
+
+def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) -> Section:
+    """Published numbers beside ours where the clips are the same, else the sentence that they are not comparable."""
+    title = "Beside published numbers"
+    if not datasets or not all(is_blemore(dataset) for dataset in datasets):
+        return Section(
+            title,
+            (
+                Text(
+                    "Published numbers on BlEmoRE are left out: this is other data, so they would not be comparable.",
+                    "caveat",
+                ),
+            ),
+        )
+    ours = [
+        (f"{subject.name}: {one.name}", OURS.get(one.name, one.name), one.acc_presence, one.acc_salience, one.score)
+        for subject in subjects
+        for one in subject.headlines
+    ]
+    theirs = [
+        (f"{one.model}, {one.source}", PROTOCOLS[one.split], one.acc_presence, one.acc_salience, one.score)
+        for one in read_published()
+    ]
+    return Section(
+        title,
+        (
+            Text(
+                "The same labelled clips and folds, but other encoders and other protocols: published validation "
+                "numbers choose thresholds and epoch on the reported fold, and published test numbers are of other "
+                "actors. They say where the task stands; they are no comparison of methods.",
+                "caveat",
+            ),
+            Table(
+                "published",
+                "Beside published numbers",
+                (Column("model"), Column("protocol"), Column("presence"), Column("salience"), Column("Score")),
+                (*ours, *theirs),
+            ),
+        ),
+    )

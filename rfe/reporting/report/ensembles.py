@@ -1,0 +1,173 @@
+"""An ensemble as the subject of a report: members and weights, and what it scores, nested and otherwise."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rfe.ensemble.stored import StoredEnsemble
+from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Rule, Section, Table, Text
+from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
+
+
+def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
+    """Everything that is said of an ensemble."""
+    about = stored.about
+    scores = about["scores"]
+    nested = scores["score_nested"]
+    headlines = (
+        Headline(
+            "score_nested",
+            nested["estimate"],
+            scores["acc_presence_nested"]["estimate"],
+            scores["acc_salience_nested"]["estimate"],
+            (nested["lower_95"], nested["upper_95"]),
+            "the ensemble's result: each fold is answered by what was chosen without its labels",
+        ),
+        Headline("score_optimistic", scores["score_optimistic"], about=OPTIMISTIC),
+    )
+    prefix = f"{stored.name}-"
+    return Subject(
+        stored.name,
+        "ensemble",
+        about["data"]["name"],
+        about["data"]["fingerprint"],
+        bool(about["data"]["simulated"]),
+        tuple(about["data"]["caveats"]),
+        headlines,
+        (
+            Section("What ran", tuple(_what(stored, data, prefix))),
+            Section("What it scores", tuple(_scores(about, prefix))),
+            Section("Members", tuple(_members(about, prefix))),
+        ),
+        int(about["candidates"]),
+        None,
+    )
+
+
+def _what(stored: StoredEnsemble, data: Data, prefix: str) -> Iterator[Block]:
+    about = stored.about
+    studies = list(dict.fromkeys(str(one["study"]) for one in about["members"]))
+    rows: list[tuple[str, Any]] = [
+        ("ensemble", stored.name),
+        ("method", about["method"]),
+        ("members", len(about["members"])),
+        ("candidates", about["candidates"]),
+        ("members' studies", ", ".join(studies)),
+        ("data", about["data"]["name"] + (" (simulated)" if about["data"]["simulated"] else "")),
+        ("data fingerprint", about["data"]["fingerprint"]),
+        ("blend share of the training clips", about["blend_share"]),
+        *((f"selection.{name}", value) for name, value in about["selection"].items()),
+    ]
+    yield Table(f"{prefix}what-ran", "What ran", (Column(""), Column("value")), tuple(rows))
+    if data.dataset is not None and data.dataset.fingerprint != about["data"]["fingerprint"]:
+        yield Text("The data folder has changed since the ensemble was chosen.", "caveat")
+
+
+def _scores(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
+    scores = about["scores"]
+    lines = [
+        ("ensemble, nested", scores["score_nested"]),
+        ("best single trial, nested", scores["score_single_nested"]),
+    ]
+    difference = scores["difference_nested"]
+    inside = difference["lower_95"] <= 0 <= difference["upper_95"]
+    yield Text(
+        f"Against the best single trial by the same rule the ensemble differs by {difference['estimate']:+.3f} "
+        f"[{difference['lower_95']:+.3f}, {difference['upper_95']:+.3f}], paired by clip"
+        + (": the interval includes 0, so no difference was shown." if inside else "."),
+        "finding",
+    )
+    yield Figure(
+        f"{prefix}scores",
+        "The ensemble and the best single trial",
+        ", ".join(f"{name} {one['estimate']:.3f}" for name, one in lines),
+        (
+            Panel(
+                "",
+                Axis("Score, with 95% interval over actors"),
+                Axis(categories=(*(name for name, _ in lines), "ensemble, optimistic")),
+                (
+                    Points(
+                        "nested",
+                        [one["estimate"] for _, one in lines],
+                        [name for name, _ in lines],
+                        low=[one["lower_95"] for _, one in lines],
+                        high=[one["upper_95"] for _, one in lines],
+                    ),
+                    Points(
+                        "optimistic",
+                        [scores["score_optimistic"]],
+                        ["ensemble, optimistic"],
+                        "grey",
+                        "cross",
+                    ),
+                ),
+            ),
+        ),
+        "Nested: ranked, calibrated, chosen and weighted without the labels of the fold that is answered.",
+    )
+    rows = []
+    for name, label in (
+        ("score_nested", "Score, ensemble, nested"),
+        ("acc_presence_nested", "presence, ensemble, nested"),
+        ("acc_salience_nested", "salience, ensemble, nested"),
+        ("score_single_nested", "Score, best single trial, nested"),
+        ("difference_nested", "difference in Score, paired"),
+    ):
+        one = scores[name]
+        rows.append((label, one["estimate"], one["lower_95"], one["upper_95"]))
+    rows.append(("Score on the clips it was chosen by (optimistic)", scores["score_optimistic"], None, None))
+    yield Table(
+        f"{prefix}scores",
+        "What it scores",
+        (Column("score"), Column("value"), Column("lower 95%"), Column("upper 95%")),
+        tuple(rows),
+    )
+
+
+def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
+    folds = sorted(about["by_fold"])
+    chosen = {fold: {(one["study"], one["trial"]): one["weight"] for one in about["by_fold"][fold]} for fold in folds}
+    yield Table(
+        f"{prefix}members",
+        "Members, and what would have been chosen without each fold",
+        (
+            Column("study"),
+            Column("trial"),
+            Column("weight"),
+            Column("weight in the ratio"),
+            *(Column(f"without fold {fold}") for fold in folds),
+        ),
+        tuple(
+            (
+                one["study"],
+                one["trial"],
+                float(one["weight"]),
+                float(one["ratio_weight"]),
+                *(chosen[fold].get((one["study"], one["trial"]), 0.0) for fold in folds),
+            )
+            for one in about["members"]
+        ),
+        "Weights that change much from fold to fold say that the choice among members is luck.",
+    )
+    losses = about["trajectory"]
+    if losses:
+        start = int(about["selection"]["start"])
+        steps = list(range(start, start + len(losses)))
+        lowest = min(range(len(losses)), key=losses.__getitem__)
+        yield Figure(
+            f"{prefix}trajectory",
+            "Forward selection",
+            f"Mean negative log-likelihood by number of models; lowest, {losses[lowest]:.3f}, at {steps[lowest]}.",
+            (
+                Panel(
+                    "",
+                    Axis("models in the average (with repetitions)", whole=True),
+                    Axis("negative log-likelihood (nats per clip)"),
+                    (
+                        Rule(f"lowest, at {steps[lowest]} models", x=float(steps[lowest])),
+                        Line("mean over bags", steps, losses),
+                    ),
+                ),
+            ),
+            "Optimistic: of the clips it was chosen by.",
+        )

@@ -1,0 +1,237 @@
+"""Tables and figures of what one configuration answers: confusion, emotions, actors, calibration, gate."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rfe.ensemble.candidates import Candidate
+from rfe.errors import StudyError
+from rfe.labels import EMOTION_NAMES, N_EMOTIONS, SET_NAMES, STATE_IS_BLEND
+from rfe.reporting.report.answers import (
+    Answers,
+    measure_actors,
+    measure_confusion,
+    measure_recalls,
+    read_answers,
+)
+from rfe.reporting.report.document import (
+    Axis,
+    Block,
+    Column,
+    Figure,
+    Heat,
+    Panel,
+    Points,
+    Rule,
+    Section,
+    Table,
+    Text,
+)
+from rfe.reporting.report.probabilities import calibration_blocks, gate_blocks
+from rfe.reporting.report.subject import Data
+
+
+def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> Section:
+    """How a configuration answers, from its out-of-fold outputs.
+
+    Args:
+        candidate: the configuration.
+        data: of its study.
+        prefix: of the names of tables and figures.
+        which: the configuration in words, e.g. `trial 12, confirmed`.
+    """
+    title = f"How {which} answers"
+    if data.dataset is None:
+        return Section(title, (Text(data.missing),))
+    try:
+        answers = read_answers(candidate, data.dataset)
+    except StudyError as error:
+        return Section(title, (Text(f"Not shown: {error}"),))
+    seeds = len(answers.predicted)
+    lead = Text(
+        f"All of this is out of fold: each clip is answered by a model that did not train on its actor, with "
+        f"{'one seed' if seeds == 1 else f'{seeds} seeds (means over them)'}. "
+        "The configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to "
+        "look at."
+    )
+    blocks = (
+        lead,
+        *confusion_blocks(answers, prefix),
+        *emotion_blocks(answers, prefix),
+        *actor_blocks(answers, prefix),
+    )
+    return Section(
+        title,
+        blocks,
+        (
+            Section("Calibration", tuple(_guarded(calibration_blocks(candidate, data, answers, prefix)))),
+            Section("What the gate kept", tuple(_guarded(gate_blocks(candidate, answers, prefix)))),
+        ),
+    )
+
+
+def _guarded(blocks: Iterator[Block]) -> Iterator[Block]:
+    try:
+        yield from blocks
+    except StudyError as error:
+        yield Text(f"Not shown: {error}.")
+
+
+def confusion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
+    """The 16 x 16 table as a picture, and the commonest errors."""
+    confusion = measure_confusion(answers)
+    share, counts = confusion.share, confusion.counts
+    right = float(np.trace(counts) / counts.sum())
+    shared = confusion.wrong_blends_sharing
+    blend = STATE_IS_BLEND[answers.truth]
+    answered = float((answers.predicted >= N_EMOTIONS).mean())
+    words = (
+        f"{right:.0%} of sets are right. Blends are {blend.mean():.0%} of the clips and {answered:.0%} of the answers."
+    )
+    if shared == shared:
+        words += f" Of the blends that are answered wrongly, {shared:.0%} are answered with one of their emotions."
+    yield Text(words, "finding")
+    yield Figure(
+        f"{prefix}confusion",
+        "Confusion by set",
+        f"Heat map of the true set (rows) against the answered set (columns), 16 by 16; {right:.0%} of the clips lie "
+        "on the diagonal.",
+        (
+            Panel(
+                "",
+                Axis("answered set", categories=SET_NAMES),
+                Axis("true set", categories=SET_NAMES),
+                (
+                    Heat(
+                        SET_NAMES,
+                        SET_NAMES,
+                        share.tolist(),
+                        [[f"{count:.0f}" if count >= 0.5 else "" for count in row] for row in counts],
+                        "share of the true set's clips",
+                        max(0.5, float(np.nanmax(share))),
+                    ),
+                ),
+            ),
+        ),
+        "Numbers are clips (means over seeds), colours are shares of the true set's clips.",
+        "large",
+    )
+    yield Table(
+        f"{prefix}errors",
+        "Commonest errors",
+        (
+            Column("truth"),
+            Column("answer"),
+            Column("clips", 1),
+            Column("of the truth's clips", 2),
+            Column("shares an emotion"),
+        ),
+        tuple(confusion.commonest()),
+    )
+
+
+def emotion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
+    """Recall of each emotion with its interval over actors."""
+    recalls = measure_recalls(answers)
+    names = [EMOTION_NAMES[one.emotion] for one in recalls]
+    bounds = [one.recall.bounds() for one in recalls]
+    yield Figure(
+        f"{prefix}emotions",
+        "Recall by emotion",
+        "Dots with intervals: "
+        + ", ".join(f"{name} {one.recall.estimate:.2f}" for name, one in zip(names, recalls, strict=True)),
+        (
+            Panel(
+                "",
+                Axis("recall, with 95% interval over actors", range=(0, 1)),
+                Axis(categories=tuple(names)),
+                (
+                    Points(
+                        "recall",
+                        [one.recall.estimate for one in recalls],
+                        names,
+                        low=[_finite(low, one.recall.estimate) for (low, _), one in zip(bounds, recalls, strict=True)],
+                        high=[_finite(top, one.recall.estimate) for (_, top), one in zip(bounds, recalls, strict=True)],
+                    ),
+                    Points("precision", [one.precision for one in recalls], names, "orange", "diamond"),
+                ),
+            ),
+        ),
+        "Recall: of the clips that show the emotion, alone or in a blend, how many answers name it. Precision: of the "
+        "answers that name it, how many are right to.",
+    )
+    yield Table(
+        f"{prefix}emotions",
+        "Recall by emotion",
+        (
+            Column("emotion"),
+            Column("clips"),
+            Column("recall"),
+            Column("lower 95%"),
+            Column("upper 95%"),
+            Column("precision"),
+        ),
+        tuple(
+            (name, one.clips, one.recall.estimate, low, top, one.precision)
+            for name, one, (low, top) in zip(names, recalls, bounds, strict=True)
+        ),
+        " ".join(dict.fromkeys(f"{note}." for one in recalls for note in one.recall.notes)),
+    )
+
+
+def actor_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
+    """Each actor's Score, sorted, with the mean."""
+    actors = measure_actors(answers)
+    if len(actors) < 2:
+        yield Text("Spread over actors is not shown: the data does not say which actor a clip is of, or has too few.")
+        return
+    scores = np.array([one.score for one in actors])
+    yield Text(
+        f"Actors differ: from {scores[0]:.2f} ({actors[0].actor}) to {scores[-1]:.2f} ({actors[-1].actor}), standard "
+        f"deviation {scores.std(ddof=1):.3f} over {len(actors)} actors. This is why intervals are over actors.",
+        "finding",
+    )
+    rank = list(range(1, len(actors) + 1))
+    yield Figure(
+        f"{prefix}actors",
+        "Score of each actor",
+        f"{len(actors)} actors in the order of their Score, from {scores[0]:.2f} to {scores[-1]:.2f}, mean "
+        f"{scores.mean():.2f}.",
+        (
+            Panel(
+                "",
+                Axis("actors, the lowest Score first", whole=True),
+                Axis("Score of the actor's clips"),
+                (
+                    Rule(f"mean {scores.mean():.3f}", y=float(scores.mean())),
+                    Points(
+                        "presence",
+                        rank,
+                        [one.acc_presence for one in actors],
+                        "orange",
+                        "diamond",
+                        labels=[one.actor for one in actors],
+                    ),
+                    Points(
+                        "salience",
+                        rank,
+                        [one.acc_salience for one in actors],
+                        "green",
+                        "square",
+                        labels=[one.actor for one in actors],
+                    ),
+                    Points("Score", rank, scores.tolist(), labels=[one.actor for one in actors]),
+                ),
+            ),
+        ),
+    )
+    yield Table(
+        f"{prefix}actors",
+        "Score of each actor",
+        (Column("actor"), Column("fold"), Column("clips"), Column("Score"), Column("presence"), Column("salience")),
+        tuple((one.actor, one.fold, one.clips, one.score, one.acc_presence, one.acc_salience) for one in actors),
+    )
+
+
+def _finite(value: float, otherwise: float) -> float:
+    return value if np.isfinite(value) else otherwise

@@ -1,0 +1,33 @@
+"""Files shown beside a study's run: its report, its ablation's table. A server that is away is no reason to fail."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rfe.workspace import StudyFolder, Workspace
+
+
+def attach_files(workspace: Workspace, study: StudyFolder, files: Mapping[str, Iterable[Path]]) -> str:
+    """Upload files to a study's run; those of the same name are replaced.
+
+    Args:
+        workspace: whose MLflow it is.
+        study: whose run.
+        files: folder among the run's artifacts ("" is the top) -> files.
+
+    Returns:
+        "", or a sentence on why they are not there.
+    """
+    try:
+        run = str(json.loads(study.mlflow_runs.read_text(encoding="utf-8"))["study_run_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"not shown in MLflow: study {study.name!r} has no run there"
+    from rfe.tracking.mlflow_server import MlflowServer, one_line
+
+    try:
+        server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
+        for folder, paths in files.items():
+            server.upload(run, paths, folder)
+    except Exception as error:  # of any kind the server's client has
+        return f"not shown in MLflow: {one_line(error, workspace.mlflow_uri)}"
+    return ""

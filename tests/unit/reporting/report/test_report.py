@@ -1,0 +1,150 @@
+"""Reports of studies on disk: what they say, what they leave out with a sentence, and what they write."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from rfe import api
+from rfe.errors import ConfigError, StudyError
+from rfe.progress import SilentProgress
+from rfe.reporting.report.build import build_report
+from rfe.reporting.report.comparison import is_blemore, read_published
+from rfe.reporting.report.document import Report, Table, Text
+from rfe.reporting.report.html import report_html
+from rfe.reporting.report.write import write_report
+from rfe.workspace import Workspace
+from tests.unit.reporting.report.studies import empty_study, make_workspace
+
+PIXEL = (b"\x89PNG", b"<svg/>")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("report"))[0]
+
+
+@pytest.fixture(scope="module")
+def report(workspace: Workspace) -> Report:
+    return build_report(["first"], workspace, None, SilentProgress())[0]
+
+
+def _table(report: Report, name: str) -> Table:
+    return next(table for table in report.tables if table.name == name)
+
+
+def _words(report: Report) -> str:
+    return " ".join(block.words for section in report.sections for block in section.walk() if isinstance(block, Text))
+
+
+def test_the_headline_is_the_selected_score_and_the_best_is_called_optimistic(report: Report) -> None:
+    assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_selected", "confirmed", "score_best"]
+    assert "[" in report.headlines[0]
+    assert "optimistic" in report.headlines[2]
+    assert "3 seeds that the search never used" in report.headlines[1]
+
+
+def test_simulated_data_and_caveats_come_first(report: Report) -> None:
+    assert "simulated" in report.title
+    assert "simulated" in report.lead[0]
+    assert report.caveats[0] == "saliences are guessed."
+
+
+def test_everything_asked_for_is_there(report: Report) -> None:
+    tables = {table.name.removeprefix("first-") for table in report.tables}
+    figures = {figure.name.removeprefix("first-") for figure in report.figures}
+    assert tables >= {"side-by-side", "what-ran", "best-trials", "best-parameters", "importance", "pareto", "encoders"}
+    assert tables >= {"errors", "emotions", "actors", "calibration", "gate"}
+    assert figures >= {"convergence", "importance", "slices", "pareto", "curves"}
+    assert figures >= {"confusion", "emotions", "actors", "reliability", "gate"}
+    assert all(figure.alt for figure in report.figures)
+    ran = dict(_table(report, "first-what-ran").rows)
+    assert ran["git commit"] == "c0ffee"
+    assert ran["trials"].startswith("24: 24 complete")
+
+
+def test_both_evaluators_stand_side_by_side(report: Report) -> None:
+    table = _table(report, "first-importance")
+    assert [column.title for column in table.columns] == ["parameter", "PED-ANOVA", "fANOVA"]
+    for index in (1, 2):
+        shares = {row[0]: row[index] for row in table.rows if row[index] is not None}
+        assert shares.keys() >= {"pool.face", "pool.voice", "train.lr", "model.dropout", "adaptation.kind"}
+        assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_gate_that_alternates_is_seen(report: Report) -> None:
+    rows = {(row[0], row[1]): row[2:] for row in _table(report, "first-gate").rows}
+    assert rows["face", "kept"][-1] == pytest.approx(0.5)
+    assert rows["voice", "weight"][-1] == pytest.approx(0.5)
+
+
+def test_other_data_is_not_held_against_published_numbers(report: Report) -> None:
+    assert "left out" in _words(report)
+    assert "published" not in {table.name for table in report.tables}
+    assert len(read_published()) == 17
+    assert next(one.score for one in read_published() if "6th" in one.source) == pytest.approx(0.2795)
+
+
+def test_simulated_data_of_the_official_shape_is_not_blemore(workspace: Workspace, tmp_path: Path) -> None:
+    assert not is_blemore(make_workspace(tmp_path, n_trials=0)[1])
+
+
+def test_what_is_missing_is_a_sentence(workspace: Workspace, tmp_path: Path) -> None:
+    folder = empty_study(workspace)
+    made, _ = build_report([folder.name], workspace, None, SilentProgress())
+    assert made.headlines == ("begun: no trial has a score yet",)
+    assert "no trial logged a curve" in _words(made)
+    one, dataset = make_workspace(tmp_path, n_trials=1)
+    dataset.path.rename(dataset.path.with_name("elsewhere"))
+    made, _ = build_report(["first"], one, None, SilentProgress())
+    assert "fewer than two scored trials" in _words(made)
+    assert "name the data folder with --data" in _words(made)
+
+
+def test_several_names_are_held_side_by_side(workspace: Workspace) -> None:
+    empty_study(workspace)
+    made, folders = build_report(["first", "begun"], workspace, None, SilentProgress())
+    assert [folder.name for folder in folders] == ["first", "begun"]
+    assert made.sections[0].title == "Side by side"
+    assert "different data" in _words(made)
+    with pytest.raises(StudyError, match="first"):
+        build_report(["frist"], workspace, None, SilentProgress())
+
+
+def test_the_page_holds_everything_and_escapes_it(report: Report) -> None:
+    page = report_html(report, {figure.name: PIXEL for figure in report.figures})
+    assert 'src="http' not in page
+    assert page.count("<main") == page.count("<h1") == 1
+    assert page.count('class="plot"') == sum(len(figure.panels) for figure in report.figures)
+    spiteful = Report("<script>alert(1)</script>", ("</script>",), ("a & b",), (), ())
+    page = report_html(spiteful, {})
+    assert "<script>alert" not in page
+    assert "&lt;/script&gt;" in page
+
+
+def test_a_report_is_written_whole_and_replaced(report: Report, tmp_path: Path) -> None:
+    small = Report(report.title, report.lead, report.headlines, report.caveats, report.sections[:3], report.attached)
+    for _ in range(2):
+        written = write_report(small, tmp_path / "out", ["first"], SilentProgress())
+    assert {path.name for path in written.folder.iterdir()} == {
+        "figures",
+        "report.html",
+        "report.json",
+        "report.md",
+        "tables",
+    }
+    assert list(tmp_path.iterdir()) == [written.folder]
+    names = {path.name for path in written.tables}
+    assert {"first-best-trials.csv", "first-best-trials.tex", "first-all-trials.csv"} <= names
+    with (written.folder / "tables" / "first-all-trials.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 24
+    assert json.loads((written.folder / "report.json").read_text())["report"] == ["first"]
+    assert r"score\_selected" in written.markdown.read_text()
+
+
+def test_a_folder_that_holds_something_else_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="something else"):
+        api.report(["first"], output=tmp_path, workspace=workspace)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
