@@ -31,7 +31,7 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_table_says_what_may_be_said(given: list[str]) -> None:
     result = invoke(*given)
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
+    lines = [line.strip() for line in result.stdout.splitlines()]
     assert "10 arms, 3 seeds, 216 clips of 6 actors" in lines[0]
     far = next(line for line in lines if line.startswith("far off"))
     assert far.split()[-1] == "loss"
