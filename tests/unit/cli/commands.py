@@ -29,8 +29,8 @@ def find_fault(line: str) -> str | None:
         if words[0] not in command.commands:
             return f"there is no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
-    if "--help" in words or "--version" in words:
-        return None
+    if {"--help", "--version", "--install-completion", "--show-completion"} & {*words}:
+        return None  # they act as soon as they are read
     try:
         command.make_context("rfe", list(words))
     except Exception as error:  # of any click
