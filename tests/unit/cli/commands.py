@@ -29,7 +29,7 @@ def find_fault(line: str) -> str | None:
         if words[0] not in command.commands:
             return f"there is no command {words[0]}"
         command, words = command.commands[words[0]], words[1:]
-    if "--help" in words or "--version" in words:
+    if {"--help", "--version", "--install-completion"} & set(words):  # they act while the line is parsed
         return None
     try:
         command.make_context("rfe", list(words))
