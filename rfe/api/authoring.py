@@ -48,17 +48,20 @@ def schema(kind: str = "space") -> dict[str, Any]:
 def _plan_schema() -> dict[str, Any]:
     from rfe.ablation.plan import Plan
     from rfe.config.json_schema import CONFIG, field_values, model_schema, refer
+    from rfe.search_space.json_schema import searched_definitions, searched_fields
 
     def several(name: str) -> dict[str, Any]:
         return {"type": "array", "items": refer(name)}
 
     parts = {
         "base": {"anyOf": [refer("StudyBase"), {"type": "string"}, refer(CONFIG)]},
+        "fixed": refer(CONFIG),
+        "retune_space": searched_fields(),
         "sweeps": field_values(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
         "factorial": field_values(several),
         "custom": {"type": "object", "additionalProperties": field_values(refer)},
     }
-    return model_schema(Plan, "A plan of ablations of rfe", parts)
+    return model_schema(Plan, "A plan of ablations of rfe", parts, **searched_definitions())
 
 
 def init(folder: Path | str) -> list[Path]:

@@ -10,6 +10,7 @@ from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_result, complete_trial
 from rfe.cli.options import AsJson, Data, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path
+from rfe.config.fields import unknown
 from rfe.errors import ConfigError
 
 
@@ -69,7 +70,7 @@ def export(
     from rfe.submission.layout import ModelKind
 
     if models not in get_args(ModelKind):
-        raise ConfigError(f"--models {models}: is not one of {', '.join(get_args(ModelKind))}")
+        raise ConfigError(f"--models: {unknown('kind of model', models, get_args(ModelKind))}")
     if model_name is not None and not register:
         raise ConfigError(f"--model-name {model_name}: is for a model that is registered; add --register")
     workspace = settings.workspace()

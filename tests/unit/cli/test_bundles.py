@@ -44,7 +44,7 @@ def test_final_models_in_an_archive_that_predicts(bundle: Path, dataset: Dataset
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--models", "best"], "is not one of final, folds"),
+        (["--models", "best"], "known are final, folds"),
         (["--models", "folds", "--seeds", "3"], "the fold models have the seeds they were trained with"),
         (["--model-name", "blends"], "add --register"),
     ],

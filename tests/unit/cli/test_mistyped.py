@@ -22,6 +22,9 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "word.yaml").write_text("study: s\nsampler: {kind: randm}\n")
     (tmp_path / "encoder.yaml").write_text("study: s\nbudget: {trials: 1}\nspace: {pool: {subset: [god, weak]}}\n")
     (tmp_path / "job.yaml").write_text("comand: search everything\n")
+    monkeypatch.setattr(
+        "rfe.search.driver.import_module", lambda name: None
+    )  # Ray, in a thread that outlives the error
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path))
 
@@ -44,6 +47,7 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("ensemble first --method gredy", "greedy"),
         ("export fist", "first"),
         ("export finl", "final"),
+        ("export first --models fold", "folds"),
         ("submit job.yaml", "command"),
         ("schema spac", "space"),
     ],
