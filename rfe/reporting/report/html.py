@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from rfe.reporting.report.colours import dark_of
 from rfe.reporting.report.document import Block, Column, Figure, Report, Section, Table, Text, say
@@ -31,6 +31,7 @@ def report_html(report: Report, stills: Mapping[str, tuple[bytes, bytes]]) -> st
     page = _Page(stills)
     sections = [page.section(section) for section in report.sections]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["code"] = _code
     template = environment.from_string(_read("report.html.j2"))
     return template.render(
         report=report,
@@ -116,6 +117,11 @@ def _data_uri(png: bytes, svg: bytes) -> str:
     """The smaller of the two."""
     kind, content = ("svg+xml", svg) if len(svg) < len(png) else ("png", png)
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _code(words: str) -> Markup:
+    """Escaped, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words))))
 
 
 def _json(value: Any) -> Markup:

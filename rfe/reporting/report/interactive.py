@@ -46,7 +46,8 @@ def _plot(panel: Panel, figure: Figure) -> dict[str, Any]:
     }
     bars = [value for mark in panel.marks if isinstance(mark, Bars) for value in mark.values]
     if bars:  # the numbers stand beyond the bars
-        layout["xaxis"]["range"] = [0, 1.18 * max(*bars, 1e-9)]
+        layout["xaxis"]["range"] = [0, 1.05 * max(*bars, 1e-9)]
+        layout["margin"]["r"] = 44
     if panel.title:
         layout["title"] = {
             "text": panel.title,

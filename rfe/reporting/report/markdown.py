@@ -53,6 +53,6 @@ def _figure(figure: Figure) -> list[str]:
 def _plain(text: str) -> str:
     """`text` taken literally in Markdown, also within a cell."""
     text = text.replace("\\", "\\\\").replace("\n", " ")
-    for letter in "|*_`<":
+    for letter in "|*_<":
         text = text.replace(letter, "\\" + letter)
     return text

@@ -50,7 +50,8 @@
       layout.hoverlabel = { namelength: -1 };
       if (div.clientWidth < 480) {
         layout.font.size = 11;
-        layout.margin = { ...layout.margin, l: 4, r: 4 };
+        layout.margin = { ...layout.margin, l: 4, r: Math.min(layout.margin.r, 36) };
+        layout.xaxis.title.text = layout.xaxis.title.text.replace(/(.{16,}?) /g, "$1<br>");
         for (const trace of data) if (trace.colorbar) trace.showscale = false;
       }
       await Plotly.react(div, data, layout, { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover" });

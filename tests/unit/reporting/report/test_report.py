@@ -117,10 +117,11 @@ def test_the_page_holds_everything_and_escapes_it(report: Report) -> None:
     assert 'src="http' not in page
     assert page.count("<main") == page.count("<h1") == 1
     assert page.count('class="plot"') == sum(len(figure.panels) for figure in report.figures)
-    spiteful = Report("<script>alert(1)</script>", ("</script>",), ("a & b",), (), ())
+    spiteful = Report("<script>alert(1)</script>", ("</script>",), ("a & b",), ("`<b>` it",), ())
     page = report_html(spiteful, {})
     assert "<script>alert" not in page
     assert "&lt;/script&gt;" in page
+    assert "<li><code>&lt;b&gt;</code> it</li>" in page
 
 
 def test_a_report_is_written_whole_and_replaced(report: Report, tmp_path: Path) -> None:
