@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from rfe.errors import ConfigError, DataError, StudyError, TrialError
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search.node_check import check_nodes
+from rfe.search.outcome import StudyOutcome
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
@@ -453,7 +453,11 @@ def test_an_ablation_is_a_study_of_arms(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     workspace.root.mkdir()
     shutil.copy(empty_database, workspace.root / "mlflow.db")
-    monkeypatch.setattr("rfe.search.driver.run_search", partial(run_search, fleet=fleet))
+
+    def run_here(*arguments: Any, **options: Any) -> StudyOutcome:
+        return run_search(*arguments, **(options | {"fleet": fleet}))
+
+    monkeypatch.setattr("rfe.search.driver.run_search", run_here)
     monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
     plan = tmp_path / "plan.yaml"
     fields = {"seeds": 3, "base": {"train.lr": 0.002}, "retune": 3, "components": ["no dropout"]}
