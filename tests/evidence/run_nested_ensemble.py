@@ -29,8 +29,9 @@ from rfe.metrics.score import score
 from rfe.progress import SilentProgress
 from rfe.tracking.base import StudyLog, TrialLog
 from rfe.tracking.journal import Journal
-from rfe.training.configurations import OUTPUTS, train_configurations
+from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
+from rfe.training.stack_run import OUTPUTS
 from rfe.workspace import StudyFolder, write_json
 from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report
 
