@@ -120,6 +120,17 @@ class StudyFolder:
         return self.path / "outcome.json"
 
     @property
+    def arms(self) -> Path:
+        """JSON: an ablation's plan, and which of its arms is which trial; not there in other studies."""
+        return self.path / "ablation.json"
+
+    @property
+    def books(self) -> tuple[Path, ...]:
+        """What the study is rebuilt from, besides its trials' files. The journal comes before Optuna's log: whoever
+        copies both can open again what only the later one has ended."""
+        return self.space, self.definition, self.journal, self.optuna_log, self.outcome, self.arms
+
+    @property
     def mlflow_runs(self) -> Path:
         """JSON: tracking URI (redacted), experiment, parent run, and each trial's run id."""
         return self.path / "mlflow.json"

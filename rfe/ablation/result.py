@@ -19,7 +19,7 @@ from rfe.ablation.compare import (
     smallest_detectable,
 )
 from rfe.ablation.encoder_value import EncoderValue, read_encoder_values
-from rfe.ablation.study import ABLATION_FILE, StoredArms, is_ablation, read_arms
+from rfe.ablation.study import StoredArms, is_ablation, read_arms
 from rfe.ablation.trials import arm_states, hits_of, read_trials
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
@@ -27,7 +27,7 @@ from rfe.metrics.intervals import HitTable
 from rfe.tracking.records import as_json
 from rfe.workspace import StudyFolder, write_text
 
-__all__ = ["ABLATION_FILE", "AblationResult", "EncoderValue", "is_ablation", "read_ablation"]
+__all__ = ["AblationResult", "EncoderValue", "is_ablation", "read_ablation"]
 
 TABLE_FILE = "ablation.csv"
 RESULT_FILE = "ablation_result.json"

@@ -15,7 +15,6 @@ from rfe.errors import ConfigError, StudyError
 from rfe.search_space import SearchSpace, load_space, normalize
 from rfe.workspace import StudyFolder, write_json
 
-ABLATION_FILE = "ablation.json"
 TRIAL_MINUTES = 24 * 60.0
 """An arm is many models; what would be too long for a trial of a search is not for it."""
 
@@ -130,7 +129,7 @@ def write_arms(folder: StudyFolder, ablation: Ablation) -> None:
         "left_out": dict(ablation.left_out),
         "order": list(ablation.order),
     }
-    write_json(folder.path / ABLATION_FILE, about)
+    write_json(folder.arms, about)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class StoredArms:
 
 def is_ablation(folder: StudyFolder) -> bool:
     """Whether the study is an ablation's."""
-    return (folder.path / ABLATION_FILE).is_file()
+    return folder.arms.is_file()
 
 
 def read_arms(folder: StudyFolder) -> StoredArms:
@@ -155,7 +154,7 @@ def read_arms(folder: StudyFolder) -> StoredArms:
     Raises:
         StudyError: the study is no ablation, or its file is damaged.
     """
-    path = folder.path / ABLATION_FILE
+    path = folder.arms
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         arms, parts = [], {}

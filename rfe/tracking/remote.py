@@ -174,7 +174,7 @@ def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyF
                 f"study {study.name!r}: its MLflow run has no {' and no '.join(lacking)} yet; they come within two "
                 "minutes of its start, so try again then"
             )
-        for path in (folder.space, folder.definition, folder.journal, folder.optuna_log, folder.outcome):
+        for path in folder.books:
             if path.name in present:
                 server.download(study.run_id, path.name, path)
         cut_torn_line(folder.journal)

@@ -191,9 +191,7 @@ class RunWriter:
             },
         )
         folder = self.folder
-        # the journal comes before Optuna's log: whoever pulls both can open again what only the later one has ended
-        files = (folder.space, folder.definition, folder.journal, folder.optuna_log, folder.outcome)
-        stamps = {path: path.stat().st_mtime for path in files if path.exists()}
+        stamps = {path: path.stat().st_mtime for path in folder.books if path.exists()}
         changed = {path: stamp for path, stamp in stamps.items() if self._uploaded.get(path) != stamp}
         self.server.upload(self.study_run_id, changed)
         self._uploaded |= changed

@@ -24,7 +24,7 @@ from rfe.tracking.mlflow_server import MlflowServer, open_server
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.remote import ask_to_stop, find_remote, list_remote, pull_study
 from rfe.tracking.ui import free_port
-from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.workspace import StudyFolder, Workspace, open_workspace, write_json
 from tests.integration.fakes import write_data
 from tests.unit.search.tiny_study import ENDED, run_study
 from tests.unit.tracking.logs import study_log, trial_log
@@ -46,6 +46,7 @@ def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def study(workspace: Workspace, dataset: Dataset) -> StudyFolder:
     tracker = MlflowTracker(workspace, workspace.study("tiny"))
+    write_json(workspace.study("tiny").arms, {"arms": []})  # as an ablation has it
     folder = run_study(workspace, dataset, tracker)
     assert tracker.close(120) == ""
     return folder
@@ -76,7 +77,12 @@ def test_a_pulled_folder_holds_what_the_search_left(
     assert missing == 0
     files = files_of(pulled)
     assert files == files_of(study)
-    assert {"definition.json", "trials/00000/confirmed/weights.safetensors", "trials/00004/outputs.npz"} <= files.keys()
+    assert {
+        "definition.json",
+        "ablation.json",
+        "trials/00000/confirmed/weights.safetensors",
+        "trials/00004/outputs.npz",
+    } <= files.keys()
     assert elsewhere.study_names() == ("tiny",)
     assert not [path for path in elsewhere.studies.iterdir() if path.name.startswith(".")]
     # whoever goes on adopts the open trial
