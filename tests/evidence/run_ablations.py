@@ -1,7 +1,7 @@
 """What each part of the model is worth: on simulated data whose effects are planted, and on real data.
 
 `python -m tests.evidence.run_ablations [--tiny] [PART...]`; the folder of real data sets is `RFE_REAL_DATA`. Each part
-is kept in the workspace when it is done, and an interrupted one goes on, so the script can be stopped and run again;
+is kept beside the report when it is done, and an interrupted one goes on, so the script can be stopped and run again;
 the report is made of the parts there are. `--tiny` runs everything small, in a place of its own, to see that it runs.
 """
 
@@ -23,6 +23,7 @@ from tests.evidence.simulated import REPORTS, SCRATCH, simulated_set, table
 
 HARD = ["contour", "logmel", "mfcc", "modspec"]
 BASE: dict[str, Any] = {
+    "model.latent_dim": 64,
     "model.n_kept": 2,
     "model.fusion.kind": "rank_concat",
     "model.dropout": 0.3,
@@ -98,6 +99,7 @@ def main(arguments: list[str]) -> None:
     tiny = "--tiny" in arguments
     names = [name for name in arguments if name != "--tiny"]
     scratch = SCRATCH / ("ablations-tiny" if tiny else "ablations")
+    place = scratch if tiny else REPORTS / "ablations"
     for part in PARTS:
         if names and part.name not in names:
             continue
@@ -105,14 +107,14 @@ def main(arguments: list[str]) -> None:
         if not data.is_dir():
             print(f"{part.name} is not run: no {data}; set RFE_REAL_DATA to the folder of the real data sets")
             continue
-        path = scratch / f"{part.name}.json"
+        path = place / "parts" / f"{part.name}.json"
         if not path.exists():
             started = time.monotonic()
             result = _run(part, data, scratch, tiny)
             seconds = time.monotonic() - started
             write_text(path, json.dumps({"seconds": seconds, "result": result}))
             print(f"{part.name}: {seconds:.0f} s", flush=True)
-        write_report(scratch, SCRATCH / "ablations-tiny" if tiny else REPORTS / "ablations")
+        write_report(place)
 
 
 def _data(part: Part, tiny: bool) -> Path:
@@ -135,9 +137,9 @@ def _run(part: Part, data: Path, scratch: Path, tiny: bool) -> dict[str, Any]:
     return plain
 
 
-def write_report(scratch: Path, place: Path) -> None:
+def write_report(place: Path) -> None:
     """`README.md` of the parts there are."""
-    parts = {path.stem: json.loads(path.read_text()) for path in scratch.glob("*.json")}
+    parts = {path.stem: json.loads(path.read_text()) for path in (place / "parts").glob("*.json")}
     settings = ", ".join(f"`{name}: {value}`" for name, value in BASE.items())
     sections = [
         "# What each part is worth",

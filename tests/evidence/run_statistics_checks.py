@@ -1,7 +1,7 @@
 """Do the intervals hold for trained models? Coverage, A/A comparisons and the winner's curse over simulated sets.
 
-`python -m tests.evidence.run_statistics_checks [N_SETS]`. Each set's numbers are kept when it is done, so the script
-can be stopped and run again; the report is made of the sets there are. The fast check of the same equations, on 1,000
+`python -m tests.evidence.run_statistics_checks [N_SETS]`. Each set's numbers are kept beside the report when it is done
+(`sets.jsonl`), so the script can be stopped and run again; the report is made of the sets there are. The fast check of the same equations, on 1,000
 draws of hit tables from a known model, is `tests/unit/metrics/test_intervals.py`.
 """
 
@@ -22,7 +22,7 @@ from rfe.metrics.intervals import HitTable, Interval, difference_interval, score
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 from rfe.workspace import write_text
-from tests.evidence.simulated import SCRATCH, table, write_report
+from tests.evidence.simulated import REPORTS, SCRATCH, table, write_report
 
 N_SETS = 200
 ACTORS, CLIPS = 20, 24
@@ -49,13 +49,13 @@ KIND = ("coverage_arm", "coverage_score", "same", "curse")
 
 
 def main(n_sets: int = N_SETS) -> None:
-    folder = SCRATCH / "statistics"
-    for number in range(n_sets):
-        path = folder / f"{number:03d}.json"
-        if not path.exists():
-            write_text(path, json.dumps(_check_one(number)))
-            print(path.stem, flush=True)
-    parts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    path = REPORTS / "statistics_checks" / "sets.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    for number in range(len(lines), n_sets):
+        lines.append(json.dumps(_check_one(number)))
+        write_text(path, "\n".join(lines) + "\n")
+        print(number, flush=True)
+    parts = [json.loads(line) for line in lines]
     print(write_report("statistics_checks", "Intervals of trained models, checked", report(parts)).read_text())
 
 
