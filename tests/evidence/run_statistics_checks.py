@@ -1,8 +1,8 @@
 """Do the intervals hold for trained models? Coverage, A/A comparisons and the winner's curse over simulated sets.
 
 `python -m tests.evidence.run_statistics_checks [N_SETS]`. Each set's numbers are kept beside the report when it is done
-(`sets.jsonl`), so the script can be stopped and run again; the report is made of the sets there are. The fast check of the same equations, on 1,000
-draws of hit tables from a known model, is `tests/unit/metrics/test_intervals.py`.
+(`sets.jsonl`), so the script can be stopped and run again; the report is made of the sets there are. The fast check of
+the same equations, on 1,000 draws of hit tables from a known model, is `tests/unit/metrics/test_intervals.py`.
 """
 
 import json
