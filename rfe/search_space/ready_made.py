@@ -35,4 +35,5 @@ def find_space(given: str | Path, group: str = "") -> Path:
     if path.suffix in (".yaml", ".yml") or path.is_dir() or ("/" in str(given) and nearest(str(given), known) is None):
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"{given} {what}; give a YAML file, or the name of a ready-made one: {', '.join(known)}")
-    raise ConfigError(unknown("search space or file", str(given), known))
+    kind = "plan" if group == "ablations" else "search space"
+    raise ConfigError(unknown(f"{kind} or file", str(given), known))
