@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,37 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
+        self._held: list[str] | None = None
+        self._n_written = 0
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is appended within reaches the file at the end, in one piece: of a process that is killed within, as if
+        nothing had been asked."""
+        known = max(self._log_number_offset)
+        self._n_written = known + sum(1 for _ in super().read_logs(known))
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._write(held)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
+        if self._held is None:
+            self._write(lines)
+        else:
+            self._held += lines
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        yield from super().read_logs(log_number_from)
+        if self._held:
+            yield from map(json.loads, self._held[max(0, log_number_from - self._n_written) :])
+
+    def _write(self, lines: list[str]) -> None:
         with self._path.open("ab") as file:
-            file.write("".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode())
+            file.write("".join(lines).encode())
 
     def sync(self) -> None:
         """Return when everything appended is on the disk."""

@@ -129,10 +129,11 @@ class StudyStore:
         restart."""
         self._study.sampler = self._grid or self._cohort_sampler()
         asked: list[Asked] = []
-        while len(asked) < n and not self.exhausted:
-            trial = self._study.ask(self._distributions)
-            self._known.add(trial.params)
-            asked.append(Asked(trial.number, dict(trial.params)))
+        with self._log.whole():
+            while len(asked) < n and not self.exhausted:
+                trial = self._study.ask(self._distributions)
+                self._known.add(trial.params)
+                asked.append(Asked(trial.number, dict(trial.params)))
         self._log.sync()
         return asked
 
@@ -239,7 +240,8 @@ class StudyStore:
                 self._study.enqueue_trial(params, user_attrs={_FIRST_TRIAL: index})
 
     def _fail_unrecorded(self) -> None:
-        """A process that died while it asked leaves a trial without all its parameters; nobody can train that."""
+        """A machine that died while a cohort was written may leave a trial without all its parameters; nobody can train
+        that."""
         for row in self.trials():
             if row.state == "running" and row.params.keys() != self._distributions.keys():
                 self.tell(

@@ -29,7 +29,7 @@ from tests.integration.ports import free_port
 TRAIN = "tests.integration.chaos:train_stack"
 KINDS = ("worker", "raylet", "driver", "mlflow")
 MLFLOW_AWAY_S = 20.0
-EPOCHS = 60
+EPOCHS = 30
 
 
 def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:

@@ -1,5 +1,6 @@
 """The study's trials survive restarts: the same points, the same numbers, every trial told once."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from rfe.errors import StudyError
 from rfe.search_space import load_space
 from rfe.study import Asked, StudyDefinition, StudyStore, define_study, read_study
+from rfe.study.log import StudyLog
 from rfe.study.samplers import cohort_seed
 
 ENCODERS = ("a", "b", "c")
@@ -155,6 +157,30 @@ def test_a_running_trial_without_parameters_is_failed(tmp_path: Path) -> None:
         assert [one.number for one in store.running()] == [0]
         assert store.trials()[1].state == "failed"
         assert "before the trial's parameters were recorded" in store.trials()[1].user_attrs["reason"]
+
+
+def test_a_process_that_dies_while_it_asks_leaves_nothing_of_the_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_left = [tmp_path / f"killed-{moment}" for moment in range(40)]
+    snapshots = iter(as_left)
+    append = StudyLog.append_logs
+
+    def snapshot_after(log: StudyLog, lines: list[dict[str, Any]]) -> None:
+        append(log, lines)
+        shutil.copytree(tmp_path / "whole", next(snapshots))
+
+    with StudyStore.open(tmp_path / "whole", define()) as store:
+        first = store.ask(4)
+        monkeypatch.setattr(StudyLog, "append_logs", snapshot_after)
+        second = store.ask(4)
+        monkeypatch.undo()
+    left = [folder for folder in as_left if folder.exists()]
+    assert len(left) > 4 * len(second[0].params) / 2
+    for folder in (left[0], left[len(left) // 2], left[-1]):
+        with StudyStore.open(folder, define()) as store:
+            assert store.running() == first
+            assert store.ask(4) == second
 
 
 def test_a_finished_configuration_is_found_by_its_identity(tmp_path: Path) -> None:
