@@ -19,7 +19,7 @@ demo: install  ## the whole path on simulated data: rfe-workspace/demo
 	$(BIN)/rfe demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: install
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"

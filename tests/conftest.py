@@ -1,8 +1,12 @@
 """What tests of several kinds share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# two processes of tests share two cores; before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

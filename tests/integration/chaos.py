@@ -86,6 +86,7 @@ class Chaos:
         store = ["--backend-store-uri", f"sqlite:///{self.root}/mlflow.db", "--artifacts-destination"]
         server = subprocess.Popen(
             [*command, *store, str(self.root / "artifacts"), "--workers", "1"],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -47,6 +47,7 @@ def mlflow_states(workspace: Workspace) -> Counter[str]:
     return Counter(run.info.status for run in client.search_runs([experiment.experiment_id], max_results=5000))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_stop_resume_pull_and_export_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
