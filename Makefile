@@ -35,7 +35,7 @@ lint: install
 
 bench: install  ## a few timings of this machine
 	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench.throughput --trials 24 --documented 4 --optuna 8 --output reports/benchmarks/quick
+	$(BIN)/python -m tests.bench.throughput --trials 24 --documented 4 --optuna 8 --rounds 2 --output reports/benchmarks/quick
 
 evidence: install  ## remakes reports/evidence; hours
 	for script in tests/evidence/run_*.py; do $(BIN)/python -m "tests.evidence.$$(basename $$script .py)" || exit 1; done
