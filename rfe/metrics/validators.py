@@ -101,7 +101,7 @@ def deep_embedded_validation(
     half = np.concatenate([generator.permutation(len(part)) % 2 for part in (source, target)])
     odds = np.empty(len(both))
     for side in (0, 1):
-        model = LogisticRegression(max_iter=200).fit(both[half != side], domain[half != side])
+        model = LogisticRegression(solver="newton-cholesky").fit(both[half != side], domain[half != side])
         chance = model.predict_proba(both[half == side])[:, 1]
         odds[half == side] = chance / np.maximum(1 - chance, TINY)
     weight = odds[: len(source)] * len(source) / len(target)
