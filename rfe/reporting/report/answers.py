@@ -13,8 +13,8 @@ from rfe.data.metadata import Clips
 from rfe.decoding.diagnostics import Calibration, measure_calibration
 from rfe.decoding.fitting import crossfit_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
-from rfe.ensemble.calibrated import set_probabilities
 from rfe.ensemble.candidates import Candidate, load_outputs
+from rfe.ensemble.mixing import set_probabilities
 from rfe.errors import StudyError
 from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
 from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
