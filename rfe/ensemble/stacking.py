@@ -21,7 +21,10 @@ def least_squares_weights(probabilities: NDArray[np.floating[Any]], truth: NDArr
     """
     n_outcomes = probabilities.shape[-1]
     design = np.asarray(probabilities, np.float64).reshape(len(probabilities), -1).T  # [clip * outcome, candidate]
-    weights, _ = nnls(design, np.eye(n_outcomes)[truth].ravel())
+    target = np.eye(n_outcomes)[truth].reshape(-1, 1)
+    # the same problem in as many rows as there are candidates, and one
+    triangle = np.asarray(np.linalg.qr(np.hstack([design, target]), mode="r"))
+    weights, _ = nnls(triangle[:, :-1], triangle[:, -1])
     total = weights.sum()
     return np.asarray(weights / total if total > 0 else np.full(len(weights), 1 / len(weights)))
 

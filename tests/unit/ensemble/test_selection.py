@@ -11,12 +11,9 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.calibrated import CalibratedCandidate, Truth, View, view_candidates
 from rfe.ensemble.candidates import load_outputs, read_study
-from rfe.ensemble.mixing import mix_states, ratio_probabilities, set_probabilities
 from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
 from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_decoder
-from rfe.ensemble.recalibration import Recalibration
 from rfe.ensemble.selection import Selection, select_weights
-from rfe.ensemble.stacking import least_squares_weights
 from rfe.ensemble.stored import ensemble_names, read_ensemble, read_nested, write_ensemble
 from rfe.errors import ConfigError, StudyError
 from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
@@ -81,29 +78,6 @@ def test_heads_weighted_apart_have_the_member_each_is_best_at(method: str) -> No
     assert int(weights.ratios.argmax()) == 2
 
 
-def test_least_squares_finds_the_weights_that_made_the_truth() -> None:
-    rng = np.random.default_rng(0)
-    probabilities = rng.dirichlet(np.full(4, 0.3), (3, 20_000))  # [candidate, clip, outcome]
-    planted = np.array([0.7, 0.0, 0.3])
-    mixed = np.einsum("m,mct->ct", planted, probabilities)
-    truth = (mixed.cumsum(1) > rng.random((len(mixed), 1))).argmax(1)
-    np.testing.assert_allclose(least_squares_weights(probabilities, truth), planted, atol=0.02)
-
-
-def test_nothing_to_learn_from_is_an_even_share() -> None:
-    nothing = np.zeros((2, 5, 3))
-    np.testing.assert_array_equal(least_squares_weights(nothing, np.zeros(5, np.int64)), [0.5, 0.5])
-
-
-def test_ratios_of_a_pair_are_what_its_states_say() -> None:
-    states = np.random.default_rng(0).dirichlet(np.ones(N_STATES), (2, 5))
-    pair = np.array([0, 9, 3, 3, 1])
-    ratios = ratio_probabilities(states, pair)
-    np.testing.assert_allclose(ratios.sum(-1), 1)
-    three = states[1, 2, 6 + 9 : 6 + 12]
-    np.testing.assert_allclose(ratios[1, 2], three / three.sum())
-
-
 def test_more_steps_never_end_worse_on_what_is_selected_by() -> None:
     view, truth = made_up_view()
     few, many = (
@@ -111,33 +85,6 @@ def test_more_steps_never_end_worse_on_what_is_selected_by() -> None:
     )
     assert min(many) <= min(few)
     assert many[: len(few)] == few
-
-
-def test_mixing_is_an_average_unless_the_heads_are_weighted_apart() -> None:
-    rng = np.random.default_rng(0)
-    states = [rng.dirichlet(np.ones(N_STATES), 5) for _ in range(3)]
-    weights = np.array([0.5, 0.3, 0.2])
-    np.testing.assert_allclose(
-        mix_states(states, weights, weights), sum(w * s for w, s in zip(weights, states, strict=True))
-    )
-    apart = mix_states(states, weights, np.array([0.0, 0.0, 1.0]))
-    np.testing.assert_allclose(apart.sum(-1), 1)
-    np.testing.assert_allclose(set_probabilities(apart), set_probabilities(mix_states(states, weights, weights)))
-    ratios = apart[:, 6:].reshape(5, 10, 3)
-    third = states[2][:, 6:].reshape(5, 10, 3)
-    np.testing.assert_allclose(ratios / ratios.sum(-1, keepdims=True), third / third.sum(-1, keepdims=True))
-
-
-def test_recalibration_undoes_what_flattened_a_distribution() -> None:
-    rng = np.random.default_rng(0)
-    true = rng.dirichlet(np.full(N_STATES, 0.2), 4000)
-    truth = (true.cumsum(1) > rng.random((4000, 1))).argmax(1)
-    flat = np.sqrt(true)
-    flat /= flat.sum(1, keepdims=True)
-    fitted = Recalibration.fit(flat, truth)
-    assert fitted.slope == pytest.approx(2.0, abs=0.1)
-    assert fitted.blend_bias == pytest.approx(0.0, abs=0.15)
-    np.testing.assert_allclose(fitted.apply(flat).sum(-1), 1)
 
 
 @pytest.fixture(scope="module")
