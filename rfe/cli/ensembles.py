@@ -74,6 +74,27 @@ def ensemble(
     result = built.result
     print_heading(f"ensemble {built.name}: {len(result.ensemble.members)} members of {result.n_candidates} candidates")
     print_lines(*(f"caveat: {sentence}" for sentence in built.caveats))
+    rows = [
+        ("Score, nested", result.nested["score"]),
+        ("presence, nested", result.nested["acc_presence"]),
+        ("salience, nested", result.nested["acc_salience"]),
+        ("Score of the best single trial, nested", result.single),
+        ("ensemble less best single trial, paired", result.difference),
+    ]
+    print_table(
+        ["", "value", "95% interval"],
+        [
+            *(
+                [
+                    label,
+                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
+                    "{:.3f} to {:.3f}".format(*one.bounds()),
+                ]
+                for label, one in rows
+            ),
+            ["Score on the clips it was chosen by (optimistic)", result.optimistic, ""],
+        ],
+    )
     columns = ["study", "trial", "weight", "trial's own score", *(["salience weight"] if how.separate_heads else [])]
     print_table(
         columns,
@@ -88,27 +109,11 @@ def ensemble(
             for one in result.ensemble.members
         ],
     )
-    rows = [("ensemble, nested", result.nested["score"]), ("best single trial, nested", result.single)]
-    rows.append(("difference, paired", result.difference))
-    print_table(
-        ["Score", "value", "95% interval"],
-        [
-            *(
-                [
-                    label,
-                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
-                    "{:.3f} to {:.3f}".format(*one.bounds()),
-                ]
-                for label, one in rows
-            ),
-            ["ensemble on the clips it was chosen by (optimistic)", result.optimistic, ""],
-        ],
-    )
     lower, upper = result.difference.bounds()
     print_lines(
         "nested: each fold is answered by what was chosen without its labels; intervals are over actors"
         + ("; the difference's includes 0: no difference" if lower <= 0 <= upper else ""),
         *([built.note] if built.note else []),
-        f"kept in {short_path(built.folder)}",
+        f"kept in {short_path(built.folder)}" + (", the selection's steps in trajectory.png" * bool(result.trajectory)),
         f"next: rfe export {built.name}",
     )
