@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rfe.ablation.altered_encoders import AlteredAnswers, alter_encoders
 from rfe.ablation.arms import BASE
 from rfe.ablation.study import StoredArms, read_arms
-from rfe.ablation.trials import fold_rows, hits_of, read_outputs, read_trials
+from rfe.ablation.trials import arm_gate, fold_rows, hits_of, read_trials
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate
@@ -92,12 +92,7 @@ def read_encoder_values(
     if not path.is_file():
         return ()
     where = f"ablation {folder.name!r}, base"
-    parts = stored.parts[BASE]
-    gates = [read_outputs(by_id[part.config_id], where) for part in parts]
-    scores, kept = gates[0]["gate_scores"], gates[0]["kept"]
-    for part, gate in zip(parts[1:], gates[1:], strict=True):
-        rows = fold_rows(dataset, part.choice.folds)[:, None]
-        scores, kept = np.where(rows, gate["gate_scores"], scores), np.where(rows, gate["kept"], kept)
+    scores, kept = arm_gate(stored.parts[BASE], by_id, dataset, where)
     weights, names = mean_weights(scores, kept), list(dataset.encoders)
     values = []
     with np.load(path, allow_pickle=False) as arrays:

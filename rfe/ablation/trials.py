@@ -41,6 +41,22 @@ def arm_states(
     return whole
 
 
+def arm_gate(
+    parts: Sequence[ArmPart], by_id: Mapping[str, Candidate], dataset: Dataset, where: str
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_]]:
+    """Gate scores and what was kept, both [seed, source clip, encoder], each fold's of the configuration answering it.
+
+    Raises:
+        StudyError: they were not kept.
+    """
+    gates = [read_outputs(by_id[part.config_id], where) for part in parts]
+    scores, kept = gates[0]["gate_scores"], gates[0]["kept"]
+    for part, gate in zip(parts[1:], gates[1:], strict=True):
+        rows = fold_rows(dataset, part.choice.folds)[:, None]
+        scores, kept = np.where(rows, gate["gate_scores"], scores), np.where(rows, gate["kept"], kept)
+    return scores, np.asarray(kept, np.bool_)
+
+
 def read_outputs(candidate: Candidate, where: str) -> dict[str, NDArray[Any]]:
     """`predicted_state`, `gate_scores` and `kept` of a trial.
 

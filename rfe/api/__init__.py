@@ -11,19 +11,17 @@ from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
 from rfe.api.reports import report
 from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
+from rfe.api.running import StopRequest, stop_study, watch_study
 from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
     DeletedStudy,
     PulledStudy,
-    StopRequest,
     delete_study,
     diff_trials,
     list_studies,
     pull_study,
     repair_study,
     show_study,
-    stop_study,
-    watch_study,
 )
 from rfe.api.tour import DemoResult, demo
 

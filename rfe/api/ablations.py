@@ -6,20 +6,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from rfe.api.ablation_question import Asked, Question, find_question
 from rfe.api.searching import Source, _placed, _run
-from rfe.errors import ConfigError, StudyError, TrialError
+from rfe.errors import StudyError, TrialError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from rfe.ablation.arms import ArmList
-    from rfe.ablation.plan import Plan
     from rfe.ablation.result import AblationResult
     from rfe.ablation.study import Ablation, Choice
-    from rfe.config.schema import Config
-    from rfe.data.dataset import Dataset
     from rfe.search_space import SearchSpace
 
 
@@ -27,27 +25,19 @@ def ablate(
     source: Source,
     data: Path | str | None = None,
     *,
-    base: Source | None = None,
-    from_study: str | None = None,
-    name: str | None = None,
-    seeds: int | None = None,
-    retune: int | None = None,
     workers: int | None = None,
     address: str | None = None,
-    overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
     progress: Progress | None = None,
+    **asked: Unpack[Asked],
 ) -> AblationResult | None:
     """Run a plan's arms, or go on with them, and compare them with their base; see `rfe.ablation`.
 
     Args:
         source: a plan's file, or the name of a ready-made one (`components`).
         data: the data folder; None: that of the base's study.
-        base, from_study: a configuration file, or a study whose best one is the base; None: the plan's own base.
-        name: of the ablation; None: the plan's.
-        seeds: of each arm; None: the plan's.
-        retune: trials that tune base and each arm beforehand; None: the plan's.
-        workers, address, overrides, workspace, progress: as `search`; overrides are of the plan.
+        workers, address, workspace, progress: as `search`.
+        asked: `base`, `from_study`, `name`, `seeds`, `retune`, `overrides`; see `Asked`.
 
     Returns:
         The comparison; None after an interrupt: the same call goes on.
@@ -62,7 +52,7 @@ def ablate(
     from rfe.ablation.study import prepare_ablation, write_arms
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    question = _question(source, data, base, from_study, name, seeds, retune, overrides, workspace)
+    question = find_question(source, data, workspace, asked)
     plan, config, dataset = question.plan, question.base, question.dataset
     order: tuple[str, ...] | None = None
     with ExitStack() as stack:
@@ -98,110 +88,16 @@ def ablate(
 
 
 def plan_ablation(
-    source: Source,
-    data: Path | str | None = None,
-    *,
-    base: Source | None = None,
-    from_study: str | None = None,
-    name: str | None = None,
-    seeds: int | None = None,
-    retune: int | None = None,
-    overrides: Sequence[str] = (),
-    workspace: Workspace | None = None,
+    source: Source, data: Path | str | None = None, *, workspace: Workspace | None = None, **asked: Unpack[Asked]
 ) -> Ablation:
     """The arms that `ablate` would train; nothing is begun. Encoders whose value is not known yet have no order."""
     from rfe.ablation.study import prepare_ablation
 
-    workspace = workspace or open_workspace()
-    question = _question(source, data, base, from_study, name, seeds, retune, overrides, workspace)
+    question = find_question(source, data, workspace or open_workspace(), asked)
     return prepare_ablation(question.plan, question.base, _arms(question, None), question.dataset)
 
 
-@dataclass(frozen=True)
-class _Question:
-    """A plan with everything that was found for it."""
-
-    plan: Plan
-    base: Config
-    """With the fresh seeds."""
-    dataset: Dataset
-    place: str
-    """Of the data."""
-    encoders: tuple[str, ...] | None
-
-
-def _question(
-    source: Source,
-    data: Path | str | None,
-    base: Source | None,
-    from_study: str | None,
-    name: str | None,
-    seeds: int | None,
-    retune: int | None,
-    overrides: Sequence[str],
-    workspace: Workspace,
-) -> _Question:
-    from rfe.ablation.plan import StudyBase, load_plan
-    from rfe.ablation.study import fresh_base
-    from rfe.data.dataset import load_dataset
-    from rfe.data.remote import local_folder
-    from rfe.reporting.studies import find_study, study_source
-    from rfe.search_space.ready_made import find_space
-
-    if base is not None and from_study is not None:
-        raise ConfigError("--base and --from: an ablation has one base; leave one out")
-    plan = load_plan(find_space(source, "ablations"), overrides)
-    changes: dict[str, Any] = {"name": name or plan.name, "seeds": seeds or plan.seeds}
-    changes["retune"] = plan.retune if retune is None else retune
-    if from_study is not None:
-        changes["base"] = StudyBase(study=from_study)
-    elif base is not None:
-        changes["base"] = str(base)
-    plan = load_plan({**plan.model_dump(), **changes, **({"base": {"study": from_study}} if from_study else {})})
-    place, encoders = data, None if plan.encoders is None else tuple(plan.encoders)
-    if isinstance(plan.base, StudyBase):
-        known, of_study = study_source(find_study(workspace, plan.base.study))
-        place, encoders = data or known, encoders or of_study
-    if place is None:
-        raise ConfigError(f"plan {plan.name}: no data; name the data folder with --data")
-    _refuse_other_study(workspace, plan.name)
-    config, first_seed = _base(plan, workspace)
-    dataset = load_dataset(local_folder(place, workspace.cache), encoders)
-    return _Question(plan, fresh_base(plan, config, first_seed), dataset, str(place), encoders)
-
-
-def _refuse_other_study(workspace: Workspace, name: str) -> None:
-    from rfe.ablation.study import is_ablation
-
-    folder = workspace.study(name)
-    if folder.definition.is_file() and not is_ablation(folder):
-        raise StudyError(f"--name {name}: is a study of another kind; give the ablation a name of its own")
-
-
-def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:
-    """The base, and the first seed that nothing was chosen by."""
-    from rfe.ablation.plan import FIRST_SEED, StudyBase
-    from rfe.config.load import change_config, load_config
-    from rfe.config.schema import Config
-    from rfe.ensemble.candidates import read_study
-    from rfe.ensemble.selection import select_single
-    from rfe.reporting.studies import find_study
-    from rfe.search_space.ready_made import find_space
-
-    if isinstance(plan.base, StudyBase):
-        record = read_study(find_study(workspace, plan.base.study))
-        config = select_single(record.candidates, plan.base.trial).members[0].candidate.config
-        configs = [candidate.config for candidate in record.candidates]
-    else:
-        config = (
-            load_config(find_space(plan.base)) if isinstance(plan.base, str) else change_config(Config(), plan.base)
-        )
-        configs = [config]
-    used = [max(one.train.seed, one.train.data_seed) + one.train.seeds for one in configs]
-    return config, max(FIRST_SEED, *used)
-
-
-def _arms(question: _Question, order: Sequence[str] | None) -> ArmList:
+def _arms(question: Question, order: Sequence[str] | None) -> ArmList:
     from rfe.ablation.arms import expand_arms
 
     return expand_arms(question.plan, question.base, question.dataset, order)
@@ -211,7 +107,7 @@ def _arms(question: _Question, order: Sequence[str] | None) -> ArmList:
 class _Runner:
     """Runs the studies of one ablation, several of them on one set of workers."""
 
-    question: _Question
+    question: Question
     workspace: Workspace
     progress: Progress
     workers: int | None
@@ -245,7 +141,7 @@ class _Runner:
 
 
 def _tune(
-    question: _Question, found: ArmList, workspace: Workspace, progress: Progress, run: _Runner
+    question: Question, found: ArmList, workspace: Workspace, progress: Progress, run: _Runner
 ) -> tuple[ArmList, dict[str, Sequence[Choice]]] | None:
     """The arms that could be tuned, and what was chosen for each; None after an interrupt."""
     from rfe.ablation.arms import BASE

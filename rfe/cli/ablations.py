@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rfe import api
+from rfe.api.ablation_question import Asked
 from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.completion import complete_plan, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, Workers
@@ -64,7 +65,7 @@ def ablate(
 ) -> None:
     """Train a base and arms that differ from it in one thing each, with fresh seeds, and compare them in pairs."""
     workspace = settings.workspace()
-    given = {
+    asked: Asked = {
         "base": base,
         "from_study": from_study,
         "name": name,
@@ -73,7 +74,7 @@ def ablate(
         "overrides": overrides or (),
     }
     if dry_run:
-        ablation = api.plan_ablation(plan, data, workspace=workspace, **given)  # type: ignore[arg-type]
+        ablation = api.plan_ablation(plan, data, workspace=workspace, **asked)
         _print_plan(ablation, as_json=as_json)
         return
     with settings.progress() as progress:
@@ -84,7 +85,7 @@ def ablate(
             address=address,
             workspace=workspace,
             progress=progress,
-            **given,  # type: ignore[arg-type]
+            **asked,
         )
     if result is None:
         print_lines("stopped; the same command goes on with the arms that are left")

@@ -30,7 +30,7 @@ def ensemble(
     name: Annotated[
         str | None, typer.Option(show_default=False, help="Name of the ensemble; default STUDY-ensemble.")
     ] = None,
-    method: Annotated[str, typer.Option(help="greedy, stacking, top_k or single.")] = "greedy",
+    method: Annotated[str, typer.Option(help="greedy, top_k, nnls, likelihood or single.")] = "greedy",
     members: Annotated[
         int, typer.Option(min=1, help="greedy: steps of the selection; top_k: how many share alike.")
     ] = 20,
@@ -39,6 +39,9 @@ def ensemble(
     separate_heads: Annotated[
         bool, typer.Option("--separate-heads", help="Weigh presence and salience apart.")
     ] = False,
+    decode: Annotated[
+        str, typer.Option(help="states: averaged distributions, expected score; official: averaged q, two thresholds.")
+    ] = "states",
     seed: Annotated[int, typer.Option(min=0, help="Of the bags.")] = 0,
     data: DataOrKnown = None,
     as_json: AsJson = False,
@@ -47,11 +50,22 @@ def ensemble(
 
     The nested score answers each fold with what was chosen without that fold's labels.
     """
+    from rfe.ensemble.calibrated import Decoding
     from rfe.ensemble.selection import Method, Selection
 
     if method not in get_args(Method):
         raise ConfigError(f"--method: {unknown('method', method, get_args(Method))}")
-    how = Selection(method, members, candidates, bags, separate_heads=separate_heads, seed=seed)  # type: ignore[arg-type]
+    if decode not in get_args(Decoding):
+        raise ConfigError(f"--decode: {unknown('decoding', decode, get_args(Decoding))}")
+    how = Selection(
+        method,  # type: ignore[arg-type]
+        members,
+        candidates,
+        bags,
+        separate_heads=separate_heads,
+        seed=seed,
+        decoding=decode,  # type: ignore[arg-type]
+    )
     with settings.progress() as progress:
         built = api.ensemble(studies, data, name=name, selection=how, workspace=settings.workspace(), progress=progress)
     if as_json:
@@ -60,6 +74,27 @@ def ensemble(
     result = built.result
     print_heading(f"ensemble {built.name}: {len(result.ensemble.members)} members of {result.n_candidates} candidates")
     print_lines(*(f"caveat: {sentence}" for sentence in built.caveats))
+    rows = [
+        ("Score, nested", result.nested["score"]),
+        ("presence, nested", result.nested["acc_presence"]),
+        ("salience, nested", result.nested["acc_salience"]),
+        ("Score of the best single trial, nested", result.single),
+        ("ensemble less best single trial, paired", result.difference),
+    ]
+    print_table(
+        ["", "value", "95% interval"],
+        [
+            *(
+                [
+                    label,
+                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
+                    "{:.3f} to {:.3f}".format(*one.bounds()),
+                ]
+                for label, one in rows
+            ),
+            ["Score on the clips it was chosen by (optimistic)", result.optimistic, ""],
+        ],
+    )
     columns = ["study", "trial", "weight", "trial's own score", *(["salience weight"] if how.separate_heads else [])]
     print_table(
         columns,
@@ -74,27 +109,11 @@ def ensemble(
             for one in result.ensemble.members
         ],
     )
-    rows = [("ensemble, nested", result.nested["score"]), ("best single trial, nested", result.single)]
-    rows.append(("difference, paired", result.difference))
-    print_table(
-        ["Score", "value", "95% interval"],
-        [
-            *(
-                [
-                    label,
-                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
-                    "{:.3f} to {:.3f}".format(*one.bounds()),
-                ]
-                for label, one in rows
-            ),
-            ["ensemble on the clips it was chosen by (optimistic)", result.optimistic, ""],
-        ],
-    )
     lower, upper = result.difference.bounds()
     print_lines(
         "nested: each fold is answered by what was chosen without its labels; intervals are over actors"
         + ("; the difference's includes 0: no difference" if lower <= 0 <= upper else ""),
         *([built.note] if built.note else []),
-        f"kept in {short_path(built.folder)}",
+        f"kept in {short_path(built.folder)}" + (", the selection's steps in trajectory.png" * bool(result.trajectory)),
         f"next: rfe export {built.name}",
     )

@@ -1,6 +1,6 @@
 """From studies to an ensemble and an honest estimate of what it scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
-from rfe.ensemble.calibrated import CalibratedCandidate, Truth
+from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
-from rfe.ensemble.nested import Chosen, Recalibration, choose_nested, nested_answers
+from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable, Interval, Part, difference_interval, score_interval
@@ -26,7 +26,8 @@ class EnsembleResult:
 
     ensemble: Ensemble
     how: Selection
-    recalibration: Recalibration
+    decoding: Mapping[str, float]
+    """What was fitted to answer the final members' average; see `answering`."""
     blend_share: float
     """phi of all training clips."""
     nested: dict[Part, Interval]
@@ -42,6 +43,12 @@ class EnsembleResult:
     trajectory: tuple[float, ...]
     """Mean negative log-likelihood after each step of the forward selection, nats per clip; empty for other methods."""
     n_candidates: int
+    filename: NDArray[np.str_]
+    """[source clip]"""
+    answers: NDArray[np.int64]
+    """[source clip] the nested answers."""
+    states: Float32 | None
+    """[source clip, 36] the distributions behind them; None where thresholds decode."""
 
     def scores(self) -> dict[str, float]:
         """The numbers by name."""
@@ -60,7 +67,7 @@ class EnsembleResult:
             "method": self.ensemble.method,
             "selection": asdict(self.how),
             "members": _members(self.ensemble.members),
-            "recalibration": asdict(self.recalibration),
+            "decoding": dict(self.decoding),
             "blend_share": self.blend_share,
             "scores": {
                 **{f"{part}_nested": _interval(interval) for part, interval in self.nested.items()},
@@ -102,11 +109,12 @@ def build_ensemble(
     def table(answers: NDArray[np.int64]) -> HitTable:
         return HitTable.of_answers(truth.state, answers, actor, truth.fold)
 
-    nested, single = table(nested_answers(chosen)), table(nested_answers(chosen, single=True))
+    answers = nested_answers(chosen)
+    nested, single = table(answers), table(nested_answers(chosen, single=True))
     return EnsembleResult(
         ensemble=Ensemble(_chosen_members(candidates, final.weights), how.method),
         how=how,
-        recalibration=final.recalibration,
+        decoding=final.decoding,
         blend_share=truth.blend_share(None),
         nested={part: score_interval(nested, part) for part in PARTS},
         optimistic=score_interval(table(final.answers)).estimate,
@@ -115,6 +123,9 @@ def build_ensemble(
         by_fold=_by_fold(candidates, chosen),
         trajectory=final.weights.trajectory,
         n_candidates=len(candidates),
+        filename=dataset.clips.filename[: dataset.clips.n_source],
+        answers=answers,
+        states=nested_states(chosen),
     )
 
 

@@ -8,19 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
+from rfe.decoding.base import Outputs
+from rfe.decoding.official import OfficialDecoder
+from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, answer_states, state_probabilities
 from rfe.ensemble.candidates import Candidate, ModelOutputs
-from rfe.labels import N_EMOTIONS, PAIRS, STATE_IS_BLEND, STATE_SET
+from rfe.ensemble.mixing import set_probabilities
+from rfe.labels import STATE_IS_BLEND, STATE_SET
 from rfe.metrics.score import score
 
 Float = NDArray[np.floating[Any]]
 Float32 = NDArray[np.float32]
+Decoding = Literal["states", "official"]
+"""How an average is answered: by states and expected score, or by the organisers' thresholds; see `answering`."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,12 @@ class CalibratedCandidate:
     @classmethod
     def of(cls, candidate: Candidate, outputs: ModelOutputs, truth: Truth) -> "CalibratedCandidate":
         """Fit all calibrations: maximum likelihood on the out-of-fold outputs of the clips that are left."""
-        without = np.stack([(truth.fold != j) & (truth.fold != k) for j, k in _pairs(truth.folds)])
         decoder = ValidStatesDecoder(candidate.config.model.head_fusion.presence_weight)
         offset = outputs.set_offset[np.searchsorted(outputs.folds, truth.fold)]  # [clip, set]
         return cls(
             candidate,
             outputs,
-            decoder.fit_folds(outputs.source, truth.state, without, set_offset=offset),
+            decoder.fit_folds(outputs.source, truth.state, _without_pairs(truth), set_offset=offset),
             truth,
         )
 
@@ -86,13 +91,34 @@ class CalibratedCandidate:
         Args:
             held_out: the fold; None: each clip's own fold alone is left out.
         """
-        truth = self.truth
-        row = {pair: index for index, pair in enumerate(_pairs(truth.folds))}
-        of_fold = [row[_ordered(j, j if held_out is None else held_out)] for j in truth.folds]
-        index = np.asarray(of_fold)[np.searchsorted(truth.folds, truth.fold)]  # [clip]
-        offset = self.outputs.set_offset[np.searchsorted(self.outputs.folds, truth.fold)]
+        offset = self.outputs.set_offset[np.searchsorted(self.outputs.folds, self.truth.fold)]
+        index = self._fitted_without(held_out)
         each = state_probabilities(self.outputs.source, self.parameters, fold_index=index, set_offset=offset)
         return np.asarray(each.mean(0), np.float32)
+
+    @cached_property
+    def fused(self) -> Float32:
+        """[clip, emotion] out-of-fold fused probabilities, mean over seeds; no label had a part in them."""
+        return np.asarray(self.outputs.source.fused.mean(0), np.float32)
+
+    def official_answers(self, held_out: int | None) -> NDArray[np.int64]:
+        """[clip] by the organisers' thresholds on `fused`, fitted without the held-out fold and the clip's own."""
+        return OfficialDecoder().decode(
+            Outputs.of_probabilities(self.fused), self._thresholds, fold_index=self._fitted_without(held_out)
+        )
+
+    @cached_property
+    def _thresholds(self) -> ThresholdParameters:
+        """[pair of folds]"""
+        outputs = Outputs.of_probabilities(self.fused)
+        return OfficialDecoder().fit_folds(outputs, self.truth.state, _without_pairs(self.truth))
+
+    def _fitted_without(self, held_out: int | None) -> NDArray[np.int64]:
+        """[clip] the pair whose parameters may answer the clip while a fold is held out."""
+        folds = self.truth.folds
+        row = {pair: index for index, pair in enumerate(_pairs(folds))}
+        of_fold = [row[_ordered(j, j if held_out is None else held_out)] for j in folds]
+        return np.asarray(of_fold)[np.searchsorted(folds, self.truth.fold)]
 
 
 @dataclass(frozen=True)
@@ -105,16 +131,22 @@ class View:
     """[candidate, clip] probability of the true ratio given the true set; 1 for singles."""
     score: NDArray[np.float64]
     """[candidate] Score on the other folds' clips."""
+    states_of: Callable[[int], Float32]
+    """Candidate -> [clip, 36] its distributions; made when asked for, as all of them would not fit the memory."""
 
 
 def view_candidates(
-    calibrated: Sequence[CalibratedCandidate], held_out: int | None, on_each: Callable[[], None] = lambda: None
+    calibrated: Sequence[CalibratedCandidate],
+    held_out: int | None,
+    decoding: Decoding = "states",
+    on_each: Callable[[], None] = lambda: None,
 ) -> View:
     """Look at the candidates while a fold is held out.
 
     Args:
         calibrated: the candidates.
         held_out: the fold; its clips' entries are there, to be left alone. None: none is.
+        decoding: by which candidates are ranked.
         on_each: called after each.
     """
     truth = calibrated[0].truth
@@ -126,45 +158,16 @@ def view_candidates(
         of_set = set_probabilities(states)[np.arange(len(states)), STATE_SET[truth.state]]
         sets.append(of_set)
         ratios.append(of_state / np.maximum(of_set, np.finfo(np.float32).tiny))
-        scores.append(score(truth.state[others], answer_states(states[others], share)).score)
+        answers = one.official_answers(held_out) if decoding == "official" else answer_states(states, share)
+        scores.append(score(truth.state[others], answers[others]).score)
         on_each()
-    return View(np.stack(sets), np.stack(ratios), np.array(scores))
+    of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)
+    return View(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
 
 
-def set_probabilities(states: Float) -> Float:
-    """[..., 16] from [..., 36]."""
-    pairs = states[..., N_EMOTIONS:].reshape(*states.shape[:-1], len(PAIRS), 3).sum(-1)
-    return np.concatenate([states[..., :N_EMOTIONS], pairs], -1)
-
-
-def mix_states(states: Sequence[Float], weights: Float, ratio_weights: Float) -> NDArray[np.float64]:
-    """[..., 36] distributions of several models as one.
-
-    Args:
-        states: [model] of [..., 36].
-        weights: [model] of their sets.
-        ratio_weights: [model] of the ratios within a pair; where they equal `weights` the states are averaged as they
-            are.
-    """
-    mixed = _weighted(states, weights)
-    if np.array_equal(weights, ratio_weights):
-        return mixed
-    shape = (*mixed.shape[:-1], len(PAIRS), 3)
-    by_set = mixed[..., N_EMOTIONS:].reshape(shape).sum(-1, keepdims=True)
-    conditional = []
-    for one in states:
-        pairs = np.asarray(one[..., N_EMOTIONS:], np.float64).reshape(shape)
-        conditional.append(pairs / np.maximum(pairs.sum(-1, keepdims=True), np.finfo(np.float64).tiny))
-    blends = by_set * _weighted(conditional, ratio_weights)
-    return np.concatenate([mixed[..., :N_EMOTIONS], blends.reshape(*mixed.shape[:-1], -1)], -1)
-
-
-def _weighted(arrays: Sequence[Float], weights: Float) -> NDArray[np.float64]:
-    total = np.zeros(arrays[0].shape)
-    for array, weight in zip(arrays, weights, strict=True):
-        if weight:
-            total += weight * array
-    return total
+def _without_pairs(truth: Truth) -> NDArray[np.bool_]:
+    """[pair of folds, clip] whether the clip is of neither."""
+    return np.stack([(truth.fold != j) & (truth.fold != k) for j, k in _pairs(truth.folds)])
 
 
 def _pairs(folds: Sequence[int]) -> list[tuple[int, int]]:

@@ -2,8 +2,9 @@
 
 `official` and `decoupled` decode averaged probabilities with thresholds fitted on out-of-fold probabilities that were
 averaged over seeds. `valid_states` averages the models' distributions over the 36 states, each calibrated on all
-out-of-fold outputs, and answers with the state of the largest expected score. An ensemble of several configurations is
-always answered by states, whatever decoder its members were searched with. Equations ours.
+out-of-fold outputs, and answers with the state of the largest expected score. An ensemble is answered by states, or by
+official thresholds on its averaged fused probabilities, whatever decoder its members were searched with. Equations
+ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,14 @@ from rfe.config.schema import Config
 from rfe.decoding.base import Float, Int, Outputs, Parameters
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder, parameters_from_dict
+from rfe.decoding.official import OfficialDecoder
+from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
-from rfe.ensemble.calibrated import CalibratedCandidate, Truth, mix_states
+from rfe.ensemble.answering import answer_together
+from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Truth
 from rfe.ensemble.candidates import ModelOutputs
-from rfe.ensemble.nested import Recalibration
+from rfe.ensemble.mixing import mix_fused, mix_states
+from rfe.ensemble.recalibration import Recalibration
 from rfe.ensemble.selection import Member
 from rfe.labels import N_EMOTIONS, STATE_SALIENCE
 
@@ -136,28 +141,60 @@ class EnsembleDecoder:
         return Decoded(answers, probabilities)
 
 
+@dataclass(frozen=True)
+class AveragedDecoder:
+    """Fused probabilities averaged over models and configurations, decoded by the organisers' thresholds."""
+
+    weights: tuple[float, ...]
+    """[member]"""
+    parameters: ThresholdParameters
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"kind": "averaged", "weights": list(self.weights), "parameters": self.parameters.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "AveragedDecoder":
+        """The inverse of `to_dict`."""
+        return cls(tuple(map(float, values["weights"])), ThresholdParameters.from_dict(values["parameters"]))
+
+    def decode(self, targets: Sequence[Outputs]) -> Decoded:
+        """Answer target clips.
+
+        Args:
+            targets: [member] of [fold, seed, target clip, emotion].
+        """
+        fused = mix_fused([target.fused.mean((0, 1)) for target in targets], np.array(self.weights))
+        return Decoded(OfficialDecoder().decode(Outputs.of_probabilities(fused), self.parameters), fused)
+
+
+AnyDecoder = FinalDecoder | EnsembleDecoder | AveragedDecoder
+
+
 def fit_decoder(
-    members: Sequence[Member], outputs: Sequence[ModelOutputs], truth: Truth
-) -> "FinalDecoder | EnsembleDecoder":
+    members: Sequence[Member], outputs: Sequence[ModelOutputs], truth: Truth, decoding: Decoding | None = None
+) -> AnyDecoder:
     """Fit what answers the average of several configurations' models, on all of their out-of-fold outputs.
 
     Out-of-fold outputs are averaged over a configuration's seeds: the average is as flat as that of so many final
-    models. One configuration that is decoded by thresholds keeps its own decoder; everything else is answered by
-    states.
+    models.
 
     Args:
         members: configurations and weights.
         outputs: [member].
         truth: of the training clips.
+        decoding: how the average is answered. None: one configuration that is decoded by thresholds keeps its own
+            decoder, everything else is answered by states.
     """
     first = members[0].candidate.config
-    if len(members) == 1 and first.decode.kind != "valid_states":
+    if decoding is None and len(members) == 1 and first.decode.kind != "valid_states":
         return fit_final_decoder(first, outputs[0], truth.state, truth.fold)
     weights, ratio_weights = (np.array([getattr(one, name) for one in members]) for name in ("weight", "ratio_weight"))
-    states = [
-        CalibratedCandidate.of(one.candidate, own, truth).states(None)
-        for one, own in zip(members, outputs, strict=True)
-    ]
+    calibrated = [CalibratedCandidate.of(one.candidate, own, truth) for one, own in zip(members, outputs, strict=True)]
+    together = answer_together(calibrated, weights, ratio_weights, None, decoding or "states")
+    if decoding == "official":
+        thresholds = ThresholdParameters(np.asarray(together.fitted["alpha"]), np.asarray(together.fitted["beta"]))
+        return AveragedDecoder(tuple(weights.tolist()), thresholds)
     by_states = {"decode.kind": "valid_states"}
     return EnsembleDecoder(
         tuple(
@@ -166,14 +203,16 @@ def fit_decoder(
         ),
         tuple(weights.tolist()),
         tuple(ratio_weights.tolist()),
-        Recalibration.fit(mix_states(states, weights, ratio_weights), truth.state),
+        Recalibration(**together.fitted),
         truth.blend_share(None),
     )
 
 
-def decoder_from_dict(values: Mapping[str, Any]) -> "FinalDecoder | EnsembleDecoder":
-    """The inverse of either decoder's `to_dict`."""
-    return (EnsembleDecoder if values["kind"] == "ensemble" else FinalDecoder).from_dict(values)
+def decoder_from_dict(values: Mapping[str, Any]) -> AnyDecoder:
+    """The inverse of any decoder's `to_dict`."""
+    if values["kind"] == "ensemble":
+        return EnsembleDecoder.from_dict(values)
+    return (AveragedDecoder if values["kind"] == "averaged" else FinalDecoder).from_dict(values)
 
 
 def fit_final_decoder(config: Config, outputs: ModelOutputs, truth_state: Int, fold: Int) -> FinalDecoder:

@@ -1,7 +1,6 @@
 """Which candidates make the final predictor, and with what weights. The best single one is the ensemble of one.
 
-Selection sees the likelihood of the true states only: it is smooth where Score jumps, and on real data the nested Score
-of what it chose was as high or higher (`reports/LOG.md`).
+Selection sees how probable the true states are, never Score itself: the one is smooth where the other jumps.
 """
 
 from collections.abc import Sequence
@@ -11,17 +10,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.ensemble.calibrated import View
+from rfe.ensemble.calibrated import Decoding, View
 from rfe.ensemble.candidates import Candidate
-from rfe.errors import StudyError
+from rfe.ensemble.mixing import N_RATIOS, ratio_probabilities, set_probabilities
+from rfe.ensemble.stacking import TINY, least_squares_weights, likeliest_weights
+from rfe.errors import ConfigError, StudyError
+from rfe.labels import N_EMOTIONS, STATE_IS_BLEND, STATE_SET
 
-Method = Literal["greedy", "top_k", "stacking", "single"]
+Method = Literal["greedy", "top_k", "nnls", "likelihood", "single"]
 FEW = 20
 """Of fewer candidates than these every bag has all: half of them would often lack the best."""
-MIXTURE_STEPS = 200
 LEAST_WEIGHT = 0.01
 """Members below it would cost a prediction as much as any other."""
-TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Selection:
     """How members are chosen.
 
     Sources: `greedy`: Caruana et al., ICML 2004, forward selection with replacement from bags of candidates, begun with
-    a few that differ. `stacking`: the mixture that makes the truth likeliest (Yao et al., Bayesian Analysis 2018).
+    a few that differ. `nnls`: stacking by non-negative least squares of the out-of-fold probabilities on the truth's
+    indicator (Breiman, Machine Learning 1996). `likelihood`: stacking by the mixture that makes the truth likeliest
+    (Yao et al., Bayesian Analysis 2018).
     """
 
     method: Method = "greedy"
@@ -63,6 +65,15 @@ class Selection:
     separate_heads: bool = False
     """Weigh presence (the set) and salience (the ratio within a pair) apart."""
     seed: int = 0
+    decoding: Decoding = "states"
+    """How the average is answered, and by which Score candidates are ranked."""
+
+    def __post_init__(self) -> None:
+        if self.decoding == "official" and self.separate_heads:
+            raise ConfigError(
+                "ensemble: official thresholds decode one average of fused probabilities, which has no separate heads; "
+                "leave out --separate-heads or --decode official"
+            )
 
 
 @dataclass(frozen=True)
@@ -104,24 +115,42 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
     )
 
 
-def select_weights(view: View, clips: NDArray[np.bool_], blend: NDArray[np.bool_], how: Selection) -> Weights:
+def select_weights(view: View, clips: NDArray[np.bool_], truth_state: NDArray[np.int64], how: Selection) -> Weights:
     """Choose among candidates by the clips that may be looked at.
 
     Args:
         view: of the candidates.
         clips: [clip] which may be looked at.
-        blend: [clip] which are blends.
+        truth_state: [clip]; read of those clips only.
         how: the method.
     """
     considered = np.argsort(-view.score, kind="stable")[: how.candidates]
-    sets, ratios = view.set_likelihood[considered][:, clips], view.ratio_likelihood[considered][:, clips]
-    if how.separate_heads:
-        of_ratios = _choose(ratios[:, blend[clips]], how)
-        of_sets = _choose(sets, how)
+    truth = truth_state[clips]
+    if how.method == "nnls":
+        of_sets, of_ratios = _least_squares(view, considered, clips, truth, how.separate_heads)
+        trajectory: tuple[float, ...] = ()
     else:
-        of_sets = of_ratios = _choose(sets * ratios, how)
+        sets, ratios = view.set_likelihood[considered][:, clips], view.ratio_likelihood[considered][:, clips]
+        of_sets, trajectory = _choose(sets if how.separate_heads else sets * ratios, how)
+        of_ratios = _choose(ratios[:, STATE_IS_BLEND[truth]], how)[0] if how.separate_heads else of_sets
     n = len(view.score)
-    return Weights(_spread(of_sets[0], considered, n), _spread(of_ratios[0], considered, n), of_sets[1])
+    return Weights(_spread(of_sets, considered, n), _spread(of_ratios, considered, n), trajectory)
+
+
+def _least_squares(
+    view: View, considered: NDArray[np.int64], clips: NDArray[np.bool_], truth: NDArray[np.int64], apart: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[considered candidate] weights of the sets and of the ratios: on the states at once, or apart."""
+    states = np.stack([view.states_of(int(index))[clips] for index in considered])  # [candidate, clip, 36]
+    if not apart:
+        weights = least_squares_weights(states, truth)
+        return weights, weights
+    blend = STATE_IS_BLEND[truth]
+    ratios = ratio_probabilities(states[:, blend], STATE_SET[truth[blend]] - N_EMOTIONS)
+    return (
+        least_squares_weights(set_probabilities(states), STATE_SET[truth]),
+        least_squares_weights(ratios, (truth[blend] - N_EMOTIONS) % N_RATIOS),
+    )
 
 
 def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
@@ -133,8 +162,8 @@ def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np
     n = len(likelihood)
     if how.method == "greedy":
         return _bagged_greedy(np.asarray(likelihood, np.float64), how)
-    if how.method == "stacking":
-        return _likeliest_mixture(np.asarray(likelihood, np.float64)), ()
+    if how.method == "likelihood":
+        return likeliest_weights(np.asarray(likelihood, np.float64)), ()
     kept = 1 if how.method == "single" else min(how.members, n)
     return np.where(np.arange(n) < kept, 1 / kept, 0.0), ()
 
@@ -169,15 +198,6 @@ def _greedy(likelihood: NDArray[np.float64], steps: int, start: int) -> tuple[ND
         if losses[-1] < best_loss:
             best, best_loss = count.copy(), losses[-1]
     return best / best.sum(), losses
-
-
-def _likeliest_mixture(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[candidate] weights of the mixture that makes the truth likeliest, by expectation maximisation (convex)."""
-    weights = np.full(len(likelihood), 1 / len(likelihood))
-    for _ in range(MIXTURE_STEPS):
-        joint = weights[:, None] * np.maximum(likelihood, TINY)
-        weights = (joint / joint.sum(0)).mean(1)
-    return weights
 
 
 def _diverse(likelihood: NDArray[np.float64], n: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Ensembles as the workspace keeps them: `ensembles/NAME/` with `ensemble.json`, the trajectory and its figure."""
+"""Ensembles as the workspace keeps them: `ensembles/NAME/` with `ensemble.json`, the nested answers, the trajectory."""
 
 import csv
 import io
@@ -7,17 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
 from rfe.ensemble.build import EnsembleResult
+from rfe.ensemble.calibrated import Decoding, Float32
 from rfe.ensemble.candidates import read_study
-from rfe.ensemble.nested import Recalibration
 from rfe.ensemble.selection import Ensemble, Member
 from rfe.errors import StudyError
-from rfe.workspace import Workspace, write_json, write_text
+from rfe.workspace import Workspace, write_bytes, write_json, write_text
 
 ENSEMBLE_FILE = "ensemble.json"
 TRAJECTORY_FILE = "trajectory.csv"
+NESTED_FILE = "nested.npz"
 RUN_FILE = "mlflow.json"
 
 
@@ -28,10 +33,13 @@ class StoredEnsemble:
     name: str
     folder: Path
     ensemble: Ensemble
-    recalibration: Recalibration
-    blend_share: float
     about: Mapping[str, Any]
     """All of `ensemble.json`."""
+
+    @property
+    def decoding(self) -> Decoding:
+        """How its average is answered."""
+        return "official" if self.about["selection"]["decoding"] == "official" else "states"
 
     @property
     def data(self) -> str:
@@ -53,6 +61,18 @@ class StoredEnsemble:
         return None if encoders is None else tuple(encoders)
 
 
+@dataclass(frozen=True)
+class NestedAnswers:
+    """Each training clip as answered by what was chosen without its fold."""
+
+    filename: NDArray[np.str_]
+    """[clip]"""
+    answers: NDArray[np.int64]
+    """[clip] states."""
+    states: Float32 | None
+    """[clip, 36] the distributions behind the answers; None where thresholds decode."""
+
+
 def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data: Mapping[str, Any]) -> Path:
     """Keep an ensemble; one of that name is replaced.
 
@@ -72,6 +92,7 @@ def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data
         raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
     folder = workspace.root / "ensembles" / name
     write_text(folder / TRAJECTORY_FILE, _trajectory_csv(result))
+    write_bytes(folder / NESTED_FILE, _nested_npz(result))
     write_json(folder / ENSEMBLE_FILE, {"name": name, "data": dict(data), **result.to_dict()})
     return folder
 
@@ -103,12 +124,33 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         members = tuple(_member(workspace, name, entry) for entry in about["members"])
-        recalibration = Recalibration(**about["recalibration"])
-        return StoredEnsemble(
-            name, folder, Ensemble(members, about["method"]), recalibration, float(about["blend_share"]), about
-        )
+        return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
     except (ValueError, KeyError, TypeError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
+
+
+def read_nested(stored: StoredEnsemble) -> NestedAnswers:
+    """The nested answers behind an ensemble's headline.
+
+    Raises:
+        StudyError: the file is absent or broken.
+    """
+    path = stored.folder / NESTED_FILE
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            states = kept["states"].astype(np.float32) if "states" in kept.files else None
+            return NestedAnswers(kept["filenames"], kept["predicted_state"].astype(np.int64), states)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
+        raise StudyError(f"{path}: cannot be used ({problem}); choose the ensemble again with `rfe ensemble`") from None
+
+
+def _nested_npz(result: EnsembleResult) -> bytes:
+    arrays: dict[str, Any] = {"filenames": result.filename, "predicted_state": result.answers.astype(np.int8)}
+    if result.states is not None:
+        arrays["states"] = result.states.astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def _member(workspace: Workspace, name: str, entry: Mapping[str, Any]) -> Member:

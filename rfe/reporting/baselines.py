@@ -62,6 +62,8 @@ class Baseline:
     chosen: tuple[str, ...]
     """[fold] the candidate that answered the fold."""
     n_candidates: int
+    answers: NDArray[np.int64]
+    """[seed, source clip] states: each fold's of the candidate that answered it."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -80,7 +82,8 @@ class Baseline:
 @dataclass(frozen=True)
 class _Candidate:
     label: str
-    hits: FoldHits
+    predicted: NDArray[np.int64]
+    """[seed, source clip] states."""
 
 
 def organisers_config(standardize: str, lr: float, *, official: bool = False) -> Config:
@@ -201,7 +204,7 @@ def _train(configs: dict[str, Config], dataset: Dataset, cache: FeatureCache, th
 
 
 def _of_results(results: dict[str, TrialResult], dataset: Dataset) -> list[_Candidate]:
-    return [_Candidate(label, _hits(result.predicted_state, dataset)) for label, result in results.items()]
+    return [_Candidate(label, result.predicted_state) for label, result in results.items()]
 
 
 def _hits(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldHits:
@@ -228,7 +231,7 @@ def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> lis
             for decoder in DECODERS:
                 predicted, _ = crossfit_decode(build_decoder(decoder), outputs, truth, fold)
                 name = label.removesuffix("official") + f"{weighting} weights, {decoder}"
-                candidates.append(_Candidate(name, _hits(predicted, dataset)))
+                candidates.append(_Candidate(name, predicted))
     return candidates
 
 
@@ -265,19 +268,25 @@ def _classical(
             reduce=reduce,
             threads=threads,
         )
-        candidates.append(_Candidate(f"{standardize}, {label}", _hits(predicted, dataset)))
+        candidates.append(_Candidate(f"{standardize}, {label}", predicted[None]))
     return candidates
 
 
 def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bool = False) -> Baseline:
+    each = [_hits(one.predicted, dataset) for one in candidates]
     hits = TrialHits.of(
         list(range(len(candidates))),
-        [one.hits.presence for one in candidates],
-        [one.hits.salience for one in candidates],
-        candidates[0].hits.clips,
-        candidates[0].hits.blends,
+        [one.presence for one in each],
+        [one.salience for one in each],
+        each[0].clips,
+        each[0].blends,
     )
     best = score_best(hits)
     selected = best if official else score_selected(hits)
     chosen = tuple(candidates[trial].label for trial in selected.trials)
-    return Baseline(name, "official" if official else "crossfit", selected, best, chosen, len(candidates))
+    clips = dataset.clips
+    position = np.searchsorted(clips.folds, clips.fold[: clips.n_source])
+    answering = np.stack([candidates[trial].predicted for trial in selected.trials])  # [fold, seed, clip]
+    answers = answering[position, :, np.arange(clips.n_source)].T
+    protocol = "official" if official else "crossfit"
+    return Baseline(name, protocol, selected, best, chosen, len(candidates), answers)

@@ -6,38 +6,22 @@ Whatever ends goes to the journal first, then to Optuna, then to the tracker. On
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from math import isnan
 from typing import Any
 
 from rfe.config.identity import config_id
-from rfe.config.load import dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
-from rfe.data.metadata import Clips
 from rfe.errors import ConfigError
-from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
+from rfe.search.open_trial import OpenTrial, copy_log, log_of_delivery
 from rfe.search.recovery import recover, tell_trial
 from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search_space import ARM, effective_config
 from rfe.study import Asked, StudyStore, covers, rungs
 from rfe.tracking.base import Tracker, TrialLog
-from rfe.tracking.contents import describe_trial
 from rfe.tracking.journal import Journal
 from rfe.training.build import memory_bytes, shape_key
-from rfe.training.record import Part, TrialResult
+from rfe.training.record import Part
 from rfe.workspace import StudyFolder
-
-
-@dataclass(frozen=True)
-class OpenTrial:
-    """A trial that was asked for and has not ended."""
-
-    number: int
-    config: Config
-    config_id: str
-    arm: str = ""
-    """Its name, in a study of arms."""
 
 
 class Ledger:
@@ -203,7 +187,7 @@ class Ledger:
 
     def _is_copy(self, trial: OpenTrial) -> bool:
         if trial.config_id in self._trained:
-            self._record(_copy(self._logs[self._trained[trial.config_id]], trial.number))
+            self._record(copy_log(self._logs[self._trained[trial.config_id]], trial.number))
             return True
         if any(other.config_id == trial.config_id for other in self._open.values()):
             self._open[trial.number] = trial
@@ -229,30 +213,13 @@ class Ledger:
             trial = self._open.get(_number(delivery.key))
             if trial is None:
                 return None
-            log = self._record(self._describe(trial, delivery))
+            log = self._record(self._ended(trial, delivery))
             for copy in self._waiting_for.pop(trial.config_id, []):
-                self._record(_copy(log, copy.number))
+                self._record(copy_log(log, copy.number))
             return log
 
-    def _describe(self, trial: OpenTrial, delivery: Delivery) -> TrialLog:
-        result = delivery.result or TrialResult(trial.config_id, "failed", delivery.reason)
-        if result.state == "complete" and isnan(result.score):
-            result = replace(result, state="failed", reason="the data's folds hold no blend, so there is no score")
-        return describe_trial(
-            self.folder.name,
-            trial.number,
-            replace(result, config_id=trial.config_id),
-            flatten(trial.config),
-            dump_config(trial.config),
-            self.dataset.clips,
-            tuple(self.dataset.encoders),
-            errors=standard_errors(result, self.dataset.clips) if result.state == "complete" else None,
-            tags={
-                **({"lost_workers": str(delivery.lost)} if delivery.lost else {}),
-                **({"arm": trial.arm} if trial.arm else {}),
-                **({"keep": "weights"} if self._keeps_weights(trial) else {}),
-            },
-        )
+    def _ended(self, trial: OpenTrial, delivery: Delivery) -> TrialLog:
+        return log_of_delivery(self.folder.name, trial, delivery, self.dataset, keep_weights=self._keeps_weights(trial))
 
     def _record(self, log: TrialLog) -> TrialLog:
         stored = self._journal.record_trial(log)
@@ -291,22 +258,7 @@ class Ledger:
         self._adopted = deque(self._store.running())
 
 
-def standard_errors(result: TrialResult, clips: Clips) -> dict[str, float]:
-    """Metric -> standard error over actors and seeds."""
-    source = slice(clips.n_source)
-    table = HitTable.of_answers(clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source])
-    return {part: score_interval(table, part).standard_error for part in WEIGHTS}
-
-
 def _number(key: str) -> int:
     """The trial's number in an item's key; -1 in a key of another kind."""
     last = key.rpartition("/")[2]
     return int(last) if last.isdecimal() else -1
-
-
-def _copy(log: TrialLog, number: int) -> TrialLog:
-    """The same result under another trial's number: tagged, without files of its own but its configuration."""
-    original = log.tags.get("duplicate_of", str(log.number))
-    files = {name: path for name, path in log.artifacts.items() if name == "config.yaml"}
-    tags = {**log.tags, "duplicate_of": original}
-    return replace(log, number=number, tags=tags, artifacts=files, weights=None, seconds=0.0, time=0.0)

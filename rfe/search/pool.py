@@ -1,8 +1,8 @@
 """The pool: what is to be trained, who has it on lease, what came back. Plain logic; `pool_actor` puts it on Ray.
 
 Cohorts of items are offered; workers take items of one tensor shape, as many as fit, across cohorts. A lease lives by
-its worker's heartbeat; one that expires goes back to the front of the
-queue, with its last checkpoint. A cohort ends when all its items have.
+its worker's heartbeat; one that expires goes back to the front of the queue, with its last checkpoint. A cohort ends
+when all its items have.
 """
 
 import time
@@ -13,7 +13,7 @@ from math import ceil
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from rfe.search.lease import Entry, Holder
 from rfe.search.packing import pack_stack
-from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, study_of
+from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, over_time, study_of
 from rfe.training.record import Checkpoint, Part, TrialResult
 
 LEASE_S = 60.0
@@ -295,8 +295,3 @@ def _former_folds(item: WorkItem) -> list[int]:
 
 def _run_of(cohort: str) -> str:
     return cohort.partition("/")[0]
-
-
-def over_time(limit_s: float) -> str:
-    """The reason of a trial that took too long."""
-    return f"took longer than limits.trial_minutes: {limit_s / 60:g}; raise it, or search smaller models"

@@ -2,25 +2,25 @@
 
 import errno
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from math import ceil, inf
 from threading import Condition
-from typing import Any
 from uuid import uuid4
 
 from ray.exceptions import RayError
 
 from rfe.errors import TrialError
-from rfe.progress import Progress, SearchStatus
+from rfe.progress import Progress
 from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
 from rfe.search.fleet import Fleet
 from rfe.search.interrupt import Interrupt
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, build_outcome
+from rfe.search.status import search_status
 from rfe.search.tuner import Cohort, CohortTuner
-from rfe.search.work import Delivery, PoolStatus, study_of
+from rfe.search.work import Delivery, PoolStatus
 from rfe.search_space import SearchSpace
 from rfe.tracking.base import ConfirmationLog, StudyState, Tracker
 from rfe.tracking.journal import Journal
@@ -242,25 +242,13 @@ class StudyRun:
                 f"no worker after {NO_WORKER_S:.0f} s: does the cluster have "
                 f"{self.fleet.n_workers} x {self.fleet.session.describe()} free?"
             )
-        counts, ranking = self.ledger.counts(), self.ledger.ranking()
         hours = self.budget.hours
-        self.progress.update(
-            SearchStatus(
-                total=self.budget.trials or self.ledger.n_asked,
-                done=counts["complete"],
-                running=self.ledger.n_open,
-                pruned=counts["pruned"],
-                failed=counts["failed"],
-                best_score=ranking[0].score if ranking else None,
-                best_number=ranking[0].number if ranking else None,
-                best_config=searched_values(ranking[0].config, self.space) if ranking else {},
-                workers=status.workers,
-                epochs=tuple(sorted(n for key, n in status.epochs.items() if study_of(key) == self.space.study)),
-                elapsed_s=now - self.began,
-                resumed=self.resumed,
-                deadline_s=None if hours is None else max(0.0, 3600 * hours - self.elapsed_s),
-            )
+        left_s = None if hours is None else max(0.0, 3600 * hours - self.elapsed_s)
+        elapsed_s, books = now - self.began, self.ledger
+        running = search_status(
+            self.space, self.budget, books, status, elapsed_s=elapsed_s, left_s=left_s, resumed=self.resumed
         )
+        self.progress.update(running)
 
     # ---- the end
 
@@ -297,8 +285,3 @@ class StudyRun:
             why = self.stopping or ledger.commonest_failure() or "no trial finished"
             raise TrialError(f"study {self.space.study}: {why}; its trials are in {ledger.folder.path}")
         return outcome
-
-
-def searched_values(config: Mapping[str, Any], space: SearchSpace) -> dict[str, Any]:
-    """The fields of `config` that `space` searches."""
-    return {name: value for name, value in config.items() if name in space.space}

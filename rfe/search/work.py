@@ -117,3 +117,8 @@ class PoolStatus:
     """Key of a leased item -> epochs done."""
     idle_s: float = 0.0
     """Seconds, summed over workers, in which a worker had asked for work and held none."""
+
+
+def over_time(limit_s: float) -> str:
+    """The reason of a trial that took too long."""
+    return f"took longer than limits.trial_minutes: {limit_s / 60:g}; raise it, or search smaller models"

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from rfe.search.pool import over_time
-from rfe.search.work import Orders, Report, WorkItem, study_of
+from rfe.search.work import Orders, Report, WorkItem, over_time, study_of
 from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 from rfe.workspace import node_cache
 

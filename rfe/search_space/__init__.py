@@ -1,10 +1,11 @@
 """Search spaces: read, checked, resolved for the data's encoders, and made into effective configurations."""
 
+from rfe.search_space.dimensions import ARM, Dimension, ResolvedSpace
 from rfe.search_space.effective import effective_config, normalize
 from rfe.search_space.grid import grid_points
 from rfe.search_space.load import load_space
 from rfe.search_space.resolve import resolve, sample_params, space_size
-from rfe.search_space.schema import ARM, Dimension, ResolvedSpace, SearchSpace
+from rfe.search_space.schema import SearchSpace
 
 __all__ = [
     "ARM",

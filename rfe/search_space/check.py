@@ -6,7 +6,8 @@ from typing import Any
 from rfe.config.fields import FIELDS, SECTIONS, check_value, locate, nest_names, problems_of, unknown
 from rfe.config.reading import describe_value
 from rfe.config.schema import Config
-from rfe.search_space.schema import Dimension, DimensionSpec, SearchSpace, Value
+from rfe.search_space.dimensions import Dimension, Value
+from rfe.search_space.schema import DimensionSpec, SearchSpace
 
 
 def space_problems(space: SearchSpace) -> list[str]:

@@ -11,7 +11,7 @@ from rfe.config.fields import MAP_FIELDS, locate, unknown
 from rfe.config.load import build_config, field_values, set_field
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, gather
-from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
+from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 
 DEFAULTS: dict[str, Any] = field_values(Config())
 LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}

@@ -7,8 +7,8 @@ from typing import Any
 from rfe.config.identity import config_id
 from rfe.config.load import set_field
 from rfe.errors import ConfigError
+from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 from rfe.search_space.effective import active, base_values, effective_config
-from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 
 
 def grid_points(resolved: ResolvedSpace) -> Iterator[tuple[dict[str, Value], str]]:

@@ -9,8 +9,9 @@ from rfe.config.fields import locate, unknown
 from rfe.config.load import build_config, field_values
 from rfe.errors import ConfigError, gather
 from rfe.search_space.check import dimension_of, order_by_condition
+from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 from rfe.search_space.effective import effective_config, unknown_encoders
-from rfe.search_space.schema import ARM, POOL_PREFIX, Dimension, ResolvedSpace, SearchSpace, Value
+from rfe.search_space.schema import SearchSpace
 
 CHECKED_POINTS = 400
 

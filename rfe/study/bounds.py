@@ -10,7 +10,7 @@ from scipy.stats import binom
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.errors import ConfigError
-from rfe.search_space.schema import Dimension, ResolvedSpace
+from rfe.search_space.dimensions import Dimension, ResolvedSpace
 from rfe.study.importance import Point
 
 TOP_SHARE = 0.1

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 from rfe.config.identity import config_id
 from rfe.errors import ConfigError
 from rfe.search_space import ResolvedSpace, effective_config, grid_points
-from rfe.search_space.schema import Value
+from rfe.search_space.dimensions import Value
 
 PROPOSALS = 2
 """How often a sampler is asked for one trial before a random point takes the place of what it proposes."""

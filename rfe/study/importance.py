@@ -14,8 +14,8 @@ from optuna.importance import (
 )
 
 from rfe.errors import StudyError
+from rfe.search_space.dimensions import ARM, Value
 from rfe.search_space.effective import counted_values
-from rfe.search_space.schema import ARM, Value
 from rfe.study.definition import StudyDefinition
 from rfe.study.samplers import build_distributions
 from rfe.study.trials import TrialRow

@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from rfe.search_space.schema import Value
+from rfe.search_space.dimensions import Value
 from rfe.study.definition import StudyDefinition, read_definition
 from rfe.study.log import RECORD, StudyLog
 from rfe.study.warm_start import is_own

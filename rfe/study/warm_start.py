@@ -9,7 +9,7 @@ from rfe.config.fields import locate
 from rfe.config.load import field_values
 from rfe.errors import ConfigError, StudyError
 from rfe.search_space import effective_config
-from rfe.search_space.schema import POOL_PREFIX, Value
+from rfe.search_space.dimensions import POOL_PREFIX, Value
 from rfe.study.definition import StudyDefinition
 from rfe.study.samplers import build_distributions
 

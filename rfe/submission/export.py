@@ -13,9 +13,9 @@ from rfe.config.load import dump_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
-from rfe.ensemble.calibrated import Truth
+from rfe.ensemble.calibrated import Decoding, Truth
 from rfe.ensemble.candidates import read_study
-from rfe.ensemble.prediction import EnsembleDecoder, FinalDecoder, fit_decoder
+from rfe.ensemble.prediction import AnyDecoder, AveragedDecoder, FinalDecoder, fit_decoder
 from rfe.ensemble.selection import select_single
 from rfe.ensemble.stored import StoredEnsemble
 from rfe.errors import StudyError
@@ -102,22 +102,31 @@ def export_ensemble(
     members = [find_models(workspace, one, dataset, kind, train, seeds) for one in stored.ensemble.members]
     about = {"ensemble": stored.name} | describe_ensemble(stored)
     output = output or workspace.root / "bundles" / stored.name
-    return _write(output, about, members, kind, workspace, dataset, extension)
+    return _write(output, about, members, kind, workspace, dataset, extension, stored.decoding)
 
 
-def fit_bundle_decoder(members: Sequence[Models], dataset: Dataset) -> FinalDecoder | EnsembleDecoder:
+def fit_bundle_decoder(members: Sequence[Models], dataset: Dataset, decoding: Decoding | None = None) -> AnyDecoder:
     """The decoder of a bundle: fitted on out-of-fold outputs, applied to the models that the bundle holds."""
-    fitted = fit_decoder([one.member for one in members], [one.outputs for one in members], Truth.of(dataset))
+    own, outputs = [one.member for one in members], [one.outputs for one in members]
+    fitted = fit_decoder(own, outputs, Truth.of(dataset), decoding)
+    if isinstance(fitted, AveragedDecoder):
+        return fitted
     offsets = [one.set_offset(dataset) for one in members]
     if isinstance(fitted, FinalDecoder):
         return replace(fitted, set_offset=offsets[0])
-    own = [replace(one, set_offset=offset) for one, offset in zip(fitted.members, offsets, strict=True)]
-    return replace(fitted, members=tuple(own))
+    decoders = [replace(one, set_offset=offset) for one, offset in zip(fitted.members, offsets, strict=True)]
+    return replace(fitted, members=tuple(decoders))
 
 
-def write_models(folder: Path, members: Sequence[Models], dataset: Dataset, cache: FeatureCache) -> None:
+def write_models(
+    folder: Path,
+    members: Sequence[Models],
+    dataset: Dataset,
+    cache: FeatureCache,
+    decoding: Decoding | None = None,
+) -> None:
     """Write what predicts: decoder, and each member's configuration, weights and preprocessing."""
-    decoder = fit_bundle_decoder(members, dataset).to_dict()
+    decoder = fit_bundle_decoder(members, dataset, decoding).to_dict()
     (folder / "decoder.json").write_text(json.dumps(decoder, indent=1) + "\n", encoding="utf-8")
     for one in members:
         place = folder / one.folder
@@ -135,6 +144,7 @@ def _write(
     workspace: Workspace,
     dataset: Dataset,
     extension: str,
+    decoding: Decoding | None = None,
 ) -> Path:
     """Fill and seal the bundle; the answers are those of the models as they stand in it."""
     clips = dataset.clips
@@ -147,7 +157,7 @@ def _write(
     output, cache = output.absolute(), FeatureCache(dataset, workspace.cache)
     names = clips.filename[clips.target].tolist()
     with write_bundle(output, manifest, names if clips.n_target else None) as beside:
-        write_models(beside, members, dataset, cache)
+        write_models(beside, members, dataset, cache, decoding)
         if clips.n_target:
             predictor = Predictor(beside, manifest)
             prediction = predictor.predict(NewClips.of_dataset(dataset, predictor.pool))

@@ -84,7 +84,8 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
             scores |= {f"{name}{ending}": number for ending, number in found.items() if number is not None}
         else:
             scores[name] = value
-    return {"method": stored.ensemble.method, "scores": scores, "mlflow_run_id": stored.run_id}
+    about = {"method": stored.ensemble.method, "decoding": stored.decoding}
+    return {**about, "scores": scores, "mlflow_run_id": stored.run_id}
 
 
 def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Files shown beside a study's run: its report, its ablation's table. A server that is away is no reason to fail."""
+"""Files shown beside a run: a report of its study, ablation or ensemble. A server that is away is no reason to fail."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,21 +7,28 @@ from pathlib import Path
 from rfe.workspace import StudyFolder, Workspace
 
 
-def attach_files(workspace: Workspace, study: StudyFolder, files: Mapping[str, Iterable[Path]]) -> str:
-    """Upload files to a study's run; those of the same name are replaced.
+def study_run(study: StudyFolder) -> str | None:
+    """The run that shows a study; None: it has none."""
+    try:
+        return str(json.loads(study.mlflow_runs.read_text(encoding="utf-8"))["study_run_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def attach_files(workspace: Workspace, what: str, run: str | None, files: Mapping[str, Iterable[Path]]) -> str:
+    """Upload files to a run; those of the same name are replaced.
 
     Args:
         workspace: whose MLflow it is.
-        study: whose run.
+        what: the run shows, in words.
+        run: its id; None: there is none.
         files: folder among the run's artifacts ("" is the top) -> files.
 
     Returns:
         "", or a sentence on why they are not there.
     """
-    try:
-        run = str(json.loads(study.mlflow_runs.read_text(encoding="utf-8"))["study_run_id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"not shown in MLflow: study {study.name!r} has no run there"
+    if run is None:
+        return f"not shown in MLflow: {what} has no run there"
     from rfe.tracking.mlflow_server import MlflowServer, one_line
 
     try:

@@ -113,12 +113,13 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def trajectory_figure(losses: list[float], start: int) -> bytes:
+def trajectory_figure(losses: list[float], start: int, of: str) -> bytes:
     """PNG of an ensemble's forward selection: the loss of the clips it was chosen by, against how many models it has.
 
     Args:
         losses: mean negative log-likelihood after each step, nats per clip.
         start: models at the first step.
+        of: what the likelihood is of: `the state`, or `the set` where the heads are weighted apart.
     """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -134,7 +135,7 @@ def trajectory_figure(losses: list[float], start: int) -> bytes:
         fontsize=9,
     )
     axes.set_xlabel("models in the average (with repetitions)")
-    axes.set_ylabel("mean negative log-likelihood (nats per clip)")
+    axes.set_ylabel(f"mean negative log-likelihood of {of} (nats per clip)")
     axes.set_title("Forward selection, mean over bags (optimistic: chosen by these clips)", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -5,120 +5,49 @@ beside the report when it is done, so the script can be stopped and run again; t
 are. Remove a part to have it made again.
 """
 
-import json
-import os
 import platform
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 
-from rfe import api
-from rfe.data.cache import FeatureCache
-from rfe.data.dataset import load_dataset
-from rfe.reporting.baselines import run_baselines
-from rfe.tracking.provenance import git_commit
-from rfe.workspace import open_workspace, write_text
-from tests.evidence.simulated import REPORTS, SCRATCH, table
+from rfe.workspace import write_text
+from tests.evidence.parts import make_part, read_parts
+from tests.evidence.searched_sets import FAST, HOURS, SETTINGS, TRIALS, Place, Setting
+from tests.evidence.simulated import REPORTS, table
 
-TRIALS = 100
-HOURS = {"tpe": 1 / 3, "random": 1.5}
-"""Random search is there for its scores: it may take longer on a busy machine."""
 PARTS = REPORTS / "real_data" / "parts"
-HARD = ("contour", "logmel", "mfcc", "modspec")
-CONFIRM = "confirm.top=5"
-FAST = ("train.epochs=20", CONFIRM, "confirm.seeds=5", "limits.no_improvement=1000")
-"""What differs from `search_spaces/everything.yaml`: it must fit twenty minutes on two cores."""
+PLACE = Place()
 QUICK_FAMILIES = ("single_encoder", "late_fusion", "mean_fusion", "logistic_regression")
 SLOW_FAMILIES = ("concat_mlp", "concat_mlp_official")
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A data set, the encoders taken of it and what is known of its target's actors."""
-
-    name: str
-    folder: str
-    encoders: tuple[str, ...] | None
-    target_actors: str
-
-
-SETTINGS = (
-    Setting("hard", "cremad_votes", HARD, "known"),
-    Setting("all", "cremad_votes", None, "known"),
-    Setting("blemore_hicmae_unknown", "blemore_hicmae", None, "unknown"),
-    Setting("blemore_hicmae_known", "blemore_hicmae", None, "known"),
-)
-
-
 def main(names: list[str]) -> None:
     chosen = [setting for setting in SETTINGS if not names or setting.name in names]
-    if absent := sorted({str(_folder(one)) for one in chosen if not _folder(one).is_dir()}):
+    if absent := PLACE.absent(chosen):
         print(f"nothing is run: no {', '.join(absent)}; set RFE_REAL_DATA to the folder of the real data sets")
         return
     parts: list[tuple[str, Callable[[Setting], Any]]] = [
-        ("tpe", lambda setting: _search(setting, "tpe")),
+        ("tpe", lambda setting: PLACE.search(setting, "tpe")),
         (QUICK_FAMILIES[0], lambda setting: _baselines(setting, QUICK_FAMILIES)),
-        ("random", lambda setting: _search(setting, "random")),
+        ("random", lambda setting: PLACE.search(setting, "random")),
         (SLOW_FAMILIES[0], lambda setting: _baselines(setting, SLOW_FAMILIES)),
     ]
-    PARTS.mkdir(parents=True, exist_ok=True)
     for part, make in parts:
         for setting in chosen:
-            path = PARTS / f"{setting.name}-{part}.json"
-            if not path.exists():
-                started = time.monotonic()
-                result = make(setting)
-                seconds = time.monotonic() - started
-                write_text(path, json.dumps({"seconds": seconds, "commit": git_commit()[:7], "result": result}))
-                print(f"{path.stem}: {seconds:.0f} s", flush=True)
+            make_part(PARTS / f"{setting.name}-{part}.json", partial(make, setting))
             write_report()
 
 
-def _folder(setting: Setting) -> Path:
-    return Path(os.environ.get("RFE_REAL_DATA", "../shared/data")).absolute() / setting.folder
-
-
-def _search(setting: Setting, sampler: str) -> dict[str, Any]:
-    encoders = [] if setting.encoders is None else [f"data.encoders=[{', '.join(setting.encoders)}]"]
-    changes = list(FAST)
-    if sampler == "random":
-        changes[changes.index(CONFIRM)] = "confirm.top=0"
-    outcome = api.search(
-        "everything",
-        _folder(setting),
-        study=f"{setting.name}-{sampler}",
-        trials=TRIALS,
-        hours=HOURS[sampler],
-        workers=2,
-        overrides=(
-            *changes,
-            *encoders,
-            f"sampler.kind={sampler}",
-            f"base.data.target_actors={setting.target_actors}",
-        ),
-        workspace=open_workspace(SCRATCH / "workspace"),
-    )
-    if outcome.state != "finished":
-        raise SystemExit(f"{setting.name}-{sampler}: {outcome.state}; the same command goes on with it")
-    places = ("folder", "data")  # of this machine
-    return {name: value for name, value in outcome.to_dict().items() if name not in places}
-
-
 def _baselines(setting: Setting, families: tuple[str, ...]) -> list[dict[str, Any]]:
-    dataset = load_dataset(_folder(setting), setting.encoders)
-    cache = FeatureCache(dataset, SCRATCH / "workspace" / "cache")
-    rows = run_baselines(dataset, cache, target_actors=setting.target_actors, threads=2, families=families, note=print)
-    return [row.to_dict() for row in rows]
+    return [row.to_dict() for row in PLACE.baselines(setting, families)]
 
 
 def write_report() -> None:
     """`reports/evidence/real_data/README.md` of the parts there are."""
-    parts = {path.stem: json.loads(path.read_text()) for path in PARTS.glob("*.json")}
+    parts = read_parts(PARTS)
     sections = [
         "# A search on real data, beside every baseline",
         "`RFE_REAL_DATA=... python -m tests.evidence.run_real_data`",
@@ -139,7 +68,7 @@ def write_report() -> None:
 
 
 def _section(setting: Setting, parts: dict[str, Any]) -> str:
-    dataset = load_dataset(_folder(setting), setting.encoders)
+    dataset = PLACE.dataset(setting)
     allowed = "known" if dataset.clips.target_has_actors else "unknown"
     lines = [f"## {setting.folder}: {setting.name}, actors of held-out clips {setting.target_actors}"]
     lines += [f"*{caveat}*" for caveat in dataset.caveats]

@@ -21,9 +21,14 @@ def simulated_set(**spec: Any) -> tuple[Dataset, FeatureCache, dict[str, Any]]:
     folder = SCRATCH / "data" / name
     if not (folder / "truth.json").exists():
         simulate(SimulationSpec(**spec), folder)
-    truth: dict[str, Any] = json.loads((folder / "truth.json").read_text())
     dataset = load_dataset(folder)
-    return dataset, FeatureCache(dataset, SCRATCH / "cache"), truth
+    return dataset, FeatureCache(dataset, SCRATCH / "cache"), simulated_truth(folder)
+
+
+def simulated_truth(folder: Path) -> dict[str, Any]:
+    """What was planted in a simulated set."""
+    truth: dict[str, Any] = json.loads((folder / "truth.json").read_text())
+    return truth
 
 
 def conditions() -> str:
@@ -34,9 +39,14 @@ def conditions() -> str:
     )
 
 
-def write_report(name: str, title: str, body: str) -> Path:
-    """`reports/evidence/NAME/README.md`."""
-    folder = REPORTS / name
+def report_folder(name: str, *, tiny: bool = False) -> Path:
+    """`reports/evidence/NAME`; of a tiny run, which only shows that the script works, one that is not kept."""
+    return SCRATCH / f"{name}-tiny" if tiny else REPORTS / name
+
+
+def write_report(name: str, title: str, body: str, *, tiny: bool = False) -> Path:
+    """`README.md` in the report's folder."""
+    folder = report_folder(name, tiny=tiny)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
     text = f"# {title}\n\n`python -m tests.evidence.run_{name}`\n\n{body.strip()}\n\n{conditions()}\n"

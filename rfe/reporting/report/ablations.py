@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rfe.ablation.compare import ArmComparison
 from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
+from rfe.reporting.report.ablation_base import base_section
 from rfe.reporting.report.document import Axis, Block, Colour, Column, Figure, Panel, Points, Rule, Section, Table, Text
 from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.subject import Data, Headline, Subject
@@ -47,6 +48,7 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
             ),
         )
         sections.append(Section("Arms against the base", tuple(arm_blocks(result, prefix))))
+        sections.append(base_section(folder, data.dataset, result, prefix))
     sections.append(Section("Learning curves", tuple(curve_blocks(scored_trials(journal), prefix))))
     return Subject(
         folder.name,

@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
-from rfe.decoding.diagnostics import Calibration, measure_calibration
-from rfe.decoding.fitting import crossfit_decode
-from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
-from rfe.ensemble.calibrated import set_probabilities
-from rfe.ensemble.candidates import Candidate, load_outputs
+from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
 from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
@@ -114,31 +110,32 @@ class ActorScore:
         return (self.acc_presence + self.acc_salience) / 2
 
 
-@dataclass(frozen=True)
-class GateUse:
-    """What the gate did with each encoder on clips that show each emotion."""
-
-    encoders: tuple[str, ...]
-    """Of the pool."""
-    columns: tuple[str, ...]
-    """Emotions, then `all`."""
-    kept: Float
-    """[encoder, column] share of clips in which the encoder was fused."""
-    weight: Float | None
-    """[encoder, column] mean weight in the fusion, 0 where it was not kept; None where scores were not logged."""
-
-
 def read_answers(candidate: Candidate, dataset: Dataset) -> Answers:
     """The answers of a candidate's fold models.
 
     Raises:
         StudyError: its outputs were not kept, or are of other data.
     """
-    arrays = _arrays(candidate, ("filenames", "predicted_state"))
-    clips, predicted = dataset.clips, np.atleast_2d(arrays["predicted_state"].astype(np.int64))
-    if not np.array_equal(arrays["filenames"], clips.filename[: clips.n_source]):
-        raise StudyError(f"{_where(candidate)}: its clips are not those of {dataset.path}; name its data with --data")
-    return Answers(clips, predicted)
+    arrays = read_arrays(candidate, ("filenames", "predicted_state"))
+    predicted = np.atleast_2d(arrays["predicted_state"].astype(np.int64))
+    return answers_of(arrays["filenames"], predicted, dataset, where_of(candidate))
+
+
+def answers_of(filenames: NDArray[Any], predicted: NDArray[np.int64], dataset: Dataset, where: str) -> Answers:
+    """Answers beside the truth.
+
+    Args:
+        filenames: [clip] that were answered.
+        predicted: [seed, clip] states.
+        dataset: with the truth.
+        where: whose they are, for the sentence.
+
+    Raises:
+        StudyError: they are of other clips than the data set's.
+    """
+    if not np.array_equal(filenames, dataset.clips.filename[: dataset.clips.n_source]):
+        raise StudyError(f"{where}: its clips are not those of {dataset.path}; name its data with --data")
+    return Answers(dataset.clips, predicted)
 
 
 def measure_confusion(answers: Answers) -> Confusion:
@@ -184,76 +181,22 @@ def measure_actors(answers: Answers) -> tuple[ActorScore, ...]:
     return tuple(sorted(rows, key=lambda row: (row.score, row.actor)))
 
 
-def measure_reliability(candidate: Candidate, dataset: Dataset, answers: Answers) -> tuple[Calibration, Calibration]:
-    """(of the 16 sets, of the 36 states): the decoder's distributions, each fold's fitted on the other folds.
+def read_arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+    """Arrays of a candidate's outputs.
 
     Raises:
-        StudyError: the decoder has no distribution, or outputs were not kept.
+        StudyError: they were not kept, or cannot be read.
     """
-    config: Config = candidate.config
-    if config.decode.kind != "valid_states" or config.protocol != "crossfit":
-        raise StudyError(
-            f"calibration: the decoder `{config.decode.kind}` (protocol {config.protocol}) answers by thresholds and "
-            "has no probabilities to be calibrated"
-        )
-    outputs = load_outputs(candidate, dataset)
-    fold = answers.clips.fold[: answers.clips.n_source]
-    position = np.searchsorted(outputs.folds, fold)
-    offset = outputs.set_offset[position]
-    decoder = ValidStatesDecoder(config.model.head_fusion.presence_weight)
-    _, parameters = crossfit_decode(decoder, outputs.source, answers.truth, fold, set_offset=offset)
-    states = state_probabilities(outputs.source, parameters, fold_index=position, set_offset=offset)
-    sets = measure_calibration(set_probabilities(states), STATE_SET[answers.truth], STATE_SET[answers.predicted])
-    return sets, measure_calibration(states, answers.truth, answers.predicted)
-
-
-def measure_gate(candidate: Candidate, answers: Answers) -> GateUse:
-    """Kept shares and weights by encoder and emotion.
-
-    Raises:
-        StudyError: what the gate kept was not logged.
-    """
-    arrays = _arrays(candidate, ("encoders", "kept", "gate_scores"))
-    kept, encoders = np.asarray(arrays["kept"], bool), [str(name) for name in arrays["encoders"]]
-    if kept.ndim != 3 or kept.size == 0 or not kept.any():
-        raise StudyError(f"{_where(candidate)}: the model has no gate, so there is nothing it kept")
-    pool = [index for index in range(len(encoders)) if _in_pool(candidate.config, encoders[index])]
-    shown = SET_MEMBERS[STATE_SET[answers.truth]] > 0  # [clip, emotion]
-    groups = np.concatenate([shown, np.ones((len(shown), 1), bool)], 1)
-    present = [index for index in range(groups.shape[1]) if groups[:, index].any()]
-    columns = tuple([*EMOTIONS, "all"][index] for index in present)
-
-    def by_group(values: Float) -> Float:
-        mean = values.mean(0)  # [clip, encoder]
-        return np.stack([mean[groups[:, index]].mean(0)[pool] for index in present], 1)
-
-    scores = np.asarray(arrays["gate_scores"], np.float64)
-    weight = by_group(_weights(scores, kept)) if scores.shape == kept.shape else None
-    return GateUse(tuple(encoders[index] for index in pool), columns, by_group(kept.astype(np.float64)), weight)
-
-
-def _weights(scores: Float, kept: NDArray[np.bool_]) -> Float:
-    """[seed, clip, encoder] softmax over the kept encoders, as the model fuses them; see `rfe.model.selection`."""
-    masked = np.where(kept & np.isfinite(scores), scores, -np.inf)
-    top = masked.max(-1, keepdims=True)
-    raised = np.exp(masked - np.where(np.isfinite(top), top, 0.0))
-    return np.asarray(raised / np.maximum(raised.sum(-1, keepdims=True), 1e-30))
-
-
-def _in_pool(config: Config, encoder: str) -> bool:
-    return config.pool == "all" or encoder in config.pool
-
-
-def _arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
     path: Path | None = candidate.outputs
     if path is None or not path.is_file():
-        raise StudyError(f"{_where(candidate)}: its outputs were not kept; retrain it with `rfe train --from`")
+        raise StudyError(f"{where_of(candidate)}: its outputs were not kept; retrain it with `rfe train --from`")
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
-        raise StudyError(f"{_where(candidate)}: {path} cannot be used: {problem}") from None
+        raise StudyError(f"{where_of(candidate)}: {path} cannot be used: {problem}") from None
 
 
-def _where(candidate: Candidate) -> str:
+def where_of(candidate: Candidate) -> str:
+    """The candidate in words."""
     return f"study {candidate.study!r}, trial {candidate.number}"

@@ -30,7 +30,7 @@ GENERAL = (
 
 def build_report(
     names: Sequence[str], workspace: Workspace, place: Path | str | None, progress: Progress
-) -> tuple[Report, tuple[StudyFolder, ...]]:
+) -> tuple[Report, tuple[StudyFolder | StoredEnsemble, ...]]:
     """Read everything that is named.
 
     Args:
@@ -40,7 +40,7 @@ def build_report(
         progress: told of each name.
 
     Returns:
-        The report, and the studies among the names.
+        The report, and what the names are of.
 
     Raises:
         ConfigError: nothing is named.
@@ -51,7 +51,7 @@ def build_report(
     names = list(dict.fromkeys(names))
     readers = [find_subject(workspace, name) for name in names]  # every name is known before anything is read
     progress.start("reading", len(names))
-    subjects, datas, folders = [], [], []
+    subjects, datas = [], []
     for done, (kind, found) in enumerate(readers, 1):
         if isinstance(found, StoredEnsemble):
             data = _open(workspace, place or found.data, found.encoders, asked=place is not None)
@@ -59,10 +59,9 @@ def build_report(
         else:
             data = _study_data(workspace, found, place)
             subjects.append((ablation_subject if kind == "ablation" else study_subject)(found, data))
-            folders.append(found)
         datas.append(data)
         progress.update(done)
-    return _assemble(subjects, datas), tuple(folders)
+    return _assemble(subjects, datas), tuple(found for _, found in readers)
 
 
 def find_subject(workspace: Workspace, name: str) -> tuple[str, StudyFolder | StoredEnsemble]:

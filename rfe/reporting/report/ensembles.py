@@ -3,9 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rfe.ensemble.stored import StoredEnsemble
+from rfe.ensemble.stored import StoredEnsemble, read_nested
+from rfe.errors import StudyError
+from rfe.reporting.report.answers import answers_of
+from rfe.reporting.report.calibration import calibration_blocks
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Rule, Section, Table, Text
+from rfe.reporting.report.models import answer_section
 from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
+
+DECODINGS = {
+    "states": "averaged distributions over the 36 states, by expected score",
+    "official": "averaged fused probabilities, by the organisers' two thresholds",
+}
 
 
 def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
@@ -37,6 +46,7 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
             Section("What ran", tuple(_what(stored, data, prefix))),
             Section("What it scores", tuple(_scores(about, prefix))),
             Section("Members", tuple(_members(about, prefix))),
+            _answers(stored, data, prefix),
         ),
         int(about["candidates"]),
         None,
@@ -49,6 +59,8 @@ def _what(stored: StoredEnsemble, data: Data, prefix: str) -> Iterator[Block]:
     rows: list[tuple[str, Any]] = [
         ("ensemble", stored.name),
         ("method", about["method"]),
+        ("answered by", DECODINGS[stored.decoding]),
+        *((f"fitted {name}", value) for name, value in about["decoding"].items()),
         ("members", len(about["members"])),
         ("candidates", about["candidates"]),
         ("members' studies", ", ".join(studies)),
@@ -124,6 +136,31 @@ def _scores(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     )
 
 
+def _answers(stored: StoredEnsemble, data: Data, prefix: str) -> Section:
+    """The nested answers from several sides."""
+    title = "How the ensemble answers"
+    if data.dataset is None:
+        return Section(title, (Text(data.missing),))
+    try:
+        nested = read_nested(stored)
+        answers = answers_of(nested.filename, nested.answers[None], data.dataset, f"ensemble {stored.name!r}")
+    except StudyError as error:
+        return Section(title, (Text(f"Not shown: {error}"),))
+    calibration: tuple[Block, ...] = (
+        Text("Not shown: thresholds answer, so there are no probabilities to calibrate."),
+    )
+    if nested.states is not None:
+        calibration = tuple(calibration_blocks(nested.states[None], answers, prefix))
+    return answer_section(
+        title,
+        answers,
+        "All of this is nested: each clip is answered by an ensemble that was ranked, calibrated, chosen and weighted "
+        "without the labels of the clip's fold. It is what the headline counts.",
+        prefix,
+        (Section("Calibration", calibration),),
+    )
+
+
 def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     folds = sorted(about["by_fold"])
     chosen = {fold: {(one["study"], one["trial"]): one["weight"] for one in about["by_fold"][fold]} for fold in folds}
@@ -152,6 +189,7 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     losses = about["trajectory"]
     if losses:
         start = int(about["selection"]["start"])
+        of = "the set" if about["selection"]["separate_heads"] else "the state"
         steps = list(range(start, start + len(losses)))
         lowest = min(range(len(losses)), key=losses.__getitem__)
         yield Figure(
@@ -162,7 +200,7 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
                 Panel(
                     "",
                     Axis("models in the average (with repetitions)", whole=True),
-                    Axis("negative log-likelihood (nats per clip)"),
+                    Axis(f"negative log-likelihood of {of} (nats per clip)"),
                     (
                         Rule(f"lowest, at {steps[lowest]} models", x=float(steps[lowest])),
                         Line("mean over bags", steps, losses),

@@ -14,6 +14,7 @@ from rfe.reporting.report.answers import (
     measure_recalls,
     read_answers,
 )
+from rfe.reporting.report.calibration import calibration_blocks, candidate_states
 from rfe.reporting.report.document import (
     Axis,
     Block,
@@ -27,7 +28,7 @@ from rfe.reporting.report.document import (
     Table,
     Text,
 )
-from rfe.reporting.report.probabilities import calibration_blocks, gate_blocks
+from rfe.reporting.report.gates import gate_blocks, read_gate
 from rfe.reporting.report.subject import Data
 
 
@@ -47,30 +48,50 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> 
         answers = read_answers(candidate, data.dataset)
     except StudyError as error:
         return Section(title, (Text(f"Not shown: {error}"),))
-    seeds = len(answers.predicted)
-    lead = Text(
-        f"All of this is out of fold: each clip is answered by a model that did not train on its actor, with "
-        f"{'one seed' if seeds == 1 else f'{seeds} seeds (means over them)'}. "
-        "The configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to "
-        "look at."
-    )
-    blocks = (
-        lead,
-        *confusion_blocks(answers, prefix),
-        *emotion_blocks(answers, prefix),
-        *actor_blocks(answers, prefix),
-    )
-    return Section(
+    dataset = data.dataset
+
+    def calibration() -> Iterator[Block]:
+        yield from calibration_blocks(candidate_states(candidate, dataset), answers, prefix)
+
+    def gate() -> Iterator[Block]:
+        yield from gate_blocks(read_gate(candidate), [candidate.config], answers, prefix)
+
+    return answer_section(
         title,
-        blocks,
+        answers,
+        "All of this is out of fold: each clip is answered by a model that did not train on its actor. The "
+        "configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to look "
+        "at.",
+        prefix,
         (
-            Section("Calibration", tuple(_guarded(calibration_blocks(candidate, data, answers, prefix)))),
-            Section("What the gate kept", tuple(_guarded(gate_blocks(candidate, answers, prefix)))),
+            Section("Calibration", tuple(guarded(calibration()))),
+            Section("What the gate kept", tuple(guarded(gate()))),
         ),
     )
 
 
-def _guarded(blocks: Iterator[Block]) -> Iterator[Block]:
+def answer_section(title: str, answers: Answers, lead: str, prefix: str, sections: tuple[Section, ...]) -> Section:
+    """Out-of-fold answers from several sides.
+
+    Args:
+        title: of the section.
+        answers: of a configuration, an ensemble, an arm.
+        lead: what a reader must know of them first.
+        prefix: of the names of tables and figures.
+        sections: further ones, within it.
+    """
+    seeds = len(answers.predicted)
+    blocks = (
+        Text(lead + ("" if seeds == 1 else f" Means over {seeds} seeds.")),
+        *confusion_blocks(answers, prefix),
+        *emotion_blocks(answers, prefix),
+        *actor_blocks(answers, prefix),
+    )
+    return Section(title, blocks, sections)
+
+
+def guarded(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks; where what they need was not kept, a sentence."""
     try:
         yield from blocks
     except StudyError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rfe.errors import StudyError
 from rfe.reporting.report.document import Axis, Bars, Block, Column, Figure, Panel, Points, Table, Text
-from rfe.search_space.schema import POOL_PREFIX, Dimension, Value
+from rfe.search_space.dimensions import POOL_PREFIX, Dimension, Value
 from rfe.study.bounds import FEWEST_TRIALS, TOP_SHARE, BoundHit, find_bound_hits
 from rfe.study.definition import StudyDefinition
 from rfe.study.importance import Importance, Point, measure_importance

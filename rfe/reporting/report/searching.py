@@ -12,7 +12,7 @@ from rfe.reporting.report.subject import Data
 from rfe.reporting.report.trials import scored_trials
 from rfe.reporting.studies import StudyJournal
 from rfe.search.outcome import study_scores
-from rfe.search_space.schema import ARM
+from rfe.search_space.dimensions import ARM
 from rfe.study import pareto_front
 from rfe.study.bounds import TOP_SHARE
 from rfe.study.definition import StudyDefinition

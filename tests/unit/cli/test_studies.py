@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rfe.api import studies as api_studies
+from rfe.api import running as api_running
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.progress import SearchStatus
 from rfe.search_space import SearchSpace
@@ -53,7 +53,7 @@ def workspace(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     shutil.copytree(made, tmp_path / "w")
     monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path / "w"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(api_studies, "POLL_S", 0.02)
+    monkeypatch.setattr(api_running, "POLL_S", 0.02)
     return open_workspace()
 
 

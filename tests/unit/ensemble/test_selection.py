@@ -9,95 +9,82 @@ import pytest
 from rfe.config.load import change_config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
-from rfe.ensemble.calibrated import CalibratedCandidate, Truth, View, mix_states, set_probabilities, view_candidates
+from rfe.ensemble.calibrated import CalibratedCandidate, Truth, View, view_candidates
 from rfe.ensemble.candidates import load_outputs, read_study
-from rfe.ensemble.nested import Recalibration, choose_nested, nested_answers
+from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
+from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_decoder
 from rfe.ensemble.selection import Selection, select_weights
-from rfe.ensemble.stored import ensemble_names, read_ensemble, write_ensemble
-from rfe.errors import StudyError
-from rfe.labels import N_STATES, STATE_IS_BLEND
+from rfe.ensemble.stored import ensemble_names, read_ensemble, read_nested, write_ensemble
+from rfe.errors import ConfigError, StudyError
+from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
 from rfe.progress import SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_outputs, make_trial, write_study
 
-METHODS = ("greedy", "stacking", "top_k", "single")
+METHODS = ("greedy", "nnls", "likelihood", "top_k", "single")
 N_CLIPS = 400
 
 
 def made_up_view(seed: int = 0) -> tuple[View, np.ndarray]:
-    """Candidates 0 and 1 are each right where the other is not; the others know nothing."""
+    """Candidates 0 and 1 each know the sets of one half of the clips, 2 knows the ratios; the others know nothing."""
     rng = np.random.default_rng(seed)
-    blend = rng.random(N_CLIPS) < 0.5
-    half = np.arange(N_CLIPS) % 2 == 0
-    sets = np.full((8, N_CLIPS), 1 / 16) * rng.uniform(0.5, 1.5, (8, N_CLIPS))
-    sets[0, half], sets[1, ~half] = 0.9, 0.9
-    ratios = np.where(blend, rng.uniform(0.2, 0.45, (8, N_CLIPS)), 1.0)
-    ratios[2] = np.where(blend, 0.9, 1.0)
+    truth = np.where(rng.random(N_CLIPS) < 0.5, rng.integers(0, 6, N_CLIPS), rng.integers(6, N_STATES, N_CLIPS))
+    blend, clip = STATE_IS_BLEND[truth], np.arange(N_CLIPS)
+    half = clip % 2 == 0
+    of_set = np.full((8, N_CLIPS), 1 / 16) * rng.uniform(0.5, 1.5, (8, N_CLIPS))
+    of_set[0, half], of_set[1, ~half] = 0.9, 0.9
+    of_ratio = np.where(blend, rng.uniform(0.2, 0.45, (8, N_CLIPS)), 1.0)
+    of_ratio[2] = np.where(blend, 0.9, 1.0)
+    sets = np.repeat((1 - of_set)[..., None] / 15, 16, 2)
+    sets[:, clip, STATE_SET[truth]] = of_set
+    ratios = np.full((8, N_CLIPS, 10, 3), 1 / 3)
+    pair, ratio = np.divmod(truth[blend] - N_EMOTIONS, 3)
+    ratios[:, blend, pair] = ((1 - of_ratio[:, blend]) / 2)[..., None]
+    ratios[:, blend, pair, ratio] = of_ratio[:, blend]
+    blends = (sets[..., 6:, None] * ratios).reshape(8, N_CLIPS, 30)
+    states = np.concatenate([sets[..., :6], blends], -1).astype(np.float32)
     scores = np.array([0.5, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1])
-    return View(sets.astype(np.float32), ratios.astype(np.float32), scores), blend
+    view = View(of_set.astype(np.float32), of_ratio.astype(np.float32), scores, lambda index: states[index])
+    return view, truth
 
 
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_weights_sum_to_one_and_are_of_considered_candidates(method: str) -> None:
-    view, blend = made_up_view()
-    how = Selection(method=method, members=5, candidates=4, bags=4)  # type: ignore[arg-type]
-    weights = select_weights(view, np.ones(N_CLIPS, bool), blend, how)
+def test_weights_sum_to_one_and_are_of_considered_candidates(method: str, apart: bool) -> None:
+    view, truth = made_up_view()
+    how = Selection(method=method, members=5, candidates=4, bags=4, separate_heads=apart)  # type: ignore[arg-type]
+    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, how)
     for part in (weights.sets, weights.ratios):
         assert part.sum() == pytest.approx(1)
         assert (part >= 0).all()
         assert not part[4:].any()
 
 
-@pytest.mark.parametrize("method", ["greedy", "stacking"])
+@pytest.mark.parametrize("method", ["greedy", "nnls", "likelihood"])
 def test_a_planted_pair_is_found(method: str) -> None:
-    view, blend = made_up_view()
-    weights = select_weights(view, np.ones(N_CLIPS, bool), blend, Selection(method=method, bags=10))  # type: ignore[arg-type]
+    view, truth = made_up_view()
+    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, Selection(method=method, bags=10))  # type: ignore[arg-type]
     assert weights.sets[[0, 1]].sum() > 0.5
     assert abs(weights.sets[0] - weights.sets[1]) < 0.2
 
 
-def test_heads_weighted_apart_have_the_member_each_is_best_at() -> None:
-    view, blend = made_up_view()
-    weights = select_weights(view, np.ones(N_CLIPS, bool), blend, Selection(separate_heads=True, bags=10))
+@pytest.mark.parametrize("method", ["greedy", "nnls", "likelihood"])
+def test_heads_weighted_apart_have_the_member_each_is_best_at(method: str) -> None:
+    view, truth = made_up_view()
+    how = Selection(method=method, separate_heads=True, bags=10)  # type: ignore[arg-type]
+    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, how)
     assert weights.sets[[0, 1]].sum() > 0.5
     assert int(weights.ratios.argmax()) == 2
 
 
 def test_more_steps_never_end_worse_on_what_is_selected_by() -> None:
-    view, blend = made_up_view()
+    view, truth = made_up_view()
     few, many = (
-        select_weights(view, np.ones(N_CLIPS, bool), blend, Selection(members=n, bags=1)).trajectory for n in (3, 30)
+        select_weights(view, np.ones(N_CLIPS, bool), truth, Selection(members=n, bags=1)).trajectory for n in (3, 30)
     )
     assert min(many) <= min(few)
     assert many[: len(few)] == few
-
-
-def test_mixing_is_an_average_unless_the_heads_are_weighted_apart() -> None:
-    rng = np.random.default_rng(0)
-    states = [rng.dirichlet(np.ones(N_STATES), 5) for _ in range(3)]
-    weights = np.array([0.5, 0.3, 0.2])
-    np.testing.assert_allclose(
-        mix_states(states, weights, weights), sum(w * s for w, s in zip(weights, states, strict=True))
-    )
-    apart = mix_states(states, weights, np.array([0.0, 0.0, 1.0]))
-    np.testing.assert_allclose(apart.sum(-1), 1)
-    np.testing.assert_allclose(set_probabilities(apart), set_probabilities(mix_states(states, weights, weights)))
-    ratios = apart[:, 6:].reshape(5, 10, 3)
-    third = states[2][:, 6:].reshape(5, 10, 3)
-    np.testing.assert_allclose(ratios / ratios.sum(-1, keepdims=True), third / third.sum(-1, keepdims=True))
-
-
-def test_recalibration_undoes_what_flattened_a_distribution() -> None:
-    rng = np.random.default_rng(0)
-    true = rng.dirichlet(np.full(N_STATES, 0.2), 4000)
-    truth = (true.cumsum(1) > rng.random((4000, 1))).argmax(1)
-    flat = np.sqrt(true)
-    flat /= flat.sum(1, keepdims=True)
-    fitted = Recalibration.fit(flat, truth)
-    assert fitted.slope == pytest.approx(2.0, abs=0.1)
-    assert fitted.blend_bias == pytest.approx(0.0, abs=0.15)
-    np.testing.assert_allclose(fitted.apply(flat).sum(-1), 1)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +113,18 @@ def calibrate(folder: StudyFolder, dataset: Dataset, truth: Truth) -> list[Calib
     return [CalibratedCandidate.of(one, load_outputs(one, dataset), truth) for one in candidates]
 
 
-def test_what_is_chosen_without_a_fold_knows_nothing_of_its_labels(folder: StudyFolder, dataset: Dataset) -> None:
-    truth, how = Truth.of(dataset), Selection(members=4, bags=3)
+WAYS = [
+    *(Selection(method=method, members=4, bags=3) for method in METHODS),  # type: ignore[arg-type]
+    *(Selection(method=method, members=4, bags=3, separate_heads=True) for method in ("greedy", "nnls")),  # type: ignore[arg-type]
+    Selection(members=4, bags=3, decoding="official"),
+]
+
+
+@pytest.mark.parametrize("how", WAYS, ids=lambda how: f"{how.method}-{how.separate_heads}-{how.decoding}")
+def test_what_is_chosen_without_a_fold_knows_nothing_of_its_labels(
+    how: Selection, folder: StudyFolder, dataset: Dataset
+) -> None:
+    truth = Truth.of(dataset)
     state = truth.state.copy()
     own = truth.fold == 1
     state[own] = np.random.default_rng(0).permutation(state[own])
@@ -137,14 +134,18 @@ def test_what_is_chosen_without_a_fold_knows_nothing_of_its_labels(folder: Study
         assert before.held_out == after.held_out
         if before.held_out == 1:
             np.testing.assert_array_equal(before.weights.sets, after.weights.sets)
+            np.testing.assert_array_equal(before.weights.ratios, after.weights.ratios)
             np.testing.assert_array_equal(before.answers, after.answers)
-            assert (before.recalibration, before.best_single) == (after.recalibration, after.best_single)
+            np.testing.assert_array_equal(before.single_answers, after.single_answers)
+            assert (before.decoding, before.best_single) == (after.decoding, after.best_single)
     assert any(
-        before.recalibration != after.recalibration
-        for before, after in zip(plain, other, strict=True)
-        if before.held_out != 1
+        before.decoding != after.decoding for before, after in zip(plain, other, strict=True) if before.held_out != 1
     )
     assert (nested_answers(plain) >= 0).all()
+    states = nested_states(plain)
+    assert (states is None) == (how.decoding == "official")
+    if states is not None:
+        np.testing.assert_allclose(states.sum(-1), 1, atol=1e-4)
 
 
 def test_a_calibration_leaves_its_own_fold_out_too(folder: StudyFolder, dataset: Dataset) -> None:
@@ -176,12 +177,37 @@ def test_an_ensemble_is_kept_and_read_back(folder: StudyFolder, dataset: Dataset
     assert set(result.by_fold) == {0, 1, 2}
     about = {"path": str(dataset.path), "encoders": None, "fingerprint": dataset.fingerprint}
     place = write_ensemble(workspace, "final", result, about)
-    assert {path.name for path in place.iterdir()} == {"ensemble.json", "trajectory.csv"}
+    assert {path.name for path in place.iterdir()} == {"ensemble.json", "nested.npz", "trajectory.csv"}
     stored = read_ensemble(workspace, "final")
     assert stored.ensemble == result.ensemble
-    assert stored.recalibration == result.recalibration
+    assert stored.about["decoding"] == result.decoding
+    nested = read_nested(stored)
+    np.testing.assert_array_equal(nested.answers, result.answers)
+    np.testing.assert_array_equal(nested.filename, dataset.clips.filename[: dataset.clips.n_source])
+    assert nested.states is not None
+    np.testing.assert_allclose(nested.states.sum(-1), 1, atol=0.01)
     assert ensemble_names(workspace) == ("final",)
     assert len((place / "trajectory.csv").read_text().splitlines()) == 1 + len(result.trajectory)
+
+
+def test_averaged_probabilities_are_decoded_by_official_thresholds(folder: StudyFolder, dataset: Dataset) -> None:
+    how = Selection(method="top_k", members=3, decoding="official")
+    result = build_ensemble([folder], dataset, how, SilentProgress())
+    assert set(result.decoding) == {"alpha", "beta"}
+    assert result.states is None
+    assert result.nested["score"].estimate > 0.2
+    members = result.ensemble.members
+    outputs = [load_outputs(one.candidate, dataset) for one in members]
+    decoder = fit_decoder(members, outputs, Truth.of(dataset), "official")
+    assert isinstance(decoder, AveragedDecoder)
+    targets = [one.target for one in outputs]
+    decoded = decoder.decode(targets)
+    mean = np.mean([one.fused.mean((0, 1)) for one in targets], 0)
+    np.testing.assert_allclose(decoded.probabilities, mean, rtol=1e-5)
+    np.testing.assert_array_equal(decoder_from_dict(decoder.to_dict()).decode(targets).state, decoded.state)
+    assert (decoded.state >= 0).all()
+    with pytest.raises(ConfigError, match="no separate heads"):
+        Selection(separate_heads=True, decoding="official")
 
 
 def test_refusals_say_what_to_do(folder: StudyFolder, dataset: Dataset, workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.errors import ConfigError
+from rfe.metrics.score import fold_hits
 from rfe.reporting import baselines
 from rfe.reporting.baselines import run_baselines
 from rfe.training.classical import boosted, logistic
@@ -39,6 +40,10 @@ def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkey
         assert row.protocol == "crossfit"
         assert 0 <= row.selected.score <= row.best.score
         assert len(row.chosen) == 5
+        clips = data[0].clips
+        source = slice(clips.n_source)
+        answered = fold_hits(clips.state[source], row.answers, clips.fold[source], clips.folds).mean().pooled()
+        assert answered.score == pytest.approx(row.selected.score)
     assert min(row.selected.score for row in rows[-2:]) > 0.08  # an answer that never looks gets .04
 
 

@@ -279,6 +279,15 @@ def test_the_bundle_of_an_ensemble_holds_all_members(workspace: Workspace, datas
     card = (bundle / "MODEL_CARD.md").read_text()
     assert "score_nested" in card
     assert "of 2 configurations" in card
+    assert json.loads((bundle / "decoder.json").read_text())["kind"] == "ensemble"
+    # decoded by thresholds, the bundle answers with its own fused probabilities
+    by_thresholds = build_ensemble(
+        [folder], dataset, Selection(method="top_k", members=2, decoding="official"), SilentProgress()
+    )
+    write_ensemble(workspace, "by-thresholds", by_thresholds, about)
+    other = export_ensemble(workspace, read_ensemble(workspace, "by-thresholds"), dataset)
+    assert verify_bundle(other, dataset.clips.filename[dataset.clips.target].tolist())["decoding"] == "official"
+    assert json.loads((other / "decoder.json").read_text())["kind"] == "averaged"
     # another ensemble does not take its place
     write_ensemble(workspace, "other", result, about)
     with pytest.raises(SubmissionError, match="holds the bundle of ensemble final"):

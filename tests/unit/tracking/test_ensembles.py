@@ -31,7 +31,7 @@ def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace
             {"study": "first", "trial": 3, "config_id": "x", "weight": 0.7, "ratio_weight": 0.7},
             {"study": "gone", "trial": 1, "config_id": "y", "weight": 0.3, "ratio_weight": 0.3},
         ],
-        "selection": {"method": "greedy", "start": 5},
+        "selection": {"method": "greedy", "start": 5, "separate_heads": False},
         "scores": {"score_nested": interval, "score_single_nested": interval, "score_optimistic": 0.4},
         "trajectory": [2.0, 1.5, 1.4],
     }

@@ -1,0 +1,121 @@
+"""What an ablation asks: its plan with what was asked beside it, its base with fresh seeds, and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from rfe.api.searching import Source
+from rfe.errors import ConfigError, StudyError
+from rfe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rfe.ablation.plan import Plan
+    from rfe.config.schema import Config
+    from rfe.data.dataset import Dataset
+
+
+class Asked(TypedDict, total=False):
+    """What may be asked beside a plan; what is left out, or None, is the plan's own."""
+
+    base: Source | None
+    """A configuration file."""
+    from_study: str | None
+    """In the place of `base`: a study whose best configuration is the base."""
+    name: str | None
+    """Of the ablation."""
+    seeds: int | None
+    """Of each arm."""
+    retune: int | None
+    """Trials that tune base and each arm beforehand."""
+    overrides: Sequence[str]
+    """Changes to the plan, `name=value`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A plan with everything that was found for it."""
+
+    plan: Plan
+    base: Config
+    """With the fresh seeds."""
+    dataset: Dataset
+    place: str
+    """Of the data."""
+    encoders: tuple[str, ...] | None
+
+
+def find_question(source: Source, data: Path | str | None, workspace: Workspace, asked: Asked) -> Question:
+    """Read a plan, find its base and its data.
+
+    Args:
+        source: a plan's file, or the name of a ready-made one.
+        data: the data folder; None: that of the base's study.
+        workspace: holds the base's study.
+        asked: what differs from the plan.
+
+    Raises:
+        ConfigError: the plan is wrong, or no data is named.
+        StudyError: no such study, or a study of the plan's name that is no ablation.
+    """
+    from rfe.ablation.plan import StudyBase, load_plan
+    from rfe.ablation.study import fresh_base
+    from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
+    from rfe.reporting.studies import find_study, study_source
+    from rfe.search_space.ready_made import find_space
+
+    base, from_study = asked.get("base"), asked.get("from_study")
+    if base is not None and from_study is not None:
+        raise ConfigError("--base and --from: an ablation has one base; leave one out")
+    plan = load_plan(find_space(source, "ablations"), asked.get("overrides", ()))
+    name, seeds, retune = asked.get("name") or plan.name, asked.get("seeds") or plan.seeds, asked.get("retune")
+    changes: dict[str, Any] = {"name": name, "seeds": seeds, "retune": plan.retune if retune is None else retune}
+    if from_study is not None:
+        changes["base"] = StudyBase(study=from_study)
+    elif base is not None:
+        changes["base"] = str(base)
+    plan = load_plan({**plan.model_dump(), **changes, **({"base": {"study": from_study}} if from_study else {})})
+    place, encoders = data, None if plan.encoders is None else tuple(plan.encoders)
+    if isinstance(plan.base, StudyBase):
+        known, of_study = study_source(find_study(workspace, plan.base.study))
+        place, encoders = data or known, encoders or of_study
+    if place is None:
+        raise ConfigError(f"plan {plan.name}: no data; name the data folder with --data")
+    _refuse_other_study(workspace, plan.name)
+    config, first_seed = _base(plan, workspace)
+    dataset = load_dataset(local_folder(place, workspace.cache), encoders)
+    return Question(plan, fresh_base(plan, config, first_seed), dataset, str(place), encoders)
+
+
+def _refuse_other_study(workspace: Workspace, name: str) -> None:
+    from rfe.ablation.study import is_ablation
+
+    folder = workspace.study(name)
+    if folder.definition.is_file() and not is_ablation(folder):
+        raise StudyError(f"--name {name}: is a study of another kind; give the ablation a name of its own")
+
+
+def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:
+    """The base, and the first seed that nothing was chosen by."""
+    from rfe.ablation.plan import FIRST_SEED, StudyBase
+    from rfe.config.load import change_config, load_config
+    from rfe.config.schema import Config
+    from rfe.ensemble.candidates import read_study
+    from rfe.ensemble.selection import select_single
+    from rfe.reporting.studies import find_study
+    from rfe.search_space.ready_made import find_space
+
+    if isinstance(plan.base, StudyBase):
+        record = read_study(find_study(workspace, plan.base.study))
+        config = select_single(record.candidates, plan.base.trial).members[0].candidate.config
+        configs = [candidate.config for candidate in record.candidates]
+    else:
+        config = (
+            load_config(find_space(plan.base)) if isinstance(plan.base, str) else change_config(Config(), plan.base)
+        )
+        configs = [config]
+    used = [max(one.train.seed, one.train.data_seed) + one.train.seeds for one in configs]
+    return config, max(FIRST_SEED, *used)

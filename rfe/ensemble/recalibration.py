@@ -1,0 +1,54 @@
+"""Averages of distributions are flatter than what they average: two numbers put that right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from rfe.labels import N_EMOTIONS, N_STATES
+
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Of averaged distributions, which are flatter than single ones: p' proportional to p^slope, blends weighted by
+    exp(blend_bias)."""
+
+    slope: float = 1.0
+    blend_bias: float = 0.0
+
+    def apply(self, states: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """[..., 36] distributions."""
+        logits = self.slope * np.log(np.maximum(np.asarray(states, np.float64), TINY))
+        logits[..., N_EMOTIONS:] += self.blend_bias
+        logits -= logits.max(-1, keepdims=True)
+        weight = np.exp(logits)
+        return np.asarray(weight / weight.sum(-1, keepdims=True))
+
+    @classmethod
+    def fit(cls, states: NDArray[np.floating[Any]], truth_state: NDArray[np.int64]) -> "Recalibration":
+        """Maximum likelihood; the problem is convex in both numbers.
+
+        Args:
+            states: [clip, 36] averaged out-of-fold distributions.
+            truth_state: [clip].
+        """
+        log = np.log(np.maximum(np.asarray(states, np.float64), TINY))
+        blend = (np.arange(N_STATES) >= N_EMOTIONS).astype(np.float64)
+        own = (np.arange(len(log)), truth_state)
+
+        def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logits = x[0] * log + x[1] * blend
+            logits -= logits.max(1, keepdims=True)
+            weight = np.exp(logits)
+            share = weight / weight.sum(1, keepdims=True)
+            nll = -np.log(np.maximum(share[own], TINY)).mean()
+            slope = ((share * log).sum(1) - log[own]).mean()
+            bias = (share @ blend - blend[truth_state]).mean()
+            return float(nll), np.array([slope, bias])
+
+        found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0.1, 10.0), (-5.0, 5.0)])
+        return cls(float(found.x[0]), float(found.x[1]))

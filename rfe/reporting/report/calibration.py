@@ -1,0 +1,96 @@
+"""Are the probabilities behind the answers calibrated? Measured and shown."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.config.schema import Config
+from rfe.data.dataset import Dataset
+from rfe.decoding.diagnostics import Calibration, measure_calibration
+from rfe.decoding.fitting import crossfit_decode
+from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
+from rfe.ensemble.candidates import Candidate, load_outputs
+from rfe.ensemble.mixing import set_probabilities
+from rfe.errors import StudyError
+from rfe.labels import STATE_SET
+from rfe.reporting.report.answers import Answers
+from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Table, Text
+
+
+def candidate_states(candidate: Candidate, dataset: Dataset) -> NDArray[np.float64]:
+    """[seed, source clip, 36] the decoder's distributions, each fold's fitted on the other folds.
+
+    Raises:
+        StudyError: the decoder has no distribution, or outputs were not kept.
+    """
+    config: Config = candidate.config
+    if config.decode.kind != "valid_states" or config.protocol != "crossfit":
+        raise StudyError(
+            f"calibration: the decoder `{config.decode.kind}` (protocol {config.protocol}) answers by thresholds and "
+            "has no probabilities to be calibrated"
+        )
+    outputs = load_outputs(candidate, dataset)
+    source = slice(dataset.clips.n_source)
+    truth, fold = dataset.clips.state[source], dataset.clips.fold[source]
+    position = np.searchsorted(outputs.folds, fold)
+    offset = outputs.set_offset[position]
+    decoder = ValidStatesDecoder(config.model.head_fusion.presence_weight)
+    _, parameters = crossfit_decode(decoder, outputs.source, truth, fold, set_offset=offset)
+    return state_probabilities(outputs.source, parameters, fold_index=position, set_offset=offset)
+
+
+def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, prefix: str) -> Iterator[Block]:
+    """Reliability of the distributions behind answers, and how often a blend is answered.
+
+    Args:
+        probabilities: [seed, source clip, 36].
+        answers: made of them.
+        prefix: of the names of tables and figures.
+    """
+    set_answers = np.where(answers.predicted >= 0, STATE_SET[answers.predicted], -1)
+    sets = measure_calibration(set_probabilities(probabilities), STATE_SET[answers.truth], set_answers)
+    states = measure_calibration(probabilities, answers.truth, answers.predicted)
+    yield Text(
+        f"Blends are {sets.blend_true:.1%} of the clips; the decoder gives them {sets.blend_predicted:.1%} of its "
+        f"probability and {sets.blend_answered:.1%} of its answers. More blend answers than blends follow from the "
+        "expected Score, and are right only while the distribution is calibrated.",
+        "finding",
+    )
+
+    def curve(name: str, one: Calibration, colour: str, symbol: str) -> Points:
+        there = np.isfinite(one.bin_predicted)
+        return Points(
+            name,
+            one.bin_predicted[there].tolist(),
+            one.bin_observed[there].tolist(),
+            colour,  # type: ignore[arg-type]
+            symbol,  # type: ignore[arg-type]
+            labels=[f"{share:.1%} of all probabilities" for share in one.bin_share[there]],
+        )
+
+    yield Figure(
+        f"{prefix}reliability",
+        "Reliability of the probabilities",
+        "How often a set or state was true against the probability it was given; on the diagonal they are equal.",
+        (
+            Panel(
+                "",
+                Axis("predicted probability", range=(0, 1)),
+                Axis("how often it was true", range=(0, 1)),
+                (
+                    Line("calibrated", [0, 1], [0, 1], "grey", "dash"),
+                    curve("16 sets", sets, "blue", "circle"),
+                    curve("36 states", states, "orange", "diamond"),
+                ),
+            ),
+        ),
+        "Out of fold; each fold's calibration was fitted on the other folds. Points with high probability rest on few "
+        "clips.",
+    )
+    yield Table(
+        f"{prefix}calibration",
+        "Calibration",
+        (Column("of"), Column("negative log-likelihood (nats per clip)"), Column("uniform guess")),
+        (("16 sets", sets.nll, float(np.log(16))), ("36 states", states.nll, float(np.log(36)))),
+    )
