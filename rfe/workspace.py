@@ -1,5 +1,6 @@
 """Where things are kept: the workspace folder, its study folders, the cache, and how a file is written safely."""
 
+import errno
 import json
 import os
 import re
@@ -7,13 +8,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from rfe.errors import ConfigError, StudyError
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the operating system that more room on the disk would mend."""
 
 
 @contextmanager
@@ -60,6 +64,18 @@ def replace_folder(beside: Path, path: Path) -> None:
     path.rename(old)
     beside.rename(path)
     shutil.rmtree(old)
+
+
+def member_problem(name: str) -> str | None:
+    """Why a relative name inside an archive, manifest or listing may not be opened; None when it may."""
+    if "\\" in name or "\0" in name:
+        return f"the name {name!r} has a backslash or a NUL; names use /"
+    member = PurePosixPath(name)
+    if member.is_absolute() or (len(name) > 1 and name[1] == ":"):
+        return f"the name {name!r} is absolute; names inside are relative"
+    if ".." in member.parts or not member.parts:
+        return f"the name {name!r} leads outside its folder"
+    return None
 
 
 def cut_torn_line(path: Path) -> bool:

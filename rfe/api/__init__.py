@@ -5,7 +5,7 @@ Heavy libraries are imported by the functions that need them, so that asking for
 
 from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.authoring import init, schema
-from rfe.api.data import aggregate_data, check_data, import_data, simulate_data
+from rfe.api.data import aggregate_data, check_data, fetch_data, import_data, simulate_data
 from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
@@ -43,6 +43,7 @@ __all__ = [
     "doctor",
     "ensemble",
     "export",
+    "fetch_data",
     "follow_job",
     "import_data",
     "init",

@@ -11,7 +11,7 @@ from rfe.config.fields import unknown
 from rfe.errors import ConfigError
 from rfe.workspace import write_json, write_text
 
-SchemaKind = Literal["config", "space", "plan", "job"]
+SchemaKind = Literal["config", "space", "plan", "job", "mapping"]
 KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 TEMPLATES = Path(__file__).parents[1] / "scaffold"
 SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "job.yaml"} | {
@@ -22,7 +22,7 @@ SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "j
 
 
 def schema(kind: str = "space") -> dict[str, Any]:
-    """JSON Schema (2020-12) of a configuration's, a search space's, an ablation plan's or a job's file.
+    """JSON Schema (2020-12) of the file of a configuration, a search space, an ablation plan, a job or an import.
 
     Raises:
         ConfigError: `kind` is none of these.
@@ -42,6 +42,11 @@ def schema(kind: str = "space") -> dict[str, Any]:
         from rfe.search.job import JobSpec
 
         return model_schema(JobSpec, "A job of rfe")
+    if kind == "mapping":
+        from rfe.config.json_schema import model_schema
+        from rfe.data.mapping import ImportMapping
+
+        return model_schema(ImportMapping, "A mapping of rfe data import")
     raise ConfigError(unknown("kind of file", kind, KINDS))
 
 

@@ -1,4 +1,4 @@
-"""Data folders: made, taken over, checked."""
+"""Data folders: fetched, made, taken over, checked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rfe.progress import Progress
 
 if TYPE_CHECKING:
+    from rfe.data.aggregation import Aggregation
     from rfe.data.check import CheckReport
     from rfe.data.importing import ImportReport
-    from rfe.data.series import Aggregation
+    from rfe.data.record.fetching import FetchReport
     from rfe.data.simulate import SimulationSpec
 
 
@@ -22,20 +23,68 @@ def simulate_data(spec: SimulationSpec, output: Path, *, progress: Progress | No
     return simulate(spec, output, progress)
 
 
-def import_data(folder: Path, output: Path, *, progress: Progress | None = None) -> ImportReport:
-    """Make a data folder of the published record's folders; see `rfe.data.importing`."""
-    from rfe.data.importing import import_published
+def fetch_data(
+    record: str,
+    output: Path,
+    *,
+    only: Sequence[str] = (),
+    unpack: bool = False,
+    api: str | None = None,
+    progress: Progress | None = None,
+) -> FetchReport:
+    """Fetch a public record's files into a folder, by its number or DOI; see `rfe.data.record.fetching`.
 
-    return import_published(folder, output, progress=progress)
+    Args:
+        record: `15096942`, `10.5281/zenodo.15096942`, or an address that ends so.
+        output: folder for the files. The same call again fetches what is missing, and goes on within a file.
+        only: names or patterns (`*train*`) of files; none: all.
+        unpack: unpack archives into folders of their names.
+        api: address of the API; default `RFE_RECORDS_API`, else Zenodo's.
+
+    Raises:
+        ConfigError, DataError: as `rfe.data.record.fetching.fetch_record`; what is whole by then stays.
+    """
+    from rfe.data.record.fetching import fetch_record
+
+    return fetch_record(record, output, only=only, unpack_archives=unpack, api=api, progress=progress)
+
+
+def import_data(
+    folder: Path,
+    output: Path,
+    *,
+    mapping: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Make a data folder of the published record's folders, or of any other that a mapping describes.
+
+    Args:
+        folder: above the published files, at any depth; or where the mapping's paths start.
+        output: the data folder to make; new or empty. The same call again goes on with a broken-off import.
+        mapping: a YAML file, see `rfe.data.mapping`.
+        workers: processes; default as many as pay, at most four.
+
+    Raises:
+        DataError, ConfigError: as `rfe.data.importing.import_folder`.
+    """
+    from rfe.data.importing import import_folder
+
+    return import_folder(folder, output, mapping=mapping, workers=workers, progress=progress)
 
 
 def aggregate_data(
-    folders: Sequence[Path], output: Path, *, encoder: str | None = None, progress: Progress | None = None
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    encoder: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
 ) -> Aggregation:
-    """Make one feature file of folders of per-clip time series; see `rfe.data.series`."""
-    from rfe.data.series import aggregate_series
+    """Make one feature file of folders of per-clip time series; see `rfe.data.aggregation`."""
+    from rfe.data.aggregation import aggregate_series
 
-    return aggregate_series(folders, output, encoder=encoder, progress=progress)
+    return aggregate_series(folders, output, encoder=encoder, workers=workers, progress=progress)
 
 
 def check_data(folder: Path) -> CheckReport:

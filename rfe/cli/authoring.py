@@ -41,7 +41,9 @@ def schema(
     settings: Settings,
     kind: Annotated[
         str,
-        typer.Argument(metavar="[config|space|plan|job]", autocompletion=complete_kind, help="Of which kind of file."),
+        typer.Argument(
+            metavar="[config|space|plan|job|mapping]", autocompletion=complete_kind, help="Of which kind of file."
+        ),
     ] = "space",
 ) -> None:
     """Print the JSON Schema of a kind of YAML file, with which editors check and complete it.

@@ -1,5 +1,6 @@
-"""`rfe data`: simulate, import, aggregate, check."""
+"""`rfe data`: simulate, fetch, import, aggregate, check."""
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,12 +13,16 @@ from rfe.cli.options import AsJson
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
 
 if TYPE_CHECKING:
+    from rfe.data.aggregation import Aggregation
     from rfe.data.check import CheckReport
 
-group = typer.Typer(no_args_is_help=True, help="Make, import and check data folders.")
+group = typer.Typer(no_args_is_help=True, help="Fetch, make, import and check data folders.")
 Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder.")]
 NewFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="The data folder to write.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, show_default=False, help="Processes; default as many as pay, up to 4.")
 ]
 
 
@@ -62,18 +67,68 @@ def simulate(
         print_lines(f"written to {short_path(folder)}", f"next: rfe data check {short_path(folder)}")
 
 
+@group.command(epilog="Example: rfe data fetch 15096942 -o blemore-download --unpack")
+@command
+def fetch(
+    settings: Settings,
+    record: Annotated[str, typer.Argument(show_default=False, help="Number, DOI or address of a public record.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="The folder for its files.")
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", show_default=False, help="Only such files, e.g. '*train*'; repeatable."),
+    ] = None,
+    unpack: Annotated[bool, typer.Option("--unpack", help="Unpack archives into folders of their names.")] = False,
+    api_address: Annotated[
+        str | None,
+        typer.Option("--api", metavar="URL", show_default=False, help="RFE_RECORDS_API, else https://zenodo.org/api."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download a public record and check it; the same command again goes on where it broke off."""
+    with settings.progress() as progress:
+        report = api.fetch_data(record, output, only=only or (), unpack=unpack, api=api_address, progress=progress)
+    if as_json:
+        print_json(report)
+        return
+    print_heading(f"{report.folder}: record {report.record}" + (f", {report.title}" if report.title else ""))
+    print_table(
+        ["file", "MB", "state", "checksum", "unpacked into"],
+        [
+            [one.name, one.size / 1e6, one.state, "fits" if one.checked else "none given", one.unpacked]
+            for one in report.files
+        ],
+    )
+    print_lines(f"next: rfe data import {short_path(report.folder)} -o my-data")
+
+
 @group.command("import", epilog="Example: rfe data import blemore-download -o my-data")
 @command
-def import_(settings: Settings, folder: Folder, output: NewFolder, as_json: AsJson = False) -> None:
-    """Make a data folder of the published record: metadata, series or statistics of every encoder, test clips."""
+def import_(
+    settings: Settings,
+    folder: Folder,
+    output: NewFolder,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", show_default=False, help="YAML that says where a folder of another layout has what."
+        ),
+    ] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a data folder of the published record: metadata, series or statistics of every encoder, test clips.
+
+    Clips that cannot be used are skipped and listed. The same command again goes on where it broke off.
+    """
     with settings.progress() as progress:
-        report = api.import_data(folder, output, progress=progress)
+        report = api.import_data(folder, output, mapping=mapping, workers=workers, progress=progress)
     if as_json:
         print_json(report)
     else:
-        rows = [[one.encoder, one.clips, one.dim, len(one.skipped), one.incomplete_frames] for one in report.aggregated]
-        print_table(["encoder", "clips", "dimension", "clips skipped", "frames left out"], rows)
         print_lines(*(f"taken over as it was: {name}" for name in report.copied), *report.notes)
+        _print_aggregations(report.aggregated)
         print_report(report.check)
     raise typer.Exit(0 if report.check.usable else 2)
 
@@ -89,21 +144,38 @@ def aggregate(
     encoder: Annotated[
         str | None, typer.Option(metavar="NAME", show_default=False, help="Its name; default: the folder's.")
     ] = None,
+    workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn per-clip time series (.npy or .csv) into one feature file: seven statistics of every channel."""
     with settings.progress() as progress:
-        made = api.aggregate_data(folders, output, encoder=encoder, progress=progress)
+        made = api.aggregate_data(folders, output, encoder=encoder, workers=workers, progress=progress)
     if as_json:
         print_json(made)
         return
     print_lines(f"{made.path}: {made.clips} clips, {made.dim} features")
-    if made.incomplete_frames:
-        print_lines(f"{made.incomplete_frames} incomplete frames were left out")
-    if made.skipped:
-        print_lines(f"{len(made.skipped)} clips without a whole frame have no row: {', '.join(made.skipped[:5])} ...")
-    if made.ignored:
-        print_lines(f"not read: {', '.join(made.ignored)}")
+    _print_aggregations([made])
+
+
+def _print_aggregations(made: "Sequence[Aggregation]") -> None:
+    """What went into feature files, and what did not, by reason."""
+    from rfe.data.faults import list_names
+
+    if resumed := sum(one.resumed for one in made):
+        print_lines(f"{resumed} series were done already, by a run that was broken off")
+    if made:
+        print_table(
+            ["encoder", "clips", "dimension", "clips skipped", "frames left out"],
+            [[one.encoder, one.clips, one.dim, one.n_skipped, one.incomplete_frames] for one in made],
+        )
+    skipped = [
+        [one.encoder, reason, len(names), list_names(names)] for one in made for reason, names in one.skipped.items()
+    ]
+    if skipped:
+        print_table(["encoder", "skipped because", "clips", "which"], skipped)
+    for one in made:
+        if one.ignored:
+            print_lines(f"{one.encoder}: {len(one.ignored)} stray files not read: {list_names(one.ignored)}")
 
 
 @group.command(epilog="Example: rfe data check my-data")

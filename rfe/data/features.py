@@ -130,11 +130,11 @@ def _load(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """`filenames` and `X` as float32, after every check that needs no metadata."""
     try:
         with zipfile.ZipFile(path) as archive:
-            headers = {name: _read_header(archive, name, path) for name in ("X", "filenames")}
+            headers = {name: read_header(archive, name, path) for name in ("X", "filenames")}
             _check_shapes(headers, path)
-            filenames = _decode(_read_array(archive, "filenames"))
+            filenames = _decode(read_array(archive, "filenames"))
             with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is reported as such
-                values = np.ascontiguousarray(_read_array(archive, "X"), np.float32)
+                values = np.ascontiguousarray(read_array(archive, "X"), np.float32)
     except MemoryError:
         raise DataError(f"{path}: X does not fit into this machine's memory; reduce or split the encoder") from None
     except _DAMAGED as error:
@@ -151,7 +151,7 @@ class _Header:
     dtype: np.dtype[np.generic]
 
 
-def _read_header(archive: zipfile.ZipFile, name: str, path: Path) -> _Header:
+def read_header(archive: zipfile.ZipFile, name: str, path: Path) -> _Header:
     """An array's shape and type, if the bytes behind it can hold them."""
     try:
         entry = archive.getinfo(f"{name}.npy")
@@ -207,7 +207,8 @@ def _check_shapes(headers: dict[str, _Header], path: Path) -> None:
         raise DataError(f"{path}: X has {x.shape[0]} rows but filenames is {list(names.shape)}; one name for each row")
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
+def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
+    """An array whose header `read_header` found to be sound."""
     with archive.open(f"{name}.npy") as file:
         return np.asarray(npy_format.read_array(file, allow_pickle=False))
 

@@ -1,24 +1,30 @@
-"""The published record's layout into one data folder.
+"""A folder of metadata and per-clip files into one data folder, going on where an earlier import broke off.
 
-Read, wherever below the given folder they lie: `train_metadata.csv` and `test_metadata.csv` (or one `metadata.csv`),
-`pre_extracted_train_data/<Encoder>_train/<filename>.npy`, `pre_extracted_test_data/<Encoder>_test/...`, and
-`<encoder>_static_features.npz` that were made before. Source: the BlEmoRE challenge's dataset draft.
+The data folder appears whole or not at all. Until then, what is done lies beside it in `.NAME.partial`; an import that
+is interrupted or killed leaves it there, and the same import again goes on with it.
 """
 
 import csv
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
 from rfe.data.check import CheckReport, check_folder
-from rfe.data.metadata import METADATA_FILES
-from rfe.data.series import SERIES_SUFFIXES, Aggregation, aggregate_series, name_encoder
+from rfe.data.layout import Layout, read_published
+from rfe.data.mapping import read_mapping
+from rfe.data.metadata import Clips, clip_key, read_clips
 from rfe.errors import DataError
-from rfe.progress import Progress
+from rfe.progress import Progress, SilentProgress
+from rfe.workspace import DISK_FULL
 
-__all__ = ["Aggregation", "ImportReport", "aggregate_series", "import_published"]
-
-_SPLITS = ("train", "test")
+NO_FILE = "no file"
+NOT_A_CLIP = "no clip of the metadata"
+_KEPT = "what is done is kept in {}; the same command goes on with it"
 
 
 @dataclass(frozen=True)
@@ -32,95 +38,137 @@ class ImportReport:
     notes: tuple[str, ...]
     check: CheckReport
 
+    @property
+    def resumed(self) -> int:
+        """Clips (of all encoders) that an earlier, broken-off import had done."""
+        return sum(one.resumed for one in self.aggregated)
 
-def import_published(folder: Path, output: Path, *, progress: Progress | None = None) -> ImportReport:
-    """Make a data folder, test clips included, of the published folders.
+
+def import_folder(
+    folder: Path,
+    output: Path,
+    *,
+    mapping: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Make a data folder, test clips included.
+
+    A clip whose file is missing or cannot be used is skipped, and reported with the reason: it will be masked. What the
+    metadata have wrong is refused before any series is read.
 
     Args:
-        folder: above the published files, at any depth.
-        output: the data folder to make; must not exist, or be empty. It appears whole or not at all.
+        folder: above the published files, at any depth; or what `mapping` describes.
+        output: the data folder to make; must not exist, or be empty.
+        mapping: a YAML file (`rfe.data.mapping`) that says where a folder of another layout has what.
+        workers: processes; default as many as pay, at most four. Each has one clip in memory at a time.
 
     Raises:
-        DataError: no metadata, no features, the same file in two places, or series that cannot be read.
+        DataError: no metadata or faults in it, no features, the same file in two places, an encoder without one usable
+            clip or without a width that most clips have, a full disk, or another import that writes `output`.
+        ConfigError: faults of the mapping.
     """
     folder, output = Path(folder), Path(output)
+    progress = progress or SilentProgress()
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the one that the published files were unpacked into")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise DataError(f"{output} exists and is not empty; give a new folder, or remove it")
-    metadata = _find_metadata(folder)
-    series = _find_series(folder)
-    made = _find_feature_files(folder)
-    if not series and not made:
-        raise DataError(
-            f"{folder} holds no features: expected pre_extracted_train_data/<Encoder>_train/<filename>.npy or "
-            "<encoder>_static_features.npz"
-        )
-    clash = sorted({f"{encoder}_static_features.npz" for encoder in series} & set(made))
-    if clash:
-        raise DataError(f"{folder}: {', '.join(clash)} stand beside series of the same encoder; keep one of the two")
-    beside = output.absolute().with_name(f".{output.absolute().name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
+    layout = read_published(folder) if mapping is None else read_mapping(mapping, folder)
+    with _open_partial(output, progress) as partial:
+        made = partial / "data"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        notes = _write_metadata(layout, made)
+        clips = read_clips(made, need_source=False)
+        for name, path in layout.features.items():
+            shutil.copyfile(path, made / name)
+        aggregated = []
+        for files in layout.series:
+            path = made / f"{files.encoder}_static_features.npz"
+            parts = partial / "parts" / files.encoder
+            one = aggregate_files(_match_clips(files, clips), path, parts, workers=workers, progress=progress)
+            aggregated.append(replace(one, path=output / path.name))
+        made.replace(output)
+        shutil.rmtree(partial / "parts", ignore_errors=True)
+    return ImportReport(output, tuple(aggregated), tuple(layout.features), notes, check_folder(output))
+
+
+@contextmanager
+def _open_partial(output: Path, progress: Progress) -> Iterator[Path]:
+    """The folder of what is done; when the block ends it stays only if it holds finished parts."""
+    partial = output.absolute().with_name(f".{output.absolute().name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
     try:
-        beside.mkdir(parents=True)
-        for path in (*metadata.values(), *made.values()):
-            shutil.copyfile(path, beside / path.name)
-        aggregated = tuple(
-            aggregate_series(folders, beside, encoder=encoder, progress=progress) for encoder, folders in series.items()
-        )
-        notes = _write_test_metadata(beside, metadata, series)
-        beside.replace(output)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    aggregated = tuple(replace(one, path=output / one.path.name) for one in aggregated)
-    return ImportReport(output, aggregated, tuple(made), notes, check_folder(output))
+        with FileLock(partial / "lock", timeout=0):
+            try:
+                yield partial
+            except (DataError, OSError) as error:
+                sentence = str(error)
+                if isinstance(error, OSError):
+                    if error.errno not in DISK_FULL:
+                        raise
+                    sentence = f"{output}: the disk is full; make room"
+                raise DataError(sentence + (f"\n{_KEPT.format(partial)}" if _has_parts(partial) else "")) from None
+            except KeyboardInterrupt:
+                if _has_parts(partial):
+                    progress.note(_KEPT.format(partial))
+                raise
+            finally:
+                if not _has_parts(partial):
+                    shutil.rmtree(partial, ignore_errors=True)
+    except Timeout:
+        raise DataError(f"another import is writing {output}; wait for its end, or give another folder") from None
 
 
-def _find_metadata(folder: Path) -> dict[str, Path]:
-    """The metadata files by name."""
-    found = {name: _only(sorted(folder.rglob(name))) for name in METADATA_FILES}
-    present = {name: path for name, path in found.items() if path is not None}
-    if not present:
-        raise DataError(f"{folder} holds no train_metadata.csv; unpack the published metadata into it")
-    return present
+def _has_parts(partial: Path) -> bool:
+    return any(partial.glob("parts/*/*.npz"))
 
 
-def _find_feature_files(folder: Path) -> dict[str, Path]:
-    paths = sorted(folder.rglob("*_static_features.npz"))
-    return {path.name: path for path in paths if _only([one for one in paths if one.name == path.name])}
-
-
-def _only(paths: list[Path]) -> Path | None:
-    if len(paths) > 1:
-        raise DataError(f"{paths[0].name} is there more than once ({', '.join(map(str, paths))}); keep one")
-    return paths[0] if paths else None
-
-
-def _find_series(folder: Path) -> dict[str, list[Path]]:
-    """Encoder -> its folders of series, training clips first."""
-    found: dict[str, list[Path]] = {}
-    for split in _SPLITS:
-        for path in sorted(folder.rglob(f"*_{split}")):
-            inside = any(parent.name == f"pre_extracted_{split}_data" for parent in path.parents)
-            if inside and path.is_dir() and any(file.suffix in SERIES_SUFFIXES for file in path.iterdir()):
-                found.setdefault(name_encoder(path), []).append(path)
-    return dict(sorted(found.items()))
-
-
-def _write_test_metadata(output: Path, metadata: dict[str, Path], series: dict[str, list[Path]]) -> tuple[str, ...]:
+def _write_metadata(layout: Layout, made: Path) -> tuple[str, ...]:
     """Where no metadata names the test clips, their series do; returns a note that says so."""
-    if "metadata.csv" in metadata or "test_metadata.csv" in metadata:
+    for name, path in layout.metadata.items():
+        _copy_table(path, made / name, layout.columns)
+    if "metadata.csv" in layout.metadata or "test_metadata.csv" in layout.metadata:
         return ()
-    names = {
-        file.stem
-        for folders in series.values()
-        for folder in folders
-        if folder.name.endswith("_test")
-        for file in folder.iterdir()
-        if file.suffix in SERIES_SUFFIXES and not file.name.startswith(".")
-    }
+    names = layout.test_clips
     if not names:
         return ("no test_metadata.csv and no series of test clips: the data folder has no target clips",)
-    with (output / "test_metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["filename"], *([name] for name in sorted(names))])
+    with (made / "test_metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["filename"], *([name] for name in names)])
     return (f"no test_metadata.csv: its {len(names)} clips were taken from the names of the test series",)
+
+
+def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> None:
+    """Copy a CSV file; `columns` says which of its columns get our names."""
+    ours = {theirs: name for name, theirs in columns.items()}
+    if not ours:
+        shutil.copyfile(path, target)
+        return
+    try:
+        with (
+            path.open(encoding="utf-8-sig", newline="") as file,
+            target.open("w", encoding="utf-8", newline="") as into,
+        ):
+            reader, writer = csv.reader(file, strict=True), csv.writer(into)
+            header = [name.strip() for name in next(reader, [])]
+            lacking = [name for name in ours if name not in header]
+            if lacking:
+                raise DataError(
+                    f"{path} has no column {', '.join(lacking)} (metadata.columns); it has: {', '.join(header)}"
+                )
+            writer.writerow([ours.get(name, name) for name in header])
+            writer.writerows(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a UTF-8 CSV file ({error})") from None
+
+
+def _match_clips(files: SeriesFiles, clips: Clips) -> SeriesFiles:
+    """Only files of clips that the metadata know are read; clips without any are counted."""
+    known = {clip_key(name) for name in clips.filename.tolist()}
+    wanted = {clip: paths for clip, paths in files.clips.items() if clip_key(clip) in known}
+    have = {clip_key(clip) for clip in wanted}
+    missing = tuple(name for name in clips.filename.tolist() if clip_key(name) not in have)
+    strays = tuple(clip for clip in files.clips if clip not in wanted)
+    skipped = {reason: names for reason, names in ((NO_FILE, missing), (NOT_A_CLIP, strays)) if names}
+    return replace(files, clips=wanted, skipped=skipped)

@@ -1,6 +1,5 @@
 """The loop of one study: trials are asked for, trained, settled and confirmed, until something ends it."""
 
-import errno
 import time
 from collections.abc import Callable
 from functools import cached_property
@@ -25,9 +24,8 @@ from rfe.search_space import SearchSpace
 from rfe.tracking.base import ConfirmationLog, StudyState, Tracker
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events
-from rfe.workspace import write_json
+from rfe.workspace import DISK_FULL, write_json
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 COHORTS_AT_ONCE = 4
 """Into so many cohorts at least the trials in training are divided, so that a sampler learns between them."""
 POLL_S = 0.3

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rfe.errors import SubmissionError
 from rfe.submission.layout import MANIFEST
-from rfe.submission.reading import member_problem
+from rfe.workspace import member_problem
 
 MOST_FILES = 100_000
 MOST_INFLATED = 20

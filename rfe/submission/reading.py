@@ -3,12 +3,13 @@
 import json
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rfe.data.faults import list_names
 from rfe.errors import SubmissionError
 from rfe.submission.submission import JSON_NAME
+from rfe.workspace import member_problem
 
 MAX_BYTES = 64 * 2**20
 """Largest accepted answer, unpacked: some 600,000 clips."""
@@ -40,18 +41,6 @@ def read_submission(path: Path) -> dict[str, Any]:
         found = type(predictions).__name__
         raise SubmissionError(f"{where}: 'predictions' must map each clip's file name to its answer, not be a {found}")
     return predictions
-
-
-def member_problem(name: str) -> str | None:
-    """Why a relative name inside an archive or manifest may not be opened; None when it may."""
-    if "\\" in name or "\0" in name:
-        return f"the name {name!r} has a backslash or a NUL; names use /"
-    member = PurePosixPath(name)
-    if member.is_absolute() or (len(name) > 1 and name[1] == ":"):
-        return f"the name {name!r} is absolute; names inside are relative"
-    if ".." in member.parts or not member.parts:
-        return f"the name {name!r} leads outside its folder"
-    return None
 
 
 def _parse_json(content: bytes, where: str) -> Any:

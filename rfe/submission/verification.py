@@ -13,9 +13,10 @@ from safetensors import SafetensorError, safe_open
 from rfe.config.load import load_config
 from rfe.errors import RfeError, SubmissionError, gather
 from rfe.submission.layout import MANIFEST, part_name
-from rfe.submission.reading import member_problem, read_submission
+from rfe.submission.reading import read_submission
 from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION, ZIP_NAME
 from rfe.submission.validate import verify_submission
+from rfe.workspace import member_problem
 
 BUNDLE_FORMAT = "rfe-bundle"
 BUNDLE_VERSION = 3

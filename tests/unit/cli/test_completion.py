@@ -56,7 +56,7 @@ def asked(line: str) -> dict[str, str]:
         ("ablate com", ["components"]),
         ("search everything --set train.lr", ["train.lr="]),
         ("search everything -s train.average=", ["train.average=none", "train.average=ema"]),
-        ("schema ", ["config", "space", "plan", "job"]),
+        ("schema ", ["config", "space", "plan", "job", "mapping"]),
         ("studies sho", ["show"]),
     ],
 )

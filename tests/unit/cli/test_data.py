@@ -1,6 +1,8 @@
 """`rfe data` on real folders."""
 
 import json
+import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from rfe.data.simulate import SimulationSpec, simulate
 from tests.unit.cli.commands import list_commands
 from tests.unit.cli.invoke import invoke
+from tests.unit.data.published import break_clips, write_published
+from tests.unit.data.record.server import RECORD, serving
 
 COMMANDS = dict(list_commands())
 SMALL = ["--actors", 5, "--test-actors", 1, "--clips-per-actor", 6]
@@ -73,7 +77,7 @@ def test_aggregate_says_what_it_left_out(tmp_path: Path) -> None:
     ended = invoke("data", "aggregate", series, "-o", tmp_path / "out", "-q")
     assert ended.exit_code == 0
     assert "1 clips, 21 features" in ended.stdout
-    assert "b" in ended.stdout.split("no row: ")[1]
+    assert re.search(r"no whole frame +1 +b\b", ended.stdout)
 
 
 def test_import_prints_the_check_of_what_it_made(tmp_path: Path, folder: Path) -> None:
@@ -84,3 +88,50 @@ def test_import_prints_the_check_of_what_it_made(tmp_path: Path, folder: Path) -
     again = invoke("data", "import", folder, "-o", tmp_path / "out")
     assert again.exit_code == 2
     assert "not empty" in again.stderr
+
+
+def test_import_counts_what_it_skipped_by_reason(tmp_path: Path) -> None:
+    break_clips(write_published(tmp_path / "record", {"ImageBind": (6, 5), "OpenFace_3": (7, 4)}))
+    ended = invoke("data", "import", tmp_path / "record", "-o", tmp_path / "out")
+    assert ended.exit_code == 0
+    rows = [re.split(r"\s{2,}", line.strip()) for line in ended.stdout.splitlines()]
+    assert ["imagebind", "45", "35", "4", "0"] in rows
+    assert ["imagebind", "truncated, damaged or not a series of numbers", "1", "A0_clip1"] in rows
+    assert ["openface_3", "no whole frame", "1", "T0_clip3"] in rows
+    assert "imagebind: 1 stray files not read: Thumbs.db" in ended.stdout
+    told = json.loads(invoke("data", "import", tmp_path / "record", "-o", tmp_path / "o2", "--json", "-q").stdout)
+    assert told["aggregated"][0]["skipped"]["no file"] == ["A0_clip0"]
+
+
+def test_import_by_a_mapping(tmp_path: Path) -> None:
+    record = write_published(tmp_path / "record", {"ImageBind": (6, 5)})
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("encoders:\n  sight: {files: 'pre_extracted_*_data/ImageBind_*/{clip}.npy'}\n")
+    ended = invoke("data", "import", record, "-o", tmp_path / "out", "--mapping", mapping)
+    assert ended.exit_code == 0
+    assert [path.name for path in (tmp_path / "out").glob("*.npz")] == ["sight_static_features.npz"]
+    mapping.write_text("encoders:\n  sight: {file: '{clip}.npy'}\n")
+    ended = invoke("data", "import", record, "-o", tmp_path / "out2", "--mapping", mapping)
+    assert ended.exit_code == 2
+    assert "did you mean encoders.sight.files?" in ended.stderr
+
+
+def test_fetch_a_record_import_it_and_check_it(tmp_path: Path) -> None:
+    write_published(tmp_path / "made" / "pre", {"ImageBind": (6, 5)})
+    packed = Path(shutil.make_archive(str(tmp_path / "features"), "zip", tmp_path / "made"))
+    metadata = ("train_metadata.csv", "test_metadata.csv")
+    files = {name: (tmp_path / "made" / "pre" / name).read_bytes() for name in metadata}
+    with serving({"features.zip": packed.read_bytes()}) as server:
+        server.faults["/files/features.zip"] = ["truncate"]
+        line = ["data", "fetch", RECORD, "-o", tmp_path / "record", "--api", server.api]
+        ended = invoke(*line, "--unpack", "--quiet")
+        assert (ended.exit_code, ended.stderr) == (0, "")
+        assert "features.zip" in ended.stdout
+        assert json.loads(invoke(*line, "--json", "-q").stdout)["files"][0]["state"] == "there already"
+        unknown = invoke("data", "fetch", "999", "-o", tmp_path / "other", "--api", server.api)
+        assert (unknown.exit_code, "there is no record 999" in unknown.stderr) == (2, True)
+        assert invoke("data", "fetch", "blemore", "-o", tmp_path / "other").exit_code == 2
+    assert not (tmp_path / "other").exists()
+    assert invoke("data", "import", tmp_path / "record", "-o", tmp_path / "data").exit_code == 0
+    assert {name: (tmp_path / "data" / name).read_bytes() for name in metadata} == files
+    assert invoke("data", "check", tmp_path / "data").exit_code == 0

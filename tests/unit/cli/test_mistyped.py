@@ -22,6 +22,7 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "word.yaml").write_text("study: s\nsampler: {kind: randm}\n")
     (tmp_path / "encoder.yaml").write_text("study: s\nbudget: {trials: 1}\nspace: {pool: {subset: [god, weak]}}\n")
     (tmp_path / "job.yaml").write_text("comand: search everything\n")
+    (tmp_path / "mapping.yaml").write_text("encoders: {face: {fils: 'face/{clip}.npy'}}\n")
     monkeypatch.setattr(
         "rfe.search.driver.import_module", lambda name: None
     )  # Ray, in a thread that outlives the error
@@ -50,6 +51,7 @@ def _workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("export first --models fold", "folds"),
         ("submit job.yaml", "command"),
         ("schema spac", "space"),
+        ("data import DATA -o out --mapping mapping.yaml", "encoders.face.files"),
     ],
 )
 def test_the_nearest_is_named(line: str, meant: str, data: Path) -> None:

@@ -11,6 +11,7 @@ from rfe import api
 from rfe.ablation.plan import Plan
 from rfe.api.authoring import KINDS
 from rfe.config.fields import FIELDS
+from rfe.data.mapping import ImportMapping
 from rfe.errors import ConfigError
 from rfe.search.job import JobSpec
 from rfe.search_space.ready_made import ready_made
@@ -54,7 +55,9 @@ def test_every_field_can_be_searched_and_is_described_as_its_docstring_says() ->
         assert schema["$defs"][name].get("description") == field.description
 
 
-@pytest.mark.parametrize(("kind", "model"), [("space", SearchSpace), ("plan", Plan), ("job", JobSpec)])
+@pytest.mark.parametrize(
+    ("kind", "model"), [("space", SearchSpace), ("plan", Plan), ("job", JobSpec), ("mapping", ImportMapping)]
+)
 def test_the_files_own_fields_are_described_as_their_docstrings_say(kind: str, model: Any) -> None:
     properties = api.schema(kind)["properties"]
     assert properties.keys() == model.model_fields.keys()

@@ -1,87 +1,159 @@
+"""Folders into a data folder: whole or not at all, going on after a kill, and honest about what is not in it."""
+
+import errno
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from filelock import FileLock
 
+from rfe.data import aggregation, parts
 from rfe.data.dataset import load_dataset
-from rfe.data.importing import import_published
+from rfe.data.importing import NO_FILE, NOT_A_CLIP, import_folder
+from rfe.data.series import DAMAGED, NO_FRAME
 from rfe.errors import DataError
-from tests.unit.data.folders import draw_features, make_rows, names, write_csv, write_features
+from tests.unit.data.folders import names, write_csv
+from tests.unit.data.published import DIMS, TEST, TRAIN, break_clips, write_published
 
-ROWS = make_rows()
-TRAIN, TEST = ROWS[:36], ROWS[36:]
+PARTS_EACH = 2
+"""Of 48 clips."""
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rfe.data import importing, parts
+
+save, left = parts.np.savez, [int(sys.argv[3])]
+
+def savez(path, **arrays):
+    if not left[0]:
+        Path(path).write_bytes(b"PK half of a part")
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    save(path, **arrays)
+
+parts.np.savez = savez
+importing.import_folder(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)
+"""
 
 
 @pytest.fixture
 def published(tmp_path: Path) -> Path:
-    """The published layout one folder down, with two series encoders and one that was aggregated before."""
-    root = tmp_path / "record" / "blemore"
-    stream = np.random.default_rng(0)
-    for encoder, suffix in (("ImageBind", ".npy"), ("OpenFace3", ".csv")):
-        for split, rows in (("train", TRAIN), ("test", TEST)):
-            folder = root / f"pre_extracted_{split}_data" / f"{encoder}_{split}"
-            folder.mkdir(parents=True)
-            for name in names(rows):
-                series = stream.normal(size=(3, 2)).astype(np.float32)
-                if suffix == ".npy":
-                    np.save(folder / f"{name}.npy", series)
-                else:
-                    lines = [",".join(map(str, frame)) for frame in series]
-                    (folder / f"{name}.csv").write_text("\n".join(["gaze_yaw,gaze_pitch", *lines]))
-    write_features(root / "hubert_static_features.npz", draw_features(ROWS), names(ROWS))
-    columns = [column for column in TRAIN[0] if column != "split"]
-    write_csv(root / "train_metadata.csv", [{column: row[column] for column in columns} for row in TRAIN])
-    write_csv(root / "test_metadata.csv", [{"filename": f"{name}.mov"} for name in names(TEST)])
-    return tmp_path / "record"
+    return write_published(tmp_path / "record" / "blemore").parent
 
 
 def test_makes_a_data_folder_with_test_clips(published: Path, tmp_path: Path) -> None:
-    report = import_published(published, tmp_path / "data")
+    report = import_folder(published, tmp_path / "data")
     assert report.check.usable
-    made = [(one.encoder, one.clips, one.dim) for one in report.aggregated]
-    assert made == [("imagebind", 48, 14), ("openface3", 48, 14)]
-    assert all(one.path.is_file() for one in report.aggregated)
-    assert report.copied == ("hubert_static_features.npz",)
-    assert report.notes == ()
+    assert {one.encoder: (one.clips, one.dim) for one in report.aggregated} == {
+        name: (48, dim) for name, dim in DIMS.items()
+    }
+    assert all(one.path.is_file() and one.skipped == {} for one in report.aggregated)
+    assert (report.copied, report.notes, report.resumed) == (("hubert_static_features.npz",), (), 0)
     dataset = load_dataset(tmp_path / "data")
     assert (dataset.clips.n_source, dataset.clips.n_target) == (36, 12)
     assert all(encoder.available.all() for encoder in dataset.encoders.values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "record"]
+
+
+def test_what_is_skipped_is_masked_and_counted_by_reason(published: Path, tmp_path: Path) -> None:
+    break_clips(published / "blemore")
+    report = import_folder(published, tmp_path / "data")
+    assert report.check.usable
+    made = {one.encoder: one for one in report.aggregated}
+    assert made["imagebind"].skipped == {
+        NO_FILE: ("A0_clip0",),
+        NOT_A_CLIP: ("A0_clip0 (copy)",),
+        DAMAGED: ("A0_clip1",),
+        "Python objects, which only pickle could load (unsafe)": ("A1_clip0",),
+    }
+    assert made["imagebind"].ignored == ("Thumbs.db",)
+    assert (made["openface_3"].skipped, made["openface_3"].clips) == ({NO_FRAME: ("T0_clip3",)}, 47)
+    encoder = load_dataset(tmp_path / "data").encoders["imagebind"]
+    assert (~encoder.available).sum() == 3
 
 
 def test_test_clips_without_metadata_are_those_that_have_series(published: Path, tmp_path: Path) -> None:
     (published / "blemore" / "test_metadata.csv").unlink()
-    report = import_published(published, tmp_path / "data")
+    report = import_folder(published, tmp_path / "data")
     assert "its 12 clips were taken from the names of the test series" in report.notes[0]
     assert load_dataset(tmp_path / "data").clips.filename[36:].tolist() == sorted(names(TEST))
 
 
-def test_a_clip_without_series_is_masked(published: Path, tmp_path: Path) -> None:
-    next((published / "blemore").rglob("A0_clip0.npy")).unlink()
-    assert import_published(published, tmp_path / "data").check.usable
-    assert not load_dataset(tmp_path / "data").encoders["imagebind"].available[0]
+@pytest.mark.parametrize("whole_parts", [0, 3, 5 * PARTS_EACH - 1])
+def test_a_killed_import_goes_on_with_what_is_done(whole_parts: int, published: Path, tmp_path: Path) -> None:
+    import_folder(published, tmp_path / "uninterrupted")
+    command = [sys.executable, "-c", KILLED, published, tmp_path / "data", str(whole_parts)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "data").exists()
+    report = import_folder(published, tmp_path / "data")
+    sizes = [parts.CLIPS_PER_PART, 48 - parts.CLIPS_PER_PART] * 5
+    assert report.resumed == sum(sizes[:whole_parts])
+    for path in (tmp_path / "uninterrupted").iterdir():
+        assert (tmp_path / "data" / path.name).read_bytes() == path.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "record", "uninterrupted"]
 
 
-def test_a_fault_leaves_nothing_behind(published: Path, tmp_path: Path) -> None:
-    next((published / "blemore").rglob("A0_clip0.npy")).write_bytes(b"half")
-    with pytest.raises(DataError, match=r"A0_clip0.npy: truncated"):
-        import_published(published, tmp_path / "data")
+def test_what_changed_meanwhile_is_done_again(published: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, published, tmp_path / "data", str(PARTS_EACH)]
+    subprocess.run(command, check=False)
+    changed = published / "blemore" / "pre_extracted_train_data" / "HiCMAE_train" / "A0_clip0.npy"
+    changed.write_bytes(changed.with_name("A0_clip1.npy").read_bytes())
+    report = import_folder(published, tmp_path / "data")
+    assert report.resumed == 48 - parts.CLIPS_PER_PART
+
+
+def test_an_encoder_without_usable_clips_is_refused_and_the_others_are_kept(published: Path, tmp_path: Path) -> None:
+    for path in published.rglob("WavLM_large_*/*.npy"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"(?s)wavlm_large: no clip has a series .* goes on") as caught:
+        import_folder(published, tmp_path / "data")
+    assert str(tmp_path / ".data.partial") in str(caught.value)
+    assert not (tmp_path / "data").exists()
+    for folder in list(published.rglob("WavLM_large_*")):
+        shutil.rmtree(folder)
+    assert import_folder(published, tmp_path / "data").resumed == 4 * 48
+
+
+def test_a_full_disk_is_said_and_what_is_done_is_kept(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_part, made = aggregation.make_part, []
+
+    def make_until_full(part: parts.Part) -> parts.PartSummary:
+        if len(made) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        made.append(part)
+        return make_part(part)
+
+    monkeypatch.setattr(aggregation, "make_part", make_until_full)
+    with pytest.raises(DataError, match=r"the disk is full; make room\nwhat is done is kept in .*\.data\.partial"):
+        import_folder(published, tmp_path / "data", workers=1)
+    monkeypatch.undo()
+    assert import_folder(published, tmp_path / "data").resumed == 48 + parts.CLIPS_PER_PART
+
+
+def test_faults_of_the_metadata_are_told_before_series_are_read(published: Path, tmp_path: Path) -> None:
+    rows = [dict(row) for row in TRAIN]
+    rows[0]["emotion_1"] = "anger"
+    write_csv(published / "blemore" / "train_metadata.csv", rows)
+    next(published.rglob("*.npy")).write_bytes(b"half")
+    with pytest.raises(DataError, match="unknown emotion 'anger'"):
+        import_folder(published, tmp_path / "data")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["record"]
 
 
-def test_refuses_what_it_cannot_make_sense_of(published: Path, tmp_path: Path) -> None:
+def test_refuses_a_place_that_is_taken(published: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder"):
-        import_published(tmp_path / "nowhere", tmp_path / "data")
+        import_folder(tmp_path / "nowhere", tmp_path / "data")
     with pytest.raises(DataError, match="exists and is not empty"):
-        import_published(published, published)
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(DataError, match=r"holds no train_metadata.csv"):
-        import_published(tmp_path / "bare", tmp_path / "data")
-    write_csv(tmp_path / "bare" / "train_metadata.csv", TRAIN)
-    with pytest.raises(DataError, match="holds no features"):
-        import_published(tmp_path / "bare", tmp_path / "data")
-    write_features(published / "imagebind_static_features.npz", draw_features(ROWS), names(ROWS))
-    with pytest.raises(DataError, match=r"imagebind_static_features.npz stand beside series"):
-        import_published(published, tmp_path / "data")
-    write_csv(published / "train_metadata.csv", TRAIN)
-    with pytest.raises(DataError, match=r"train_metadata.csv is there more than once"):
-        import_published(published, tmp_path / "data")
+        import_folder(published, published)
+    (tmp_path / ".data.partial").mkdir()
+    with (
+        FileLock(tmp_path / ".data.partial" / "lock"),
+        pytest.raises(DataError, match="another import is writing"),
+    ):
+        import_folder(published, tmp_path / "data")
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,150 @@
+"""One file, from a server that stalls, truncates, errs and lies: whole and checked, or a sentence."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rfe.data.record import download as downloading
+from rfe.data.record.connection import Connection
+from rfe.data.record.download import download, is_whole, part_of
+from rfe.data.record.listing import RecordFile, read_record
+from rfe.errors import DataError
+from rfe.progress import SilentProgress
+from tests.unit.data.record.server import PATIENCE, RECORD, RecordServer, serving
+
+CONTENT = bytes(range(256)) * 16
+HALF = len(CONTENT) // 2
+CONNECTION = Connection(PATIENCE, SilentProgress())
+
+
+@pytest.fixture
+def server() -> Iterator[RecordServer]:
+    with serving({"x.bin": CONTENT}) as server:
+        yield server
+
+
+@pytest.fixture
+def file(server: RecordServer) -> RecordFile:
+    return read_record(RECORD, server.api, CONNECTION).files[0]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "x.bin"
+
+
+def fetch(file: RecordFile, target: Path) -> int:
+    resumed = download(file, target, CONNECTION)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    return resumed
+
+
+@pytest.mark.parametrize(
+    ("faults", "starts"),
+    [
+        ([], [None]),
+        (["truncate"], [None, HALF]),
+        (["stall"], [None, HALF]),
+        (["short"], [None, HALF]),
+        (["truncate", "truncate"], [None, HALF, HALF + HALF // 2]),
+        ([500, 503, 429], [None, None, None, None]),
+        (["silent"], [None, None]),
+        (["truncate", 503], [None, HALF, HALF]),
+        (["truncate", "no_range"], [None, HALF]),
+        (["truncate", "early_range"], [None, HALF]),
+        (["truncate", "other_range"], [None, HALF, None]),
+        (["corrupt"], [None, None]),
+        (["truncate", "corrupt"], [None, HALF, None]),
+    ],
+    ids=lambda value: "+".join(map(str, value)),
+)
+def test_it_is_whole_in_the_end(
+    faults: list[int | str], starts: list[int | None], server: RecordServer, file: RecordFile, target: Path
+) -> None:
+    server.faults["/files/x.bin"] = list(faults)
+    assert fetch(file, target) == 0
+    assert server.asked_for("x.bin") == starts
+
+
+def test_an_earlier_runs_part_is_gone_on_with(server: RecordServer, file: RecordFile, target: Path) -> None:
+    target.parent.mkdir()
+    part_of(target).write_bytes(CONTENT[:1000])
+    assert fetch(file, target) == 1000
+    assert server.asked_for("x.bin") == [1000]
+
+
+def test_a_whole_part_is_only_checked(server: RecordServer, file: RecordFile, target: Path) -> None:
+    target.parent.mkdir()
+    part_of(target).write_bytes(CONTENT)
+    assert fetch(file, target) == len(CONTENT)
+    assert server.asked_for("x.bin") == []
+
+
+@pytest.mark.parametrize("part", [b"another" * 100, CONTENT + b"more", b"y" * len(CONTENT)])
+def test_a_part_of_something_else_does_no_harm(
+    part: bytes, server: RecordServer, file: RecordFile, target: Path
+) -> None:
+    target.parent.mkdir()
+    part_of(target).write_bytes(part)
+    assert fetch(file, target) == 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ([503] * 9, r"answers 503 Service Unavailable \(tried 4 times\)"),
+        (["silent"] * 9, r"sent nothing for 0\.7 s \(tried 4 times\)"),
+        ([403], "x.bin is not public; ask its owners"),
+        ([404], "answers 404 Not Found to x.bin, which the record lists"),
+        (["long"] * 9, "sends more than the 4,096 bytes that x.bin has by its record"),
+        (["corrupt"] * 9, r"is not what its checksum says \(md5:[0-9a-f]{32}\), fetched twice; it was removed"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_never_comes_right(
+    faults: list[int | str], said: str, server: RecordServer, file: RecordFile, target: Path
+) -> None:
+    server.faults["/files/x.bin"] = list(faults)
+    with pytest.raises(DataError, match=said):
+        download(file, target, CONNECTION)
+    assert list(target.parent.iterdir()) == []
+    assert len(server.asked_for("x.bin")) <= PATIENCE.attempts
+
+
+def test_what_was_fetched_before_a_server_failed_for_good_is_kept(
+    server: RecordServer, file: RecordFile, target: Path
+) -> None:
+    server.faults["/files/x.bin"] = ["truncate"] + [503] * 9
+    with pytest.raises(DataError, match="the same command later goes on from here"):
+        download(file, target, CONNECTION)
+    server.faults.clear()
+    assert fetch(file, target) == HALF
+
+
+def test_progress_makes_patience_new(
+    server: RecordServer, file: RecordFile, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "_PROGRESS", 1)
+    server.faults["/files/x.bin"] = ["truncate"] * 2 * PATIENCE.attempts
+    fetch(file, target)
+    assert len(server.asked_for("x.bin")) == 2 * PATIENCE.attempts + 1
+
+
+def test_an_empty_file_and_one_without_checksum(server: RecordServer, file: RecordFile, target: Path) -> None:
+    empty = RecordFile("x.bin", 0, "md5:d41d8cd98f00b204e9800998ecf8427e", file.url)
+    assert download(empty, target, CONNECTION) == 0
+    assert target.read_bytes() == b""
+    fetch(replace(file, checksum=None), target)
+
+
+def test_whole_is_of_the_right_size_and_content(file: RecordFile, tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    assert not is_whole(path, file)
+    for content in (CONTENT[:-1], CONTENT[:-1] + b"?"):
+        path.write_bytes(content)
+        assert not is_whole(path, file)
+    path.write_bytes(CONTENT)
+    assert is_whole(path, file)

@@ -1,0 +1,144 @@
+"""A short file says where a folder of any layout has what; what it says wrong is answered in a sentence each."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rfe.config.fields import problems_of
+from rfe.config.reading import parse_yaml, write_yaml
+from rfe.data.importing import import_folder
+from rfe.data.mapping import ImportMapping, read_mapping
+from rfe.data.series import Reading
+from rfe.errors import ConfigError, DataError
+from tests.docs.blocks import ROOT
+from tests.unit.data.folders import make_rows, names, write_csv
+
+ROWS = make_rows()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Another lab's layout: folders by actor and by clip, arrays in `.npz`, segments, vectors, own column names."""
+    root = tmp_path / "lab"
+    stream = np.random.default_rng(0)
+    for row in ROWS:
+        clip, actor = row["filename"], row["video_id"]
+        for path, values in (
+            (f"audio/{actor}/{clip}.npy", stream.normal(size=(5, 3))),
+            (f"segments/{clip}_seg0.npy", stream.normal(size=(2, 4))),
+            (f"segments/{clip}_seg1.npy", stream.normal(size=(1, 4))),
+            (f"text/{clip}.npy", stream.normal(size=6)),
+        ):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            np.save(root / path, values)
+        (root / "mel").mkdir(exist_ok=True)
+        np.savez(root / "mel" / f"{clip}.mel.npz", mel=stream.normal(size=(2, 9)), rate=np.array(16000))
+        (root / "face" / clip).mkdir(parents=True)
+        (root / "face" / clip / "frames.csv").write_text("frame,au1,au2,junk\n0,0.1,0.2,9\n1,0.3,0.4,9\n")
+    renamed = [{{"video_id": "speaker"}.get(name, name): value for name, value in row.items()} for row in ROWS]
+    write_csv(root / "labels.csv", renamed)
+    return root
+
+
+MAPPING: dict[str, Any] = {
+    "metadata": {"file": "labels.csv", "columns": {"video_id": "speaker"}},
+    "encoders": {
+        "audio": {"files": "audio/*/{clip}.npy"},
+        "face": {"files": "face/{clip}/frames.csv", "columns": ["au1", "au2"]},
+        "mel": {"files": "mel/{clip}.mel.npz", "array": "mel", "time_axis": 1},
+        "segments": {"files": "segments/{clip}_seg?.npy", "pieces": True},
+        "text": {"files": "text/{clip}.npy", "form": "vector"},
+    },
+}
+
+
+def write(path: Path, **changes: Any) -> Path:
+    path.write_text(write_yaml({**MAPPING, **changes}))
+    return path
+
+
+def test_another_layout_becomes_a_data_folder(folder: Path, tmp_path: Path) -> None:
+    report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
+    assert report.check.usable
+    assert {one.encoder: (one.clips, one.dim) for one in report.aggregated} == {
+        "audio": (48, 21),
+        "face": (48, 14),
+        "mel": (48, 14),
+        "segments": (48, 28),
+        "text": (48, 6),
+    }
+    assert (report.check.source_actors, report.check.target_actors) == (6, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "lab", "mapping.yaml"]
+
+
+def test_patterns_name_clips(folder: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.yaml", encoders={"deep": {"files": "te*/**/{clip}.npy", "form": "vector"}})
+    [files] = read_mapping(path, folder).series
+    assert list(files.clips) == sorted(names(ROWS))
+    assert files.reading == Reading("vector")
+
+
+def test_metadata_may_be_found_by_their_names(folder: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.yaml", metadata={})
+    with pytest.raises(DataError, match=r"holds no train_metadata.csv"):
+        read_mapping(path, folder)
+    write_csv(folder / "metadata.csv", ROWS)
+    assert read_mapping(path, folder).metadata == {"metadata.csv": folder / "metadata.csv"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"encoders": {"a": {"file": "text/{clip}.npy"}}}, "did you mean encoders.a.files?"),
+        ({"encodres": {}}, "did you mean encoders?"),
+        ({"metadata": {"file": "labels.csv", "column": {}}}, "did you mean metadata.columns?"),
+        ({"metadata": {"file": "label.csv"}}, "metadata.file: label.csv is no file below"),
+        ({"metadata": {"file": "label.csv"}}, "did you mean labels.csv?"),
+        ({"metadata": {"file": "../labels.csv"}}, "'../labels.csv' must be a path below the folder"),
+        ({"metadata": {"file": "labels.csv", "test": "labels.csv"}}, "name one file of all clips, or the pair"),
+        ({"metadata": {"file": "labels.csv", "columns": {"vidio_id": "x"}}}, "did you mean video_id?"),
+        ({"encoders": {}}, "encoders: {} is not allowed"),
+        ({"encoders": {"a": {"files": "txet/{clip}.npy"}}}, "did you mean text?"),
+        ({"encoders": {"a": {"files": "text/{clip}.csv"}}}, "text/{clip}.csv matches no file below"),
+        ({"encoders": {"a": {"files": "text/clip.npy"}}}, "must have {clip} once"),
+        ({"encoders": {"a": {"files": "text/{clip}.pt"}}}, "must end in .npy, .npz or .csv"),
+        ({"encoders": {"a": {"files": "text/[a]{clip}.npy"}}}, "it may have *, ? and **/ only"),
+        ({"encoders": {"a": {"files": "/text/{clip}.npy"}}}, "must be a path below the folder"),
+        ({"encoders": {"a": {"files": "text/{clip}.npy", "form": "vectr"}}}, "did you mean vector?"),
+        ({"encoders": {"a": {"files": "text/{clip}.npy", "array": "x"}}}, "is for .npz files"),
+        ({"encoders": {"a": {"files": "text/{clip}.npy", "columns": ["x"]}}}, "is for .csv files"),
+        ({"encoders": {"a": {"files": "text/{clip}.npy", "time_axis": -1}}}, "a whole number of at least 0"),
+        ({"encoders": {"a/b": {"files": "text/{clip}.npy"}}}, "use letters, digits, dots"),
+        (
+            {"encoders": {"a": {"files": "segments/{clip}_*.npy"}}},
+            "48 clips have more than one file (segments/A0_clip0",
+        ),
+        (
+            {"encoders": {"a": {"files": "segments/{clip}_seg*.npy", "pieces": True, "form": "vector"}}},
+            "a vector has none",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_read(
+    changes: dict[str, Any], said: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "m.yaml", **changes))
+    assert said in str(caught.value)
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_readmes_mapping_is_one() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    [mapping] = [block for block in blocks if "encoders:" in block and "files:" in block]
+    assert problems_of(ImportMapping, parse_yaml(mapping, "README.md")) == []
+
+
+def test_a_renamed_column_must_be_there(folder: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.yaml", metadata={"file": "labels.csv", "columns": {"video_id": "actor"}})
+    with pytest.raises(DataError, match=r"labels.csv has no column actor \(metadata.columns\); it has: filename"):
+        import_folder(folder, tmp_path / "data", mapping=path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab", "m.yaml"]
