@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfe.api.searching import Source, _placed, _run
+from rfe.api.searching import DataSource, Source, _place, _placed, _run
 from rfe.errors import ConfigError, StudyError, TrialError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def ablate(
     source: Source,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     base: Source | None = None,
     from_study: str | None = None,
@@ -41,9 +41,10 @@ def ablate(
     """Run a plan's arms, or go on with them, and compare them with their base; see `rfe.ablation`.
 
     Args:
-        source: a plan's file, or the name of a ready-made one (`components`).
+        source: a plan's file, the name of a ready-made one (`components`), or what such a file holds.
         data: the data folder; None: that of the base's study.
-        base, from_study: a configuration file, or a study whose best one is the base; None: the plan's own base.
+        base, from_study: a configuration (its file or its fields), or a study whose best one is the base; None: the
+            plan's own base.
         name: of the ablation; None: the plan's.
         seeds: of each arm; None: the plan's.
         retune: trials that tune base and each arm beforehand; None: the plan's.
@@ -99,7 +100,7 @@ def ablate(
 
 def plan_ablation(
     source: Source,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     base: Source | None = None,
     from_study: str | None = None,
@@ -132,7 +133,7 @@ class _Question:
 
 def _question(
     source: Source,
-    data: Path | str | None,
+    data: DataSource | None,
     base: Source | None,
     from_study: str | None,
     name: str | None,
@@ -150,18 +151,19 @@ def _question(
 
     if base is not None and from_study is not None:
         raise ConfigError("--base and --from: an ablation has one base; leave one out")
-    plan = load_plan(find_space(source, "ablations"), overrides)
+    plan = load_plan(source if isinstance(source, Mapping) else find_space(source, "ablations"), overrides)
     changes: dict[str, Any] = {"name": name or plan.name, "seeds": seeds or plan.seeds}
     changes["retune"] = plan.retune if retune is None else retune
     if from_study is not None:
         changes["base"] = StudyBase(study=from_study)
     elif base is not None:
-        changes["base"] = str(base)
+        changes["base"] = dict(base) if isinstance(base, Mapping) else str(base)
     plan = load_plan({**plan.model_dump(), **changes, **({"base": {"study": from_study}} if from_study else {})})
-    place, encoders = data, None if plan.encoders is None else tuple(plan.encoders)
+    place, encoders = _place(data)
+    encoders = encoders or (None if plan.encoders is None else tuple(plan.encoders))
     if isinstance(plan.base, StudyBase):
         known, of_study = study_source(find_study(workspace, plan.base.study))
-        place, encoders = data or known, encoders or of_study
+        place, encoders = place or known, encoders or of_study
     if place is None:
         raise ConfigError(f"plan {plan.name}: no data; name the data folder with --data")
     _refuse_other_study(workspace, plan.name)

@@ -1,6 +1,6 @@
 """`rfe ensemble`: members and weights from the logged outputs of trials."""
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -9,8 +9,6 @@ from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_study
 from rfe.cli.options import AsJson, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
-from rfe.config.fields import unknown
-from rfe.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -47,11 +45,9 @@ def ensemble(
 
     The nested score answers each fold with what was chosen without that fold's labels.
     """
-    from rfe.ensemble.selection import Method, Selection
+    from rfe.ensemble.selection import Selection, find_method
 
-    if method not in get_args(Method):
-        raise ConfigError(f"--method: {unknown('method', method, get_args(Method))}")
-    how = Selection(method, members, candidates, bags, separate_heads=separate_heads, seed=seed)  # type: ignore[arg-type]
+    how = Selection(find_method(method), members, candidates, bags, separate_heads=separate_heads, seed=seed)
     with settings.progress() as progress:
         built = api.ensemble(studies, data, name=name, selection=how, workspace=settings.workspace(), progress=progress)
     if as_json:

@@ -6,14 +6,15 @@ of what it chose was as high or higher (`reports/LOG.md`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.config.fields import unknown
 from rfe.ensemble.calibrated import View
 from rfe.ensemble.candidates import Candidate
-from rfe.errors import StudyError
+from rfe.errors import ConfigError, StudyError
 
 Method = Literal["greedy", "top_k", "stacking", "single"]
 FEW = 20
@@ -75,6 +76,18 @@ class Weights:
     """[candidate] sum to 1."""
     trajectory: tuple[float, ...] = field(default=())
     """`greedy`: mean negative log-likelihood of the true state after each step, nats per clip, mean over bags."""
+
+
+def find_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises:
+        ConfigError: there is none; with the nearest.
+    """
+    for method in get_args(Method):
+        if method == name:
+            return method  # type: ignore[no-any-return]
+    raise ConfigError(f"--method: {unknown('method', name, get_args(Method))}")
 
 
 def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:
