@@ -45,9 +45,17 @@ def rfe(*words: str) -> list[str]:
 
 
 def prepare(workspace: Workspace) -> None:
-    """A study to take pictures of."""
-    if not workspace.study(STUDY).outcome.is_file():
-        subprocess.run(rfe("demo", "--workspace", str(workspace.root)), check=True)
+    """A study to take pictures of, and its data beside the workspace."""
+    if workspace.study(STUDY).outcome.is_file():
+        return
+    workspace.root.mkdir(parents=True, exist_ok=True)
+    data = workspace.root.parent / "sim"
+    if not (data / "truth.json").is_file():  # written last
+        size = ("--actors", "20", "--test-actors", "5", "--clips-per-actor", "30")
+        subprocess.run(rfe("data", "simulate", "--output", str(data), *size), check=True)
+    budget = ("--trials", "16", "--set", "confirm.top=2", "--set", "confirm.seeds=2")
+    command = rfe("search", STUDY, "--data", str(data), *budget, "--workspace", str(workspace.root))
+    subprocess.run(command, check=True)
 
 
 def terminal(workspace: Workspace) -> None:
