@@ -12,7 +12,7 @@ PIP_LOG := $(VENV)/install.log
 pip_install = @$(BIN)/python -m pip install --disable-pip-version-check --no-input --constraint constraints.txt $(1) \
 	>$(PIP_LOG) 2>&1 || { tail -n 20 $(PIP_LOG); echo "pip install $(strip $(1)) failed; all it said is in $(PIP_LOG)"; exit 1; }
 
-.PHONY: demo test slow browser lint bench evidence install clean
+.PHONY: demo test slow browser lint docs pictures bench evidence install clean
 .DEFAULT_GOAL := demo
 
 demo: install  ## the whole path on simulated data: rfe-workspace/demo
@@ -32,6 +32,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install  ## the documentation site: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: install  ## remakes the example notebook and the README's pictures; minutes, needs chromium
+	$(BIN)/python -m tests.docs.notebook
+	$(BIN)/python -m tests.docs.pictures
 
 bench: install  ## a few timings of this machine
 	$(BIN)/python -m tests.bench

@@ -1,10 +1,20 @@
 """What can go wrong, as seen by the user. Every message names the file, the field, the value and the remedy."""
 
+EXTRAS = {
+    "search": ("ray", "optuna", "cmaes", "mlflow", "matplotlib", "statsmodels"),
+    "report": ("plotly", "jinja2", "markupsafe"),
+}
+"""Extra of the package -> the modules that come with it."""
+
 
 class RfeError(Exception):
     """Base of every error this package raises on purpose; the command line prints it without a traceback."""
 
     exit_code = 2
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in the place of a traceback, as the command line does."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class ConfigError(RfeError):
@@ -42,3 +52,12 @@ def gather(problems: list[str], error: type[RfeError], heading: str) -> None:
     if len(problems) == 1:
         raise error(f"{heading}: {problems[0]}")
     raise error(f"{heading}: {len(problems)} problems\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+def explain_missing(error: ModuleNotFoundError) -> str | None:
+    """What to install where a command needs more than the package's core; None where something else is missing."""
+    module = (error.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return f"this needs {module}, which is not installed; install it with: pip install 'rfe[{extra}]'"
+    return None

@@ -147,17 +147,16 @@ class TerminalProgress:
         self._live: Live | None = None
         self._title = ""
         self._total: int | None = None
-        self._started = 0.0
 
     def start(self, title: str, total: int | None = None) -> None:
         self.close()
-        self._title, self._total, self._started = title, total, time.monotonic()
-        self._live = Live(self._draw(0), console=self._console, refresh_per_second=4)
+        self._title, self._total = title, total
+        self._live = Live(stage_view(title, 0, total), console=self._console, refresh_per_second=4)
         self._live.start()
 
     def update(self, status: SearchStatus | int) -> None:
         if self._live is not None:
-            self._live.update(self._draw(status))
+            self._live.update(stage_view(self._title, status, self._total))
 
     def note(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False)
@@ -166,15 +165,6 @@ class TerminalProgress:
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-    def _draw(self, status: SearchStatus | int) -> RenderableType:
-        if isinstance(status, SearchStatus):
-            return search_view(self._title, status)
-        line = Text(self._title, style="bold")
-        if self._total:
-            line.append(f"  {status} of {self._total}", style="default")
-            return Group(line, Bar(self._total, 0, min(status, self._total), width=40, color="cyan", bgcolor="grey23"))
-        return line
 
 
 def open_progress(*, quiet: bool = False) -> Progress:
@@ -185,8 +175,19 @@ def open_progress(*, quiet: bool = False) -> Progress:
     return TerminalProgress(console) if console.is_terminal else PlainProgress()
 
 
+def stage_view(title: str, status: SearchStatus | int, total: int | None = None) -> RenderableType:
+    """What is redrawn in place of one stage: a search's block, or title, steps and a bar."""
+    if isinstance(status, SearchStatus):
+        return search_view(title, status)
+    line = Text(title, style="bold")
+    if not total:
+        return line
+    line.append(f"  {status} of {total}", style="default")
+    return Group(line, Bar(total, 0, min(status, total), width=40, color="cyan", bgcolor="grey23"))
+
+
 def search_view(title: str, status: SearchStatus) -> RenderableType:
-    """The block that `TerminalProgress` redraws: bar, counts, best so far with its configuration, rate, time left."""
+    """A search's block: bar, counts, best so far with its configuration, rate, time left."""
     counts = Text.assemble(
         (f"{status.done:,} done", "green"),
         (f"  {status.running:,} running{_at_epochs(status)}", "cyan"),

@@ -5,14 +5,14 @@ Heavy libraries are imported by the functions that need them, so that asking for
 
 from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.authoring import init, schema
-from rfe.api.data import aggregate_data, check_data, fetch_data, import_data, simulate_data
+from rfe.api.data import aggregate_data, check_data, fetch_data, import_data, load_data, simulate_data, write_data
 from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
 from rfe.api.reports import report
 from rfe.api.results import DEFAULT_MODELS, export, predict, register, score, show_ui, verify, write_predictions
 from rfe.api.running import StopRequest, stop_study, watch_study
-from rfe.api.searching import Source, baselines, plan_search, resume_study, search, train
+from rfe.api.searching import DataSource, Source, baselines, plan_search, resume_study, search, train
 from rfe.api.studies import (
     DeletedStudy,
     PulledStudy,
@@ -28,6 +28,7 @@ from rfe.api.tour import DemoResult, demo
 __all__ = [
     "DEFAULT_MODELS",
     "BuiltEnsemble",
+    "DataSource",
     "DeletedStudy",
     "DemoResult",
     "PulledStudy",
@@ -50,6 +51,7 @@ __all__ = [
     "job_logs",
     "list_jobs",
     "list_studies",
+    "load_data",
     "plan_ablation",
     "plan_job",
     "plan_search",
@@ -72,5 +74,6 @@ __all__ = [
     "train",
     "verify",
     "watch_study",
+    "write_data",
     "write_predictions",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from rfe.api.searching import Source
+from rfe.api.searching import DataSource, Source, _place
 from rfe.errors import ConfigError, StudyError
 from rfe.workspace import Workspace
 
@@ -21,7 +20,7 @@ class Asked(TypedDict, total=False):
     """What may be asked beside a plan; what is left out, or None, is the plan's own."""
 
     base: Source | None
-    """A configuration file."""
+    """A configuration: its file or its fields."""
     from_study: str | None
     """In the place of `base`: a study whose best configuration is the base."""
     name: str | None
@@ -47,11 +46,11 @@ class Question:
     encoders: tuple[str, ...] | None
 
 
-def find_question(source: Source, data: Path | str | None, workspace: Workspace, asked: Asked) -> Question:
+def find_question(source: Source, data: DataSource | None, workspace: Workspace, asked: Asked) -> Question:
     """Read a plan, find its base and its data.
 
     Args:
-        source: a plan's file, or the name of a ready-made one.
+        source: a plan's file, the name of a ready-made one, or what such a file holds.
         data: the data folder; None: that of the base's study.
         workspace: holds the base's study.
         asked: what differs from the plan.
@@ -70,18 +69,20 @@ def find_question(source: Source, data: Path | str | None, workspace: Workspace,
     base, from_study = asked.get("base"), asked.get("from_study")
     if base is not None and from_study is not None:
         raise ConfigError("--base and --from: an ablation has one base; leave one out")
-    plan = load_plan(find_space(source, "ablations"), asked.get("overrides", ()))
+    given = source if isinstance(source, Mapping) else find_space(source, "ablations")
+    plan = load_plan(given, asked.get("overrides", ()))
     name, seeds, retune = asked.get("name") or plan.name, asked.get("seeds") or plan.seeds, asked.get("retune")
     changes: dict[str, Any] = {"name": name, "seeds": seeds, "retune": plan.retune if retune is None else retune}
     if from_study is not None:
         changes["base"] = StudyBase(study=from_study)
     elif base is not None:
-        changes["base"] = str(base)
+        changes["base"] = dict(base) if isinstance(base, Mapping) else str(base)
     plan = load_plan({**plan.model_dump(), **changes, **({"base": {"study": from_study}} if from_study else {})})
-    place, encoders = data, None if plan.encoders is None else tuple(plan.encoders)
+    place, encoders = _place(data)
+    encoders = encoders or (None if plan.encoders is None else tuple(plan.encoders))
     if isinstance(plan.base, StudyBase):
         known, of_study = study_source(find_study(workspace, plan.base.study))
-        place, encoders = data or known, encoders or of_study
+        place, encoders = place or known, encoders or of_study
     if place is None:
         raise ConfigError(f"plan {plan.name}: no data; name the data folder with --data")
     _refuse_other_study(workspace, plan.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rfe.api.ablation_question import Asked, Question, find_question
-from rfe.api.searching import Source, _placed, _run
+from rfe.api.searching import DataSource, Source, _placed, _run
 from rfe.errors import StudyError, TrialError
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def ablate(
     source: Source,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     workers: int | None = None,
     address: str | None = None,
@@ -34,7 +34,7 @@ def ablate(
     """Run a plan's arms, or go on with them, and compare them with their base; see `rfe.ablation`.
 
     Args:
-        source: a plan's file, or the name of a ready-made one (`components`).
+        source: a plan's file, the name of a ready-made one (`components`), or what such a file holds.
         data: the data folder; None: that of the base's study.
         workers, address, workspace, progress: as `search`.
         asked: `base`, `from_study`, `name`, `seeds`, `retune`, `overrides`; see `Asked`.
@@ -88,7 +88,7 @@ def ablate(
 
 
 def plan_ablation(
-    source: Source, data: Path | str | None = None, *, workspace: Workspace | None = None, **asked: Unpack[Asked]
+    source: Source, data: DataSource | None = None, *, workspace: Workspace | None = None, **asked: Unpack[Asked]
 ) -> Ablation:
     """The arms that `ablate` would train; nothing is begun. Encoders whose value is not known yet have no order."""
     from rfe.ablation.study import prepare_ablation

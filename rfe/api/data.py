@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfe.progress import Progress
+from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rfe.data.aggregation import Aggregation
     from rfe.data.check import CheckReport
+    from rfe.data.dataset import Dataset
+    from rfe.data.frames import FrameLike
     from rfe.data.importing import ImportReport
     from rfe.data.record.fetching import FetchReport
     from rfe.data.simulate import SimulationSpec
@@ -92,3 +97,20 @@ def check_data(folder: Path) -> CheckReport:
     from rfe.data.check import check_folder
 
     return check_folder(folder)
+
+
+def load_data(
+    folder: Path | str, encoders: Sequence[str] | None = None, *, workspace: Workspace | None = None
+) -> Dataset:
+    """Open a data folder, or the copy of what its URI names; see `rfe.data.dataset.load_dataset`."""
+    from rfe.data.dataset import load_dataset
+    from rfe.data.remote import local_folder
+
+    return load_dataset(local_folder(folder, (workspace or open_workspace()).cache), encoders, need_source=False)
+
+
+def write_data(metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path) -> Path:
+    """Write a data folder of tables; see `rfe.data.frames`."""
+    from rfe.data.frames import write_frames
+
+    return write_frames(metadata, features, output)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
@@ -12,18 +12,21 @@ from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
     from rfe.config.schema import Config
+    from rfe.data.dataset import Dataset
     from rfe.reporting.baselines import Baseline
     from rfe.reporting.plan import SearchPlan
     from rfe.search.outcome import StudyOutcome
     from rfe.search_space import SearchSpace
 
-Source = str | Path
-"""A file's path, or the name of a ready-made one (`everything`, `baselines/concat_mlp`)."""
+Source = str | Path | Mapping[str, Any]
+"""A file's path, the name of a ready-made one (`everything`, `baselines/concat_mlp`), or what such a file holds."""
+DataSource: TypeAlias = "Path | str | Dataset"
+"""A data folder, its URI, or what was loaded of one: then with the encoders that were loaded."""
 
 
 def search(
     source: Source,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     study: str | None = None,
     trials: int | None = None,
@@ -42,10 +45,8 @@ def search(
         RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
     """
     from rfe.reporting.studies import find_study
-    from rfe.search_space.load import load_space
-    from rfe.search_space.ready_made import find_space
 
-    space = _placed(load_space(find_space(source), overrides), data, study)
+    space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
     options: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers, "seed": seed, "address": address}
     options["warm_start"] = find_study(workspace, warm_start).path if warm_start else None
@@ -54,7 +55,7 @@ def search(
 
 def plan_search(
     source: Source,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     study: str | None = None,
     trials: int | None = None,
@@ -68,10 +69,8 @@ def plan_search(
     """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
     from rfe.reporting.plan import plan
     from rfe.reporting.studies import find_study
-    from rfe.search_space.load import load_space
-    from rfe.search_space.ready_made import find_space
 
-    space = _placed(load_space(find_space(source), overrides), data, study)
+    space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
     old = find_study(workspace, warm_start).path if warm_start else None
     progress = progress or SilentProgress()
@@ -80,7 +79,7 @@ def plan_search(
 
 def train(
     source: Source | None = None,
-    data: Path | str | None = None,
+    data: DataSource | None = None,
     *,
     from_study: str | None = None,
     trial: int | None = None,
@@ -93,10 +92,13 @@ def train(
 ) -> StudyOutcome:
     """Cross-validate one configuration as a study of one trial: that of a file, or of a study's trial.
 
+    The study has the file's name unless `study` says otherwise; that of a mapping is named by its content.
+
     Raises:
         ConfigError: neither or both are given, or the configuration is wrong.
         StudyError: there is no such study or trial.
     """
+    from rfe.config.identity import config_id
     from rfe.config.load import load_config
     from rfe.reporting.studies import find_study, read_trial, study_source
     from rfe.search_space.ready_made import find_space
@@ -104,7 +106,10 @@ def train(
     workspace = workspace or open_workspace()
     if (source is None) == (from_study is None) or (from_study is None) != (trial is None):
         raise ConfigError("give a configuration file, or --from STUDY and --trial N: one of the two")
-    if source is not None:
+    if isinstance(source, Mapping):
+        config = load_config(source, overrides)
+        name = f"configuration-{config_id(config)[:8]}"
+    elif source is not None:
         path = find_space(source)
         config, name = load_config(path, overrides), path.stem
     else:
@@ -182,10 +187,20 @@ def baselines(
 # ---- shared
 
 
-def _placed(space: SearchSpace, data: Path | str | None, study: str | None) -> SearchSpace:
+def _load_space(source: Source, overrides: Sequence[str], study: str | None) -> SearchSpace:
+    from rfe.search_space.load import load_space
+    from rfe.search_space.ready_made import find_space
+
+    if isinstance(source, Mapping):
+        return load_space({**source, "study": study} if study else source, overrides)
+    return load_space(find_space(source), overrides)
+
+
+def _placed(space: SearchSpace, data: DataSource | None, study: str | None) -> SearchSpace:
     """The space with the name, and the absolute data folder or URI, that it will be searched under."""
     from rfe.data.remote import is_uri
 
+    data, encoders = _place(data)
     source = data or space.data.path
     if not source:
         raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
@@ -196,8 +211,19 @@ def _placed(space: SearchSpace, data: Path | str | None, study: str | None) -> S
                 f"--data {data or space.data.path}: is not a folder; "
                 "make one with `rfe data simulate` or `rfe data import`"
             )
-    located = space.data.model_copy(update={"path": str(source)})
+    changes = {"path": str(source), **({} if encoders is None else {"encoders": list(encoders)})}
+    located = space.data.model_copy(update=changes)
     return space.model_copy(update={"data": located, "study": study or space.study})
+
+
+def _place(data: DataSource | None) -> tuple[Path | str | None, tuple[str, ...] | None]:
+    """(folder or URI, encoders) of data; encoders are None where they are all that the folder has."""
+    if data is None or isinstance(data, str | Path):
+        return data, None
+    from rfe.data.dataset import list_encoders
+
+    encoders = tuple(data.encoders)
+    return data.path, None if encoders == list_encoders(data.path) else encoders
 
 
 def _space_of_one(config: Config, name: str) -> SearchSpace:

@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from rfe.errors import RfeError
+from rfe.errors import RfeError, explain_missing
 from rfe.progress import Progress, open_progress
 from rfe.workspace import Workspace, open_workspace
 
@@ -119,6 +119,8 @@ def _failures(verbose: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (sentence := explain_missing(error)) is not None:
+            raise _end(sentence, 2) from None
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
             raise _end(f"{error.filename or 'a file'}: {error.strerror}", 2) from None
         if verbose:

@@ -1,6 +1,6 @@
 """`rfe ensemble`: members and weights from the logged outputs of trials."""
 
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -9,8 +9,6 @@ from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_study
 from rfe.cli.options import AsJson, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
-from rfe.config.fields import unknown
-from rfe.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -50,21 +48,16 @@ def ensemble(
 
     The nested score answers each fold with what was chosen without that fold's labels.
     """
-    from rfe.ensemble.calibrated import Decoding
-    from rfe.ensemble.selection import Method, Selection
+    from rfe.ensemble.selection import Selection, find_decoding, find_method
 
-    if method not in get_args(Method):
-        raise ConfigError(f"--method: {unknown('method', method, get_args(Method))}")
-    if decode not in get_args(Decoding):
-        raise ConfigError(f"--decode: {unknown('decoding', decode, get_args(Decoding))}")
     how = Selection(
-        method,  # type: ignore[arg-type]
+        find_method(method),
         members,
         candidates,
         bags,
         separate_heads=separate_heads,
         seed=seed,
-        decoding=decode,  # type: ignore[arg-type]
+        decoding=find_decoding(decode),
     )
     with settings.progress() as progress:
         built = api.ensemble(studies, data, name=name, selection=how, workspace=settings.workspace(), progress=progress)

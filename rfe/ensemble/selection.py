@@ -5,11 +5,12 @@ Selection sees how probable the true states are, never Score itself: the one is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.config.fields import unknown
 from rfe.ensemble.calibrated import Decoding, View
 from rfe.ensemble.candidates import Candidate
 from rfe.ensemble.mixing import N_RATIOS, ratio_probabilities, set_probabilities
@@ -86,6 +87,30 @@ class Weights:
     """[candidate] sum to 1."""
     trajectory: tuple[float, ...] = field(default=())
     """`greedy`: mean negative log-likelihood of the true state after each step, nats per clip, mean over bags."""
+
+
+def find_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises:
+        ConfigError: there is none; with the nearest.
+    """
+    for method in get_args(Method):
+        if method == name:
+            return method  # type: ignore[no-any-return]
+    raise ConfigError(f"--method: {unknown('method', name, get_args(Method))}")
+
+
+def find_decoding(name: str) -> Decoding:
+    """The decoding called `name`.
+
+    Raises:
+        ConfigError: there is none; with the nearest.
+    """
+    for decoding in get_args(Decoding):
+        if decoding == name:
+            return decoding  # type: ignore[no-any-return]
+    raise ConfigError(f"--decode: {unknown('decoding', name, get_args(Decoding))}")
 
 
 def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ Verdict = Literal["fine", "look", "wrong"]
 """`look`: a search runs all the same. `wrong`: none can."""
 SHOWN = ("torch", "ray", "optuna", "mlflow")
 """Libraries whose version is shown also when it is right."""
+NEEDED: dict[str, Verdict] = {"": "wrong", "search": "wrong", "report": "look"}
+"""Extra of the package ("": its core) -> what it is where a library of it is missing."""
 GB = 2**30
 LEAST_MEMORY, LEAST_DISK, SCARCE_DISK = 2 * GB, GB // 4, 5 * GB
 """A local Ray with one worker and MLflow need about so much; a study of 200 trials about 1 GB."""
@@ -72,12 +75,14 @@ def _libraries() -> Iterator[Finding]:
         )
         return
     for one in map(Requirement, required):
-        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+        extra = next((extra for extra in NEEDED if one.marker is None or one.marker.evaluate({"extra": extra})), None)
+        if extra is None:
             continue
         try:
             version = importlib.metadata.version(one.name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(one.name, "is missing", "wrong", f"pip install '{one.name}{one.specifier}'")
+            wanted = f"rfe[{extra}]" if extra else f"{one.name}{one.specifier}"
+            yield Finding(one.name, "is missing", NEEDED[extra], f"pip install '{wanted}'")
             continue
         if not one.specifier.contains(version, prereleases=True):
             found = f"{version}, made for {one.specifier}"
@@ -148,6 +153,8 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _mlflow(workspace: Workspace) -> Iterator[Finding]:
+    if find_spec("mlflow") is None:  # said among the libraries
+        return
     from rfe.tracking.mlflow_server import is_missing_database, open_server
 
     uri = redact_uri(workspace.mlflow_uri)

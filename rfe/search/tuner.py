@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.search import Searcher
+from ray.widgets.util import in_notebook
 
 from rfe.search.pool_actor import find_pool
 from rfe.search.session import LIGHT_CPU
@@ -83,6 +84,17 @@ def light_resources(node_id: str) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([{"CPU": LIGHT_CPU}], bundle_label_selector=[{NODE_ID: node_id}])
 
 
+class Silence(tune.ProgressReporter):  # type: ignore[misc]
+    """In a notebook Tune's own reporter clears the cell's output, and our progress with it, whatever `verbose` is."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never."""
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: Any) -> None:
+        """Nothing."""
+
+
 class CohortTuner:
     """A Tune run in a thread of the driver.
 
@@ -98,7 +110,11 @@ class CohortTuner:
                 search_alg=CohortSearcher(next_cohort, pool), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                name="cohorts", storage_path=str(folder), verbose=0, failure_config=tune.FailureConfig(max_failures=3)
+                name="cohorts",
+                storage_path=str(folder),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=3),
+                progress_reporter=Silence() if in_notebook() else None,  # in a terminal Tune warns of any
             ),
         )
         self._error: BaseException | None = None

@@ -22,13 +22,13 @@ class Block:
         return [line for line in self.code.splitlines() if line.startswith("rfe ")]
 
 
-def read_blocks(path: Path) -> list[Block]:
-    """All ```sh blocks of a file, in order."""
+def read_blocks(path: Path, language: str = "sh") -> list[Block]:
+    """All blocks of a file in one language, in order."""
     blocks: list[Block] = []
     lines = path.read_text(encoding="utf-8").splitlines()
     start: int | None = None
     for index, line in enumerate(lines):
-        if start is None and line == "```sh":
+        if start is None and line == f"```{language}":
             start = index
         elif start is not None and line == "```":
             before = lines[start - 1].strip()
@@ -36,3 +36,11 @@ def read_blocks(path: Path) -> list[Block]:
             blocks.append(Block(start + 2, "\n".join(lines[start + 1 : index]), note))
             start = None
     return blocks
+
+
+def run_python(blocks: list[Block], name: str) -> None:
+    """Run blocks one after another, as one program in the current folder; a fault names its block's line."""
+    scope: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks:
+        # the block's own line numbers, in tracebacks as in the file
+        exec(compile("\n" * (block.line - 1) + block.code, name, "exec"), scope)

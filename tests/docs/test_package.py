@@ -1,17 +1,28 @@
-"""What pip builds of the repository can be used: the spaces, the types, the console script are in it."""
+"""What pip builds of the repository can be used: the spaces, the types, the console script are in it; and the core
+alone predicts."""
 
+import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from rfe import __version__
 from rfe.api.authoring import SCAFFOLD
+from rfe.data.dataset import load_dataset
+from rfe.errors import EXTRAS
 from rfe.search_space.ready_made import ready_made
 from tests.docs.blocks import ROOT
+from tests.unit.data.folders import make_folder
+from tests.unit.submission.bundles import configure, export_trained
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.mark.slow
@@ -63,3 +74,61 @@ def test_an_install_that_fails_says_what_failed(tmp_path: Path) -> None:
     assert "ERROR: no room left" in ended.stdout
     assert "pip install torch==2.13.0 failed; all it said is in env/install.log" in ended.stdout
     assert not (tmp_path / "env" / ".installed").exists()
+
+
+def _closure(names: list[str]) -> dict[str, importlib.metadata.Distribution]:
+    """What pip installs for requirements, as far as it is installed here: name -> distribution."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    waiting = [Requirement(name) for name in names]
+    while waiting:
+        one = waiting.pop()
+        known = one.name.lower().replace("_", "-")
+        if known in found and not one.extras:
+            continue
+        try:
+            found[known] = importlib.metadata.distribution(one.name)
+        except importlib.metadata.PackageNotFoundError:  # of another platform
+            continue
+        for text in found[known].requires or []:
+            wanted = Requirement(text)
+            if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *one.extras)):
+                waiting.append(wanted)
+    return found
+
+
+def test_extras_bring_the_modules_that_are_said_to_be_missing() -> None:
+    core = _closure(PROJECT["dependencies"])
+    heavy = {module for modules in EXTRAS.values() for module in modules} - {"jinja2", "markupsafe"}  # torch's too
+    assert not heavy & core.keys()
+    for extra, modules in EXTRAS.items():
+        named = {Requirement(text).name for text in PROJECT["optional-dependencies"][extra]}
+        assert set(modules) <= named
+
+
+def test_the_core_alone_predicts_and_says_what_a_search_needs(tmp_path: Path) -> None:
+    """In an environment of links to what the core brings, and nothing else."""
+    site = tmp_path / "packages"
+    site.mkdir()
+    for distribution in _closure(PROJECT["dependencies"]).values():
+        for file in distribution.files or []:
+            link = site / file.parts[0]
+            if ".." not in file.parts and not link.exists():
+                link.symlink_to(Path(str(distribution.locate_file(file.parts[0]))))
+    assert not (site / "ray").exists()
+    dataset = load_dataset(make_folder(tmp_path / "data"))
+    bundle, _ = export_trained(tmp_path, dataset, configure())
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", "-m", "rfe", *words]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{site}"}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240
+        )
+
+    predicted = run("predict", str(bundle), "--data", "data", "--output", "answers")
+    assert predicted.returncode == 0, predicted.stderr
+    assert (tmp_path / "answers/predictions.csv").read_bytes() == (bundle / "predictions.csv").read_bytes()
+    assert run("doctor", "--workspace", "w").returncode == 0
+    refused = run("search", "demo", "--data", "data")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "which is not installed; install it with: pip install 'rfe[search]'" in refused.stderr

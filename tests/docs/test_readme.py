@@ -64,6 +64,8 @@ def test_slow_blocks_run(folder: Path) -> None:
     for block in BLOCKS:
         if not block.note.startswith("not"):
             _run(block.code, folder)
+    for block in read_blocks(README, "python"):
+        _run(f"python - <<'END'\n{block.code}\nEND", folder)
 
 
 def test_the_tree_is_the_repository() -> None:

@@ -51,12 +51,15 @@ def _refuse(*_: object, **__: object) -> None:
 
 def test_libraries_that_do_not_go_with_us_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     required = ["torch<1", "no-such-package>=3", "numpy>=1", "pytest<1; extra == 'dev'"]
+    required += ["no-such-sampler; extra == 'search'", "no-such-plot; extra == 'report'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
     findings = {one.what: one for one in machine._libraries()}
     assert findings["torch"].verdict == "look"
     assert findings["torch"].remedy == "pip install 'torch<1'"
     assert (findings["no-such-package"].verdict, findings["no-such-package"].found) == ("wrong", "is missing")
-    assert findings.keys() == {"torch", "no-such-package"}
+    assert findings.keys() == {"torch", "no-such-package", "no-such-sampler", "no-such-plot"}
+    assert (findings["no-such-sampler"].verdict, findings["no-such-plot"].verdict) == ("wrong", "look")
+    assert findings["no-such-sampler"].remedy == "pip install 'rfe[search]'"
 
 
 def test_a_taken_port_and_an_mlflow_that_is_away_stop_nothing(tmp_path: Path) -> None:

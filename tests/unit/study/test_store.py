@@ -1,11 +1,13 @@
 """The study's trials survive restarts: the same points, the same numbers, every trial told once."""
 
+import json
 import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
@@ -241,6 +243,29 @@ def test_optunas_own_storage_reads_the_file(tmp_path: Path) -> None:
     trials = optuna.load_study(study_name="s", storage=storage).trials
     assert [trial.params for trial in trials] == [row.params for row in rows]
     assert [trial.value for trial in trials] == [objective(Asked(row.number, row.params)) for row in rows]
+
+
+def test_optunas_dashboard_opens_the_file_as_it_is(tmp_path: Path) -> None:
+    dashboard = pytest.importorskip("optuna_dashboard")
+    with StudyStore.open(tmp_path, define()) as store:
+        tell_all(store, store.ask(3))
+        rows = store.trials()
+    app = dashboard.wsgi(JournalStorage(JournalFileBackend(str(tmp_path / "optuna.log"))))
+
+    def get(path: str, query: str = "") -> Any:
+        request: dict[str, Any] = {"PATH_INFO": path, "QUERY_STRING": query}
+        setup_testing_defaults(request)
+        status: list[str] = []
+        content = b"".join(app(request, lambda line, headers, *_: status.append(line)))
+        assert status == ["200 OK"]
+        return json.loads(content)
+
+    (study,) = get("/api/studies")["study_summaries"]
+    assert study["study_name"] == "s"
+    trials = get(f"/api/studies/{study['study_id']}", "after=0")["trials"]
+    assert [trial["number"] for trial in trials] == [row.number for row in rows]
+    assert [{one["name"] for one in trial["params"]} for trial in trials] == [row.params.keys() for row in rows]
+    assert [trial["values"] for trial in trials] == [[objective(Asked(row.number, row.params))] for row in rows]
 
 
 def test_a_folder_without_a_study_is_said(tmp_path: Path) -> None:

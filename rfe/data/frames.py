@@ -1,0 +1,132 @@
+"""Data folders from tables, and tables of data folders: pandas in and out."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rfe.data.dataset import Dataset, list_encoders, load_dataset, read_features
+from rfe.errors import DataError
+from rfe.labels import EMOTIONS, SET_NAMES, STATE_SET, state_percents
+from rfe.workspace import replace_folder
+
+FrameLike: TypeAlias = "pd.DataFrame | NDArray[np.floating[Any]]"
+
+
+def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path) -> Path:
+    """Write a data folder: `metadata.csv` and one feature file for each encoder. Written whole or not at all.
+
+    Args:
+        metadata: one row for each clip, with the columns of `metadata.csv`; `filename` may be the index. Without a
+            column `split` all clips are training clips.
+        features: encoder -> its features, a table whose index is the clips' `filename` (clips may be missing), or an
+            array [clip, dim] in the order of `metadata`.
+        output: the folder. One that holds the same data already is left as it is.
+
+    Returns:
+        `output`.
+
+    Raises:
+        DataError: the tables do not fit together, they would be no sound data folder, or `output` holds something else.
+    """
+    metadata = _with_column(metadata)
+    if not features:
+        raise DataError("features: name at least one encoder, as {'face': table}")
+    output = Path(output).absolute()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
+        beside = Path(scratch) / output.name
+        beside.mkdir()
+        metadata.to_csv(beside / "metadata.csv", index=False)
+        for encoder, table in features.items():
+            filenames, values = _aligned(encoder, table, metadata["filename"].astype(str).tolist())
+            np.savez(beside / f"{encoder}_static_features.npz", X=values, filenames=np.array(filenames, np.str_))
+        try:
+            made = load_dataset(beside, need_source=False)
+        except DataError as error:
+            raise DataError(str(error).replace(str(beside), str(output))) from None
+        if output.is_dir() and any(output.iterdir()):
+            if list_encoders(output) and load_dataset(output, need_source=False).fingerprint == made.fingerprint:
+                return output
+            raise DataError(f"{output} holds something else; name another folder, or remove that one")
+        replace_folder(beside, output)
+    return output
+
+
+def clip_table(dataset: Dataset) -> pd.DataFrame:
+    """Every clip: split, actor, fold, and of training clips the emotions with their saliences in percent.
+
+    Returns:
+        Index `filename`, in the data's order; columns `split`, `actor`, `fold`, `emotions`, and one for each emotion.
+    """
+    clips, n = dataset.clips, dataset.clips.n_source
+    states = clips.state[:n].tolist()
+    table = pd.DataFrame(index=pd.Index(clips.filename.astype(object), name="filename"))
+    table["split"] = ["train"] * n + ["test"] * clips.n_target
+    table["actor"] = [clips.actor_names[one] if one >= 0 else None for one in clips.actor.tolist()]
+    table["fold"] = pd.array([*clips.fold[:n].tolist(), *[None] * clips.n_target], dtype="Int64")
+    table["emotions"] = [*(SET_NAMES[STATE_SET[state]] for state in states), *[None] * clips.n_target]
+    percents = [state_percents(state) for state in states]
+    for emotion in EMOTIONS:
+        shares = [one.get(emotion, 0) for one in percents]
+        table[emotion] = pd.array([*shares, *[None] * clips.n_target], dtype="Int64")
+    return table
+
+
+def encoder_table(dataset: Dataset) -> pd.DataFrame:
+    """Every encoder: its features' dimension, and the share of training and of test clips that have any."""
+    clips, encoders = dataset.clips, dataset.encoders.values()
+    table = pd.DataFrame(index=pd.Index([one.name for one in encoders], name="encoder"))
+    table["dim"] = [one.dim for one in encoders]
+    for split, positions in (("train", clips.source), ("test", clips.target)):
+        if len(positions):
+            table[f"coverage_{split}"] = [float(one.available[positions].mean()) for one in encoders]
+    return table
+
+
+def feature_table(dataset: Dataset, encoder: str) -> pd.DataFrame:
+    """One encoder's features, NaN where it has none of a clip.
+
+    Returns:
+        [clip, dim], index `filename`.
+
+    Raises:
+        KeyError: the data set has no such encoder.
+    """
+    file = dataset.encoders[encoder]
+    values = read_features(file, dataset.clips)
+    values[~file.available] = np.nan
+    return pd.DataFrame(values, index=pd.Index(dataset.clips.filename.astype(object), name="filename"))
+
+
+def _with_column(metadata: pd.DataFrame) -> pd.DataFrame:
+    """The metadata with columns `filename` and `split`."""
+    if "filename" not in metadata.columns:
+        if metadata.index.name not in (None, "filename") or isinstance(metadata.index, pd.RangeIndex):
+            raise DataError(f"metadata: has no column filename; it has {', '.join(map(str, metadata.columns))}")
+        metadata = metadata.rename_axis("filename").reset_index()
+    return metadata if "split" in metadata.columns else metadata.assign(split="train")
+
+
+def _aligned(encoder: str, table: FrameLike, filenames: list[str]) -> tuple[list[str], NDArray[np.float32]]:
+    """(filenames, [row, dim]) of an encoder's features."""
+    named = isinstance(table, pd.DataFrame)
+    if isinstance(table, pd.DataFrame):
+        table = table.set_index("filename") if "filename" in table.columns else table
+        filenames = table.index.astype(str).tolist()
+    try:
+        values = np.asarray(table, np.float32)
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"features.{encoder}: are not all numbers ({problem})") from None
+    if named:
+        return filenames, values
+    if values.ndim != 2 or len(values) != len(filenames):
+        raise DataError(
+            f"features.{encoder}: an array must be [clip, dim] in the order of the metadata's {len(filenames)} rows, "
+            f"but its shape is {values.shape}; a table with filename as its index may have other rows"
+        )
+    return filenames, values

@@ -1,0 +1,40 @@
+"""A bundle's answers as a table."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from rfe import api
+from rfe.notebook.places import DataLike, find_folder
+
+
+def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
+    """Answer the clips of a data folder with a bundle; needs neither Ray nor MLflow.
+
+    Args:
+        bundle: a folder or an archive, as `export` writes it.
+        data: its test clips are answered; where it has none, all of its clips.
+
+    Returns:
+        Index `filename`; columns `set`, the emotions with their saliences in percent, `p_...` for each emotion.
+
+    Raises:
+        SubmissionError: the bundle is not whole.
+        DataError: data that the models cannot read.
+    """
+    from rfe.submission.table import prediction_columns
+
+    folder = find_folder(data)
+    assert folder is not None
+    answered = api.predict(Path(bundle), folder).prediction
+    columns = prediction_columns(answered.state, answered.probabilities)
+    table = pd.DataFrame(columns, index=pd.Index(list(answered.filename), name="filename"))
+    return table.astype({"emotion_1_salience": "Int64", "emotion_2_salience": "Int64"})
+
+
+def predict_exported(export: Callable[[Path], Path], data: DataLike) -> pd.DataFrame:
+    """The answers of a bundle that is not kept."""
+    with tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
+        return predict(export(Path(scratch) / "bundle"), data)

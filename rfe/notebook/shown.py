@@ -1,0 +1,58 @@
+"""How results look: tables under a heading, in a notebook and in a terminal."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+ROWS = 10
+"""More rows of a table are counted, not shown; its property has them all."""
+
+
+class Shown:
+    """A result that shows itself; what it shows, `_tables` names."""
+
+    def _heading(self) -> str:
+        """One line: what it is."""
+        raise NotImplementedError
+
+    def _tables(self) -> Mapping[str, pd.DataFrame]:
+        """Title -> table, as they are shown; the titles are the properties that have them whole."""
+        raise NotImplementedError
+
+    def _notes(self) -> Sequence[str]:
+        """What a reader must know besides."""
+        return ()
+
+    def __repr__(self) -> str:
+        parts = [self._heading()]
+        for title, table in self._tables().items():
+            parts.append(f"{title}\n{table.head(ROWS).map(_cell).to_string()}{_more(table)}")
+        return "\n\n".join([*parts, *(["\n".join(self._notes())] if self._notes() else [])])
+
+    def _repr_html_(self) -> str:
+        parts = [f"<p><b>{escape(self._heading())}</b></p>"]
+        for title, table in self._tables().items():
+            shown = table.head(ROWS).map(_cell).to_html(border=0)
+            parts.append(f"<p>{escape(title)}</p>{shown}<p>{escape(_more(table))}</p>")
+        parts += [f"<p><small>{escape(note)}</small></p>" for note in self._notes()]
+        return "<div>" + "".join(parts) + "</div>"
+
+
+def drop_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that say nothing."""
+    empty = [name for name in table.columns if table[name].isna().all() or (table[name] == "").all()]
+    return table.drop(columns=empty)
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, tuple) and pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}" if value == 0 or 1e-2 <= abs(value) < 1e4 else f"{value:.3g}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _more(table: pd.DataFrame) -> str:
+    return f"\n... {len(table) - ROWS} more rows" if len(table) > ROWS else ""
