@@ -5,12 +5,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.arrays import UNREADABLE_ARRAY
 from rfe.data.faults import Faults
-from rfe.data.features import UNREADABLE_ARRAY
 from rfe.data.statistics import N_STATISTICS, clip_statistics
 from rfe.errors import DataError
 from rfe.progress import Progress, SilentProgress
@@ -105,7 +106,8 @@ def read_series(path: Path) -> NDArray[np.float32]:
     try:
         if path.suffix == ".csv":
             return _read_frames(path)
-        series = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a false header cannot claim memory
+        # mapped, so that a false header cannot claim memory; and never taken for a zip of arrays
+        series: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except (*UNREADABLE_ARRAY, csv.Error) as error:
         raise DataError(f"{path}: truncated, damaged or not a series of numbers ({error})") from None
     if series.dtype.kind not in "fiu":

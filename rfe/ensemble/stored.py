@@ -107,7 +107,7 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         return StoredEnsemble(
             name, folder, Ensemble(members, about["method"]), recalibration, float(about["blend_share"]), about
         )
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
 
 

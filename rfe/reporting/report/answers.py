@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.schema import Config
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
 from rfe.decoding.diagnostics import Calibration, measure_calibration
@@ -15,7 +15,7 @@ from rfe.decoding.fitting import crossfit_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
 from rfe.ensemble.calibrated import set_probabilities
 from rfe.ensemble.candidates import Candidate, load_outputs
-from rfe.errors import StudyError
+from rfe.errors import DataError, StudyError
 from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
 from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
 from rfe.metrics.presence import presence_hits
@@ -249,10 +249,9 @@ def _arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[n
     if path is None or not path.is_file():
         raise StudyError(f"{_where(candidate)}: its outputs were not kept; retrain it with `rfe train --from`")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
-        raise StudyError(f"{_where(candidate)}: {path} cannot be used: {problem}") from None
+        return read_arrays(path, names)
+    except DataError as problem:
+        raise StudyError(f"{_where(candidate)}: {problem}") from None
 
 
 def _where(candidate: Candidate) -> str:
