@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from rfe.config.schema import Config, Section
+from rfe.data.remote import SECRET_IN_URI
+from rfe.workspace import carries_secret, redact_uri
 
 Value = str | int | float | bool | None
 """What a parameter can be."""
@@ -73,8 +75,14 @@ class DimensionSpec(Section):
         return getattr(self, {"int": "int_", "float": "float_"}.get(name, name))
 
 
+def _without_secret(uri: str | None) -> str | None:
+    if uri is not None and "://" in uri and carries_secret(uri):
+        raise ValueError(f"{redact_uri(uri)} {SECRET_IN_URI}")
+    return uri
+
+
 class DataSource(Section):
-    path: str | None = None
+    path: Annotated[str | None, AfterValidator(_without_secret)] = None
     """The data folder; `--data` wins."""
     encoders: Annotated[list[str], Field(min_length=1)] | None = None
     """The encoders to read, of those in the folder; all if left out."""
@@ -194,7 +202,7 @@ class SearchSpace(Section):
     """Weights and figures are kept of so many best trials."""
     keep_arms: list[str] = Field(default_factory=list)
     """Weights are kept of these arms too, whatever their score."""
-    storage: str | None = None
+    storage: Annotated[str | None, AfterValidator(_without_secret)] = None
     """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
 
     _source: str = PrivateAttr(default="")
