@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rfe.errors import ConfigError, StudyError
 
+_USER = re.compile(r"://[^/\s]*@")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -34,6 +35,10 @@ def write_beside(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk is noticed by a file that is open and nameless
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -94,12 +99,46 @@ def cut_torn_line(path: Path) -> bool:
 
 def redact_uri(uri: str) -> str:
     """`uri` without the user, password and query it may carry: fit for messages, tags and files."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no URI at all, e.g. with half of an IPv6 address's brackets
+        return _USER.sub("://***@", uri)
     if not parts.netloc and not parts.query:
         return uri
     host = parts.netloc.rsplit("@", 1)[-1]
     netloc = f"***@{host}" if "@" in parts.netloc else host
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+def redact_text(text: str, *uris: str) -> str:
+    """`text` without what `redact_uri` takes out of `uris`, and without user and password of any address in it."""
+    for uri in uris:
+        text = text.replace(uri, redact_uri(uri))
+        for secret in _secrets_of(uri):  # libraries take addresses apart
+            text = text.replace(secret, "***")
+    return _USER.sub("://***@", text)
+
+
+def _secrets_of(uri: str) -> list[str]:
+    """What may be secret in a URI, as it stands there and decoded; not what is too short to be told from words."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return []
+    user = parts.username if parts.scheme in ("http", "https") and parts.password is None else None
+    found = [one for one in (parts.password, user, parts.query) if one]
+    return [one for one in (*found, *map(unquote, found)) if len(one) > 3]
+
+
+def carries_secret(uri: str) -> bool:
+    """Whether a URI has a password in it, or what may be one: a web address's user or query."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return parts.password is not None or (
+        parts.scheme in ("http", "https") and bool(parts.username is not None or parts.query)
+    )
 
 
 @dataclass(frozen=True)

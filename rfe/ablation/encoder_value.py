@@ -15,6 +15,7 @@ from rfe.ablation.altered_encoders import AlteredAnswers, alter_encoders
 from rfe.ablation.arms import BASE
 from rfe.ablation.study import StoredArms, read_arms
 from rfe.ablation.trials import arm_gate, fold_rows, hits_of, read_trials
+from rfe.data.arrays import read_arrays
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate
@@ -95,19 +96,19 @@ def read_encoder_values(
     scores, kept = arm_gate(stored.parts[BASE], by_id, dataset, where)
     weights, names = mean_weights(scores, kept), list(dataset.encoders)
     values = []
-    with np.load(path, allow_pickle=False) as arrays:
-        own = hits_of(arrays["own"].astype(np.int64), dataset)
-        for name in [key.removeprefix("masked/") for key in arrays.files if key.startswith("masked/")]:
-            permuted = [hits_of(states.astype(np.int64), dataset) for states in arrays[f"permuted/{name}"]]
-            values.append(
-                EncoderValue(
-                    name,
-                    float(kept[..., names.index(name)].mean()),
-                    None if weights is None else float(weights[names.index(name)]),
-                    difference_interval(own, hits_of(arrays[f"masked/{name}"].astype(np.int64), dataset)),
-                    difference_interval(own, _mean_of(permuted)),
-                )
+    arrays = read_arrays(path)
+    own = hits_of(arrays["own"].astype(np.int64), dataset)
+    for name in [key.removeprefix("masked/") for key in arrays if key.startswith("masked/")]:
+        permuted = [hits_of(states.astype(np.int64), dataset) for states in arrays[f"permuted/{name}"]]
+        values.append(
+            EncoderValue(
+                name,
+                float(kept[..., names.index(name)].mean()),
+                None if weights is None else float(weights[names.index(name)]),
+                difference_interval(own, hits_of(arrays[f"masked/{name}"].astype(np.int64), dataset)),
+                difference_interval(own, _mean_of(permuted)),
             )
+        )
     return tuple(sorted(values, key=lambda one: -one.lost_masked.estimate))
 
 

@@ -173,5 +173,5 @@ def read_arms(folder: StudyFolder) -> StoredArms:
         return StoredArms(plan, tuple(arms), parts, about["left_out"], tuple(about["order"]))
     except FileNotFoundError:
         raise StudyError(f"study {folder.name!r}: is no ablation; run one with `rfe ablate`") from None
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); run the ablation again under another --name") from None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.ablation.study import ArmPart, read_arms
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate, read_study
 from rfe.errors import StudyError
@@ -65,8 +66,7 @@ def read_outputs(candidate: Candidate, where: str) -> dict[str, NDArray[Any]]:
     """
     if candidate.outputs is None or not candidate.outputs.is_file():
         raise StudyError(f"{where}: its outputs were not kept; run the ablation again under another --name")
-    with np.load(candidate.outputs, allow_pickle=False) as stored:
-        return {name: stored[name] for name in ("predicted_state", "gate_scores", "kept")}
+    return read_arrays(candidate.outputs, ("predicted_state", "gate_scores", "kept"))
 
 
 def hits_of(states: NDArray[np.int64], dataset: Dataset) -> HitTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,18 +179,22 @@ def show_ui(
     *,
     port: int = 5000,
     tracking_uri: str | None = None,
+    host: str = "127.0.0.1",
+    allowed_hosts: Sequence[str] = (),
+    auth: bool = False,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Show the runs in a browser until interrupted; see `rfe.tracking.ui`. Runs that a killed search left open are
-    closed first."""
+    """Show the runs in a browser until interrupted; see `rfe.tracking.ui` and, on who reaches it, `.access`. Runs that
+    a killed search left open are closed first."""
+    from rfe.tracking.access import Access
     from rfe.tracking.mlflow_tracker import close_stale_runs
     from rfe.tracking.ui import serve_ui
 
     workspace = workspace or open_workspace()
-    if tracking_uri is None:
+    if tracking_uri is None and not workspace.mlflow_uri.startswith("http"):  # a server shows itself
         for study in close_stale_runs(workspace):
             note(f"study {study} was interrupted: its open runs are closed")
-    serve_ui(workspace, port, tracking_uri, note)
+    serve_ui(workspace, port, tracking_uri, note, Access(host, tuple(allowed_hosts), auth))
 
 
 def _target_names(data: Path) -> list[str]:

@@ -198,10 +198,11 @@ def _load_space(source: Source, overrides: Sequence[str], study: str | None) -> 
 
 def _placed(space: SearchSpace, data: DataSource | None, study: str | None) -> SearchSpace:
     """The space with the name, and the absolute data folder or URI, that it will be searched under."""
-    from rfe.data.remote import is_uri
+    from rfe.data.remote import is_uri, refuse_secrets
 
     data, encoders = _place(data)
     source = data or space.data.path
+    refuse_secrets(source or "", "--data")
     if not source:
         raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
     if not is_uri(source):

@@ -22,11 +22,16 @@ from rich.text import Text
 
 from rfe.errors import RfeError, explain_missing
 from rfe.progress import Progress, open_progress
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import Workspace, open_workspace, redact_text
 
 INTERRUPTED = 130
-_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
-"""Errors of the operating system that are about the user's disk, not about this program."""
+_NOT_OURS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions, or choose another folder"),
+    errno.EROFS: "choose another folder",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there, or choose another folder; what was whole is kept"),
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""Errors of the operating system that are about the user's disk, not about this program; what to do about each."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 def _failures(verbose: bool) -> Iterator[None]:
     try:
         yield
-    except (typer.Exit, typer.Abort):
+    except typer.Exit:
         raise
     except RfeError as error:
         raise _end(str(error), error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter at a question
         raise _end("interrupted", INTERRUPTED) from None
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -122,7 +127,7 @@ def _failures(verbose: bool) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError) and (sentence := explain_missing(error)) is not None:
             raise _end(sentence, 2) from None
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
-            raise _end(f"{error.filename or 'a file'}: {error.strerror}", 2) from None
+            raise _end(f"{error.filename or 'a file'}: {error.strerror}; {_NOT_OURS[error.errno]}", 2) from None
         if verbose:
             raise
         raise _end(_unexpected(error), 1) from None
@@ -136,10 +141,10 @@ def _end(sentence: str, code: int) -> typer.Exit:
 
 def _unexpected(error: Exception) -> str:
     """A short message on a fault of ours, and where its traceback is."""
-    kind = f"{type(error).__name__}: {error}".splitlines()[0]
+    kind = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
     try:
         with tempfile.NamedTemporaryFile("w", prefix="rfe-fault-", suffix=".log", delete=False) as file:
-            file.write("".join(traceback.format_exception(error)))
+            file.write(redact_text("".join(traceback.format_exception(error))))
     except OSError:
         return f"a fault of ours ({kind}); the same command with --verbose shows its traceback"
     return f"a fault of ours ({kind}); its traceback is in {file.name}"

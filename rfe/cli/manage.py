@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rfe import api
-from rfe.cli.command import Settings, command
+from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Study, TrackingUri, Trials, Workers
 from rfe.cli.output import print_json, print_lines, print_table, short_path
 from rfe.cli.search import finish
@@ -140,4 +140,5 @@ def delete(
 def _ask(study: str) -> None:
     if not sys.stdin.isatty():
         raise ConfigError(f"study {study!r} would be deleted, and there is no terminal to ask at; add --yes to do it")
-    typer.confirm(f"Delete study {study} with all its trials?", abort=True)
+    if not typer.confirm(f"Delete study {study} with all its trials?", err=True):
+        raise typer.Exit(INTERRUPTED)

@@ -23,12 +23,11 @@ from rfe.cli.output import (
 from rfe.cli.output import (
     show as show_value,
 )
-
-if TYPE_CHECKING:
-    from rfe.tracking.live import LiveStatus
+from rfe.workspace import redact_uri
 
 if TYPE_CHECKING:
     from rfe.reporting.studies import TrialLine
+    from rfe.tracking.live import LiveStatus
 
 group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and how far.")
 
@@ -49,7 +48,8 @@ def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson 
         print_json([study.to_dict() for study in studies])
         return
     if not studies:
-        print_lines(f"no studies in {tracking_uri or workspace.root}; begin with: rfe demo")
+        place = workspace.root if tracking_uri is None else redact_uri(tracking_uri)
+        print_lines(f"no studies in {place}; begin with: rfe demo")
         return
     columns = ["study", "state", "data", "trials", "failed", "selected", "confirmed", "best (optimistic)", "changed"]
     print_table(

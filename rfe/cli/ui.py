@@ -22,6 +22,35 @@ def ui(
         str | None,
         typer.Option(metavar="URI", show_default=False, help="Of other runs than the workspace's: sqlite:///PATH."),
     ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    allowed_hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-hosts",
+            metavar="NAME",
+            show_default=False,
+            help="A name by which other machines call this one, e.g. gpu1.example.org; repeatable, or with commas.",
+        ),
+    ] = None,
+    auth: Annotated[
+        bool,
+        typer.Option(
+            "--auth",
+            help="Ask for a password. The first start makes the user MLFLOW_TRACKING_USERNAME (else admin) with "
+            "MLFLOW_TRACKING_PASSWORD.",
+        ),
+    ] = False,
 ) -> None:
-    """Open MLflow on this machine (127.0.0.1), with a page for every trial, until Ctrl-C."""
-    api.show_ui(settings.workspace(), port=port, tracking_uri=tracking_uri, note=print_lines)
+    """Open MLflow, with a page for every trial, until Ctrl-C; on this machine only unless --host says otherwise."""
+    names = [name.strip() for given in allowed_hosts or () for name in given.split(",")]
+    api.show_ui(
+        settings.workspace(),
+        port=port,
+        tracking_uri=tracking_uri,
+        host=host,
+        allowed_hosts=[name for name in names if name],
+        auth=auth,
+        note=print_lines,
+    )

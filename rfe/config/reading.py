@@ -8,6 +8,10 @@ import yaml
 
 from rfe.errors import ConfigError, gather
 
+MAX_BYTES = 2**20
+"""Largest file that is read: a space of thousands of first trials has some hundred kilobytes."""
+MOST_VALUES, DEEPEST = 200_000, 50
+"""So many values may a file hold, those that an alias repeats counted each time, and so deep may they be nested."""
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
@@ -16,28 +20,34 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: no such file, not UTF-8, not plain YAML, not a mapping at its top, a field given twice, a number
-            that YAML reads as text (`1e-3`), or a word that it reads as a boolean (`off`); all of them at once.
+            that YAML reads as text (`1e-3`), or a word that it reads as a boolean (`off`); all of them at once. A file
+            that is large, or whose aliases would make it so.
     """
     try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "there is no such file"
+            raise ConfigError(f"{path}: {what}; give a YAML file")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ConfigError(f"{path}: {size / 2**20:.1f} MiB is too large for a YAML file of settings; is it one?")
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, heading: str) -> dict[str, Any]:
     """As `read_yaml`, of a text; `heading` names it in messages."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        problems = [] if node is None else _find_traps(node, "", set())
-        value = None if node is None or problems else loader.construct_document(node)
+        value, problems = _read(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{heading}: not plain YAML: {' '.join(str(error).split())}") from None
-    finally:
-        loader.dispose()
+        raise ConfigError(f"{heading}: not plain YAML: {' '.join(str(error).split())}{_remedy(error)}") from None
+    except _NOT_A_VALUE as error:
+        reason = str(error) or type(error).__name__
+        raise ConfigError(f"{heading}: not plain YAML: a value does not fit its tag ({reason}); quote it") from None
+    except RecursionError:
+        raise ConfigError(f"{heading}: nested too deeply for a file of settings; is it one?") from None
     gather(problems, ConfigError, heading)
     if value is None:
         return {}
@@ -49,6 +59,57 @@ def parse_yaml(text: str, heading: str) -> dict[str, Any]:
 def write_yaml(value: Any) -> str:
     """`value` as YAML that `parse_yaml` reads back; text that looks like a number is quoted."""
     return yaml.dump(value, Dumper=_Quoting, sort_keys=False, allow_unicode=True)
+
+
+_NOT_A_VALUE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What PyYAML lets through of a text that is no number, date or truth value, though it looks or is tagged like one."""
+
+
+def _read(text: str) -> tuple[Any, list[str]]:
+    """The value, and what is wrong with it."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, []
+        problems = [problem] if (problem := _size_problem(node)) else _find_traps(node, "", set())
+        return None if problems else loader.construct_document(node), problems
+    finally:
+        loader.dispose()
+
+
+def _remedy(error: yaml.YAMLError) -> str:
+    if "\\t" in str(error):
+        return "; indent with spaces, not with tabs"
+    if "tag:yaml.org,2002:python" in str(error):
+        return "; a file of settings makes no Python objects: leave the tag out"
+    return ""
+
+
+def _size_problem(node: yaml.Node) -> str | None:
+    """Why a value would be too large, too deep or endless once its aliases are written out."""
+    sizes: dict[int, int | None] = {}  # None: being measured, so that whoever meets it again lies within it
+
+    def measure(one: yaml.Node, depth: int) -> int:
+        if depth > DEEPEST:
+            raise RecursionError
+        if isinstance(one, yaml.ScalarNode):
+            return 1
+        if id(one) in sizes:
+            known = sizes[id(one)]
+            if known is None:
+                raise yaml.YAMLError("an alias that holds itself")
+            return known
+        sizes[id(one)] = None
+        inner = [part for pair in one.value for part in pair] if isinstance(one, yaml.MappingNode) else one.value
+        size = 1 + sum(measure(part, depth + 1) for part in inner)
+        sizes[id(one)] = size
+        return size
+
+    size = measure(node, 0)
+    return (
+        None if size <= MOST_VALUES else f"holds {size:.3g} values once its aliases are written out; use fewer of them"
+    )
 
 
 class _Quoting(yaml.SafeDumper):

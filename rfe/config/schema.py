@@ -15,7 +15,9 @@ TargetActors = Literal["auto", "known", "pseudo", "unknown"]
 class Section(BaseModel):
     """Base of every section: no unknown fields, no silent casts, immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataSection(Section):

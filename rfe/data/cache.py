@@ -19,9 +19,10 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from rfe.data.arrays import UNREADABLE_ARRAY, read_arrays
 from rfe.data.dataset import Dataset
 from rfe.data.domains import IdentitySpace, resolve_target_actors
-from rfe.data.features import UNREADABLE_ARRAY, EncoderFile, inspect_features, read_features
+from rfe.data.features import EncoderFile, inspect_features, read_features
 from rfe.data.folds import training_clips
 from rfe.data.preparation import Recipe, prepare
 from rfe.data.standardize import Preprocessing, reduced_dim
@@ -47,16 +48,16 @@ class Prepared:
     @property
     def preprocessing(self) -> Preprocessing:
         """What was fitted on the fold's training clips."""
-        with np.load(self.path / _FITTED, allow_pickle=False) as fitted:
-            return Preprocessing(*(fitted[name] for name in ("mean", "variance", "components", "center")))
+        fitted = read_arrays(self.path / _FITTED, ("mean", "variance", "components", "center"))
+        return Preprocessing(**fitted)
 
     @property
     def identity(self) -> IdentitySpace | None:
         """The space in which pseudo-actors were found; None unless `target_actors` was `pseudo`."""
-        with np.load(self.path / _FITTED, allow_pickle=False) as fitted:
-            if "identity_offset" not in fitted:
-                return None
-            return IdentitySpace(fitted["identity_offset"], fitted["identity_projection"])
+        fitted = read_arrays(self.path / _FITTED)
+        if "identity_offset" not in fitted:
+            return None
+        return IdentitySpace(fitted["identity_offset"], fitted["identity_projection"])
 
 
 class FeatureCache:
@@ -183,4 +184,4 @@ def _build_beside(folder: Path, build: Callable[[Path], None]) -> None:
 
 
 def _open_values(folder: Path) -> NDArray[np.float32]:
-    return np.asanyarray(np.load(folder / _VALUES, mmap_mode="r", allow_pickle=False))
+    return np.asanyarray(np.lib.format.open_memmap(folder / _VALUES, mode="r"))

@@ -23,6 +23,8 @@ DESCRIPTION_FILE = "dataset.yaml"
 TRUTH_FILE = "truth.json"
 SIMULATED = "simulated data: shows that a method recovers what was planted, not how it does on recordings of people."
 
+ONE_ENCODER = "one encoder: nothing is selected or fused; a search compares heads, decoders and training only."
+
 _KNOWN_CAVEATS: tuple[tuple[str, str, str], ...] = (
     (
         "blemore_hicmae",

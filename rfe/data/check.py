@@ -104,7 +104,7 @@ def check_folder(folder: Path) -> CheckReport:
         states={state_name(index): count for index, count in enumerate(states)},
         problems=tuple(faults.problems),
         warnings=tuple(faults.warnings),
-        caveats=survey.description.caveats,
+        caveats=survey.caveats,
     )
 
 

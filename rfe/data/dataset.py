@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
-from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE, Description, describe
+from rfe.data.caveats import DESCRIPTION_FILE, ONE_ENCODER, TRUTH_FILE, Description, describe
 from rfe.data.faults import Faults, list_names
 from rfe.data.features import (
     EncoderFile,
@@ -58,6 +58,11 @@ class Survey:
     """Empty while the metadata cannot be read; all three sorted by name."""
     description: Description
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What every report on this data says; of the encoders that were read, too."""
+        return (*self.description.caveats, *((ONE_ENCODER,) if len(self.inspections) == 1 else ()))
+
 
 def load_dataset(folder: Path, encoders: Sequence[str] | None = None, *, need_source: bool = True) -> Dataset:
     """Open a data folder.
@@ -81,7 +86,7 @@ def load_dataset(folder: Path, encoders: Sequence[str] | None = None, *, need_so
         encoders=survey.encoders,
         fingerprint=fingerprint(survey.clips, survey.encoders),
         simulated=survey.description.simulated,
-        caveats=survey.description.caveats,
+        caveats=survey.caveats,
     )
 
 

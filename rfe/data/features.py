@@ -1,33 +1,23 @@
 """Feature files: one `.npz` per encoder with `X` [row, dim] and `filenames` [row].
 
-A file is judged by its headers before anything is allocated: arrays of objects (which only pickle could load), a
-shape that the bytes on disk cannot hold and a shape this machine has no memory for are refused.
+A file is judged by its headers before anything is allocated; see `rfe.data.arrays`.
 """
 
 import hashlib
-import os
-import tokenize
 import zipfile
-import zlib
 from collections import Counter
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from rfe.data.arrays import DAMAGED_ZIP, Arrays, open_arrays
 from rfe.data.faults import list_names
 from rfe.data.metadata import Clips, clip_key
 from rfe.errors import DataError
 
 _SUFFIXES = ("_static_features.npz", ".npz")
-_DEFLATE_LIMIT = 1032  # deflate cannot shrink further, so a larger claim is not in the file
-UNREADABLE_ARRAY = (OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
-"""What numpy raises for a file that is not, or no longer, an array it can read without pickle."""
-_DAMAGED = (*UNREADABLE_ARRAY, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ def is_feature_file(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return bool({"X.npy", "filenames.npy"} & set(archive.namelist()))
-    except (zipfile.BadZipFile, OSError):
+    except DAMAGED_ZIP:
         return True
 
 
@@ -128,73 +118,23 @@ def non_finite_sentence(n_clips: int) -> str:
 
 def _load(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """`filenames` and `X` as float32, after every check that needs no metadata."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            headers = {name: read_header(archive, name, path) for name in ("X", "filenames")}
-            _check_shapes(headers, path)
-            filenames = _decode(read_array(archive, "filenames"))
-            with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is reported as such
-                values = np.ascontiguousarray(read_array(archive, "X"), np.float32)
-    except MemoryError:
-        raise DataError(f"{path}: X does not fit into this machine's memory; reduce or split the encoder") from None
-    except _DAMAGED as error:
-        raise DataError(f"{path}: truncated or damaged ({error}); copy or compute it again") from None
+    with open_arrays(path) as arrays:
+        _check_shapes(arrays, path)
+        filenames = _decode(arrays.read("filenames"))
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is reported as such
+            values = np.ascontiguousarray(arrays.read("X"), np.float32)
     repeated = [key for key, count in Counter(map(clip_key, filenames)).items() if count > 1]
     if repeated:
         raise DataError(f"{path}, filenames: more than one row of the same clip: {list_names(repeated)}; keep one each")
     return filenames, values
 
 
-@dataclass(frozen=True)
-class _Header:
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-
-
-def read_header(archive: zipfile.ZipFile, name: str, path: Path) -> _Header:
-    """An array's shape and type, if the bytes behind it can hold them."""
-    try:
-        entry = archive.getinfo(f"{name}.npy")
-    except KeyError:
-        found = ", ".join(item.removesuffix(".npy") for item in archive.namelist()) or "nothing"
-        raise DataError(f"{path} has no array {name!r} (it has: {found}); a feature file has X and filenames") from None
-    with archive.open(entry) as file:
-        shape, dtype = _parse_header(file)
-        header_size = file.tell()
-    if dtype.hasobject:
-        raise DataError(
-            f"{path}, {name}: an array of Python objects, which only pickle could load (unsafe); "
-            f"save it as {'numbers' if name == 'X' else 'text: np.asarray(filenames, dtype=str)'}"
-        )
-    claimed = prod(shape) * dtype.itemsize
-    stored = min(entry.compress_size, path.stat().st_size)
-    held = min(entry.file_size - header_size, stored * _DEFLATE_LIMIT)
-    if claimed > held:
-        raise DataError(
-            f"{path}, {name}: its header claims {list(shape)} {dtype} ({claimed:,} bytes), more than the file can "
-            "hold; it is truncated or damaged: copy or compute it again"
-        )
-    if claimed > _machine_memory():
-        raise DataError(
-            f"{path}, {name}: {list(shape)} {dtype} needs {claimed / 2**30:,.0f} GiB of memory, more than this machine "
-            "has; reduce or split the encoder"
-        )
-    return _Header(shape, dtype)
-
-
-def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    version = npy_format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"unknown array format {version}")
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if any(size < 0 for size in shape):
-        raise ValueError(f"negative shape {shape}")
-    return shape, dtype
-
-
-def _check_shapes(headers: dict[str, _Header], path: Path) -> None:
-    x, names = headers["X"], headers["filenames"]
+def _check_shapes(arrays: Arrays, path: Path) -> None:
+    for name in ("X", "filenames"):
+        if name not in arrays.names:
+            found = ", ".join(arrays.names) or "nothing"
+            raise DataError(f"{path} has no array {name!r} (it has: {found}); a feature file has X and filenames")
+    x, names = arrays.header("X"), arrays.header("filenames")
     if x.dtype.kind not in "fiu":
         raise DataError(f"{path}, X: values of type {x.dtype}; features are real numbers")
     if names.dtype.kind not in "US":
@@ -207,15 +147,7 @@ def _check_shapes(headers: dict[str, _Header], path: Path) -> None:
         raise DataError(f"{path}: X has {x.shape[0]} rows but filenames is {list(names.shape)}; one name for each row")
 
 
-def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
-    """An array whose header `read_header` found to be sound."""
-    with archive.open(f"{name}.npy") as file:
-        return np.asarray(npy_format.read_array(file, allow_pickle=False))
-
-
 def _decode(names: NDArray[np.generic]) -> tuple[str, ...]:
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist())
-
-
-def _machine_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    decoded = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist())
+    "".join(decoded).encode()  # halves of characters are no names
+    return decoded

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.data.features import UNREADABLE_ARRAY
+from rfe.data.arrays import UNREADABLE_ARRAY
 from rfe.data.series import Reading, SeriesError, read_row
 from rfe.workspace import write_beside
 

@@ -10,10 +10,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from rfe.errors import DataError
-from rfe.workspace import redact_uri
+from rfe.errors import ConfigError, DataError
+from rfe.workspace import carries_secret, redact_text, redact_uri
 
 FETCHED = "fetched"
+SECRET_IN_URI = (
+    "carries a password, which would be kept with the study and shown with it; leave it out, and give the credentials "
+    "in the environment"
+)
 _VERSION = ("size", "ETag", "etag", "md5Hash", "md5", "checksum", "LastModified", "last_modified", "mtime", "updated")
 """What file systems tell of a file that changes with its content."""
 
@@ -21,6 +25,16 @@ _VERSION = ("size", "ETag", "etag", "md5Hash", "md5", "checksum", "LastModified"
 def is_uri(source: str | Path) -> bool:
     """Whether `source` is a URI, as `s3://bucket/folder`, and not a path."""
     return "://" in str(source)
+
+
+def refuse_secrets(source: str | Path, named: str) -> None:
+    """Refuse a URI with a password in it: it would be kept with the study, and shown where the study is.
+
+    Raises:
+        ConfigError: beginning with `named`.
+    """
+    if is_uri(source) and carries_secret(str(source)):
+        raise ConfigError(f"{named}: {redact_uri(str(source))} {SECRET_IN_URI}")
 
 
 def local_folder(source: str | Path, cache: Path) -> Path:
@@ -82,6 +96,6 @@ def _content_name(uri: str, files: Mapping[str, Mapping[str, Any]]) -> str:
 def _sentence(uri: str, error: Exception) -> str:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (
-        f"{redact_uri(uri)}: its files cannot be read ({reason}); check the URI, its file system's package and the "
-        "credentials"
+        f"{redact_uri(uri)}: its files cannot be read ({redact_text(reason, uri)}); check the URI, its file system's "
+        "package and the credentials"
     )

@@ -4,7 +4,6 @@ import csv
 import errno
 import math
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.data.features import UNREADABLE_ARRAY, read_array, read_header
+from rfe.data.arrays import DAMAGED_ZIP, UNREADABLE_ARRAY, Arrays
 from rfe.data.statistics import clip_statistics
 from rfe.errors import DataError
 
@@ -105,14 +104,15 @@ def read_series(path: Path, reading: Reading | None = None) -> NDArray[np.float3
         raise SeriesError(path, DAMAGED, str(error)) from None
     except MemoryError:
         raise SeriesError(path, "does not fit into this machine's memory") from None
-    except (*UNREADABLE_ARRAY, csv.Error, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (*UNREADABLE_ARRAY, *DAMAGED_ZIP, csv.Error) as error:
         raise SeriesError(path, DAMAGED, str(error)) from None
 
 
 def _map_array(path: Path) -> NDArray[np.generic]:
     """Mapped, so that a false header cannot claim memory."""
     try:
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        # never taken for a zip of arrays
+        return np.asanyarray(np.lib.format.open_memmap(path, mode="r"))
     except ValueError as error:
         if "objects in dtype" in str(error):
             raise SeriesError(path, "Python objects, which only pickle could load (unsafe)") from None
@@ -121,17 +121,18 @@ def _map_array(path: Path) -> NDArray[np.generic]:
 
 def _read_archived(path: Path, array: str | None) -> NDArray[np.generic]:
     with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        if array is None and len(names) != 1:
-            raise SeriesError(path, f"{len(names)} arrays; the mapping's `array` says which", ", ".join(names))
-        name = names[0] if array is None else array
-        if name not in names:
-            raise SeriesError(path, f"no array {name!r}", f"it has: {', '.join(names) or 'nothing'}")
+        arrays = Arrays(archive, path)
+        if array is None and len(arrays.names) != 1:
+            raise SeriesError(
+                path, f"{len(arrays.names)} arrays; the mapping's `array` says which", ", ".join(arrays.names)
+            )
+        name = arrays.names[0] if array is None else array
+        if name not in arrays.names:
+            raise SeriesError(path, f"no array {name!r}", f"it has: {', '.join(arrays.names) or 'nothing'}")
         try:
-            read_header(archive, name, path)
+            return arrays.read(name)
         except DataError as error:  # of objects, or more than the file can hold
             raise SeriesError(path, f"array {name!r} is truncated, damaged or unsafe", str(error)) from None
-        return read_array(archive, name)
 
 
 def _as_series(path: Path, series: NDArray[np.generic], time_axis: int) -> NDArray[np.float32]:

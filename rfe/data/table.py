@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rfe.data.faults import Faults
 
+_LARGEST = 2**31 - 1
 _GAPS = frozenset(("", "nan", "none", "null", "na", "n/a"))
 
 
@@ -50,7 +51,7 @@ class Row:
             ValueError: with a sentence that begins with the column; also where it is missing.
         """
         number = self.number(column)
-        if number is None or not number.is_integer() or number < 0:
+        if number is None or not number.is_integer() or not 0 <= number <= _LARGEST:
             raise ValueError(f"{column}: {self[column] or 'empty'!r} is not a whole number from 0")
         return int(number)
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.load import load_config
 from rfe.config.schema import Config
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
-from rfe.errors import StudyError
+from rfe.errors import DataError, StudyError
 from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
 from rfe.training.record import TrialResult
@@ -116,11 +116,11 @@ def load_outputs(candidate: Candidate, dataset: Dataset) -> ModelOutputs:
     if path is None or not path.is_file():
         raise StudyError(f"{where}: its {OUTPUTS_FILE} was not kept; retrain it with `rfe train --from`")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        return outputs_of(arrays, candidate.config, dataset)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
-        raise StudyError(f"{where}: {path} cannot be used: {problem}; retrain it with `rfe train --from`") from None
+        return outputs_of(read_arrays(path), candidate.config, dataset)
+    except (DataError, ValueError, TypeError, KeyError) as problem:
+        raise StudyError(
+            f"{where}: {path.name} cannot be used ({problem}); retrain it with `rfe train --from`"
+        ) from None
 
 
 def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config, dataset: Dataset) -> ModelOutputs:

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
+from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
 from rfe.ensemble.candidates import read_study
 from rfe.ensemble.selection import Ensemble, Member
-from rfe.errors import StudyError
+from rfe.errors import DataError, StudyError
 from rfe.workspace import Workspace, write_bytes, write_json, write_text
 
 ENSEMBLE_FILE = "ensemble.json"
@@ -125,7 +125,7 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         about = json.loads(path.read_text(encoding="utf-8"))
         members = tuple(_member(workspace, name, entry) for entry in about["members"])
         return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
 
 
@@ -137,10 +137,10 @@ def read_nested(stored: StoredEnsemble) -> NestedAnswers:
     """
     path = stored.folder / NESTED_FILE
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            states = kept["states"].astype(np.float32) if "states" in kept.files else None
-            return NestedAnswers(kept["filenames"], kept["predicted_state"].astype(np.int64), states)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
+        kept = read_arrays(path)
+        states = kept["states"].astype(np.float32) if "states" in kept else None
+        return NestedAnswers(kept["filenames"], kept["predicted_state"].astype(np.int64), states)
+    except (DataError, KeyError, ValueError) as problem:
         raise StudyError(f"{path}: cannot be used ({problem}); choose the ensemble again with `rfe ensemble`") from None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.load import flatten, load_config
+from rfe.data.arrays import read_arrays
 from rfe.data.metadata import Clips, read_clips
 from rfe.errors import ConfigError, DataError, StudyError
 from rfe.metrics.intervals import WEIGHTS, HitTable, Part, difference_interval
@@ -154,8 +155,8 @@ def _table(study: str, arm: Arm, clips: Clips) -> HitTable:
     path = arm.log.artifacts.get("outputs.npz")
     if not isinstance(path, Path) or not path.is_file():
         raise StudyError(f"study {study!r}, trial {arm.name}: its outputs.npz is not here")
-    with np.load(path, allow_pickle=False) as stored:
-        filenames, predicted = stored["filenames"], stored["predicted_state"].astype(np.int64)
+    filenames, states = read_arrays(path, ("filenames", "predicted_state")).values()
+    predicted = states.astype(np.int64)
     own = clips.filename[: clips.n_source]
     if not np.array_equal(filenames, own):
         raise StudyError(f"study {study!r}, trial {arm.name}: its clips are not those of the data folder")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from rfe.errors import ConfigError
 from rfe.search_space import SearchSpace
@@ -52,8 +53,8 @@ def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> 
         ConfigError: neither trials nor hours are limited (a grid ends by itself), or a limit is not above 0.
     """
     for name, value in (("--trials", trials), ("--hours", hours)):
-        if value is not None and value <= 0:
-            raise ConfigError(f"{name} {value:g} must be above 0")
+        if value is not None and not 0 < value < inf:
+            raise ConfigError(f"{name} {value:g} must be above 0, and a number")
     trials = trials if trials is not None else space.budget.trials
     hours = hours if hours is not None else space.budget.hours
     if trials is None and not space.space and not space.arms:

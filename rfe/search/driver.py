@@ -18,6 +18,7 @@ from rfe.progress import Progress, SilentProgress
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
+from rfe.search.session import cluster_address, knock
 from rfe.search_space import SearchSpace
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
@@ -89,6 +90,8 @@ def run_search(
     imports.start()
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, trials, hours)
+    if fleet is None and (cluster := cluster_address(address)):
+        knock(cluster)  # before there is a study's folder
     folder = workspace.study(space.study)
     source = data or space.data.path
     if not source:

@@ -4,6 +4,7 @@ Source: Ray Jobs, https://docs.ray.io/en/latest/cluster/running-applications/job
 """
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,16 +17,18 @@ from pydantic import Field
 from rfe.config.fields import problems_of
 from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
-from rfe.data.remote import is_uri
+from rfe.data.remote import SECRET_IN_URI, is_uri
 from rfe.errors import ConfigError, gather
 from rfe.search.typed_command import TypedCommand
-from rfe.workspace import STUDY_NAME, redact_uri, tracking_uri
+from rfe.workspace import STUDY_NAME, carries_secret, redact_uri, tracking_uri
 
 UPLOAD_LIMIT_MB = 20
 """Spaces and configurations go with a job; data does not."""
 STOP_WAIT_S = 60
 """Between SIGTERM and SIGKILL. Ray's own 3 s are too few to end workers and MLflow runs."""
 SECRETS_FILE = "rfe-secrets.sh"
+_SECRET = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|API_KEY|CREDENTIALS?)($|_KEY$)", re.IGNORECASE)
+"""Names of variables that people keep secrets in."""
 SECRET_NAMES = "RFE_SECRETS"
 """Environment variable of the job's driver: which of its variables are secrets, for its workers."""
 
@@ -175,6 +178,14 @@ def complete_job(spec: JobSpec, folder: Path, heading: str = "job") -> Job:
     if spec.data is not None and typed.data is not None:
         problems.append("data: is given twice, with data and in the command; leave one of the two out")
     data = _place_data(spec.data or typed.data, folder, problems)
+    if data is not None and is_uri(data) and carries_secret(data):
+        problems.append(f"data: {redact_uri(data)} {SECRET_IN_URI}, e.g. with secrets_from_env")
+    problems += [
+        f"env: {name} looks like a secret, and Ray shows env to all who may ask for the job; take it out, and name it "
+        "under secrets_from_env"
+        for name, value in spec.env.items()
+        if _SECRET.search(name) or carries_secret(value)
+    ]
     uri = _tracking_uri(workspace, spec.tracking_uri, problems)
     secrets = _read_secrets(spec, problems)
     name = spec.name or typed.study or typed.kind

@@ -19,7 +19,7 @@ from typing import Any
 from rfe.config.fields import nearest
 from rfe.errors import ConfigError
 from rfe.search.job import SECRETS_FILE, STOP_WAIT_S, Job, address_problems
-from rfe.workspace import redact_uri
+from rfe.workspace import redact_text, redact_uri
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 POLL_S = 0.5
@@ -213,7 +213,7 @@ class Jobs:
             yield
         except (OSError, RuntimeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise ConfigError(f"the Ray cluster at {self.address} did not do it: {reason}") from error
+            raise ConfigError(f"the Ray cluster at {self.address} did not do it: {redact_text(reason)}") from error
 
 
 def open_jobs(address: str | None = None) -> Jobs:
@@ -242,8 +242,8 @@ def open_jobs(address: str | None = None) -> Jobs:
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"no Ray dashboard answers at {shown} ({reason}); start one with `ray start --head`, or say where it is "
-            "with --address http://HOST:8265"
+            f"no Ray dashboard answers at {shown} ({redact_text(reason, address)}); start one with `ray start --head`, "
+            "or say where it is with --address http://HOST:8265"
         ) from None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
-from rfe.labels import STATE_IS_BLEND
+from rfe.labels import N_SETS, N_STATES, STATE_IS_BLEND, STATE_SET
 from rfe.study import StudyScore, TrialHits, pareto_front, score_best, score_selected
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.workspace import StudyFolder
@@ -139,8 +139,35 @@ def build_outcome(
         data=str(dataset.path),
         data_fingerprint=dataset.fingerprint,
         simulated=dataset.simulated,
-        caveats=dataset.caveats,
+        caveats=(*dataset.caveats, *_doubts(selected or best, dataset)),
         **known,
+    )
+
+
+def constant_score(dataset: Dataset) -> tuple[float, float]:
+    """(Score, its standard error) of the one answer to every training clip that scores best.
+
+    Features that tell nothing of the emotions come to this, and not to 0.
+    """
+    clips = dataset.clips
+    state = clips.state[: clips.n_source]
+    of_set = np.bincount(STATE_SET[state], minlength=N_SETS)[STATE_SET] / len(state)
+    n_blends = max(1, int(STATE_IS_BLEND[state].sum()))
+    of_state = np.where(STATE_IS_BLEND, np.bincount(state, minlength=N_STATES), 0) / n_blends
+    best = int(np.argmax(of_set + of_state))
+    presence, salience = float(of_set[best]), float(of_state[best])
+    variance = presence * (1 - presence) / len(state) + salience * (1 - salience) / n_blends
+    return 0.5 * (presence + salience), 0.5 * float(np.sqrt(variance))
+
+
+def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
+    """What makes a result questionable that is one all the same."""
+    constant, error = constant_score(dataset)
+    if score is None or score.score > constant + 2 * error:
+        return ()
+    return (
+        f"the result is not above {constant:.3f}, which one answer to every clip scores, by two standard errors "
+        f"({error:.3f}): these features may tell nothing of the emotions",
     )
 
 

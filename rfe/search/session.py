@@ -102,7 +102,7 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
         os.environ.setdefault(name, value)
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 worker is needed")
-    address = address or os.environ.get("RAY_ADDRESS") or None
+    address = cluster_address(address)
     import ray
 
     # Ray's own log lines are for those who debug it: its log folder keeps them
@@ -121,15 +121,21 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
             ray.shutdown()
 
 
+def cluster_address(given: str | None) -> str | None:
+    """The cluster to use: `given`, else `RAY_ADDRESS`; None: a local Ray."""
+    return given or os.environ.get("RAY_ADDRESS") or None
+
+
 def _connect(address: str | None, workers: int | None, init: dict[str, Any]) -> None:
     import ray
+    from ray.exceptions import AuthenticationError
 
     common: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False}
     if address is not None:
         knock(address)
         try:
             ray.init(address=address, **common, **init)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
             raise ConfigError(
                 f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, set "
                 "RAY_AUTH_MODE and token of one that has them, or leave --address out"

@@ -34,6 +34,7 @@ def find_space(given: str | Path, group: str = "") -> Path:
         return known[str(given)]
     if path.suffix in (".yaml", ".yml") or path.is_dir() or ("/" in str(given) and nearest(str(given), known) is None):
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise ConfigError(f"{given} {what}; give a YAML file, or the name of a ready-made one: {', '.join(known)}")
+        names = [name for name in known if group or not name.startswith("ablations/")]
+        raise ConfigError(f"{given} {what}; give a YAML file, or the name of a ready-made one: {', '.join(names)}")
     kind = "plan" if group == "ablations" else "search space"
     raise ConfigError(unknown(f"{kind} or file", str(given), known))

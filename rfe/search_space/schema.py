@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from rfe.config.schema import Section
+from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
+from rfe.workspace import carries_secret, redact_uri
 
 Objective = Literal["score", "acc_presence", "acc_salience"]
 
@@ -63,8 +65,14 @@ class DimensionSpec(Section):
         return getattr(self, {"int": "int_", "float": "float_"}.get(name, name))
 
 
+def _without_secret(uri: str | None) -> str | None:
+    if uri is not None and "://" in uri and carries_secret(uri):
+        raise ValueError(f"{redact_uri(uri)} {SECRET_IN_URI}")
+    return uri
+
+
 class DataSource(Section):
-    path: str | None = None
+    path: Annotated[str | None, AfterValidator(_without_secret)] = None
     """The data folder; `--data` wins."""
     encoders: Annotated[list[str], Field(min_length=1)] | None = None
     """The encoders to read, of those in the folder; all if left out."""
@@ -184,7 +192,7 @@ class SearchSpace(Section):
     """Weights and figures are kept of so many best trials."""
     keep_arms: list[str] = Field(default_factory=list)
     """Weights are kept of these arms too, whatever their score."""
-    storage: str | None = None
+    storage: Annotated[str | None, AfterValidator(_without_secret)] = None
     """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
 
     _source: str = PrivateAttr(default="")

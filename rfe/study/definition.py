@@ -13,6 +13,7 @@ from rfe.workspace import write_json, write_text
 
 DEFINITION_FILE = "definition.json"
 SPACE_FILE = "space.yaml"
+_RESTORE = "restore it with `rfe studies pull`, or delete the study's folder and search again"
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,14 @@ def read_definition(folder: Path) -> StudyDefinition:
             space, tuple(content["encoders"]), seed=identity["seed"], fingerprint=identity["fingerprint"]
         )
         definition = replace(definition, warm_start=content.get("warm_start"))
-    except (KeyError, TypeError, ValueError, RfeError) as error:
-        raise StudyError(f"{folder / DEFINITION_FILE}: cannot be read as a study's definition: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RfeError) as error:
+        raise StudyError(
+            f"{folder / DEFINITION_FILE}: cannot be read as a study's definition: {error}; {_RESTORE}"
+        ) from None
     source = folder / SPACE_FILE
     if not source.is_file():
         return definition
-    return replace(definition, space=space.with_source(source.read_text(encoding="utf-8")))
+    return replace(definition, space=space.with_source(source.read_text(encoding="utf-8", errors="replace")))
 
 
 def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
@@ -100,7 +103,10 @@ def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
     """
     if not (folder / DEFINITION_FILE).is_file():
         return
-    found = differences(_read(folder).get("identity", {}), definition.identity())
+    former = _read(folder).get("identity", {})
+    if not isinstance(former, dict):
+        raise StudyError(f"{folder / DEFINITION_FILE}: identity is no map; {_RESTORE}")
+    found = differences(former, definition.identity())
     if not found:
         return
     raise StudyError(
@@ -142,8 +148,8 @@ def _read(folder: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"{folder} holds no study ({DEFINITION_FILE} is missing); check its name") from None
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); {_RESTORE}") from None
     if not isinstance(content, dict):
-        raise StudyError(f"{path}: is no study's definition")
+        raise StudyError(f"{path}: is no study's definition; {_RESTORE}")
     return content

@@ -3,15 +3,16 @@
 An archive is not trusted: every name and size is looked at before anything is unpacked, into a temporary folder.
 """
 
+import errno
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rfe.data.arrays import DAMAGED_ZIP
 from rfe.errors import SubmissionError
 from rfe.submission.layout import MANIFEST
 from rfe.workspace import member_problem
@@ -41,7 +42,7 @@ def is_archive(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except DAMAGED_ZIP:
         return False
 
 
@@ -66,7 +67,12 @@ def open_bundle(path: Path) -> Iterator[Path]:
                 _check_members(path, members)
                 for member in members:
                     _unpack(archive, member, folder)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as problem:
+        except DAMAGED_ZIP as problem:
+            if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise SubmissionError(
+                    f"{path}: cannot be unpacked into {folder.parent} ({problem.strerror}); make room there, or name "
+                    "another folder with TMPDIR"
+                ) from None
             raise SubmissionError(f"{path}: the archive is damaged: {problem}; copy or export it again") from None
         yield folder
 

@@ -21,18 +21,20 @@ from torch import Tensor
 
 from rfe.config.load import load_config
 from rfe.config.schema import Config
+from rfe.data.arrays import machine_memory
 from rfe.data.domains import ActorKnowledge, IdentitySpace
 from rfe.data.faults import list_names
 from rfe.data.preparation import Fitted
 from rfe.data.standardize import Preprocessing
 from rfe.decoding.base import Outputs
 from rfe.ensemble.prediction import decoder_from_dict
-from rfe.errors import DataError, SubmissionError
+from rfe.errors import DataError, SubmissionError, gather
 from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import StackedModel
 from rfe.submission.clips import NewClips
-from rfe.submission.layout import part_name
+from rfe.submission.form import form_problems
+from rfe.submission.layout import MANIFEST, part_name
 from rfe.training.build import Replica, View, model_settings, shape_of, standardized_by
 from rfe.training.inputs import StackInputs
 from rfe.training.prediction import run_models
@@ -78,12 +80,13 @@ class Predictor:
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        gather(form_problems(manifest), SubmissionError, str(folder / MANIFEST))
         try:
             self.dims = {str(name): int(about["dim"]) for name, about in manifest["data"]["encoders"].items()}
             self._members = [self._member(folder, about) for about in manifest["members"]]
             decoder = json.loads((folder / "decoder.json").read_text(encoding="utf-8"))
             self._decoder = decoder_from_dict(decoder)
-        except (KeyError, TypeError, ValueError) as problem:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
             raise SubmissionError(
                 f"{folder}: manifest and decoder do not say what the models need ({problem!r}); export it again"
             ) from None
@@ -105,7 +108,13 @@ class Predictor:
         """
         notes = self._check(clips)
         with _one_thread():
-            decoded = self._decoder.decode([self._outputs(member, clips) for member in self._members])
+            outputs = [self._outputs(member, clips) for member in self._members]
+            try:
+                decoded = self._decoder.decode(outputs)
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
+                raise SubmissionError(
+                    f"decoder.json does not fit the bundle's models ({problem}); export the bundle again"
+                ) from None
         return Prediction(clips.filename, decoded.state, np.asarray(decoded.probabilities, np.float64), notes)
 
     def training_mean(self, encoder: str) -> NDArray[np.float64]:
@@ -160,13 +169,20 @@ class Predictor:
 
     def _outputs(self, member: _Member, clips: NewClips) -> Outputs:
         """[fold, seed, clip, emotion] of one configuration's models."""
-        replicas = [self._replica(member, fold, seed) for fold in member.folds for seed in member.seeds]
         shape, names = shape_of(member.config, self.dims), tuple(self.dims)
+        hidden, n_models = shape.latent_dim, len(member.folds) * len(member.seeds)
+        claimed = 4 * n_models * hidden * (sum(shape.dims) + hidden * (2 + len(shape.dims)))
+        if claimed > machine_memory():
+            raise SubmissionError(
+                f"{member.folder / 'config.yaml'}: model.latent_dim {hidden} asks for up to {claimed / 2**30:,.0f} GiB "
+                f"of weights in {n_models} models, more than this machine's memory"
+            )
+        replicas = [self._replica(member, fold, seed) for fold in member.folds for seed in member.seeds]
         settings = [one.model for one in replicas]
         kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
         model: StackedModel = kind(settings, shape.dims, names, shape.latent_dim, torch.device("cpu"))
         _load_weights(model, member)
-        source = _Features(member, names, clips)
+        source = _Features(member, names, shape.dims, clips)
         table = np.arange(len(clips))[None]  # [row, clip]
         found = run_models(model, StackInputs(replicas, shape, model, source), table, [0] * len(replicas), "target")
         leading = (len(member.folds), len(member.seeds), len(clips), -1)
@@ -187,8 +203,8 @@ class Predictor:
 class _Features:
     """A `FeatureSource`: clips prepared by what each fold's training clips taught."""
 
-    def __init__(self, member: _Member, names: tuple[str, ...], clips: NewClips) -> None:
-        self._member, self._names, self._clips = member, names, clips
+    def __init__(self, member: _Member, names: tuple[str, ...], widths: tuple[int, ...], clips: NewClips) -> None:
+        self._member, self._names, self._widths, self._clips = member, names, widths, clips
         nowhere = np.zeros(len(clips), np.bool_)
         self.available = torch.from_numpy(np.stack([clips.available.get(name, nowhere) for name in names]))
         self._views: dict[tuple[int, int], Tensor] = {}
@@ -196,22 +212,27 @@ class _Features:
     def view(self, view: View) -> Tensor:
         key = (view.encoder, view.fold)
         if key not in self._views:
-            self._views[key] = torch.from_numpy(self._prepare(self._names[view.encoder], view.fold))
+            self._views[key] = torch.from_numpy(self._prepare(view.encoder, view.fold))
         return self._views[key]
 
-    def _prepare(self, name: str, fold: int) -> NDArray[np.float32]:
-        clips, member = self._clips, self._member
+    def _prepare(self, encoder: int, fold: int) -> NDArray[np.float32]:
+        clips, member, name, width = self._clips, self._member, self._names[encoder], self._widths[encoder]
         path = member.folder / "preprocessing" / part_name(fold) / f"{name}.safetensors"
         tensors = _read_tensors(path)
         try:
-            preprocessing = Preprocessing(*(tensors[key] for key in ("mean", "variance", "components", "center")))
-            identity = None
+            arrays = [tensors[key] for key in ("mean", "variance", "components", "center")]
+            preprocessing, identity = Preprocessing(*arrays), None
             if "identity_offset" in tensors:
                 identity = IdentitySpace(tensors["identity_offset"], tensors["identity_projection"])
         except KeyError as problem:
             raise SubmissionError(f"{path}: lacks {problem}; export the bundle again") from None
+        if [one.ndim for one in arrays] != [1, 1, 2, 1] or preprocessing.width != width:
+            raise SubmissionError(
+                f"{path}: its arrays {[list(one.shape) for one in arrays]} do not prepare the {width} features that "
+                "the models read; export the bundle again"
+            )
         if name not in clips.features:
-            return np.zeros((len(clips), preprocessing.width), np.float32)
+            return np.zeros((len(clips), width), np.float32)
         config = member.config
         by_actor = standardized_by(config, name) == "actor"
         fitted = Fitted(
@@ -220,7 +241,10 @@ class _Features:
             identity,
             config.data.pseudo_clips_per_group,
         )
-        return fitted.apply(clips.features[name], clips.available[name], clips.actor)
+        try:
+            return fitted.apply(clips.features[name], clips.available[name], clips.actor)
+        except ValueError as problem:
+            raise SubmissionError(f"{path}: does not fit the features ({problem}); export the bundle again") from None
 
 
 def _load_weights(model: StackedModel, member: _Member) -> None:

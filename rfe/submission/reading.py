@@ -2,10 +2,10 @@
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
+from rfe.data.arrays import DAMAGED_ZIP
 from rfe.data.faults import list_names
 from rfe.errors import SubmissionError
 from rfe.submission.submission import JSON_NAME
@@ -102,7 +102,7 @@ def _read_zip(path: Path) -> bytes:
                 )
             with archive.open(member) as file:
                 content = file.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError) as problem:
+    except DAMAGED_ZIP as problem:
         raise SubmissionError(f"{path}: the zip is damaged: {problem}") from None
     if len(content) > MAX_BYTES:  # the claimed size was a lie
         raise SubmissionError(f"{path}: {JSON_NAME} unpacks to more than it claims; refused")

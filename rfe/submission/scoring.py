@@ -2,7 +2,6 @@
 
 import json
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.arrays import read_arrays
 from rfe.data.caveats import TRUTH_FILE
 from rfe.data.dataset import Dataset
 from rfe.data.faults import list_names
@@ -135,16 +135,10 @@ def read_probabilities(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     if not path.is_file():
         raise SubmissionError(f"{path}: no such file; give an .npz with probabilities [N, 6] and filenames [N]")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if missing := [name for name in ("probabilities", "filenames") if name not in stored.files]:
-                raise SubmissionError(
-                    f"{path}: no array {' and '.join(missing)}; it has {', '.join(stored.files) or 'none'}"
-                )
-            probabilities, filenames = stored["probabilities"], stored["filenames"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-        raise SubmissionError(
-            f"{path}: cannot be read: {problem}; save numbers and text with numpy.savez, no Python objects"
-        ) from None
+        stored = read_arrays(path, ("probabilities", "filenames"))
+    except DataError as problem:
+        raise SubmissionError(f"{problem}; save both with numpy.savez, no Python objects") from None
+    probabilities, filenames = stored["probabilities"], stored["filenames"]
     problems = []
     if filenames.ndim != 1 or filenames.dtype.kind not in "US":
         problems.append(f"filenames must be text [N], not {filenames.dtype} {filenames.shape}")
@@ -154,7 +148,10 @@ def read_probabilities(path: Path) -> tuple[list[str], NDArray[np.float64]]:
             f"not {probabilities.dtype} {probabilities.shape}"
         )
     gather(problems, SubmissionError, str(path))
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in filenames.tolist()]
+    try:
+        names = [name.decode() if isinstance(name, bytes) else str(name) for name in filenames.tolist()]
+    except ValueError as problem:
+        raise SubmissionError(f"{path}: filenames are not text ({problem}); compute the file again") from None
     values = probabilities.astype(np.float64)
     for what, wrong in (
         ("are not finite", ~np.isfinite(values).all(-1)),
@@ -180,7 +177,7 @@ def known_states(dataset: Dataset) -> NDArray[np.int64]:
             labels = json.loads(path.read_text(encoding="utf-8"))["test_labels"]
             for clip in dataset.clips.target:
                 states[clip] = state_index(labels[str(dataset.clips.filename[clip])])
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise DataError(f"{path}, test_labels: {problem!r}; simulate the data again") from None
     return states
 

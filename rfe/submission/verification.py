@@ -23,6 +23,8 @@ BUNDLE_VERSION = 3
 REQUIRED = ("MODEL_CARD.md", "config.yaml", "decoder.json", "ensemble.yaml")
 SUFFIXES = (".csv", ".json", ".md", ".safetensors", ".yaml", ".zip")
 """What a bundle may hold: nothing that runs code when it is loaded."""
+KINDS = {"F32", "F64"}
+"""Types of numbers that weights and preprocessing are stored in."""
 MAX_MANIFEST_BYTES = 16 * 2**20
 
 
@@ -159,10 +161,12 @@ def _tensor_problems(path: Path, name: str) -> list[str]:
         return [f"{name}: a pickle or an archive in place of safetensors; loading it could run code, so it is refused"]
     try:
         with safe_open(path, framework="numpy") as tensors:
-            names = list(tensors.keys())
+            kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as problem:
         return [f"{name}: not a safetensors file: {problem}"]
-    return [] if names else [f"{name}: holds no tensor"]
+    if strange := sorted({str(kind) for kind in kinds.values()} - KINDS):
+        return [f"{name}: holds tensors of {', '.join(strange)}; a bundle's are of {', '.join(sorted(KINDS))}"]
+    return [] if kinds else [f"{name}: holds no tensor"]
 
 
 def _submission_problems(

@@ -138,7 +138,8 @@ class Journal:
         try:
             self._file.write(line)
             os.fsync(self._file.fileno())
-        except OSError:
+        except OSError as error:
+            error.filename = error.filename or str(self._folder.journal)
             # a full disk may have taken half a line; the next record must not continue it
             os.ftruncate(self._file.fileno(), end)
             raise

@@ -67,7 +67,7 @@ class LiveStatus:
             if search is not None:
                 search = SearchStatus(**search | {"epochs": tuple(search["epochs"])})
             return cls(**values, search=search)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 
@@ -75,7 +75,7 @@ def read_live(folder: StudyFolder) -> LiveStatus | None:
     """What the study's driver said last; None where none is at work, or none that can be understood."""
     try:
         return LiveStatus.of_text(folder.live.read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -14,7 +14,7 @@ from rfe.errors import ConfigError, StudyError
 from rfe.study.log import reopen_trials
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events
-from rfe.workspace import StudyFolder, cut_torn_line, redact_uri, replace_folder
+from rfe.workspace import StudyFolder, cut_torn_line, redact_text, redact_uri, replace_folder
 
 MIRROR_S = 60.0
 """How often what changed is copied."""
@@ -135,8 +135,8 @@ class Mirror:
         """What is wrong with the store, and what to look at."""
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return (
-            f"storage: {redact_uri(self.storage)} {what} ({reason}); check the path or URI, its file system's package "
-            "and the credentials"
+            f"storage: {redact_uri(self.storage)} {what} ({redact_text(reason, self.storage)}); check the path or URI, "
+            "its file system's package and the credentials"
         )
 
 

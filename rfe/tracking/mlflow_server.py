@@ -25,8 +25,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from rfe.errors import StudyError
 from rfe.tracking import presentation
 from rfe.tracking.run_writer import KnownRun, RunStatus
-from rfe.workspace import Workspace, redact_uri
+from rfe.workspace import Workspace, redact_text, redact_uri
 
+_REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
 
@@ -196,4 +197,6 @@ def is_hopeless(error: Exception) -> bool:
 def one_line(error: Exception, uri: str) -> str:
     """The error's first line, without the credentials that addresses in it may carry."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return re.sub(r"://[^/\s]*@", "://***@", text.replace(uri, redact_uri(uri)))[:300]
+    if "Max retries exceeded" in text and (reason := _REASON.search(text)):
+        text = f"no connection: {reason[1]}"  # instead of what three libraries have wrapped around it
+    return redact_text(text, uri)[:300]

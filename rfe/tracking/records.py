@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ KINDS: dict[str, type[StudyEvent]] = {
     "confirmation": ConfirmationLog,
     "outcome": OutcomeLog,
 }
+_MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space")
+_TEXTS = ("state", "config_id", "reason", "summary", "data", "data_fingerprint", "git_commit", "session")
 IN_EVERY_RECORD = ("study", "number", "time")
 
 
@@ -62,8 +64,12 @@ def read_events(folder: StudyFolder) -> Iterator[StudyEvent]:
 def _parse(line: bytes, where: str) -> Record:
     try:
         data = json.loads(line)
+        if not isinstance(data["time"], int | float) or not isinstance(data["number"], int | None):
+            raise ValueError("time and number must be numbers")
+        if not isinstance(data["study"], str) or not isinstance(data["kind"], str):
+            raise ValueError("study and kind must be text")
         return Record(data.pop("time"), data.pop("study"), data.pop("number"), data.pop("kind"), data)
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(
             f"{where}: not a journal record ({error}); restore the file from MLflow with `rfe studies pull`, "
             "or delete that line and run `rfe studies repair` (its trial is then trained again)"
@@ -71,9 +77,20 @@ def _parse(line: bytes, where: str) -> Record:
 
 
 def _event(record: Record, folder: StudyFolder) -> StudyEvent:
+    try:
+        return _log(record, folder)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise StudyError(
+            f"{folder.journal}: its record of kind {record.kind!r}, number {record.number}, cannot be read ({error}); "
+            "restore the file with `rfe studies pull`"
+        ) from None
+
+
+def _log(record: Record, folder: StudyFolder) -> StudyEvent:
     cls = KINDS[record.kind]
     known = {entry.name for entry in fields(cls)}
     data: dict[str, Any] = {name: value for name, value in record.data.items() if name in known}
+    _check_types(data)
     data["study"] = record.study
     if record.number is not None:
         data["number"] = record.number
@@ -85,9 +102,11 @@ def _event(record: Record, folder: StudyFolder) -> StudyEvent:
     if cls is ConfirmationLog:
         data["scores"] = tuple(data["scores"])
     if "artifacts" in data:
-        data["artifacts"] = {name: folder.path / path for name, path in data["artifacts"].items()}
+        for name in data["artifacts"]:
+            _inside(folder, name)  # where a pull would put it
+        data["artifacts"] = {name: _inside(folder, path) for name, path in data["artifacts"].items()}
     if data.get("weights") is not None:
-        path = folder.path / data["weights"]
+        path = _inside(folder, data["weights"])
         data["weights"] = path if path.exists() else None
     for name in ("seconds", "memory_mb"):
         if name in data and data[name] is None:
@@ -101,6 +120,31 @@ def _event(record: Record, folder: StudyFolder) -> StudyEvent:
         }
     event: StudyEvent = cls(**data)
     return event
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    """Raise TypeError where a field is not what its readers take for granted."""
+    for name in _MAPS:
+        if not isinstance(data.get(name, {}), dict):
+            raise TypeError(f"{name} is no map")
+    for name in _TEXTS:
+        if not isinstance(data.get(name, ""), str):
+            raise TypeError(f"{name} is no text")
+    for name in ("seconds", "memory_mb"):
+        if not isinstance(data.get(name), int | float | None):
+            raise TypeError(f"{name} is no number")
+    for name in ("scores", "kept_frequency", "seeds"):
+        values = data.get(name, ())
+        for value in values.values() if isinstance(values, dict) else values:
+            if not isinstance(value, int | float):
+                raise TypeError(f"{name} holds something else than numbers")
+
+
+def _inside(folder: StudyFolder, path: str) -> Path:
+    """A file of the study; a journal may come from anyone, and names no other."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"{path!r} lies outside the study's folder")
+    return folder.path / path
 
 
 def own_fields(log: StudyEvent) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rfe.errors import ConfigError, StudyError
-from rfe.workspace import open_workspace, redact_uri, write_beside, write_json
+from rfe.workspace import carries_secret, open_workspace, redact_text, redact_uri, write_beside, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +95,42 @@ def test_redact_uri() -> None:
     assert redact_uri("https://token@host/ml") == "https://***@host/ml"
     assert redact_uri("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
     assert redact_uri("http://host:5000") == "http://host:5000"
+
+
+def test_what_is_no_uri_is_redacted_all_the_same() -> None:
+    assert redact_uri("http://me:secret@[::1") == "http://***@[::1"
+
+
+def test_addresses_in_a_text_are_redacted() -> None:
+    uri = "s3://key:se@cret@bucket/x?token=t"
+    said = f"403 for {uri} and 'https://me:secret@host/a' at line 3"
+    assert redact_text("no such folder: me:se@cret", uri) == "no such folder: me:***"
+    assert redact_text(said, uri) == "403 for s3://***@bucket/x?*** and 'https://***@host/a' at line 3"
+
+
+@pytest.mark.parametrize(
+    ("uri", "carries"),
+    [
+        ("s3://bucket/data", False),
+        ("abfs://container@account.dfs.core.windows.net/data", False),  # Azure's way to name a container
+        ("s3://key:secret@bucket/data", True),
+        ("https://host/data", False),
+        ("https://token@host/data", True),
+        ("https://host/data?sig=secret", True),
+        ("sftp://me@host/data", False),
+        ("/data/a@b:c", False),
+    ],
+)
+def test_which_uris_carry_a_secret(uri: str, carries: bool) -> None:
+    assert carries_secret(uri) == carries
+
+
+def test_a_full_disk_is_said_of_the_file_that_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as said:
+        write_json(tmp_path / "a.json", {})
+    assert said.value.filename == str(tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
 from rfe.ensemble.candidates import Candidate
-from rfe.errors import StudyError
+from rfe.errors import DataError, StudyError
 from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
 from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
 from rfe.metrics.presence import presence_hits
@@ -116,7 +116,7 @@ def read_answers(candidate: Candidate, dataset: Dataset) -> Answers:
     Raises:
         StudyError: its outputs were not kept, or are of other data.
     """
-    arrays = read_arrays(candidate, ("filenames", "predicted_state"))
+    arrays = kept_arrays(candidate, ("filenames", "predicted_state"))
     predicted = np.atleast_2d(arrays["predicted_state"].astype(np.int64))
     return answers_of(arrays["filenames"], predicted, dataset, where_of(candidate))
 
@@ -181,7 +181,7 @@ def measure_actors(answers: Answers) -> tuple[ActorScore, ...]:
     return tuple(sorted(rows, key=lambda row: (row.score, row.actor)))
 
 
-def read_arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
+def kept_arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArray[np.generic]]:
     """Arrays of a candidate's outputs.
 
     Raises:
@@ -191,10 +191,9 @@ def read_arrays(candidate: Candidate, names: tuple[str, ...]) -> dict[str, NDArr
     if path is None or not path.is_file():
         raise StudyError(f"{where_of(candidate)}: its outputs were not kept; retrain it with `rfe train --from`")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as problem:
-        raise StudyError(f"{where_of(candidate)}: {path} cannot be used: {problem}") from None
+        return read_arrays(path, names)
+    except DataError as problem:
+        raise StudyError(f"{where_of(candidate)}: {problem}") from None
 
 
 def where_of(candidate: Candidate) -> str:

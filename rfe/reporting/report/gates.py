@@ -10,7 +10,7 @@ from rfe.config.schema import Config
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.labels import EMOTIONS, SET_MEMBERS, STATE_SET
-from rfe.reporting.report.answers import Answers, read_arrays
+from rfe.reporting.report.answers import Answers, kept_arrays
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Heat, Panel, Table, Text
 
 Float = NDArray[np.floating]
@@ -48,7 +48,7 @@ def read_gate(candidate: Candidate) -> GateOutputs:
     Raises:
         StudyError: its outputs were not kept.
     """
-    arrays = read_arrays(candidate, ("encoders", "kept", "gate_scores"))
+    arrays = kept_arrays(candidate, ("encoders", "kept", "gate_scores"))
     encoders = tuple(str(name) for name in arrays["encoders"])
     return GateOutputs(encoders, np.asarray(arrays["kept"], bool), np.asarray(arrays["gate_scores"], np.float64))
 

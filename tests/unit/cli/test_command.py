@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from rfe import api
 from rfe.errors import DataError, TrialError
@@ -23,8 +24,17 @@ def _fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (DataError("sim/metadata.csv: no clip"), 2, "sim/metadata.csv: no clip"),
         (TrialError("no trial finished"), 1, "no trial finished"),
         (KeyboardInterrupt(), 130, "interrupted"),
-        (PermissionError(13, "Permission denied", "/data/x"), 2, "/data/x: Permission denied"),
-        (OSError(28, "No space left on device"), 2, "a file: No space left on device"),
+        (typer.Abort(), 130, "interrupted"),
+        (
+            PermissionError(13, "Permission denied", "/data/x"),
+            2,
+            "/data/x: Permission denied; check its permissions, or choose another folder",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "a file: No space left on device; make room there, or choose another folder; what was whole is kept",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

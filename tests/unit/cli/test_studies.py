@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from rfe.api import running as api_running
+from rfe.cli.program import app
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.progress import SearchStatus
 from rfe.search_space import SearchSpace
@@ -191,6 +194,15 @@ def test_delete_asks_and_refuses_where_it_cannot(study: StudyFolder) -> None:
     ended = invoke("studies", "delete", "tiny", "--yes")
     assert ended.exit_code == 2
     assert "rfe studies stop tiny --wait" in ended.stderr
+    assert study.journal.is_file()
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "end of input"])
+def test_delete_that_is_declined_leaves_all(study: StudyFolder, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rfe.cli.manage.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    ended = CliRunner().invoke(app, ["studies", "delete", "tiny", "--json"], input=answer)
+    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert "Delete study tiny" in ended.stderr
     assert study.journal.is_file()
 
 

@@ -98,7 +98,7 @@ def test_an_absurd_header_is_refused_before_anything_is_allocated(tmp_path: Path
 
 
 def test_more_than_the_machine_can_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfe.data.features._machine_memory", lambda: 20)
+    monkeypatch.setattr("rfe.data.arrays.machine_memory", lambda: 20)
     with pytest.raises(DataError, match="more than this machine has"):
         inspect_features(save(tmp_path / "face.npz", X=VALUES, filenames=NAMES))
 

@@ -150,8 +150,8 @@ def test_to_dict_is_json(tmp_path: Path, dataset: Dataset) -> None:
 
 UNIFORM = np.full((2, 6), 1 / 6)
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "no filenames": ({"probabilities": UNIFORM}, "no array filenames; it has probabilities"),
-    "objects": ({"probabilities": UNIFORM, "filenames": np.array(["a", None])}, "cannot be read"),
+    "no filenames": ({"probabilities": UNIFORM}, "no array 'filenames' (it has: probabilities)"),
+    "objects": ({"probabilities": UNIFORM, "filenames": np.array(["a", None])}, "only pickle could load"),
     "five emotions": ({"probabilities": UNIFORM[:, 1:], "filenames": ["a", "b"]}, "numbers [N, 6] in the order ang"),
     "one name": ({"probabilities": UNIFORM, "filenames": ["a"]}, "one row a file name"),
     "names as numbers": ({"probabilities": UNIFORM, "filenames": [1, 2]}, "filenames must be text"),
@@ -175,5 +175,5 @@ def test_refuses_a_file_that_is_no_npz_or_absent(tmp_path: Path, dataset: Datase
     with pytest.raises(SubmissionError, match="no such file"):
         score_file(tmp_path / "p.npz", dataset)
     (tmp_path / "p.npz").write_bytes(b"no archive")
-    with pytest.raises(SubmissionError, match="cannot be read"):
+    with pytest.raises(SubmissionError, match="truncated or damaged"):
         score_file(tmp_path / "p.npz", dataset)

@@ -5,12 +5,13 @@ import pytest
 
 from rfe.errors import ConfigError
 from rfe.tracking import ui
+from rfe.tracking.access import LOOPBACK
 from rfe.workspace import open_workspace, write_json
 
 
 def test_a_taken_port_is_answered_with_the_next_free_one() -> None:
     with socket.socket() as taken:
-        taken.bind((ui.HOST, 0))
+        taken.bind((LOOPBACK, 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert port < ui.free_port(port) < port + ui.PORTS_TRIED
@@ -19,7 +20,7 @@ def test_a_taken_port_is_answered_with_the_next_free_one() -> None:
 def test_no_free_port_is_the_users_to_solve(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ui, "PORTS_TRIED", 1)
     with socket.socket() as taken:
-        taken.bind((ui.HOST, 0))
+        taken.bind((LOOPBACK, 0))
         taken.listen()
         with pytest.raises(ConfigError, match="--port"):
             ui.free_port(taken.getsockname()[1])

@@ -1,0 +1,52 @@
+"""The part of a manifest that a bundle is used by, as a schema: a bundle may come from anyone."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rfe.config.fields import problems_of
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class EncoderForm(_Form):
+    dim: Annotated[int, Field(ge=1)]
+    sha256: str
+
+
+class DataForm(_Form):
+    encoders: Annotated[dict[str, EncoderForm], Field(min_length=1)]
+    caveats: list[str]
+    source_clips: Annotated[int, Field(ge=0)]
+
+
+class MemberForm(_Form):
+    folder: str
+    folds: Annotated[list[Annotated[int, Field(ge=-1, lt=2**31)]], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+    target_actors: Literal["known", "pseudo", "unknown"] | None
+
+
+class SubmissionForm(_Form):
+    clips: Annotated[int, Field(ge=0)]
+    extension: str
+
+
+class ManifestForm(_Form):
+    ensemble: str | None = None
+    study: str | None = None
+    trial: int | None = None
+    data: DataForm
+    members: Annotated[list[MemberForm], Field(min_length=1)]
+    submission: SubmissionForm | None = None
+
+
+def form_problems(manifest: Mapping[str, Any]) -> list[str]:
+    """Sentences on what a manifest lacks, or has otherwise than a bundle's predictor reads it."""
+    problems = problems_of(ManifestForm, dict(manifest))
+    if not problems and manifest.get("ensemble") is None and None in (manifest.get("study"), manifest.get("trial")):
+        problems.append("names neither an ensemble nor a study and its trial")
+    return problems

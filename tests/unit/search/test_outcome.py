@@ -1,0 +1,84 @@
+"""What is doubtful and no mistake: one encoder, features that tell nothing. The answer is a result with a caveat."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rfe.config.schema import Config
+from rfe.data.cache import FeatureCache
+from rfe.data.caveats import ONE_ENCODER
+from rfe.data.check import check_folder
+from rfe.data.dataset import Dataset, load_dataset
+from rfe.labels import STATE_SALIENCE
+from rfe.search.ledger import Ledger
+from rfe.search.outcome import StudyOutcome, build_outcome, constant_score
+from rfe.search.work import Delivery
+from rfe.search_space import load_space
+from rfe.study import StudyStore, define_study
+from rfe.tracking.base import NullTracker
+from rfe.tracking.journal import Journal
+from rfe.training.configurations import train_configurations
+from rfe.workspace import Workspace
+from tests.unit.data.folders import make_folder, make_rows, names, write_features
+
+SMALL = {"model.latent_dim": 8, "train.epochs": 30, "train.batch_size": 16, "train.lr": 0.02, "protocol": "crossfit"}
+
+
+def search_one(folder: Path, dataset: Dataset) -> StudyOutcome:
+    """The outcome of a study of one trial, really trained."""
+    workspace = Workspace(folder / "w", "sqlite:///none.db", folder / "cache")
+    space = load_space({"study": "s", "base": SMALL, "budget": {"trials": 1}, "confirm": {"top": 0}})
+    definition = define_study(space, tuple(dataset.encoders), seed=0, fingerprint=dataset.fingerprint)
+    place = workspace.study("s")
+    with StudyStore.open(place.path, definition) as store, Journal(place) as journal:
+        ledger = Ledger(place, store, journal, NullTracker(), dataset)
+        (item,) = ledger.next_items(1)
+        config = Config.model_validate(item.config)
+        (result,) = train_configurations([config], dataset, FeatureCache(dataset, workspace.cache))
+        ledger.settle(Delivery(item.key, "complete", "", result))
+        known = {"state": "finished", "reason": "", "trials": ledger.counts(), "elapsed_s": 1.0}
+        return build_outcome(place, ledger.logs, [], dataset, ("score",), **known)
+
+
+def show_labels(folder: Path) -> Path:
+    """A data folder whose two encoders show what the labels are."""
+    make_folder(folder)
+    dataset = load_dataset(folder)
+    truth = np.zeros((len(dataset.clips), 6), np.float32)
+    truth[dataset.clips.source] = STATE_SALIENCE[dataset.clips.state[dataset.clips.source]]
+    for encoder in ("face", "voice"):
+        write_features(folder / f"{encoder}_static_features.npz", 5 * truth, names(make_rows()))
+    return folder
+
+
+@pytest.mark.parametrize(("make", "doubtful"), [(make_folder, True), (show_labels, False)])
+def test_a_result_that_one_answer_to_all_would_have_too(
+    make: Callable[[Path], Path], doubtful: bool, tmp_path: Path
+) -> None:
+    dataset = load_dataset(make(tmp_path / "data"))
+    outcome = search_one(tmp_path, dataset)
+    assert outcome.state == "finished"
+    assert outcome.score_best is not None
+    assert any("may tell nothing of the emotions" in caveat for caveat in outcome.caveats) == doubtful
+
+
+def test_the_one_answer_is_the_best_there_is(tmp_path: Path) -> None:
+    """Six labels alike: each set is a sixth of the clips, each of three blends a third of the blends."""
+    score, error = constant_score(load_dataset(make_folder(tmp_path / "data")))
+    assert score == pytest.approx((1 / 6 + 1 / 3) / 2)
+    assert error == pytest.approx(0.5 * np.sqrt(5 / 36 / 36 + 2 / 9 / 18))
+
+
+def test_one_encoder_is_searched_and_said(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "data", encoders=("face",))
+    dataset = load_dataset(folder)
+    assert ONE_ENCODER in dataset.caveats
+    assert ONE_ENCODER in check_folder(folder).caveats
+    outcome = search_one(tmp_path, dataset)
+    assert outcome.state == "finished"
+    assert ONE_ENCODER in outcome.caveats
+    two = make_folder(tmp_path / "two")
+    assert ONE_ENCODER not in load_dataset(two).caveats
+    assert ONE_ENCODER in load_dataset(two, ["face"]).caveats
