@@ -2,7 +2,7 @@
 
     python -m tests.docs.pictures [--workspace DIR] [terminal] [mlflow] [report]
 
-Minutes where the workspace has no study `demo` yet. Needs Chromium, but for `terminal`.
+Minutes where the workspace has no study `first` yet. Needs Chromium, but for `terminal`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tests.docs.blocks import ROOT
 from tests.integration.ports import free_port
 
 PICTURES = ROOT / "docs/pictures"
-STUDY = "demo"
+STUDY = "first"
 COLUMNS = 124
 COLOURS = 160
 SIZE = {"width": 1360, "height": 800}
@@ -51,10 +51,11 @@ def prepare(workspace: Workspace) -> None:
     workspace.root.mkdir(parents=True, exist_ok=True)
     data = workspace.root.parent / "sim"
     if not (data / "truth.json").is_file():  # written last
-        size = ("--actors", "20", "--test-actors", "5", "--clips-per-actor", "30")
+        size = ("--actors", "10", "--test-actors", "3", "--clips-per-actor", "30")
         subprocess.run(rfe("data", "simulate", "--output", str(data), *size), check=True)
-    budget = ("--trials", "16", "--set", "confirm.top=2", "--set", "confirm.seeds=2")
-    command = rfe("search", STUDY, "--data", str(data), *budget, "--workspace", str(workspace.root))
+    budget = ("--trials", "24", "--set", "confirm.top=2", "--set", "confirm.seeds=3")
+    words = ("search", "everything", "--study", STUDY, "--data", str(data), *budget)
+    command = rfe(*words, "--workspace", str(workspace.root))
     subprocess.run(command, check=True)
 
 
