@@ -11,7 +11,7 @@ from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
-from rfe.ensemble.selection import Ensemble, Member, Selection, Weights
+from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable, Interval, Part, difference_interval, score_interval
 from rfe.progress import Progress
@@ -50,6 +50,11 @@ class EnsembleResult:
     states: Float32 | None
     """[source clip, 36] the distributions behind them; None where thresholds decode."""
 
+    @property
+    def trajectory_start(self) -> int:
+        """Models in the average at the trajectory's first step."""
+        return first_step(self.how, self.n_candidates)
+
     def scores(self) -> dict[str, float]:
         """The numbers by name."""
         return {
@@ -77,6 +82,7 @@ class EnsembleResult:
             },
             "by_fold": {str(fold): _members(members) for fold, members in self.by_fold.items()},
             "trajectory": list(self.trajectory),
+            "trajectory_start": self.trajectory_start,
             "candidates": self.n_candidates,
         }
 

@@ -193,10 +193,19 @@ def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np
     return np.where(np.arange(n) < kept, 1 / kept, 0.0), ()
 
 
+def first_step(how: Selection, n_candidates: int) -> int:
+    """Models in the average at the first step of the trajectory."""
+    return min(how.start, _bag_size(min(how.candidates, n_candidates)))
+
+
+def _bag_size(n_candidates: int) -> int:
+    return n_candidates if n_candidates < FEW else (n_candidates + 1) // 2
+
+
 def _bagged_greedy(likelihood: NDArray[np.float64], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
     generator = np.random.default_rng(how.seed)
     n = len(likelihood)
-    half = n if n < FEW else (n + 1) // 2
+    half = _bag_size(n)
     weights, steps = np.zeros(n), []
     for _ in range(how.bags):
         bag = np.sort(generator.choice(n, half, replace=False))

@@ -168,5 +168,5 @@ def _trajectory_csv(result: EnsembleResult) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["models", "mean_negative_log_likelihood"])
-    rows.writerows((result.how.start + step, f"{loss:.6f}") for step, loss in enumerate(result.trajectory))
+    rows.writerows((result.trajectory_start + step, f"{loss:.6f}") for step, loss in enumerate(result.trajectory))
     return text.getvalue()

@@ -20,9 +20,8 @@ FIGURE = "trajectory.png"
 def draw_trajectory(folder: Path, about: Mapping[str, Any]) -> None:
     """`trajectory.png` beside the ensemble; nothing where there was no forward selection."""
     if about["trajectory"]:
-        selection = about["selection"]
-        of = "the set" if selection["separate_heads"] else "the state"
-        write_bytes(folder / FIGURE, trajectory_figure(about["trajectory"], int(selection["start"]), of))
+        of = "the set" if about["selection"]["separate_heads"] else "the state"
+        write_bytes(folder / FIGURE, trajectory_figure(about["trajectory"], int(about["trajectory_start"]), of))
 
 
 def log_ensemble(server: "MlflowServer", workspace: Workspace, folder: Path, about: Mapping[str, Any]) -> str:

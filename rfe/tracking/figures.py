@@ -135,7 +135,7 @@ def trajectory_figure(losses: list[float], start: int, of: str) -> bytes:
         fontsize=9,
     )
     axes.set_xlabel("models in the average (with repetitions)")
-    axes.set_ylabel(f"mean negative log-likelihood of {of} (nats per clip)")
+    axes.set_ylabel(f"mean negative log-likelihood\nof {of} (nats per clip)")
     axes.set_title("Forward selection, mean over bags (optimistic: chosen by these clips)", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -155,12 +155,12 @@ def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) 
             ),
         )
     ours = [
-        (f"{subject.name}: {one.name}", OURS.get(one.name, one.name), one.acc_presence, one.acc_salience, one.score)
+        (f"{subject.name}: {one.name}", one.score, one.acc_presence, one.acc_salience, OURS.get(one.name, one.name))
         for subject in subjects
         for one in subject.headlines
     ]
     theirs = [
-        (f"{one.model}, {one.source}", PROTOCOLS[one.split], one.acc_presence, one.acc_salience, one.score)
+        (f"{one.model}, {one.source}", one.score, one.acc_presence, one.acc_salience, PROTOCOLS[one.split])
         for one in read_published()
     ]
     return Section(
@@ -175,7 +175,7 @@ def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) 
             Table(
                 "published",
                 "Beside published numbers",
-                (Column("model"), Column("protocol"), Column("presence"), Column("salience"), Column("Score")),
+                (Column("model"), Column("Score"), Column("presence"), Column("salience"), Column("protocol")),
                 (*ours, *theirs),
             ),
         ),

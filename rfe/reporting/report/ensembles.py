@@ -188,7 +188,7 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     )
     losses = about["trajectory"]
     if losses:
-        start = int(about["selection"]["start"])
+        start = int(about["trajectory_start"])
         of = "the set" if about["selection"]["separate_heads"] else "the state"
         steps = list(range(start, start + len(losses)))
         lowest = min(range(len(losses)), key=losses.__getitem__)

@@ -13,7 +13,7 @@ from rfe.ensemble.calibrated import CalibratedCandidate, Truth, View, view_candi
 from rfe.ensemble.candidates import load_outputs, read_study
 from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
 from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_decoder
-from rfe.ensemble.selection import Selection, select_weights
+from rfe.ensemble.selection import Selection, first_step, select_weights
 from rfe.ensemble.stored import ensemble_names, read_ensemble, read_nested, write_ensemble
 from rfe.errors import ConfigError, StudyError
 from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
@@ -85,6 +85,11 @@ def test_more_steps_never_end_worse_on_what_is_selected_by() -> None:
     )
     assert min(many) <= min(few)
     assert many[: len(few)] == few
+
+
+def test_a_trajectory_begins_with_as_many_models_as_there_are() -> None:
+    assert [first_step(Selection(), n) for n in (3, 8, 60)] == [3, 5, 5]
+    assert first_step(Selection(start=15), 20) == 10  # of half of the candidates
 
 
 @pytest.fixture(scope="module")

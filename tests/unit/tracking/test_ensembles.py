@@ -34,6 +34,7 @@ def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace
         "selection": {"method": "greedy", "start": 5, "separate_heads": False},
         "scores": {"score_nested": interval, "score_single_nested": interval, "score_optimistic": 0.4},
         "trajectory": [2.0, 1.5, 1.4],
+        "trajectory_start": 5,
     }
     folder = tmp_path / "final"
     write_json(folder / "ensemble.json", about)
