@@ -128,7 +128,8 @@ def test_the_core_alone_predicts_and_says_what_a_search_needs(tmp_path: Path) ->
     predicted = run("predict", str(bundle), "--data", "data", "--output", "answers")
     assert predicted.returncode == 0, predicted.stderr
     assert (tmp_path / "answers/predictions.csv").read_bytes() == (bundle / "predictions.csv").read_bytes()
-    assert run("doctor", "--workspace", "w").returncode == 0
+    doctor = run("doctor", "--workspace", "w")
+    assert doctor.returncode == 0, doctor.stderr + doctor.stdout
     refused = run("search", "demo", "--data", "data")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "which is not installed; install it with: pip install 'rfe[search]'" in refused.stderr
