@@ -70,9 +70,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: there is no such file"):
         read_yaml(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff\n")
-    with pytest.raises(ConfigError, match=r"latin\.yaml: cannot be read as UTF-8"):
+    with pytest.raises(ConfigError, match=r"latin\.yaml: is not UTF-8 text"):
         read_yaml(tmp_path / "latin.yaml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is a folder; give a YAML file"):
         read_yaml(tmp_path)
 
 
