@@ -164,7 +164,7 @@ def _unpack_tar(archive: Path, intake: _Intake) -> None:
     with (
         archive.open("rb") as stored,
         gzip.open(stored) if archive.suffix.lower() != ".tar" else stored as plain,
-        tarfile.open(fileobj=_SmallReads(archive, plain), mode="r:") as packed,  # type: ignore[call-overload]
+        tarfile.open(fileobj=_SmallReads(archive, plain), mode="r:") as packed,
     ):
         for member in packed:
             if _is_litter(member.name) or member.name in (".", "./"):
