@@ -201,8 +201,9 @@ def test_delete_asks_and_refuses_where_it_cannot(study: StudyFolder) -> None:
 def test_delete_that_is_declined_leaves_all(study: StudyFolder, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfe.cli.manage.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     ended = CliRunner().invoke(app, ["studies", "delete", "tiny", "--json"], input=answer)
-    assert (ended.exit_code, ended.stdout) == (130, "")
+    assert ended.exit_code == 130
     assert "Delete study tiny" in ended.stderr
+    assert ended.stdout.strip() in ("", answer.strip())  # the runner shows what is typed
     assert study.journal.is_file()
 
 

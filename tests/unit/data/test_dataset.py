@@ -118,7 +118,7 @@ def test_values_that_are_not_finite(tmp_path: Path) -> None:
 
 
 def test_description_and_known_caveats(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "a", encoders=["hicmae_new"])
+    folder = make_folder(tmp_path / "a", encoders=["face", "hicmae_new"])
     assert load_dataset(folder).caveats[0].startswith("level-1 features: training-fold inputs were made by models")
     assert load_dataset(make_folder(tmp_path / "cremad_votes")).caveats == (
         "saliences are binned vote shares with rater noise.",
