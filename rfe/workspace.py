@@ -36,7 +36,9 @@ def write_beside(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        if error.filename is None:  # a full disk is noticed by a file that is open and nameless
+        if (
+            error.filename is None and error.errno is not None
+        ):  # a full disk is noticed by a file that is open and nameless
             error.filename = str(path)
         raise
     finally:
