@@ -74,7 +74,7 @@ def state_index(saliences_percent: dict[str, float]) -> int:
             raise ValueError(f"unknown emotion {emotion!r}; known are {', '.join(EMOTIONS)}")
     if len(saliences_percent) == 1:
         (emotion, percent), *_ = saliences_percent.items()
-        if round(percent) != 100:
+        if not abs(percent - 100) <= 0.5:  # so that NaN is refused too
             raise ValueError(f"a single emotion has salience 100 (percent), but {emotion} has {percent:g}")
         return EMOTIONS.index(emotion)
     if len(saliences_percent) != 2:
@@ -82,7 +82,7 @@ def state_index(saliences_percent: dict[str, float]) -> int:
     if "neu" in saliences_percent:
         raise ValueError("neutral never blends with another emotion")
     (first, percent), (second, other) = sorted(saliences_percent.items(), key=lambda item: EMOTIONS.index(item[0]))
-    if abs(percent + other - 100) > 0.5:
+    if not abs(percent + other - 100) <= 0.5:
         raise ValueError(f"saliences must sum to 100 (percent), but {percent:g} + {other:g} = {percent + other:g}")
     if round(percent) not in (70, 50, 30):
         raise ValueError(f"saliences of a blend are 50/50, 70/30 or 30/70, not {percent:g}/{other:g}")
