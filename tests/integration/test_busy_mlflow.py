@@ -4,7 +4,9 @@ The search is the real one but for Ray: its books, with a stand-in for training.
 """
 
 import http.client
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -167,7 +169,8 @@ def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
     with log.open("wb") as output:
-        server = subprocess.Popen([*command, *store], stdout=output, stderr=output)
+        quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        server = subprocess.Popen([*command, *store], stdout=output, stderr=output, env=quiet, start_new_session=True)
     proxy = SlowProxy(port)
     front = ThreadingHTTPServer(("127.0.0.1", 0), proxy.handler())
 
@@ -184,7 +187,8 @@ def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]
     finally:
         proxy.hurry.set()
         front.shutdown()
-        server.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # the server's own processes too
         server.wait()
 
 
