@@ -1,5 +1,6 @@
 """How results look: tables under a heading, in a notebook and in a terminal."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -10,16 +11,16 @@ ROWS = 10
 """More rows of a table are counted, not shown; its property has them all."""
 
 
-class Shown:
+class Shown(ABC):
     """A result that shows itself; what it shows, `_tables` names."""
 
+    @abstractmethod
     def _heading(self) -> str:
         """One line: what it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _tables(self) -> Mapping[str, pd.DataFrame]:
         """Title -> table, as they are shown; the titles are the properties that have them whole."""
-        raise NotImplementedError
 
     def _notes(self) -> Sequence[str]:
         """What a reader must know besides."""
