@@ -12,6 +12,7 @@ from rfe.config.schema import Config, DecodeSection
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, DataError, TrialError
+from rfe.training.allocator import keep_freed_memory
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
 from rfe.training.record import Checkpoint, Part, TrialResult
@@ -58,6 +59,7 @@ def train_configurations(
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)  # decayed weights below 1e-38 would make every product with them slow
+    keep_freed_memory()
     results: dict[int, TrialResult] = {}
     parts = parts or {}
 

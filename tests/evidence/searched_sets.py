@@ -112,7 +112,7 @@ class Place:
             cache,
             target_actors=setting.target_actors,
             epochs=1 if self.tiny else 30,
-            threads=2,
+            threads=1,
             families=families,
             note=print,
         )
