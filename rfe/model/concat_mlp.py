@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rfe.model.heads import linear
-from rfe.model.projection import drop_out, project
+from rfe.model.projection import Dropout, drop_out, project
 from rfe.model.stack import ModelOutput, Noise, StackedModel
 
 
@@ -52,8 +52,9 @@ class ConcatMlp(StackedModel):
                 )
         hidden = functional.relu(hidden)
         if noise.dropout is not None:
-            drawn = noise.dropout[noise.address, :1]  # one layer: the first encoder's numbers serve it
-            hidden = drop_out(hidden.unsqueeze(1), drawn, self.scalars.dropout).squeeze(1)
+            # One layer: the first encoder's numbers serve it.
+            dropout = Dropout(noise.dropout[:, 0].float(), noise.address.unsqueeze(1), self.scalars.dropout)
+            hidden = drop_out(hidden.unsqueeze(1), dropout).squeeze(1)
         logits = torch.log_softmax(linear(hidden, value["output.weight"], value["output.bias"]).float(), -1)
         none = logits.new_zeros(n_replicas, 0, n_clips)
         return ModelOutput(logits, logits, logits, hidden, none, None)

@@ -1,7 +1,11 @@
 """From the kept encoders' vectors to one fused vector per clip: three forms."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from rfe.model.blocks import blocks
 
 
 def sum_weighted(latent: Tensor, weights: Tensor) -> Tensor:
@@ -14,7 +18,30 @@ def sum_weighted(latent: Tensor, weights: Tensor) -> Tensor:
     Returns:
         [replica, clip, latent].
     """
-    return (latent * weights.unsqueeze(-1)).sum(1)
+    fused: Tensor = _WeightedSum.apply(latent, weights)  # type: ignore[no-untyped-call]
+    return fused
+
+
+class _WeightedSum(torch.autograd.Function):
+    """`sum_weighted` in blocks."""
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, weights: Tensor) -> Tensor:
+        fused = latent.new_empty(latent.shape[0], *latent.shape[2:])
+        for block in blocks(latent):
+            torch.sum(latent[block] * weights[block].unsqueeze(-1), 1, out=fused[block])
+        ctx.save_for_backward(latent, weights)
+        return fused
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        latent, weights = ctx.saved_tensors
+        of_latent, of_weights = torch.empty_like(latent), torch.empty_like(weights)
+        for block in blocks(latent):
+            back = gradient[block].unsqueeze(1)
+            torch.mul(back, weights[block].unsqueeze(-1), out=of_latent[block])
+            torch.sum(latent[block] * back, -1, out=of_weights[block])
+        return of_latent, of_weights
 
 
 def place_of(rank: Tensor, n_kept: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_plac
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
 from rfe.model.heads import linear, presence_probabilities
-from rfe.model.projection import activate, drop_out, project
+from rfe.model.projection import Dropout, activate, project
 from rfe.model.selection import Selection, keep_top_n
 from rfe.model.settings import ReplicaSettings
 from rfe.model.stack import ModelOutput, Noise, StackedModel
@@ -81,9 +81,7 @@ class FusionModel(StackedModel):
         """Forward pass; see `StackedModel.__call__`."""
         value = values if values is not None else self.values()
         scalars = self.scalars
-        latent = self._project(features, value)
-        if noise.dropout is not None:
-            latent = drop_out(latent, self._by_slot(noise.dropout, noise.address), scalars.dropout)
+        latent = self._project(features, value, noise)
         mask = self._by_slot(available)
         if not self.whole:
             mask = mask & self.slot_used.unsqueeze(-1)  # [replica, slot, clip]
@@ -111,11 +109,14 @@ class FusionModel(StackedModel):
             return values
         if row is None:
             row = torch.arange(values.shape[0], device=values.device)
-        flat = (row.unsqueeze(1) * values.shape[1] + self.slot_encoder.clamp(min=0)).flatten()
-        taken = values.flatten(0, 1).index_select(0, flat)
+        taken = values.flatten(0, 1).index_select(0, self._rows_by_slot(row).flatten())
         return taken.view(*self.slot_encoder.shape, *values.shape[2:])
 
-    def _project(self, features: dict[int, Tensor], value: dict[str, Tensor]) -> Tensor:
+    def _rows_by_slot(self, row: Tensor) -> Tensor:
+        """[replica, slot] rows of a flattened [row, encoder] table; `row` [replica]."""
+        return row.unsqueeze(1) * len(self.dims) + self.slot_encoder.clamp(min=0)
+
+    def _project(self, features: dict[int, Tensor], value: dict[str, Tensor], noise: Noise) -> Tensor:
         projected = []
         for index, name in enumerate(self.names):
             if index in features:
@@ -128,7 +129,13 @@ class FusionModel(StackedModel):
             rows = torch.cat([*projected, projected[0].new_zeros(1, *projected[0].shape[1:])])  # the last: unused slots
             latent = rows.index_select(0, self.slot_row).view(*self.slot_encoder.shape, *rows.shape[1:])
         # latent: [replica, slot, clip, latent]
-        return activate(latent, self._by_slot(value["projection.gain"]), self._by_slot(value["projection.shift"]))
+        dropout = None
+        if noise.dropout is not None:
+            dropout = Dropout(
+                noise.dropout.flatten(0, 1).float(), self._rows_by_slot(noise.address), self.scalars.dropout
+            )
+        gain, shift = (self._by_slot(value[f"projection.{name}"]) for name in ("gain", "shift"))
+        return activate(latent, gain, shift, dropout)
 
     def _score(
         self,

@@ -1,8 +1,37 @@
 """Each encoder's features to the shared latent space."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from rfe.model.blocks import blocks
+
+EPSILON = 1e-5
+"""Of LayerNorm."""
+
+
+class Dropout:
+    """Inverted dropout with given noise, so that the mask is a function of the noise's address alone.
+
+    Args:
+        noise: [row, clip, latent] float32 of whole numbers, uniform over -32,768 to 32,767.
+        row: [replica, slot] row of the noise.
+        rate: [replica] share of entries set to 0, in [0, 1).
+    """
+
+    def __init__(self, noise: Tensor, row: Tensor, rate: Tensor) -> None:
+        self._noise, self._row = noise, row
+        rate = rate.view(-1, 1, 1, 1)
+        self._last = ((rate * 65536.0).round() - 32769.0).clamp(max=32766.0)  # of the numbers that stand for 0
+        self._factor = 1.0 / (1.0 - rate)
+
+    def factors(self, which: slice) -> Tensor:
+        """[replica, slot, clip, latent] of some replicas: 0 in a share `rate` (to 1/65,536), else 1 / (1 - rate)."""
+        row = self._row[which]
+        noise = self._noise.index_select(0, row.flatten()).view(*row.shape, *self._noise.shape[1:])
+        return noise.sub_(self._last[which]).clamp_(0.0, 1.0).mul_(self._factor[which])
 
 
 def project(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -19,34 +48,65 @@ def project(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), features, weight)
 
 
-def activate(projected: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """GELU(LayerNorm(.)) over the latent axis with each replica's and encoder's own gain and shift.
+def activate(projected: Tensor, gain: Tensor, shift: Tensor, dropout: Dropout | None) -> Tensor:
+    """Dropout(GELU(LayerNorm(.))) over the latent axis with each replica's and encoder's own gain and shift.
 
     Args:
         projected: [replica, slot, clip, latent].
         gain: [replica, slot, latent].
         shift: [replica, slot, latent].
+        dropout: None for none.
 
     Returns:
         [replica, slot, clip, latent].
 
     Source: latent projection of arXiv 2605.21417 (abstract); equation ours.
     """
-    normed = functional.layer_norm(projected, projected.shape[-1:])
-    return functional.gelu(torch.addcmul(shift.unsqueeze(2), normed, gain.unsqueeze(2)))
+    latent: Tensor = _Activation.apply(projected.to(gain.dtype), gain.unsqueeze(2), shift.unsqueeze(2), dropout)  # type: ignore[no-untyped-call]
+    return latent
 
 
-def drop_out(values: Tensor, noise: Tensor, rate: Tensor) -> Tensor:
-    """Inverted dropout with given noise, so that the mask is a function of the noise's address alone.
+class _Activation(torch.autograd.Function):
+    """`activate` in blocks; only the normalised values are kept for the way back."""
 
-    Args:
-        values: [replica, slot, clip, latent].
-        noise: int16, same shape, uniform over all 65,536 values.
-        rate: [replica] share of entries set to 0, in [0, 1).
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, gain: Tensor, shift: Tensor, dropout: Dropout | None) -> Tensor:
+        latent, normed = torch.empty_like(projected), torch.empty_like(projected)
+        scale = torch.empty_like(projected[..., :1])
+        for block in blocks(projected):
+            mine = normed[block]
+            torch.sub(projected[block], projected[block].mean(-1, keepdim=True), out=mine)
+            variance = torch.mul(mine, mine, out=latent[block]).mean(-1, keepdim=True)
+            mine.mul_(torch.rsqrt(variance.add_(EPSILON), out=scale[block]))
+            activated = functional.gelu(torch.addcmul(shift[block], mine, gain[block], out=latent[block]))
+            if dropout is None:
+                latent[block] = activated
+            else:
+                torch.mul(activated, dropout.factors(block), out=latent[block])
+        ctx.save_for_backward(normed, scale, gain, shift)
+        ctx.dropout = dropout
+        return latent
 
-    Returns:
-        Same shape; entries are 0 with probability `rate` (to 1/65,536), the others divided by 1 - rate.
-    """
-    threshold = (rate * 65536.0).round() - 32768.0  # the lowest kept value of the int16 noise
-    kept = noise >= threshold.clamp(max=32767).to(torch.int16).view(-1, 1, 1, 1)
-    return values * (kept * (1.0 / (1.0 - rate)).view(-1, 1, 1, 1))
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        normed, scale, gain, shift = ctx.saved_tensors
+        of_projected, of_gain, of_shift = (torch.empty_like(one) for one in (normed, gain, shift))
+        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+        for block in blocks(normed):
+            mine, back = normed[block], gradient[block]
+            if ctx.dropout is not None:
+                back = ctx.dropout.factors(block).mul_(back)
+            back = torch.ops.aten.gelu_backward(back, torch.addcmul(shift[block], mine, gain[block]))
+            torch.sum(back, 2, keepdim=True, out=of_shift[block])
+            torch.sum(torch.mul(back, mine, out=of_projected[block]), 2, keepdim=True, out=of_gain[block])
+            # LayerNorm's own way back from values that are normalised, then through the scaling that made them so.
+            of_normed, _, _ = torch.ops.aten.native_layer_norm_backward(
+                back.mul_(gain[block]), mine, mine.shape[-1:], zero[block], one[block], None, None, [True, False, False]
+            )
+            torch.mul(of_normed, scale[block], out=of_projected[block])
+        return of_projected, of_gain, of_shift, None
+
+
+def drop_out(values: Tensor, dropout: Dropout) -> Tensor:
+    """[replica, slot, clip, latent] with dropout."""
+    return values * dropout.factors(slice(None))

@@ -12,8 +12,8 @@ def keep_freed_memory() -> None:
     """Have this process keep what it frees.
 
     Each step of a stack makes and frees the same tensors of some megabytes. glibc hands such blocks back to the system,
-    which maps and zeroes every page again at the next step: a quarter to a third of a step's time on two cores. Elsewhere than on glibc nothing
-    changes.
+    which maps and zeroes every page again at the next step: a quarter of a step's time and more. Elsewhere than on
+    glibc nothing changes.
 
     Source: mallopt(3).
     """

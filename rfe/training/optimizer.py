@@ -57,9 +57,11 @@ class StackedAdam:
     def __init__(self, parameters: dict[str, StackedParameter]) -> None:
         self.first = {name: torch.zeros_like(p.value.detach()) for name, p in parameters.items()}
         self.second = {name: torch.zeros_like(p.value.detach()) for name, p in parameters.items()}
+        self._views: dict[tuple[str, int, int], tuple[slice, Tensor, Tensor, Tensor] | None] = {}
 
     def take(self, kept: Tensor, parameters: dict[str, StackedParameter]) -> None:
         """Go on with some replicas; `parameters` are those before `StackedModel.take`."""
+        self._views.clear()
         for state in (self.first, self.second):
             for name, parameter in parameters.items():
                 mine = kept[parameter.holders]
@@ -94,13 +96,13 @@ class StackedAdam:
             count = run.epoch * n_steps + step
             progress = count / (train.epochs * n_steps)
             views = [
-                (parameters[name].value.detach()[rows], gradient[rows], self.first[name][rows], self.second[name][rows])
+                (gradient[view[0]], *view[1:])
                 for name, gradient in gradients.items()
-                if (rows := parameters[name].rows(run.first, run.last)) is not None
+                if (view := self._view(name, parameters[name], run)) is not None
             ]
             if not views:
                 continue
-            values, mine, first, second = (list(column) for column in zip(*views, strict=True))
+            mine, values, first, second = (list(column) for column in zip(*views, strict=True))
             update = adamw if train.decoupled else adam
             update(
                 values,
@@ -118,6 +120,19 @@ class StackedAdam:
                 eps=EPSILON,
                 maximize=False,
             )
+
+    def _view(self, name: str, parameter: StackedParameter, run: Run) -> tuple[slice, Tensor, Tensor, Tensor] | None:
+        """The run's rows of a parameter, those rows and both moments'; None where no replica of the run holds it."""
+        key = name, run.first, run.last
+        if key not in self._views:
+            rows = parameter.rows(run.first, run.last)
+            self._views[key] = rows and (
+                rows,
+                parameter.value.detach()[rows],
+                self.first[name][rows],
+                self.second[name][rows],
+            )
+        return self._views[key]
 
     def _clip(self, parameters: dict[str, StackedParameter], gradients: dict[str, Tensor], largest: Tensor) -> None:
         if bool(torch.isinf(largest).all()):
