@@ -40,9 +40,9 @@ pictures: install  ## remakes the example notebook and the README's pictures; mi
 	$(BIN)/python -m tests.docs.notebook
 	$(BIN)/python -m tests.docs.pictures
 
-bench: install  ## a few timings of this machine
-	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench.throughput --trials 24 --documented 4 --optuna 8 --rounds 2 --output reports/benchmarks/quick
+bench: install  ## reports/benchmarks of this machine: the engine and all around it, then whole searches; minutes
+	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.throughput --trials 24 --documented 4 --optuna 8 --rounds 2 --output reports/benchmarks/quick
 
 evidence: install  ## remakes reports/evidence; hours
 	for script in tests/evidence/run_*.py; do $(BIN)/python -m "tests.evidence.$$(basename $$script .py)" || exit 1; done

@@ -63,13 +63,12 @@ def open_ui(
     chosen = free_port(port, access.host)
     if chosen != port:
         note(f"port {port} is taken; using {chosen}")
-    for warning in access.warnings(chosen):
-        note(warning)
+    arguments = access.arguments(chosen)
     address = f"http://{f'[{access.here}]' if ':' in access.here else access.here}:{chosen}"
     workspace.root.mkdir(parents=True, exist_ok=True)
     log = workspace.root / "ui.log"
     command = [
-        *(sys.executable, "-m", "mlflow", "server", *access.arguments(chosen), "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", *arguments, "--workers", "1"),
         *("--default-artifact-root", workspace.artifacts.as_uri()),
     ]
     # the address may carry a password, which a command line would show to everyone on the machine
@@ -77,6 +76,8 @@ def open_ui(
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with access.environment(workspace) as login:
         environment = {**quiet, **os.environ, **login, "MLFLOW_BACKEND_STORE_URI": workspace.mlflow_uri}
+        for warning in access.warnings(chosen):
+            note(warning)
         with log.open("ab") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=workspace.root)
         try:

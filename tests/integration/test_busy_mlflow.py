@@ -4,16 +4,10 @@ The search is the real one but for Ray: its books, with a stand-in for training.
 """
 
 import http.client
-import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +22,7 @@ from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.records import read_events
 from rfe.workspace import Workspace
 from tests.integration import fakes
-from tests.integration.ports import free_port
+from tests.integration.servers import PATIENCE_S, mlflow_server, wait_for
 from tests.unit.search.tiny_study import ENDED, run_study
 
 STATES = {
@@ -36,7 +30,6 @@ STATES = {
     "trial 0003": "FAILED",
     "study tiny": "KILLED",
 }
-PATIENCE_S = 300.0
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +104,6 @@ def test_a_locked_database_holds_nothing_up_and_gets_everything_later(
     assert_shown(workspace, database)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @dataclass
 class SlowProxy:
     """Passes requests on; while it is slow, answers to every third change come after the client has given up."""
@@ -165,31 +151,15 @@ CLIENT_WAITS_S = 2
 @contextmanager
 def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]:
     """(address, the proxy there) of a tracking server."""
-    port, log = free_port(), folder / "server.log"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(folder / "artifacts")]
-    with log.open("wb") as output:
-        quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        server = subprocess.Popen([*command, *store], stdout=output, stderr=output, env=quiet, start_new_session=True)
-    proxy = SlowProxy(port)
-    front = ThreadingHTTPServer(("127.0.0.1", 0), proxy.handler())
-
-    def answers() -> bool:
-        assert server.poll() is None, log.read_text()
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10):
-            return True
-        return False
-
-    try:
-        threading.Thread(target=front.serve_forever, daemon=True).start()
-        wait_for(answers)
-        yield f"http://127.0.0.1:{front.server_address[1]}", proxy
-    finally:
-        proxy.hurry.set()
-        front.shutdown()
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)  # the server's own processes too
-        server.wait()
+    with mlflow_server(f"sqlite:///{database}", folder / "artifacts", folder / "server.log") as port:
+        proxy = SlowProxy(port)
+        front = ThreadingHTTPServer(("127.0.0.1", 0), proxy.handler())
+        try:
+            threading.Thread(target=front.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{front.server_address[1]}", proxy
+        finally:
+            proxy.hurry.set()
+            front.shutdown()
 
 
 @pytest.mark.slow

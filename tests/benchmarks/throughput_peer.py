@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.bench.throughput import peer_main
+from tests.benchmarks.throughput import peer_main
 
 if __name__ == "__main__":
     peer_main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

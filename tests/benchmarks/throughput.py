@@ -1,8 +1,10 @@
 """Trials per hour: rfe beside what Ray's documentation shows, and beside a plain Optuna loop.
 
-`python -m tests.bench.throughput [--trials 96] [--documented 24] [--optuna 32] [--rounds 3] [-o FOLDER]`. Demo-size
-configurations, the same for all. The three take turns, some trials each round, because a machine that others use too
-is not as fast at one hour as at the next; both peers cost the same for every trial, so they may be timed on a part.
+`python -m tests.benchmarks.throughput [--trials 96] [--documented 24] [--optuna 32] [--rounds 3] [-o FOLDER]`
+
+Demo-size configurations, the same for all. The three take turns, some trials each round, because a machine that others
+use too is not as fast at one hour as at the next; both peers cost the same for every trial, so they may be timed on a
+part.
 """
 
 import argparse
@@ -96,7 +98,7 @@ def run_rfe(folder: Path, trials: int) -> dict[str, Any]:
 
 def in_own_process(peer: str, folder: Path, n: int) -> dict[str, Any]:
     """A peer in a process of its own, as nothing of rfe's may be warm for it."""
-    command = [sys.executable, "-m", "tests.bench.throughput_peer", peer, str(folder), str(n)]
+    command = [sys.executable, "-m", "tests.benchmarks.throughput_peer", peer, str(folder), str(n)]
     began = time.time()
     subprocess.run(command, check=True)
     result: dict[str, Any] = json.loads((folder / f"{peer}.json").read_text())
@@ -133,7 +135,7 @@ def write(rounds: list[dict[str, Any]], output: Path) -> None:
     text = "\n\n".join(
         [
             "# Trials per hour",
-            "`python -m tests.bench.throughput`",
+            "`python -m tests.benchmarks.throughput`",
             "Simulated data of the demo's size (2,456 clips, 6 encoders x 64, 5 folds), H 64, batch 64, 20 epochs, "
             "float32: the same configurations, optimiser steps and decoder for all, the peers on the first of each "
             "round's. rfe trains with one thread in each of two workers; the Optuna loop with the better of one and "
@@ -156,7 +158,7 @@ def write(rounds: list[dict[str, Any]], output: Path) -> None:
 
 def peer_main(peer: str, folder: Path, n: int) -> None:
     """What `in_own_process` runs."""
-    from tests.bench import peers
+    from tests.benchmarks import peers
 
     configs = json.loads((folder / "configs.json").read_text())[:n]
     apart_s = 0.0

@@ -109,17 +109,8 @@ def train_plainly(
             model.train()
             total = 0.0
             for batch in torch.from_numpy(plan.order(config.train.data_seed, data.fold, epoch)):
-                presence, salience, fused = model([x[batch] for x in data.features])
-                loss = (
-                    functional.binary_cross_entropy_with_logits(presence, members[batch], reduction="none").sum(-1)
-                    + functional.kl_div(salience.log_softmax(-1), soft[batch], reduction="none").sum(-1)
-                    + functional.kl_div(fused.clamp(min=1e-12).log(), soft[batch], reduction="none").sum(-1)
-                ).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+                total += plain_step(model, optimizer, data.features, members, soft, batch)
                 schedule.step()
-                total += loss.item()
             if report is not None:
                 report(data.fold, epoch + 1, total / plan.n_steps)
         model.eval()
@@ -129,6 +120,36 @@ def train_plainly(
         outputs.presence_logits[0, held_out], outputs.salience_logits[0, held_out] = presence, salience
         outputs.fused[0, held_out] = fused
     return answer([config], [outputs], clips)[0].hits.pooled().score
+
+
+def plain_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    features: list[Tensor],
+    members: Tensor,
+    soft: Tensor,
+    batch: Tensor,
+) -> float:
+    """One optimiser step on the clips of `batch`; returns the loss.
+
+    Args:
+        model: a `PlainFusion`, compiled or not.
+        optimizer: of its parameters.
+        features: [clip, dim] of each encoder.
+        members: [clip, 6] which emotions are there.
+        soft: [clip, 6] saliences.
+        batch: [clip of the batch] indices.
+    """
+    presence, salience, fused = model([x[batch] for x in features])
+    loss = (
+        functional.binary_cross_entropy_with_logits(presence, members[batch], reduction="none").sum(-1)
+        + functional.kl_div(salience.log_softmax(-1), soft[batch], reduction="none").sum(-1)
+        + functional.kl_div(fused.clamp(min=1e-12).log(), soft[batch], reduction="none").sum(-1)
+    ).mean()
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.item())
 
 
 def run_optuna_loop(

@@ -1,0 +1,115 @@
+"""Stacks and plain models of the compared sizes, on made-up features: what a step takes does not depend on values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rfe.data.metadata import Clips
+from rfe.data.simulation.encoders import FULL_ENCODERS
+from rfe.labels import N_STATES, SET_MEMBERS, STATE_SALIENCE, STATE_SET
+from rfe.model.settings import ReplicaSettings
+from rfe.training.build import Replica, StackShape, View
+from rfe.training.engine import Stack
+from rfe.training.settings import TrainSettings
+from tests.benchmarks.peers import PlainFusion, plain_step
+
+N_SOURCE, N_TARGET, N_FOLDS = 2456, 594, 5
+REDUCED = 128
+"""Dimensions that PCA leaves of an encoder."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a model sees, and how wide it is."""
+
+    name: str
+    dims: tuple[int, ...]
+    latent: int
+    batch: int = 64
+
+
+DEMO = Size("demo", (64,) * 6, 64)
+WIDE = Size("wide", (768,) * 8, 128)
+FULL = Size("full", tuple(one.dim for one in FULL_ENCODERS[:6]), 128)
+WIDE_PCA = Size("wide, PCA", tuple(min(dim, REDUCED) for dim in WIDE.dims), 128)
+FULL_PCA = Size("full, PCA", tuple(min(dim, REDUCED) for dim in FULL.dims), 128)
+
+
+def make_clips(n_source: int = N_SOURCE) -> Clips:
+    """The official number of clips, or another, in five folds."""
+    stream = np.random.default_rng(0)
+    n_clips = n_source + N_TARGET
+    actor = np.concatenate([np.arange(n_source) % 47, 47 + np.arange(N_TARGET) % 11])
+    fold = np.concatenate([np.arange(n_source) % 47 % N_FOLDS, np.full(N_TARGET, -1)])
+    state = np.concatenate([stream.integers(0, N_STATES, n_source), np.full(N_TARGET, -1)])
+    names = np.array([f"clip_{index}" for index in range(n_clips)])
+    return Clips(names, actor, tuple(f"actor_{index}" for index in range(58)), fold, state, n_source)
+
+
+class MadeUpFeatures:
+    """Normal numbers; all folds see the same, as reading them is not what is timed."""
+
+    def __init__(self, size: Size, n_clips: int, device: torch.device) -> None:
+        draw = torch.Generator().manual_seed(0)
+        self.available = torch.ones(len(size.dims), n_clips, dtype=torch.bool, device=device)
+        self.values = [torch.randn(n_clips, dim, generator=draw).to(device) for dim in size.dims]
+
+    def view(self, view: View) -> Tensor:
+        return self.values[view.encoder]
+
+
+class StackTrainer:
+    """Some configurations of five folds in one stack."""
+
+    def __init__(
+        self,
+        size: Size,
+        n_configs: int,
+        features: MadeUpFeatures,
+        clips: Clips,
+        *,
+        pool: tuple[int, ...] | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        pool = tuple(range(len(size.dims))) if pool is None else pool
+        replicas = []
+        for number, rate in enumerate(np.geomspace(5e-4, 5e-3, n_configs).tolist()):
+            kept = 1 + number % len(pool)
+            for fold in range(N_FOLDS):
+                views = {encoder: View(encoder, fold, "actor", "known", None, 54) for encoder in pool}
+                settings = ReplicaSettings(seed=0, fold=fold, pool=pool, dropout=0.2, n_kept=kept)
+                replicas.append(Replica(number, settings, TrainSettings(lr=rate, epochs=1000), views))
+        shape = StackShape("fusion", size.latent, size.batch, 0, size.dims)
+        names = tuple(f"encoder_{index}" for index in range(len(size.dims)))
+        self.stack = Stack(replicas, shape, names, clips, features, device or torch.device("cpu"))
+        self.steps_per_epoch = self.stack.plan.n_steps
+        self.n_replicas = len(replicas)
+
+    def train(self, steps: int) -> None:
+        """Some optimiser steps of every replica."""
+        self.stack.plan.n_steps = steps
+        self.stack.train_epoch()
+
+
+class PlainTrainer:
+    """One model on one fold."""
+
+    def __init__(self, size: Size, features: MadeUpFeatures, clips: Clips, device: str = "cpu") -> None:
+        torch.manual_seed(0)
+        model = PlainFusion(list(size.dims), size.latent, 2, 0.2, 0.5).to(device)
+        self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
+        self._model: torch.nn.Module = model
+        self._features, self._device = features.values, device
+        state = np.maximum(clips.state, 0)
+        self._soft = torch.from_numpy(STATE_SALIENCE[state]).float().to(device)
+        self._members = torch.from_numpy(np.asarray(SET_MEMBERS)[STATE_SET[state]]).float().to(device)
+        self._batches = torch.from_numpy(np.random.default_rng(0).integers(0, clips.n_source, (100, size.batch))).to(
+            device
+        )
+
+    def train(self, steps: int) -> None:
+        """Some optimiser steps."""
+        for batch in self._batches[:steps]:
+            plain_step(self._model, self._optimizer, self._features, self._members, self._soft, batch)
