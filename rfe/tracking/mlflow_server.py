@@ -21,8 +21,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from rfe.errors import StudyError
+from rfe.errors import ConfigError, StudyError
 from rfe.tracking import presentation
 from rfe.tracking.run_writer import KnownRun, RunStatus
 from rfe.workspace import Workspace, redact_text, redact_uri
@@ -38,9 +40,13 @@ class MlflowServer:
     Args:
         uri: of MLflow; may carry credentials.
         artifacts: absolute folder for the files of runs, used where `uri` is a database.
+
+    Raises:
+        ConfigError: nothing installed speaks to the kind of database that `uri` names.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
+        _check_driver(uri)
         self._uri, self._artifacts = uri, artifacts
         self._connected: MlflowClient | None = None
 
@@ -180,6 +186,23 @@ def open_server(workspace: Workspace) -> Iterator[MlflowServer]:
             f"--tracking-uri {shown}: MLflow does not answer as it should ({one_line(error, uri)}); is it running, and "
             "may you read there?"
         ) from error
+
+
+def _check_driver(uri: str) -> None:
+    """A server is asked over HTTP; a database needs its driver here."""
+    if not uri.startswith(("postgresql", "mysql", "mssql")):
+        return
+    shown = redact_uri(uri)
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(f"the tracking address {shown} is none: {error}") from None
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'rfe[postgres]', and write postgresql+psycopg://" if uri.startswith("postgresql") else ""
+        raise ConfigError(
+            f"the tracking address {shown}: its driver {error.name} is not installed here; "
+            f"{remedy or f'pip install {error.name}'}"
+        ) from None
 
 
 def is_missing_database(uri: str) -> bool:

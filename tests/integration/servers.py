@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
 from tests.integration.ports import free_port
 
 PATIENCE_S = 300.0
@@ -55,7 +57,7 @@ def postgres_programs() -> Path | None:
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian keeps them off the path
-    return next((folder for folder in folders if (folder / "initdb").is_file()), None)
+    return next((one for one in folders if (one / "initdb").is_file() and (one / "postgres").is_file()), None)
 
 
 @contextmanager
@@ -76,15 +78,18 @@ def postgres(programs: Path, folder: Path) -> Iterator[str]:
         subprocess.run([programs / "initdb", "--pgdata", data, *superuser], check=True, **options)  # type: ignore[call-overload]
         listen = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-p", str(port)]
         server = subprocess.Popen([programs / "postgres", "-D", data, *listen], start_new_session=True, **options)  # type: ignore[call-overload]
-    ready = [programs / "pg_isready", "--host", "127.0.0.1", "--port", str(port), "--quiet"]
+    address = f"rfe@127.0.0.1:{port}/postgres"
 
     def answers() -> bool:
         assert server.poll() is None, log.read_text()
-        return subprocess.run(ready, check=False).returncode == 0
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(f"postgresql://{address}").close()
+            return True
+        return False
 
     try:
         wait_for(answers)
-        yield f"postgresql://rfe@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg://{address}"
     finally:
         server.send_signal(signal.SIGINT)  # "fast": open connections are ended
         server.wait(60)
