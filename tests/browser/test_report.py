@@ -1,6 +1,5 @@
 """A report as a reader has it: opened from the disk in headless Chromium, offline, light and dark, on a phone."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from rfe.reporting.report.write import write_report
 from tests.unit.reporting.report.studies import make_workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = {"light": (1280, 900), "dark": (1280, 900), "phone": (390, 800)}
 DRAW_S = 600
 SIZE_OF_PLOTS = """() => [...document.querySelectorAll('.plot')].map((plot) => {
@@ -31,20 +29,6 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace, _ = make_workspace(folder)
     report, _ = build_report(["first"], workspace, None, SilentProgress())
     return write_report(report, folder / "out", ["first"], SilentProgress()).html
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.fail("no chromium on this machine: apt-get install chromium (.ci/run does)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as library:
-        # a container has no sandbox for root and little shared memory
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = library.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=120_000)
-        yield browser
-        browser.close()
 
 
 class Reader:

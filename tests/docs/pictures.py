@@ -14,22 +14,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from PIL import Image
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from rfe.tracking.ui import open_ui, study_pages
 from rfe.workspace import Workspace, open_workspace
 from tests.docs.blocks import ROOT
-from tests.integration.ports import free_port
 
 PICTURES = ROOT / "docs/pictures"
 STUDY = "first"
@@ -61,7 +58,7 @@ def prepare(workspace: Workspace) -> None:
 
 def terminal(workspace: Workspace) -> None:
     """What a terminal shows of the study, as SVG."""
-    words = ("studies", "show", STUDY, "--top", "8")
+    words = ("studies", "show", STUDY, "--top", "5")
     said = record(rfe(*words, "--workspace", "rfe-workspace"), workspace.root.parent)
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "bold green"), f"rfe {' '.join(words)}"))
@@ -90,28 +87,17 @@ def record(command: list[str], folder: Path) -> str:
 
 
 def mlflow(workspace: Workspace) -> None:
-    """The study's trials in MLflow."""
-    client = MlflowClient(workspace.mlflow_uri)
-    experiment = client.get_experiment_by_name(STUDY)
-    assert experiment is not None
-    port = free_port()
-    server = subprocess.Popen(
-        rfe("ui", "--port", str(port), "--workspace", str(workspace.root)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(address)
+    """The study's trials in MLflow, as `rfe ui` opens them."""
+    with open_ui(workspace, note=lambda line: None) as address:
+        table = dict(study_pages(workspace, address))[STUDY]
         with open_page() as page:
-            page.goto(f"{address}/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART")
-            page.get_by_text("trial", exact=False).first.wait_for()
-            page.wait_for_timeout(20_000)  # charts are drawn one after the other
+            page.set_viewport_size({"width": 1700, "height": 800})
+            page.goto(table)
+            page.get_by_role("link", name="trial 00").first.wait_for()
+            for button in page.locator("button[data-component-id='mlflow.assistant.chat_panel.close']").all():
+                button.click()  # it hides columns
+            page.wait_for_timeout(3_000)
             take(page, "mlflow")
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(60)
 
 
 def report(workspace: Workspace) -> None:
@@ -147,18 +133,6 @@ def take(page: Any, name: str) -> None:
     """Keep what the page shows, with few colours: a reader's browser loads it."""
     whole = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     whole.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
-
-
-def wait_for(address: str) -> None:
-    """Return when a server answers."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=10).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(1)
 
 
 def main() -> None:
