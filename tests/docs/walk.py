@@ -104,8 +104,8 @@ def main() -> None:
         report = [
             "# The README, typed from its first command to its last",
             "`python -m tests.docs.walk`",
-            "A fresh clone and an empty environment; each command as the README has it, one after the other, in a shell "
-            "in tmux. Left out: what the README says is not to be run here"
+            "A fresh clone and an empty environment; each command as the README has it, one after the other, in a "
+            "shell in tmux. Left out: what the README says is not to be run here"
             + (f", and {', '.join(f'`{one}`' for one in chosen.without)}." if chosen.without else "."),
             table(["command", "seconds", "exit code"], rows),
             "What the terminal showed at the end of each:",
