@@ -5,7 +5,7 @@ Selection sees how probable the true states are, never Score itself: the one is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,7 +186,7 @@ def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np
     """
     n = len(likelihood)
     if how.method == "greedy":
-        return _bagged_greedy(np.asarray(likelihood, np.float64), how)
+        return _bagged_greedy(np.asarray(likelihood, np.float32), how)
     if how.method == "likelihood":
         return likeliest_weights(np.asarray(likelihood, np.float64)), ()
     kept = 1 if how.method == "single" else min(how.members, n)
@@ -202,7 +202,7 @@ def _bag_size(n_candidates: int) -> int:
     return n_candidates if n_candidates < FEW else (n_candidates + 1) // 2
 
 
-def _bagged_greedy(likelihood: NDArray[np.float64], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+def _bagged_greedy(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
     generator = np.random.default_rng(how.seed)
     n = len(likelihood)
     half = _bag_size(n)
@@ -215,26 +215,30 @@ def _bagged_greedy(likelihood: NDArray[np.float64], how: Selection) -> tuple[NDA
     return weights / weights.sum(), tuple(np.mean(steps, axis=0).tolist())
 
 
-def _greedy(likelihood: NDArray[np.float64], steps: int, start: int) -> tuple[NDArray[np.float64], list[float]]:
-    """Weights at the best step, and the loss after each."""
+def _greedy(likelihood: NDArray[np.float32], steps: int, start: int) -> tuple[NDArray[np.float64], list[float]]:
+    """Weights at the best step, and the loss after each; float32: a step is a logarithm of each candidate and clip."""
     count = np.zeros(len(likelihood))
     chosen = _diverse(likelihood, start)
     count[chosen] += 1
     total, n = likelihood[chosen].sum(0), len(chosen)
     losses = [float(_loss(total / n))]
     best, best_loss = count.copy(), losses[0]
+    logs = np.empty_like(likelihood)
     for _ in range(steps):
-        each = _loss((total + likelihood) / (n + 1))  # [candidate]
+        n += 1
+        np.add(total, likelihood, out=logs)
+        np.log(np.maximum(logs, n * TINY, out=logs), out=logs)
+        each = np.log(n) - logs.mean(1)  # [candidate] loss with it
         pick = int(np.argmin(each))
         count[pick] += 1
-        total, n = total + likelihood[pick], n + 1
+        total += likelihood[pick]
         losses.append(float(each[pick]))
         if losses[-1] < best_loss:
             best, best_loss = count.copy(), losses[-1]
     return best / best.sum(), losses
 
 
-def _diverse(likelihood: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+def _diverse(likelihood: NDArray[np.float32], n: int) -> NDArray[np.int64]:
     """The likeliest candidate, and from the likelier half those that agree least with the ones taken already."""
     order = np.argsort(_loss(likelihood), kind="stable")
     pool = order[: max(n, (len(order) + 1) // 2)]
@@ -249,7 +253,7 @@ def _diverse(likelihood: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     return np.asarray(pool[taken])
 
 
-def _loss(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
+def _loss(likelihood: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Mean negative log-likelihood over the last axis."""
     return np.asarray(-np.log(np.maximum(likelihood, TINY)).mean(-1))
 
