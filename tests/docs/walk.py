@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], help="a command to leave out; repeatable")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "reports/evidence/readme_walk")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="walk-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="walk-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch)
         subprocess.run(["git", "clone", "-q", str(ROOT), str(folder / "rfe")], check=True)
         shell = Shell(folder, folder / "terminal.log")
@@ -110,7 +110,7 @@ def main() -> None:
             table(["command", "seconds", "exit code"], rows),
             "What the terminal showed at the end of each:",
             "```text\n" + "\n\n".join(shown) + "\n```",
-            f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}.",
+            f"Load of the machine at the end: {os.getloadavg()[2]:.1f} processes. {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}.",
         ]
         (chosen.output / "README.md").write_text("\n\n".join(report) + "\n")
 

@@ -76,7 +76,16 @@ def postgres(programs: Path, folder: Path) -> Iterator[str]:
     with log.open("wb") as output:
         options = {"stdout": output, "stderr": output, "user": user, "cwd": "/"}
         subprocess.run([programs / "initdb", "--pgdata", data, *superuser], check=True, **options)  # type: ignore[call-overload]
-        listen = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-p", str(port)]
+        listen = [
+            "-c",
+            "fsync=off",
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            f"unix_socket_directories={folder}",
+            "-p",
+            str(port),
+        ]
         server = subprocess.Popen([programs / "postgres", "-D", data, *listen], start_new_session=True, **options)  # type: ignore[call-overload]
     address = f"rfe@127.0.0.1:{port}/postgres"
 

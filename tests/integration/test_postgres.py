@@ -68,9 +68,8 @@ def test_behind_a_server_that_passes_artifacts_on(database: str, dataset: Datase
         best, *_ = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` = '0'")
         assert best.info.artifact_uri.startswith("mlflow-artifacts:")
         config = client.download_artifacts(best.info.run_id, "config.yaml", str(tmp_path))
-        assert Path(config).read_bytes() == (workspace.study("tiny").path / "trials/0000/config.yaml").read_bytes()
+        assert Path(config).read_bytes() == (workspace.study("tiny").path / "trials/00000/config.yaml").read_bytes()
         assert list((tmp_path / "artifacts").rglob("config.yaml"))
-        client.delete_experiment(experiment.experiment_id)
         client.rename_experiment(experiment.experiment_id, "tiny, by the server")
 
 
