@@ -110,7 +110,8 @@ def main() -> None:
             table(["command", "seconds", "exit code"], rows),
             "What the terminal showed at the end of each:",
             "```text\n" + "\n\n".join(shown) + "\n```",
-            f"Load of the machine at the end: {os.getloadavg()[2]:.1f} processes. {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}.",
+            f"{os.getloadavg()[2]:.1f} busy processes in the last quarter of an hour. {os.cpu_count()} CPUs "
+            f"({platform.machine()}), Python {platform.python_version()}.",
         ]
         (chosen.output / "README.md").write_text("\n\n".join(report) + "\n")
 
