@@ -218,6 +218,7 @@ def _bagged_greedy(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDA
 def _greedy(likelihood: NDArray[np.float32], steps: int, start: int) -> tuple[NDArray[np.float64], list[float]]:
     """Weights at the best step, and the loss after each; float32: a step is a logarithm of each candidate and clip."""
     count = np.zeros(len(likelihood))
+    likelihood = np.maximum(likelihood, TINY)
     chosen = _diverse(likelihood, start)
     count[chosen] += 1
     total, n = likelihood[chosen].sum(0), len(chosen)
@@ -226,8 +227,7 @@ def _greedy(likelihood: NDArray[np.float32], steps: int, start: int) -> tuple[ND
     logs = np.empty_like(likelihood)
     for _ in range(steps):
         n += 1
-        np.add(total, likelihood, out=logs)
-        np.log(np.maximum(logs, n * TINY, out=logs), out=logs)
+        np.log(np.add(total, likelihood, out=logs), out=logs)
         each = np.log(n) - logs.mean(1)  # [candidate] loss with it
         pick = int(np.argmin(each))
         count[pick] += 1

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
         finally:
             held, self._held = self._held, None
             self._write(held)
+            # they are known already; whoever reads on begins after them, and not at the file's first line
+            lengths = accumulate(map(len, held), initial=self._log_number_offset[self._n_written])
+            self._log_number_offset |= dict(enumerate(lengths, start=self._n_written))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
@@ -53,7 +57,9 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
             self._held += lines
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        yield from super().read_logs(log_number_from)
+        # the file's own reader begins at its first line where it is asked for what comes after its last
+        if self._held is None or log_number_from < self._n_written:
+            yield from super().read_logs(log_number_from)
         if self._held:
             yield from map(json.loads, self._held[max(0, log_number_from - self._n_written) :])
 

@@ -19,6 +19,7 @@ from rfe.search_space import load_space
 from rfe.study import Asked, StudyDefinition, StudyStore, define_study, read_study
 from rfe.study.log import StudyLog
 from rfe.study.samplers import cohort_seed
+from rfe.study.trials import LOG_FILE
 
 ENCODERS = ("a", "b", "c")
 LINES: dict[str, Any] = {
@@ -183,6 +184,14 @@ def test_a_process_that_dies_while_it_asks_leaves_nothing_of_the_cohort(
         with StudyStore.open(folder, define()) as store:
             assert store.running() == first
             assert store.ask(4) == second
+
+
+def test_what_a_cohort_wrote_is_not_read_again(tmp_path: Path) -> None:
+    with StudyStore.open(tmp_path, define()) as store:
+        for _ in range(2):
+            store.ask(4)
+            content = (tmp_path / LOG_FILE).read_bytes()
+            assert max(store._log._log_number_offset.items()) == (content.count(b"\n"), len(content))
 
 
 def test_a_finished_configuration_is_found_by_its_identity(tmp_path: Path) -> None:
