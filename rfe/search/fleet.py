@@ -23,7 +23,7 @@ STACK_ON_GPU = 32
 MAX_GROUPS = 20
 """Each is a Ray Train run, whose helper processes cost memory on the driver's node."""
 LEAVE_S = 15.0
-"""How long workers are waited for when they are told to go."""
+"""How long workers that have come up are waited for when they are told to go."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A long-lived group of Ray Train workers: one run, in a thread of the driver."""
 
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from rfe.search.worker import WorkerSettings, work
 
 MAX_LOST_WORKERS = 1000
 MAX_FAILED_STARTS = 20
+START_S = 90.0
+"""How long workers may take to come up: Ray, shut down under a run that is still starting, ends the whole process."""
 WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that spin while they wait for one another made a stack 40 times slower on a busy machine."""
 
@@ -63,10 +66,12 @@ class WorkerGroup:
             ),
         )
         self._error: BaseException | None = None
+        self._began = 0.0
         self._thread = threading.Thread(target=self._fit, name="worker-group", daemon=True)
 
     def start(self) -> None:
         """Start the workers; returns at once."""
+        self._began = time.monotonic()
         self._thread.start()
 
     @property
@@ -80,8 +85,8 @@ class WorkerGroup:
         return "" if self._error is None else _last_line(self._error)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end of the run; False when time ran out."""
-        self._thread.join(timeout_s)
+        """Wait for the end of the run, longer where it may still be starting; False when time ran out."""
+        self._thread.join(max(timeout_s, self._began + START_S - time.monotonic()))
         return self.ended
 
     def _fit(self) -> None:

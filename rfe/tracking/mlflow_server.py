@@ -196,7 +196,9 @@ def _check_driver(uri: str) -> None:
     try:
         make_url(uri).get_dialect().import_dbapi()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise ConfigError(f"the tracking address {shown} is none: {error}") from None
+        raise ConfigError(
+            f"the tracking address {shown} cannot be read ({error}); write it like postgresql+psycopg://user@host/database"
+        ) from None
     except ModuleNotFoundError as error:
         remedy = "pip install 'rfe[postgres]', and write postgresql+psycopg://" if uri.startswith("postgresql") else ""
         raise ConfigError(

@@ -75,8 +75,8 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
 
 def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "grows", seed=3) as chaos:
-        assert chaos.search("chaos", 72, "random", "none", ["join"]) == 0
-        assert set(states(chaos.workspace, "chaos", 72).values()) == {"complete"}
+        assert chaos.search("chaos", 36, "random", "none", ["join"]) == 0
+        assert set(states(chaos.workspace, "chaos", 36).values()) == {"complete"}
         said = (chaos.root / "driver.log").read_text()
     assert "4 workers asked for, the cluster has room for 3" in said
     assert "1 more worker: the cluster has room for 4 now" in said
