@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from rfe.ablation.compare import ArmComparison
+from rfe.ablation.compare import TESTED, ArmComparison
 from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
+from rfe.ablation.study import read_arms
 from rfe.reporting.report.ablation_base import base_section
 from rfe.reporting.report.document import Axis, Block, Colour, Column, Figure, Panel, Points, Rule, Section, Table, Text
 from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.subject import Data, Headline, Subject
+from rfe.reporting.report.sweeps import sweep_figures
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials
 from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.workspace import StudyFolder
@@ -48,6 +50,9 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
             ),
         )
         sections.append(Section("Arms against the base", tuple(arm_blocks(result, prefix))))
+        curves = tuple(sweep_figures(result.rows, tuple(read_arms(folder).plan.factorial), prefix))
+        if curves:
+            sections.append(Section("Score along each curve", curves))
         sections.append(base_section(folder, data.dataset, result, prefix))
     sections.append(Section("Learning curves", tuple(curve_blocks(scored_trials(journal), prefix))))
     return Subject(
@@ -67,10 +72,10 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
 
 
 def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
-    """The table of arms, its picture, interactions."""
+    """The table of arms, a picture of those that stand alone, interactions."""
     rows = order_rows(result.rows)
     yield Text(_found(rows), "finding")
-    arms = [row for row in rows if row.difference is not None]
+    arms = [row for row in rows if row.difference is not None and row.arm.family in TESTED]
     if arms:
         yield Figure(
             f"{prefix}arms",
@@ -108,8 +113,8 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
         ),
         tuple(_row(row) for row in rows),
         f"Smallest difference that one test would have found four times in five: {result.smallest_detectable:.3f}. No "
-        "loss: the 90% interval lies within .01 of 0. Undecided is not no loss. Holm over the tested arms; encoders, "
-        "sweeps and factorials are described, not tested.",
+        "loss: the 90% interval lies within .01 of 0. Undecided is not no loss. Holm over the tested arms; sweeps, "
+        "encoders in order and the cells of a factorial are described, not tested.",
     )
     if result.interactions:
         yield Table(
@@ -120,14 +125,14 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
                 Column("difference of differences", signed=True),
                 Column("lower 95%", signed=True),
                 Column("upper 95%", signed=True),
-                Column("p"),
+                Column("p (Holm)"),
             ),
             tuple(
                 (
                     " x ".join(f"{field} {a} -> {b}" for field, (a, b) in zip(one.fields, one.values, strict=True)),
                     one.interval.estimate,
                     *one.interval.bounds(),
-                    one.interval.p_value,
+                    one.p_holm,
                 )
                 for one in result.interactions
             ),

@@ -51,12 +51,14 @@ class Table:
 @dataclass(frozen=True)
 class Line:
     name: str
-    x: Sequence[float]
+    x: Sequence[Any]
+    """Numbers, or the names of an axis of categories."""
     y: Sequence[float]
     colour: Colour = "blue"
     dash: Literal["solid", "dash", "dot"] = "solid"
     steps: bool = False
     """The value holds until the next point."""
+    in_legend: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ class Points:
     colour: Colour = "blue"
     symbol: Literal["circle", "diamond", "square", "cross"] = "circle"
     low: Sequence[float] = ()
-    """Ends of an interval of x, one for each point."""
+    """Ends of an interval, one for each point."""
     high: Sequence[float] = ()
+    interval_of: Literal["x", "y"] = "x"
     labels: Sequence[str] = ()
     """What is said of each point when it is pointed at."""
     in_legend: bool = True

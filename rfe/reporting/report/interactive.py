@@ -103,7 +103,8 @@ def _trace(mark: Line | Points | Bars | Heat | Rule, panel: Panel) -> dict[str, 
             "type": "scatter",
             "mode": "lines",
             "name": mark.name,
-            "x": _numbers(mark.x),
+            "showlegend": mark.in_legend,
+            "x": list(mark.x) if panel.x.categories else _numbers(mark.x),
             "y": _numbers(mark.y),
             "line": {"color": LIGHT[mark.colour], "dash": DASHES[mark.dash], "shape": "hv" if mark.steps else "linear"},
         }
@@ -161,9 +162,11 @@ def _points(mark: Points, panel: Panel) -> dict[str, Any]:
     if mark.labels:
         trace |= {"text": list(mark.labels), "hovertemplate": "%{text}: %{y:.3f} at %{x}<extra></extra>"}
     if mark.low:
-        above = [_number(high - float(value)) for high, value in zip(mark.high, mark.x, strict=True)]
-        below = [_number(float(value) - low) for low, value in zip(mark.low, mark.x, strict=True)]
-        trace["error_x"] = {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1.6}
+        values = mark.x if mark.interval_of == "x" else mark.y
+        above = [_number(high - float(value)) for high, value in zip(mark.high, values, strict=True)]
+        below = [_number(float(value) - low) for low, value in zip(mark.low, values, strict=True)]
+        reach = {"type": "data", "array": above, "arrayminus": below, "symmetric": False, "thickness": 1.6}
+        trace[f"error_{mark.interval_of}"] = reach
     return trace
 
 

@@ -122,7 +122,12 @@ def _draw_mark(axes: Axes, mark: Line | Points | Bars | Heat | Rule, panel: Pane
     elif isinstance(mark, Line):
         style = "steps-post" if mark.steps else "default"
         axes.plot(
-            mark.x, mark.y, color=LIGHT[mark.colour], linestyle=DASHES[mark.dash], drawstyle=style, label=mark.name
+            _places(mark.x, panel.x),
+            mark.y,
+            color=LIGHT[mark.colour],
+            linestyle=DASHES[mark.dash],
+            drawstyle=style,
+            label=mark.name if mark.in_legend else None,
         )
     elif isinstance(mark, Bars):
         places = [panel.y.categories.index(label) for label in mark.labels]
@@ -133,8 +138,10 @@ def _draw_mark(axes: Axes, mark: Line | Points | Bars | Heat | Rule, panel: Pane
         x, y = _places(mark.x, panel.x), _places(mark.y, panel.y)
         colour = LIGHT[mark.colour]
         if mark.low:
-            reach = [np.subtract(x, mark.low), np.subtract(mark.high, x)]
-            axes.errorbar(x, y, xerr=np.maximum(reach, 0), fmt="none", ecolor=colour, elinewidth=1.4, capsize=2.5)
+            values = x if mark.interval_of == "x" else y
+            reach = np.maximum([np.subtract(values, mark.low), np.subtract(mark.high, values)], 0)
+            errors: dict[str, Any] = {f"{mark.interval_of}err": reach}
+            axes.errorbar(x, y, **errors, fmt="none", ecolor=colour, elinewidth=1.4, capsize=2.5)
         size = 14 if len(x) > 60 else 24
         label = mark.name if mark.in_legend else None
         alpha = 0.6 if mark.colour == "grey" else 1.0

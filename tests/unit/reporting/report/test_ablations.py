@@ -9,7 +9,7 @@ from rfe import api
 from rfe.ablation.study import read_arms
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.document import Report, Text
+from rfe.reporting.report.document import Points, Report, Text
 from rfe.workspace import Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
@@ -64,3 +64,36 @@ def test_a_tuned_base_is_put_together_of_its_configurations(
     tables, figures = names_of(report)
     assert "errors" in tables
     assert "gate" in figures
+
+
+def test_sweeps_and_factorials_are_curves_and_stand_in_no_picture_of_tested_arms(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = ablate(
+        workspace,
+        tmp_path,
+        monkeypatch,
+        pretend,
+        sweeps={"model.n_kept": "all"},
+        sweeps_without={"useless": ["noise"]},
+        encoders_in_order=["weak", "good"],
+        factorial={"data.standardize": ["fold", "actor"], "adaptation.kind": ["none", "coral"]},
+    )
+    figures = {one.name.removeprefix("ours-"): one for one in report.figures}
+    table = next(one for one in report.tables if one.name == "ours-arms")
+    score = {row[0]: row[2] for row in table.rows}
+    (kept,) = figures["sweep-n-kept"].panels
+    curves = {mark.name: mark for mark in kept.marks if isinstance(mark, Points)}
+    assert list(curves) == ["all encoders", "without useless"]
+    assert list(curves["all encoders"].x) == ["1", "2", "3"]
+    without = [score["n_kept 1 without useless"], score["n_kept 2 without useless"]]
+    assert list(curves["without useless"].y) == without
+    assert all(low < y < high for one in curves.values() for low, y, high in zip(one.low, one.y, one.high, strict=True))
+    (order,) = figures["encoders-in-order"].panels
+    assert order.x.categories == ("weak", "+ good")
+    (crossed,) = figures["factorial"].panels
+    assert crossed.x.categories == ("fold", "actor")
+    names = [mark.name for mark in crossed.marks if isinstance(mark, Points)]
+    assert names == ["adaptation none", "adaptation coral"]
+    (arms,) = figures["arms"].panels
+    assert arms.y.categories == ("no dropout",)

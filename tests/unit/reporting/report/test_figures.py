@@ -40,6 +40,22 @@ FIGURES = [
         ),
     ),
     Figure(
+        "curve",
+        "Curve",
+        "",
+        (
+            Panel(
+                "",
+                Axis("kept", categories=("1", "2", "all")),
+                Axis("Score"),
+                (
+                    Line("all", ["1", "2", "all"], [0.1, 0.2, 0.3], in_legend=False),
+                    Points("all", ["1", "2"], [0.1, 0.2], low=[0.05, 0.1], high=[0.2, 0.4], interval_of="y"),
+                ),
+            ),
+        ),
+    ),
+    Figure(
         "heat",
         "Heat",
         "",
