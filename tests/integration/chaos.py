@@ -29,6 +29,8 @@ from tests.integration.ports import free_port
 TRAIN = "tests.integration.chaos:train_stack"
 KINDS = ("worker", "raylet", "driver", "mlflow")
 MLFLOW_AWAY_S = 20.0
+MLFLOW_START_S = 300.0
+"""It starts while everything else is busy."""
 EPOCHS = 30
 
 
@@ -84,19 +86,20 @@ class Chaos:
     def _start_mlflow(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.mlflow_port)]
         store = ["--backend-store-uri", f"sqlite:///{self.root}/mlflow.db", "--artifacts-destination"]
-        server = subprocess.Popen(
-            [*command, *store, str(self.root / "artifacts"), "--workers", "1"],
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
+        with (self.root / "mlflow.log").open("ab") as log:
+            server = subprocess.Popen(
+                [*command, *store, str(self.root / "artifacts"), "--workers", "1"],
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + MLFLOW_START_S
+        while time.monotonic() < deadline and server.poll() is None:
             with suppress(OSError), urllib.request.urlopen(f"{self.workspace.mlflow_uri}/health", timeout=2):
                 return server
             time.sleep(0.3)
-        raise TimeoutError("the MLflow server did not start")
+        raise TimeoutError(f"the MLflow server did not start: {(self.root / 'mlflow.log').read_text()}")
 
     def search(self, study: str, trials: int, sampler: str, pruner: str, kinds: Sequence[str] = ()) -> int:
         """Run the search to its end; returns the driver's exit code.
