@@ -3,8 +3,13 @@
 import ctypes
 import sys
 
-KEPT_BYTES = 1 << 28
-"""Blocks up to this size come from the heap, and this much of it may lie free (256 MiB)."""
+LARGEST_BLOCK = 1 << 30
+"""Blocks of up to this many bytes come from the heap."""
+KEPT_BYTES = (1 << 31) - 1
+"""So much of the heap may lie free, the most one can ask for: 100 replicas free hundreds of MiB a step."""
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""Environment of a process that trains in another thread than its first: glibc gives threads heaps of their own, of 64
+MiB at most, and hands those back whatever it was told."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
@@ -13,7 +18,7 @@ def keep_freed_memory() -> None:
 
     Each step of a stack makes and frees the same tensors of some megabytes. glibc hands such blocks back to the system,
     which maps and zeroes every page again at the next step: a quarter of a step's time and more. Elsewhere than on
-    glibc nothing changes.
+    glibc nothing changes; in other threads than the first it takes `ONE_HEAP` as well.
 
     Source: mallopt(3).
     """
@@ -21,5 +26,5 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, KEPT_BYTES)
+        mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK)
         mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
