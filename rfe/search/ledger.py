@@ -86,6 +86,11 @@ class Ledger:
         return len(self._adopted)
 
     @property
+    def grid_size(self) -> int | None:
+        """How many configurations a grid has; None with another sampler, or if they are too many to count."""
+        return self._store.grid_size
+
+    @property
     def exhausted(self) -> bool:
         """Whether a grid holds nothing more to ask for."""
         with self._lock:

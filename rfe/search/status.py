@@ -32,8 +32,9 @@ def search_status(
     """
     counts, ranking = ledger.counts(), ledger.ranking()
     best = ranking[0] if ranking else None
+    ends = [n for n in (budget.trials, ledger.grid_size) if n is not None]
     return SearchStatus(
-        total=budget.trials or ledger.n_asked,
+        total=max(ledger.n_asked, min(ends, default=0)),
         done=counts["complete"],
         running=ledger.n_open,
         pruned=counts["pruned"],

@@ -1,5 +1,6 @@
 """Samplers that look at the effective configuration of what they propose, so that no trial is a copy of another."""
 
+from itertools import islice
 from typing import Any
 
 import optuna
@@ -16,6 +17,8 @@ PROPOSALS = 2
 """How often a sampler is asked for one trial before a random point takes the place of what it proposes."""
 DRAWS = 10
 """How many random points are tried before a copy is accepted: the space then holds hardly anything new."""
+MOST_COUNTED = 2000
+"""A grid of more configurations is not counted before it is searched."""
 
 Params = dict[str, Any]
 
@@ -93,6 +96,9 @@ class GridSampler(BaseSampler):  # type: ignore[misc]
     """Proposes each effective configuration of the space that the study does not have, in the grid's order."""
 
     def __init__(self, resolved: ResolvedSpace, distributions: dict[str, BaseDistribution], known: Known) -> None:
+        n = sum(1 for _ in islice(grid_points(resolved), MOST_COUNTED + 1))
+        self.size = n if n <= MOST_COUNTED else None
+        """How many configurations the grid has; None: more than are worth counting."""
         self._points = grid_points(resolved)
         self._distributions, self._known = distributions, known
         self._next: tuple[dict[str, Value], str] | None = next(self._points, None)

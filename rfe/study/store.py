@@ -138,6 +138,11 @@ class StudyStore:
         return asked
 
     @property
+    def grid_size(self) -> int | None:
+        """How many configurations a grid has; None with another sampler, or if they are too many to count."""
+        return None if self._grid is None else self._grid.size
+
+    @property
     def exhausted(self) -> bool:
         """Whether a grid holds nothing that was not asked for; False with another sampler."""
         return self._grid is not None and self._grid.next_point() is None and not self._waiting()

@@ -9,9 +9,12 @@ import pytest
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.progress import SearchStatus
+from rfe.search.budget import Budget
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import study_front, study_scores
-from rfe.search.work import Delivery, WorkItem
+from rfe.search.status import search_status
+from rfe.search.work import Delivery, PoolStatus, WorkItem
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.tracking.base import NullTracker, TrialLog
@@ -171,10 +174,20 @@ def test_scores_of_the_study_survive_the_journal(books: Books, dataset: Dataset)
     assert selected.score <= best.score + 1e-12
 
 
+def status_of(books: Books, trials: int | None) -> SearchStatus:
+    budget = Budget(trials, None, 10, None)
+    return search_status(
+        load_space(books.given), budget, books.ledger, PoolStatus(), elapsed_s=0.0, left_s=None, resumed=0
+    )
+
+
 def test_a_grid_goes_on_with_what_is_missing(tmp_path: Path, dataset: Dataset) -> None:
     lines = {"train.lr": {"choice": [0.001, 0.003, 0.01]}, "train.epochs": {"int": [2, 4]}}
     books = Books(tmp_path / "s", dataset, lines, sampler={"kind": "grid"})
     items = books.ledger.next_items(4)
+    assert books.ledger.grid_size == 9
+    assert status_of(books, trials=None).total == 9
+    assert status_of(books, trials=6).total == 6
     books.deliver(items[0])
     books.close()
     books.open()
