@@ -99,16 +99,16 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
         "Ablation",
         (
             Column("arm"),
-            Column("kind"),
             Column("Score"),
-            Column("presence"),
-            Column("salience"),
             Column("difference", signed=True),
             Column("lower 95%", signed=True),
             Column("upper 95%", signed=True),
+            Column("verdict"),
             Column("p (Holm)"),
             Column("probability better", 2),
-            Column("verdict"),
+            Column("presence"),
+            Column("salience"),
+            Column("kind"),
             Column("what changes"),
         ),
         tuple(_row(row) for row in rows),
@@ -180,12 +180,13 @@ def _marks(arms: list[ArmComparison]) -> list[Points]:
 
 
 def _row(row: ArmComparison) -> tuple[object, ...]:
-    own = (row.arm.name, row.arm.family, *(one.estimate for one in (row.score, row.acc_presence, row.acc_salience)))
-    changes = ", ".join(f"{name}: {value}" for name, value in row.arm.changes.items())
-    if row.difference is None:
-        return (*own, None, None, None, None, None, "base", changes)
+    """What decides first: the rest may lie beyond a narrow page."""
     other = row.difference
-    return (*own, other.estimate, *other.bounds(), row.p_holm, other.probability_better, row.verdict, changes)
+    found = (None, None, None) if other is None else (other.estimate, *other.bounds())
+    better = None if other is None else other.probability_better
+    halves = (row.acc_presence.estimate, row.acc_salience.estimate)
+    changes = ", ".join(f"{name}: {value}" for name, value in row.arm.changes.items())
+    return (row.arm.name, row.score.estimate, *found, row.verdict, row.p_holm, better, *halves, row.arm.family, changes)
 
 
 def _remarks(journal: StudyJournal) -> Iterator[str]:

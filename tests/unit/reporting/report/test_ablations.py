@@ -81,7 +81,7 @@ def test_sweeps_and_factorials_are_curves_and_stand_in_no_picture_of_tested_arms
     )
     figures = {one.name.removeprefix("ours-"): one for one in report.figures}
     table = next(one for one in report.tables if one.name == "ours-arms")
-    score = {row[0]: row[2] for row in table.rows}
+    score = {row[0]: row[1] for row in table.rows}
     (kept,) = figures["sweep-n-kept"].panels
     curves = {mark.name: mark for mark in kept.marks if isinstance(mark, Points)}
     assert list(curves) == ["all encoders", "without useless"]
