@@ -2,7 +2,8 @@
 
 `python -m tests.evidence.run_ablations [--tiny] [PART...]`; the folder of real data sets is `RFE_REAL_DATA`. Each part
 is kept beside the report when it is done, and an interrupted one goes on, so the script can be stopped and run again;
-the report is made of the parts there are. `--tiny` runs everything small, in a place of its own, to see that it runs.
+the report is made of the parts there are. `reports/ablations` is `rfe report` of those whose studies stand in the
+workspace. `--tiny` runs everything small, in a place of its own, to see that it runs.
 """
 
 import json
@@ -17,8 +18,9 @@ from typing import Any
 import torch
 
 from rfe import api
+from rfe.ablation.result import RESULT_FILE
 from rfe.config.reading import write_yaml
-from rfe.workspace import open_workspace, write_text
+from rfe.workspace import Workspace, open_workspace, write_text
 from tests.evidence.simulated import REPORTS, SCRATCH, simulated_set, table
 
 HARD = ["contour", "logmel", "mfcc", "modspec"]
@@ -115,6 +117,14 @@ def main(arguments: list[str]) -> None:
             write_text(path, json.dumps({"seconds": seconds, "result": result}))
             print(f"{part.name}: {seconds:.0f} s", flush=True)
         write_report(place)
+    workspace = _workspace(tiny)
+    done = [part.name for part in PARTS if (workspace.study(part.name).path / RESULT_FILE).is_file()]
+    if done:
+        api.report(done, output=scratch / "report" if tiny else REPORTS.parent / "ablations", workspace=workspace)
+
+
+def _workspace(tiny: bool) -> Workspace:
+    return open_workspace(SCRATCH / ("workspace-tiny" if tiny else "workspace"))
 
 
 def _data(part: Part, tiny: bool) -> Path:
@@ -129,11 +139,11 @@ def _run(part: Part, data: Path, scratch: Path, tiny: bool) -> dict[str, Any]:
     fields = {**part.fields, **({"retune": 2} if tiny and "retune" in part.fields else {})}
     plan = scratch / f"{part.name}.yaml"
     write_text(plan, write_yaml({"name": part.name, "seeds": 3 if tiny else 5, "base": base, **fields}))
-    workspace = open_workspace(SCRATCH / ("workspace-tiny" if tiny else "workspace"))
+    workspace = _workspace(tiny)
     result = api.ablate(plan, data, workers=1 if tiny else 2, workspace=workspace)
     if result is None:
         raise SystemExit(f"{part.name}: interrupted; the same command goes on with it")
-    plain: dict[str, Any] = json.loads((workspace.study(part.name).path / "ablation_result.json").read_text())
+    plain: dict[str, Any] = json.loads((workspace.study(part.name).path / RESULT_FILE).read_text())
     return plain
 
 
