@@ -179,6 +179,7 @@ def _section(part: Part, found: dict[str, Any]) -> str:
     arms = {row["arm"]: row for row in result["arms"]}
     if part.name == "simulated":
         lines.append(_planted(arms))
+    lines.append(_found(result["arms"]))
     header = ["arm", "Score", "difference", "95% interval", "P(better)", "p (Holm)", "verdict"]
     lines.append(table(header, [_row(row) for row in result["arms"]]))
     if result["interactions"]:
@@ -202,6 +203,15 @@ def _section(part: Part, found: dict[str, Any]) -> str:
         lines.append(table(header, rows))
     lines += [f"No result: {arm}: {reason}" for arm, reason in result["failed"].items()]
     return "\n\n".join(lines)
+
+
+def _found(rows: list[dict[str, Any]]) -> str:
+    """What helped, and what did not."""
+    said = []
+    for verdict, words in (("loss", "Worse than the base"), ("gain", "Better than the base"), ("no loss", "No loss")):
+        names = [row["arm"] for row in rows if row["verdict"] == verdict]
+        said.append(f"{words}: {', '.join(names) or 'none'}.")
+    return " ".join(said)
 
 
 def _planted(arms: dict[str, dict[str, Any]]) -> str:
