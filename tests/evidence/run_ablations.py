@@ -2,8 +2,9 @@
 
 `python -m tests.evidence.run_ablations [--tiny] [PART...]`; the folder of real data sets is `RFE_REAL_DATA`. Each part
 is kept beside the report when it is done, and an interrupted one goes on, so the script can be stopped and run again;
-the report is made of the parts there are. `reports/ablations` is `rfe report` of those whose studies stand in the
-workspace. `--tiny` runs everything small, in a place of its own, to see that it runs.
+the report is made of the parts there are. Beside it stand tables and figures of `rfe report`; the page itself, under
+the scratch folder, stays there: it names the actors of real data. `--tiny` runs everything small, in a place of its
+own, to see that it runs.
 """
 
 import json
@@ -20,7 +21,7 @@ import torch
 from rfe import api
 from rfe.ablation.result import RESULT_FILE
 from rfe.config.reading import write_yaml
-from rfe.workspace import Workspace, open_workspace, write_text
+from rfe.workspace import Workspace, open_workspace, write_bytes, write_text
 from tests.evidence.simulated import REPORTS, SCRATCH, simulated_set, table
 
 HARD = ["contour", "logmel", "mfcc", "modspec"]
@@ -118,9 +119,13 @@ def main(arguments: list[str]) -> None:
             print(f"{part.name}: {seconds:.0f} s", flush=True)
         write_report(place)
     workspace = _workspace(tiny)
-    done = [part.name for part in PARTS if (workspace.study(part.name).path / RESULT_FILE).is_file()]
-    if done:
-        api.report(done, output=scratch / "report" if tiny else REPORTS.parent / "ablations", workspace=workspace)
+    for part in PARTS:
+        if (workspace.study(part.name).path / RESULT_FILE).is_file():
+            written = api.report([part.name], output=scratch / "reports" / part.name, workspace=workspace)
+            for path in (*written.tables, *written.figures):
+                if path.suffix in (".csv", ".png") and not path.stem.endswith("-actors"):
+                    write_bytes(place / path.parent.name / path.name, path.read_bytes())
+    write_report(place)
 
 
 def _workspace(tiny: bool) -> Workspace:
@@ -162,13 +167,13 @@ def write_report(place: Path) -> None:
     ]
     for part in PARTS:
         if part.name in parts:
-            sections.append(_section(part, parts[part.name]))
+            sections.append(_section(place, part, parts[part.name]))
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     sections.append(f"CPU ({platform.machine()}), two workers of one thread, float32, {versions}.")
     write_text(place / "README.md", "\n\n".join(sections) + "\n")
 
 
-def _section(part: Part, found: dict[str, Any]) -> str:
+def _section(place: Path, part: Part, found: dict[str, Any]) -> str:
     result, seconds = found["result"], found["seconds"]
     lines = [f"## {part.name}: {part.data}", *(f"*{caveat}*" for caveat in result["caveats"])]
     lines.append(
@@ -180,6 +185,7 @@ def _section(part: Part, found: dict[str, Any]) -> str:
     if part.name == "simulated":
         lines.append(_planted(arms))
     lines.append(_found(result["arms"]))
+    lines += [f"![{path.stem}](figures/{path.name})" for path in _figures(place, part)]
     header = ["arm", "Score", "difference", "95% interval", "P(better)", "p (Holm)", "verdict"]
     lines.append(table(header, [_row(row) for row in result["arms"]]))
     if result["interactions"]:
@@ -203,6 +209,16 @@ def _section(part: Part, found: dict[str, Any]) -> str:
         lines.append(table(header, rows))
     lines += [f"No result: {arm}: {reason}" for arm, reason in result["failed"].items()]
     return "\n\n".join(lines)
+
+
+def _figures(place: Path, part: Part) -> list[Path]:
+    """Arms against the base, curves, and what the gate kept."""
+    folder = place / "figures"
+    return [
+        path
+        for kind in ("arms", "sweep-*", "encoders-in-order", "factorial", "gate")
+        for path in sorted(folder.glob(f"{part.name}-{kind}.png"))
+    ]
 
 
 def _found(rows: list[dict[str, Any]]) -> str:
