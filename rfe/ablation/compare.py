@@ -4,7 +4,7 @@ The interval takes the training sets as given: another draw of training actors w
 Sources: Holm, Scandinavian Journal of Statistics 1979; the rest in `rfe.metrics.intervals`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -103,6 +103,30 @@ def judge(difference: Interval, p_holm: float | None) -> Verdict:
         return "gain" if difference.estimate > 0 else "loss"
     lower, upper = difference.bounds(0.9)
     return "no loss" if lower >= -NO_LOSS and upper <= NO_LOSS else "undecided"
+
+
+def describe_verdicts(verdicts: Iterable[tuple[str, Verdict]]) -> str:
+    """What helped and what did not, in a sentence.
+
+    Args:
+        verdicts: (arm's name, its verdict), in the order in which they are to be named.
+    """
+    named: dict[Verdict, list[str]] = {}
+    for name, verdict in verdicts:
+        named.setdefault(verdict, []).append(name)
+    said = [
+        f"{words}: {', '.join(named[verdict])}"
+        for verdict, words in (
+            ("loss", "worse than the base"),
+            ("gain", "better than the base"),
+            ("no loss", "no loss"),
+        )
+        if verdict in named
+    ]
+    if undecided := len(named.get("undecided", ())):
+        said.append(f"undecided: {undecided} arm{'s' * (undecided != 1)}")
+    sentence = "; ".join(said) or "no arm was tested"
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def interactions(

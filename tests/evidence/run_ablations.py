@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from rfe import api
+from rfe.ablation.compare import describe_verdicts
 from rfe.ablation.result import RESULT_FILE
 from rfe.config.reading import write_yaml
 from rfe.workspace import Workspace, open_workspace, write_bytes, write_text
@@ -184,7 +185,7 @@ def _section(place: Path, part: Part, found: dict[str, Any]) -> str:
     arms = {row["arm"]: row for row in result["arms"]}
     if part.name == "simulated":
         lines.append(_planted(arms))
-    lines.append(_found(result["arms"]))
+    lines.append(describe_verdicts((row["arm"], row["verdict"]) for row in result["arms"]))
     lines += [f"![{path.stem}](figures/{path.name})" for path in _figures(place, part)]
     header = ["arm", "Score", "difference", "95% interval", "P(better)", "p (Holm)", "verdict"]
     lines.append(table(header, [_row(row) for row in result["arms"]]))
@@ -219,15 +220,6 @@ def _figures(place: Path, part: Part) -> list[Path]:
         for kind in ("arms", "sweep-*", "encoders-in-order", "factorial", "gate")
         for path in sorted(folder.glob(f"{part.name}-{kind}.png"))
     ]
-
-
-def _found(rows: list[dict[str, Any]]) -> str:
-    """What helped, and what did not."""
-    said = []
-    for verdict, words in (("loss", "Worse than the base"), ("gain", "Better than the base"), ("no loss", "No loss")):
-        names = [row["arm"] for row in rows if row["verdict"] == verdict]
-        said.append(f"{words}: {', '.join(names) or 'none'}.")
-    return " ".join(said)
 
 
 def _planted(arms: dict[str, dict[str, Any]]) -> str:

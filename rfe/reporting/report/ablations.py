@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rfe.ablation.compare import TESTED, ArmComparison
+from rfe.ablation.compare import TESTED, ArmComparison, describe_verdicts
 from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
 from rfe.ablation.study import read_arms
 from rfe.reporting.report.ablation_base import base_section
@@ -74,7 +74,7 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
 def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
     """The table of arms, a picture of those that stand alone, interactions."""
     rows = order_rows(result.rows)
-    yield Text(_found(rows), "finding")
+    yield Text(describe_verdicts((row.arm.name, row.verdict) for row in rows), "finding")
     arms = [row for row in rows if row.difference is not None and row.arm.family in TESTED]
     if arms:
         yield Figure(
@@ -144,18 +144,6 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
             (Column("arm"), Column("reason")),
             tuple(result.failed.items()),
         )
-
-
-def _found(rows: list[ArmComparison]) -> str:
-    said = []
-    for verdict, words in (("loss", "worse than the base"), ("gain", "better than the base"), ("no loss", "no loss")):
-        names = [row.arm.name for row in rows if row.verdict == verdict]
-        if names:
-            said.append(f"{words}: {', '.join(names)}")
-    undecided = sum(row.verdict == "undecided" for row in rows)
-    if undecided:
-        said.append(f"undecided: {undecided} arm{'s' * (undecided != 1)}")
-    return ("; ".join(said) or "no arm was tested").capitalize() + "."
 
 
 def _marks(arms: list[ArmComparison]) -> list[Points]:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from rfe.ablation.arms import Arm
-from rfe.ablation.compare import adjust, compare_arms, interactions, judge, row_dict, smallest_detectable
+from rfe.ablation.compare import (
+    adjust,
+    compare_arms,
+    describe_verdicts,
+    interactions,
+    judge,
+    row_dict,
+    smallest_detectable,
+)
 from rfe.metrics.intervals import HitTable, Interval, difference_interval
 
 N_ACTORS, N_FOLDS, N_SEEDS, CLIPS = 20, 5, 5, 10
@@ -121,3 +129,16 @@ def test_an_arm_without_a_table_has_no_row() -> None:
     rows = compare_arms({"base": TABLES["base"], "worse": TABLES["worse"]}, ARMS)
     assert [row.arm.name for row in rows] == ["base", "worse"]
     assert rows[1].difference == difference_interval(TABLES["worse"], TABLES["base"])
+
+
+def test_a_sentence_says_what_helped_and_keeps_names_as_they_are() -> None:
+    found = [
+        ("base", "base"),
+        ("without WavLM", "loss"),
+        ("A", "undecided"),
+        ("no dropout", "no loss"),
+        ("n_kept 1", ""),
+    ]
+    said = describe_verdicts(found)  # type: ignore[arg-type]
+    assert said == "Worse than the base: without WavLM; no loss: no dropout; undecided: 1 arm."
+    assert describe_verdicts([("base", "base")]) == "No arm was tested."
