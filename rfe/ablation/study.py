@@ -13,6 +13,8 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, StudyError
 from rfe.search_space import SearchSpace, load_space, normalize
+from rfe.training.build import memory_bytes, shape_key
+from rfe.training.configurations import trained_id
 from rfe.workspace import StudyFolder, write_json
 
 TRIAL_MINUTES = 24 * 60.0
@@ -92,6 +94,7 @@ def prepare_ablation(
     encoders = tuple(dataset.encoders)
     parts: dict[str, tuple[ArmPart, ...]] = {}
     trials: dict[str, dict[str, Any]] = {}
+    configs: dict[str, Config] = {}
     for arm in found.arms:
         mine = UNTUNED if choices is None else tuple(choices[arm.name])
         own = []
@@ -99,14 +102,15 @@ def prepare_ablation(
             changes = {**choice.values, **arm.changes}
             folds = ", ".join(map(str, choice.folds))
             name = arm.name if len(mine) == 1 else f"{arm.name} (fold{'s' * (len(choice.folds) > 1)} {folds})"
-            own.append(ArmPart(name, config_id(normalize(change_config(base, changes), encoders)), choice))
+            configs[name] = normalize(change_config(base, changes), encoders)
+            own.append(ArmPart(name, config_id(configs[name]), choice))
             trials[name] = changes
         parts[arm.name] = tuple(own)
     space = load_space(
         {
             "study": plan.name,
             "base": flatten(base),
-            "arms": trials,
+            "arms": {name: trials[name] for name in _most_work_first(configs, dataset)},
             "keep_arms": [part.name for part in parts[BASE]],
             "sampler": {"kind": "grid"},
             "confirm": {"top": 0},
@@ -115,6 +119,19 @@ def prepare_ablation(
         }
     )
     return Ablation(plan, base, found.arms, parts, found.left_out, tuple(order), space)
+
+
+def _most_work_first(configs: Mapping[str, Config], dataset: Dataset) -> list[str]:
+    """Names in the order in which they are trained: no long one is left for the end, when other workers have nothing
+    to do, and those that differ in nothing trained are neighbours, so that a stack trains them once."""
+    first: dict[str, int] = {}
+    alike = {name: first.setdefault(trained_id(config), len(first)) for name, config in configs.items()}
+
+    def place(name: str) -> tuple[int, str, int]:
+        config = configs[name]
+        return -config.train.epochs * memory_bytes(config, dataset), shape_key(config, dataset), alike[name]
+
+    return sorted(configs, key=place)
 
 
 def write_arms(folder: StudyFolder, ablation: Ablation) -> None:

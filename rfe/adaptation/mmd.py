@@ -1,7 +1,11 @@
 """Maximum mean discrepancy with five Gaussian kernels."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from rfe.model.blocks import blocks
 
 MULTIPLES = (4.0, 2.0, 1.0, 0.5, 0.25)
 """Bandwidths, as multiples of the median squared distance."""
@@ -21,18 +25,44 @@ def mmd(source: Tensor, target: Tensor) -> Tensor:
 
     Source: Gretton et al., JMLR 13 (2012), equation 5; several kernels as in Long et al., arXiv 1502.02791.
     """
-    both = torch.cat([source, target], 1)
-    squares = both.square().sum(-1)
-    distance = torch.baddbmm(squares.unsqueeze(1), both, both.transpose(1, 2), alpha=-2) + squares.unsqueeze(2)
-    some = distance.detach()[:, ::STRIDE, ::STRIDE].flatten(1)
-    median = some.median(1).values.clamp(min=1e-8).view(-1, 1, 1)
-    kernel = torch.exp(distance.clamp(min=0) / (-MULTIPLES[0] * median))
-    total = kernel
-    for _ in MULTIPLES[1:]:  # half the bandwidth is the square of the kernel
-        kernel = kernel.square()
-        total = total + kernel
-    # One product with the signed shares of the clips is the three means: within, within and twice between.
-    of_source, of_target = source.shape[1], target.shape[1]
-    shares = total.new_full((of_source + of_target,), 1 / of_source)
-    shares[of_source:] = -1 / of_target
-    return torch.matmul(total, shares) @ shares
+    discrepancy: Tensor = _Discrepancy.apply(torch.cat([source, target], 1), source.shape[1])  # type: ignore[no-untyped-call]
+    return discrepancy
+
+
+class _Discrepancy(torch.autograd.Function):
+    """`mmd` of [replica, clip, latent] whose first `n_source` clips are the source's, with its gradient, in blocks.
+
+    With the signed shares a of the clips (1 / n of source, -1 / n of target clips) the three means are a'Ka, and with
+    K' the kernels' derivative by the squared distance the gradient is 4 a_i ((K'a)_i x_i - (K'(a x))_i).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, n_source: int) -> Tensor:
+        n_replicas, n_clips, _ = values.shape
+        shares = values.new_full((n_clips,), 1 / n_source)
+        shares[n_source:] = -1 / (n_clips - n_source)
+        squares = values.square().sum(-1)
+        weighted = torch.cat([values, torch.ones_like(values[..., :1])], -1) * shares.unsqueeze(-1)
+        discrepancy, gradient = torch.empty_like(squares[:, 0]), torch.empty_like(values)
+        for block in blocks(values.new_empty(1).expand(n_replicas, n_clips, n_clips)):
+            mine, norm = values[block], squares[block]
+            distance = torch.baddbmm(norm.unsqueeze(1), mine, mine.mT, alpha=-2).add_(norm.unsqueeze(2))
+            some = distance[:, ::STRIDE, ::STRIDE].flatten(1)
+            median = some.median(1).values.clamp_(min=1e-8).view(-1, 1, 1)
+            kernel = distance.clamp_(min=0).div_(-MULTIPLES[0] * median).exp_()
+            derivative, mean = kernel.clone(), torch.matmul(kernel, shares)
+            for power in range(1, len(MULTIPLES)):  # half the bandwidth is the square of the kernel
+                kernel.square_()
+                mean += torch.matmul(kernel, shares)
+                derivative.add_(kernel, alpha=2.0**power)
+            discrepancy[block] = mean @ shares
+            pulled = torch.bmm(derivative, weighted[block])
+            torch.addcmul(pulled[..., :-1], mine, pulled[..., -1:], value=-1, out=gradient[block])
+            gradient[block].mul_(shares.view(1, -1, 1) * (4 / MULTIPLES[0]) / median)
+        ctx.save_for_backward(gradient)
+        return discrepancy
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * gradients[0].view(-1, 1, 1), None

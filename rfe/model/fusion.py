@@ -91,12 +91,43 @@ def concat_by_rank(latent: Tensor, weights: Tensor, place: Tensor, place_weight:
 
     Source: "ordering matters", arXiv 2605.21417; equation ours.
     """
-    n_replicas, _, n_clips, width = latent.shape
-    n_places = place_weight.shape[1]
-    weighted = latent * weights.unsqueeze(-1)
-    places = weighted.new_zeros(n_replicas, n_places, n_clips, width)
-    places = places.scatter_add(1, place.unsqueeze(-1).expand_as(weighted), weighted)
+    places: Tensor = _Places.apply(latent, weights, place, place_weight.shape[1])  # type: ignore[no-untyped-call]
     return torch.matmul(places, place_weight).sum(1) + bias.unsqueeze(1)  # [replica, clip, latent]
+
+
+class _Places(torch.autograd.Function):
+    """[replica, place, clip, latent]: in each place the weighted vector of the encoder that has weight there, else 0.
+
+    On the way there only rows of kept encoders are read; on the way back every encoder learns from the place in which
+    it acts, in blocks.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, weights: Tensor, place: Tensor, n_places: int) -> Tensor:
+        n_replicas, n_slots, n_clips, width = latent.shape
+        clip = torch.arange(n_clips, device=latent.device)
+        slot = torch.arange(n_slots, device=latent.device).view(1, -1, 1).expand_as(place)
+        own = torch.where(weights != 0, place, n_places)  # one place more, for those without weight
+        shape = n_replicas, n_places + 1, n_clips
+        of_place = slot.new_zeros(shape).scatter_(1, own, slot)[:, :n_places]
+        share = weights.new_zeros(shape).scatter_(1, own, weights)[:, :n_places].unsqueeze(-1)
+        first = torch.arange(n_replicas, device=latent.device).view(-1, 1, 1)
+        rows = (first * n_slots + of_place) * n_clips + clip
+        places = latent.flatten(0, 2).index_select(0, rows.flatten()).view(*rows.shape, width).mul_(share)
+        ctx.save_for_backward(latent, weights, place * n_clips + clip)
+        return places
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        latent, weights, rows = ctx.saved_tensors
+        of_latent, of_weights = torch.empty_like(latent), torch.empty_like(weights)
+        n_rows = gradient.shape[1] * gradient.shape[2]
+        for block in blocks(latent):
+            mine = rows[block] + n_rows * torch.arange(len(rows[block]), device=rows.device).view(-1, 1, 1)
+            back = gradient[block].flatten(0, 2).index_select(0, mine.flatten()).view_as(latent[block])
+            torch.sum(latent[block] * back, -1, out=of_weights[block])
+            torch.mul(back, weights[block].unsqueeze(-1), out=of_latent[block])
+        return of_latent, of_weights, None, None
 
 
 def embed_ranks(weights: Tensor, place: Tensor, embedding: Tensor) -> Tensor:

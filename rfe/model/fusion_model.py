@@ -70,6 +70,8 @@ class FusionModel(StackedModel):
         self.slot_row = torch.tensor(table, device=self.device).flatten()
         self.all_see = all(one.sees_clip for one in settings)
         self.max_kept = max(one.n_kept for one in settings)
+        fused = [[r for r, one in enumerate(settings) if one.rank_concat is concat] for concat in (False, True)]
+        self.summed, self.concatenated = (torch.tensor(some, device=self.device, dtype=torch.long) for some in fused)
 
     def __call__(
         self,
@@ -170,20 +172,31 @@ class FusionModel(StackedModel):
 
     def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor], noise: Noise) -> Tensor:
         weights = selection.weights.to(latent.dtype)
-        feature = sum_weighted(latent, weights)
-        n_places = min(self.max_kept, len(self.dims))
         place = place_of(selection.rank, self.scalars.n_kept)
         if noise.places is not None:
             drawn = self._by_slot(noise.places, noise.address)
             shuffled = shuffle_places(drawn, selection.kept, self.scalars.n_kept)
             place = torch.where(self.scalars.shuffled_places.view(-1, 1, 1), shuffled, place)
-        if "fusion.rank_embedding" in self.parameters:
-            mine = self.parameters["fusion.rank_embedding"].holders
-            added = embed_ranks(weights[mine], place[mine], value["fusion.rank_embedding"].to(latent.dtype))
-            feature = feature.index_add(0, mine, added.to(feature.dtype))
-        if "fusion.place_weight" in self.parameters:
-            mine = self.parameters["fusion.place_weight"].holders
-            place_weight = value["fusion.place_weight"][:, :n_places]
-            joined = concat_by_rank(latent[mine], weights[mine], place[mine], place_weight, value["fusion.bias"])
-            feature = feature.index_copy(0, mine, joined.to(feature.dtype))
-        return feature
+        parts = []
+        if len(self.summed):
+            feature = sum_weighted(_some(latent, self.summed), _some(weights, self.summed))
+            if "fusion.rank_embedding" in self.parameters:
+                mine = self.parameters["fusion.rank_embedding"].holders
+                added = embed_ranks(weights[mine], place[mine], value["fusion.rank_embedding"].to(latent.dtype))
+                feature = feature.index_add(0, torch.searchsorted(self.summed, mine), added.to(feature.dtype))
+            parts.append(feature)
+        if len(self.concatenated):
+            place_weight = value["fusion.place_weight"][:, : min(self.max_kept, len(self.dims))]
+            mine = self.concatenated
+            joined = concat_by_rank(
+                _some(latent, mine), _some(weights, mine), _some(place, mine), place_weight, value["fusion.bias"]
+            )
+            parts.append(joined.to(latent.dtype))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts).index_select(0, torch.cat([self.summed, self.concatenated]).argsort())
+
+
+def _some(values: Tensor, replicas: Tensor) -> Tensor:
+    """[replica, ...] of some replicas, in ascending order; the tensor itself where that is all of them."""
+    return values if len(replicas) == len(values) else values.index_select(0, replicas)

@@ -119,7 +119,7 @@ def memory_bytes(config: Config, dataset: Dataset) -> int:
     clips = shape.batch_size + 2 * shape.n_drawn
     activations = clips * (sum(shape.dims[e] for e in pool) + 12 * len(pool) * hidden)
     if config.adaptation.kind == "mmd":
-        activations += 16 * shape.n_drawn**2
+        activations += 12 * shape.n_drawn**2  # distances, kernels and their derivatives between all drawn clips
     return 4 * len(dataset.clips.folds) * config.train.seeds * (6 * parameters + activations)
 
 

@@ -85,6 +85,25 @@ def test_a_plan_becomes_a_table(ran: list[SearchSpace], data: Path, workspace: W
     assert again.to_dict() == result.to_dict()
 
 
+def test_the_longest_arms_are_trained_first_and_those_trained_alike_together(
+    ran: list[SearchSpace], data: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    run_plan(
+        tmp_path,
+        data,
+        workspace,
+        components=["decoder official", "gate uniform", "adaptation coral", "decoder valid_states", "adaptation dann"],
+        each_encoder_alone=True,
+    )
+    order = list(ran[0].arms)
+    assert order[:2] == ["adaptation coral", "adaptation dann"]
+    base = order.index("base")
+    decoders = [name for name in order if name.startswith("decoder")]
+    assert len(decoders) == 1  # the base has the other one
+    assert order[base + 1] == decoders[0]
+    assert all(name.endswith(" alone") for name in order[-3:])
+
+
 def test_base_and_arms_share_seeds_that_nothing_was_chosen_by(
     ran: list[SearchSpace], data: Path, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rfe.adaptation.mmd import MULTIPLES, mmd
 from rfe.model import blocks
-from rfe.model.fusion import sum_weighted
+from rfe.model.fusion import concat_by_rank, sum_weighted
 from rfe.model.gate import score_encoders
 from rfe.model.projection import Dropout, activate
 
@@ -28,6 +29,11 @@ AVAILABLE[0, 1, :3] = False
 AVAILABLE[2, :, 4] = False  # a clip of which nothing is there
 SEES = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
 TEMPERATURE = torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64)
+KEPT_WEIGHTS = torch.tensor([0.0, 0.7, 0.0, 0.3], dtype=torch.float64).view(1, S, 1).expand(R, S, C).clone()
+KEPT_WEIGHTS[1, 3] = 0.0  # fewer are there than are kept: the last place is empty
+PLACE = torch.tensor([1, 0, 1, 1]).view(1, S, 1).expand(R, S, C)
+PLACE_WEIGHT, BIAS = _draw(R, 2, H, H), _draw(R, H)
+SOURCE, TARGET = _draw(R, 9, H), _draw(R, 8, H)
 NOISE = torch.randint(-32768, 32768, (2 * S, C, H), generator=GENERATOR)
 ROW = torch.tensor([0, 1, 0]).unsqueeze(1) * S + torch.arange(S)
 RATE = torch.tensor([0.0, 0.3, 0.6], dtype=torch.float64)
@@ -69,7 +75,30 @@ def _summed_by_torch(latent: Tensor, weights: Tensor) -> Tensor:
     return torch.einsum("rsch,rsc->rch", latent, weights)
 
 
+def _joined(*parts: Tensor) -> Tensor:
+    weights = KEPT_WEIGHTS + parts[1] - parts[1].detach()  # in value 0 for those not kept, not in gradient
+    return concat_by_rank(parts[0], weights, PLACE, *parts[2:])
+
+
+def _joined_by_torch(latent: Tensor, weights: Tensor, place_weight: Tensor, bias: Tensor) -> Tensor:
+    weights = KEPT_WEIGHTS + weights - weights.detach()
+    in_place = torch.nn.functional.one_hot(PLACE, place_weight.shape[1]).double()  # [replica, slot, clip, place]
+    return torch.einsum("rsch,rsc,rscp,rphk->rck", latent, weights, in_place, place_weight) + bias.unsqueeze(1)
+
+
+def _discrepancy_by_torch(source: Tensor, target: Tensor) -> Tensor:
+    both = torch.cat([source, target], 1)
+    distance = (both.unsqueeze(1) - both.unsqueeze(2)).square().sum(-1)
+    median = distance[:, ::4, ::4].flatten(1).median(1).values.detach().view(-1, 1, 1)
+    kernel = sum(torch.exp(-distance / (multiple * median)) for multiple in MULTIPLES)
+    n = source.shape[1]
+    within = kernel[:, :n, :n].mean((1, 2)) + kernel[:, n:, n:].mean((1, 2))
+    return within - 2 * kernel[:, :n, n:].mean((1, 2))
+
+
 CASES = {
+    "rank concat": (_joined, _joined_by_torch, (LATENT, WEIGHTS, PLACE_WEIGHT, BIAS)),
+    "mmd": (mmd, _discrepancy_by_torch, (SOURCE, TARGET)),
     "activation": (_activated, _activated_by_torch, (LATENT, GAIN, SHIFT)),
     "gate": (_scored, _scored_by_torch, (LATENT, QUERY, OF_LATENT, OF_CONTEXT, EMBEDDING)),
     "weighted sum": (sum_weighted, _summed_by_torch, (LATENT, WEIGHTS)),
