@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rfe.model.blocks import blocks
-
 MULTIPLES = (4.0, 2.0, 1.0, 0.5, 0.25)
 """Bandwidths, as multiples of the median squared distance."""
 STRIDE = 4
@@ -30,7 +28,7 @@ def mmd(source: Tensor, target: Tensor) -> Tensor:
 
 
 class _Discrepancy(torch.autograd.Function):
-    """`mmd` of [replica, clip, latent] whose first `n_source` clips are the source's, with its gradient, in blocks.
+    """`mmd` of [replica, clip, latent] whose first `n_source` clips are the source's, with its gradient.
 
     With the signed shares a of the clips (1 / n of source, -1 / n of target clips) the three means are a'Ka, and with
     K' the kernels' derivative by the squared distance the gradient is 4 a_i ((K'a)_i x_i - (K'(a x))_i).
@@ -44,7 +42,8 @@ class _Discrepancy(torch.autograd.Function):
         squares = values.square().sum(-1)
         weighted = torch.cat([values, torch.ones_like(values[..., :1])], -1) * shares.unsqueeze(-1)
         discrepancy, gradient = torch.empty_like(squares[:, 0]), torch.empty_like(values)
-        for block in blocks(values.new_empty(1).expand(n_replicas, n_clips, n_clips)):
+        size = 1 if values.device.type == "cpu" else n_replicas  # what is held of all pairs stays in a core's cache
+        for block in (slice(first, first + size) for first in range(0, n_replicas, size)):
             mine, norm = values[block], squares[block]
             distance = torch.baddbmm(norm.unsqueeze(1), mine, mine.mT, alpha=-2).add_(norm.unsqueeze(2))
             some = distance[:, ::STRIDE, ::STRIDE].flatten(1)
