@@ -82,7 +82,7 @@ def _joined(*parts: Tensor) -> Tensor:
 
 def _joined_by_torch(latent: Tensor, weights: Tensor, place_weight: Tensor, bias: Tensor) -> Tensor:
     weights = KEPT_WEIGHTS + weights - weights.detach()
-    in_place = torch.nn.functional.one_hot(PLACE, place_weight.shape[1]).double()  # [replica, slot, clip, place]
+    in_place = functional.one_hot(PLACE, place_weight.shape[1]).double()  # [replica, slot, clip, place]
     return torch.einsum("rsch,rsc,rscp,rphk->rck", latent, weights, in_place, place_weight) + bias.unsqueeze(1)
 
 
