@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Array = NDArray[np.float64]
 
@@ -45,20 +46,21 @@ def maximise(
     step = np.zeros_like(start)
     scale = np.ones(len(start))
     solved = np.zeros(len(start), np.bool_)
-    for _ in range(MAX_EVALUATIONS):
-        at = evaluate(trial)
-        better = (at.value >= value - 1e-12 * np.abs(value)) & ~solved
-        new_step, gain = _newton_step(at, trial, bounded, fixed)
-        point = np.where(better[:, None], trial, point)
-        value = np.where(better, at.value, value)
-        step = np.where(better[:, None], new_step, step)
-        scale = np.where(better, 1.0, 0.5 * scale)
-        last = better & (gain < DECREMENT)  # take this one full step, then stand still: quadratic convergence
-        solved = solved | last | (scale < 1e-8)
-        trial = np.where(bounded, np.maximum(point + scale[:, None] * step, 0.0), point + scale[:, None] * step)
-        point = np.where(last[:, None], trial, point)
-        if solved.all():
-            break
+    with threadpool_limits(1, "blas"):  # its products are small: on busy cores BLAS threads only wait for one another
+        for _ in range(MAX_EVALUATIONS):
+            at = evaluate(trial)
+            better = (at.value >= value - 1e-12 * np.abs(value)) & ~solved
+            new_step, gain = _newton_step(at, trial, bounded, fixed)
+            point = np.where(better[:, None], trial, point)
+            value = np.where(better, at.value, value)
+            step = np.where(better[:, None], new_step, step)
+            scale = np.where(better, 1.0, 0.5 * scale)
+            last = better & (gain < DECREMENT)  # take this one full step, then stand still: quadratic convergence
+            solved = solved | last | (scale < 1e-8)
+            trial = np.where(bounded, np.maximum(point + scale[:, None] * step, 0.0), point + scale[:, None] * step)
+            point = np.where(last[:, None], trial, point)
+            if solved.all():
+                break
     return point
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth
@@ -108,7 +109,8 @@ def build_ensemble(
     for done, candidate in enumerate(candidates, 1):
         calibrated.append(CalibratedCandidate.of(candidate, load_outputs(candidate, dataset), truth))
         progress.update(done)
-    chosen = choose_nested(calibrated, how, progress)
+    with threadpool_limits(1, "blas"):  # as in `decoding.newton`
+        chosen = choose_nested(calibrated, how, progress)
     final = chosen[-1]
     actor = dataset.clips.actor[: dataset.clips.n_source]
 

@@ -1,13 +1,14 @@
 """What the model must beat: every baseline, chosen by the same rule as ours.
 
-Each family has a few candidates (learning rate, standardisation, decoder); its `score_selected` takes, for each fold,
-the candidate that was best on the other folds, exactly as a study's headline does.
+Each family has a few candidates (pool, standardisation, learning rate or C, decoder); its `score_selected` takes, for
+each fold, the candidate that was best on the other folds, exactly as a study's headline does. A pool is all encoders or
+the two that are best alone; which two, too, is decided for each fold on the other folds.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.errors import ConfigError
 from rfe.labels import STATE_SALIENCE
-from rfe.metrics.score import FoldHits, fold_hits
+from rfe.reporting.baseline_pools import Pools, baseline_pools, hits_of, reduced_dim
 from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
 from rfe.training.classical import StateModel, answer_classical, boosted, logistic
 from rfe.training.configurations import train_configurations
@@ -45,8 +46,9 @@ FAMILIES = (
     "concat_mlp",
     "concat_mlp_official",
 )
-WIDE = 256
-"""Encoders wider than this are reduced by PCA to as many dimensions for scikit-learn's models."""
+POOLED = ("mean_fusion", "logistic_regression", "gradient_boosting", "concat_mlp")
+"""Families with more than one pool; late fusion weighs its encoders instead, and the organisers took all they had."""
+Label = TypeVar("Label", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -153,30 +155,68 @@ def run_baselines(
         if asked("late_fusion") and len(singles) > 1:
             note("late fusion")
             rows.append(_row("late_fusion", _late_fusion(list(singles.values()), dataset), dataset))
+    pools = baseline_pools(dataset, cache, target_actors, threads) if any(map(asked, POOLED)) else {}
     if asked("mean_fusion"):
         note("mean fusion")
         configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs)
-        rows.append(_row("mean_fusion", _of_results(_train(configs, dataset, cache, threads), dataset), dataset))
+        fused = _train(_each_pool(configs, pools, dataset), dataset, cache, threads)
+        rows.append(_row("mean_fusion", _of_pools(fused, pools, dataset), dataset))
     for name, models in (("logistic_regression", LOGISTIC), ("gradient_boosting", BOOSTED)):
         if asked(name):
             note(name.replace("_", " "))
-            rows.append(_row(name, _classical(models, dataset, cache, target_actors, threads), dataset))
-    organisers = [name for name in ("concat_mlp", "concat_mlp_official") if asked(name)]
-    if organisers:
+            rows.append(_row(name, _classical(models, pools, dataset, cache, target_actors, threads), dataset))
+    if asked("concat_mlp") or asked("concat_mlp_official"):
         note("concat_mlp")  # both protocols share their training
-        configs = {
-            f"{name} {standardize}, lr {lr:g}": change_config(
-                organisers_config(standardize, lr, official=name != "concat_mlp"), {"data.target_actors": target_actors}
-            )
-            for name, standardize, lr in product(organisers, STANDARDIZE, ORGANISERS_RATES)
-        }
-        results = _train(configs, dataset, cache, threads)
-        for name in organisers:
-            mine = {
-                label.removeprefix(f"{name} "): one for label, one in results.items() if label.startswith(f"{name} ")
-            }
-            rows.append(_row("concat_mlp", _of_results(mine, dataset), dataset, name != "concat_mlp"))
+        honest = _each_pool(_organisers_configs(target_actors, DECODERS), pools, dataset) if asked("concat_mlp") else {}
+        official = _organisers_configs(target_actors, ("official",), official=True)
+        if not asked("concat_mlp_official"):
+            official = {}
+        results = _train({**honest, **official}, dataset, cache, threads)
+        if honest:
+            candidates = _of_pools({key: one for key, one in results.items() if key in honest}, pools, dataset)
+            rows.append(_row("concat_mlp", candidates, dataset))
+        if official:
+            candidates = _of_results({key: one for key, one in results.items() if key in official}, dataset)
+            rows.append(_row("concat_mlp", candidates, dataset, official=True))
     return rows
+
+
+def _each_pool(configs: dict[str, Config], pools: Pools, dataset: Dataset) -> dict[tuple[tuple[str, ...], str], Config]:
+    """(pool, label) -> configuration."""
+    every = tuple(dataset.encoders)
+    distinct = dict.fromkeys(pool for by_fold in pools.values() for pool in by_fold.values())
+    return {
+        (pool, label): change_config(config, {"pool": "all" if pool == every else list(pool)})
+        for pool, (label, config) in product(distinct, configs.items())
+    }
+
+
+def _of_pools(
+    results: Mapping[tuple[tuple[str, ...], str], TrialResult], pools: Pools, dataset: Dataset
+) -> list[_Candidate]:
+    """Of each pool's label, fold by fold, the answers of the pool that was chosen without the fold."""
+    clips = dataset.clips
+    candidates = []
+    for (name, by_fold), label in product(pools.items(), dict.fromkeys(label for _, label in results)):
+        if all((pool, label) in results for pool in by_fold.values()):
+            each = {fold: results[pool, label].predicted_state for fold, pool in by_fold.items()}
+            predicted = np.full_like(each[clips.folds[0]], -1)
+            for fold, answers in each.items():
+                own = clips.fold[: clips.n_source] == fold
+                predicted[:, own] = answers[:, own]
+            candidates.append(_Candidate(f"{name}, {label}", predicted))
+    return candidates
+
+
+def _organisers_configs(target_actors: str, decoders: tuple[str, ...], *, official: bool = False) -> dict[str, Config]:
+    """Label -> configuration: every learning rate, standardisation and decoder; decoders share their training."""
+    return {
+        f"{standardize}, lr {lr:g}, {decoder}": change_config(
+            organisers_config(standardize, lr, official=official),
+            {"data.target_actors": target_actors, "decode.kind": decoder},
+        )
+        for standardize, lr, decoder in product(STANDARDIZE, ORGANISERS_RATES, decoders)
+    }
 
 
 def _network_configs(changes: dict[str, Any], target_actors: str, epochs: int) -> dict[str, Config]:
@@ -198,19 +238,15 @@ def _network_configs(changes: dict[str, Any], target_actors: str, epochs: int) -
     }
 
 
-def _train(configs: dict[str, Config], dataset: Dataset, cache: FeatureCache, threads: int) -> dict[str, TrialResult]:
+def _train(
+    configs: dict[Label, Config], dataset: Dataset, cache: FeatureCache, threads: int
+) -> dict[Label, TrialResult]:
     results = train_configurations(list(configs.values()), dataset, cache, threads=threads, keep_weights=False)
     return {label: one for label, one in zip(configs, results, strict=True) if one.state == "complete"}
 
 
 def _of_results(results: dict[str, TrialResult], dataset: Dataset) -> list[_Candidate]:
     return [_Candidate(label, result.predicted_state) for label, result in results.items()]
-
-
-def _hits(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldHits:
-    clips = dataset.clips
-    source = slice(clips.n_source)
-    return fold_hits(clips.state[source], predicted_state, clips.fold[source], clips.folds).mean()
 
 
 def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> list[_Candidate]:
@@ -253,27 +289,31 @@ def _crossfit_weights(fused: NDArray[np.float32], dataset: Dataset) -> NDArray[n
 
 
 def _classical(
-    models: Mapping[str, StateModel], dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int
+    models: Mapping[str, StateModel],
+    pools: Pools,
+    dataset: Dataset,
+    cache: FeatureCache,
+    target_actors: str,
+    threads: int,
 ) -> list[_Candidate]:
-    reduce = WIDE if max(encoder.dim for encoder in dataset.encoders.values()) > WIDE else None
     candidates = []
-    for standardize, (label, model) in product(STANDARDIZE, models.items()):
+    for (pool, by_fold), standardize, (label, model) in product(pools.items(), STANDARDIZE, models.items()):
         predicted = answer_classical(
             dataset,
             cache,
-            tuple(dataset.encoders),
+            by_fold,
             model,
             standardize=standardize,
             target_actors=target_actors,
-            reduce=reduce,
+            reduce=reduced_dim(dataset),
             threads=threads,
         )
-        candidates.append(_Candidate(f"{standardize}, {label}", predicted[None]))
+        candidates.append(_Candidate(f"{pool}, {standardize}, {label}", predicted[None]))
     return candidates
 
 
 def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bool = False) -> Baseline:
-    each = [_hits(one.predicted, dataset) for one in candidates]
+    each = [hits_of(one.predicted, dataset) for one in candidates]
     hits = TrialHits.of(
         list(range(len(candidates))),
         [one.presence for one in each],

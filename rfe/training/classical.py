@@ -5,7 +5,7 @@ by side. They have no gate, no heads and no decoder parameters, so what they rea
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,7 +32,7 @@ N_RATIOS = 3
 def answer_classical(
     dataset: Dataset,
     cache: FeatureCache,
-    encoders: Sequence[str],
+    pools: Mapping[int, Sequence[str]],
     model: StateModel,
     *,
     standardize: str,
@@ -45,7 +45,7 @@ def answer_classical(
     Args:
         dataset: the data set.
         cache: its prepared features.
-        encoders: whose features stand side by side; a missing encoder counts as the mean.
+        pools: fold -> encoders whose features stand side by side; a missing encoder counts as the mean.
         model: `logistic` or `boosted`.
         standardize, target_actors, reduce: as in the configuration's `data` section.
         threads: folds fitted at once.
@@ -59,7 +59,7 @@ def answer_classical(
     def answer_fold(fold: int) -> None:
         views = [
             cache.prepared(name, fold, standardize=standardize, target_actors=target_actors, reduce=reduce).values
-            for name in encoders
+            for name in pools[fold]
         ]
         train, held_out = training_clips(clips, fold), held_out_clips(clips, fold)
         state = clips.state[train]
@@ -69,7 +69,8 @@ def answer_classical(
             probabilities = model(features, state, unseen)
         predicted[held_out] = answer_states(probabilities, float(STATE_IS_BLEND[state].mean()))
 
-    with ThreadPoolExecutor(threads) as pool:
+    # BLAS is limited for the whole process: its threads would be as many again for each fold
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         list(pool.map(answer_fold, clips.folds))
     return predicted
 

@@ -1,5 +1,9 @@
 """Baselines on a small simulated set: every family has a row, chosen without the reported fold."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from rfe.data.cache import FeatureCache
@@ -8,6 +12,7 @@ from rfe.data.simulate import SimulationSpec, simulate
 from rfe.errors import ConfigError
 from rfe.metrics.score import fold_hits
 from rfe.reporting import baselines
+from rfe.reporting.baseline_pools import baseline_pools
 from rfe.reporting.baselines import run_baselines
 from rfe.training.classical import boosted, logistic
 
@@ -50,6 +55,7 @@ def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkey
 def test_official_is_marked_and_is_simply_the_best(
     data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(baselines, "DECODERS", ("official",))
     monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
     monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 3)
     honest, official = run_baselines(*data, target_actors="known", families=("concat_mlp", "concat_mlp_official"))
@@ -61,3 +67,28 @@ def test_official_is_marked_and_is_simply_the_best(
 def test_an_unknown_name_is_answered_with_the_nearest(data: tuple[Dataset, FeatureCache]) -> None:
     with pytest.raises(ConfigError, match="did you mean late_fusion"):
         run_baselines(*data, families=["late_fusoin"])
+
+
+def test_a_fold_is_answered_by_a_pool_that_its_labels_cannot_change(tmp_path: Path) -> None:
+    simulate(SimulationSpec(actors=10, test_actors=0, clips_per_actor=24, seed=5), tmp_path / "sim")
+    dataset = load_dataset(tmp_path / "sim", ["audio_strong", "noise", "video_strong"])
+    cache = FeatureCache(dataset, tmp_path / "cache")
+    before = baseline_pools(dataset, cache, "known", 1)
+    assert set(before) == {"all encoders", "best 2 encoders"}
+    assert set(before["best 2 encoders"].values()) == {("audio_strong", "video_strong")}
+    own = dataset.clips.fold == 2
+    shuffled = np.where(own, np.random.default_rng(0).permutation(dataset.clips.state), dataset.clips.state)
+    after = baseline_pools(replace(dataset, clips=replace(dataset.clips, state=shuffled)), cache, "known", 1)
+    assert after["best 2 encoders"][2] == before["best 2 encoders"][2]
+
+
+def test_every_decoder_and_pool_is_a_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
+    monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 2)
+    simulate(SimulationSpec(actors=10, test_actors=0, clips_per_actor=24, seed=5), tmp_path / "sim")
+    dataset = load_dataset(tmp_path / "sim", ["audio_strong", "noise", "video_strong"])
+    (row,) = run_baselines(
+        dataset, FeatureCache(dataset, tmp_path / "cache"), target_actors="known", families=("concat_mlp",)
+    )
+    assert row.n_candidates == 2 * 2 * 2  # pools, standardisations, decoders
+    assert (row.answers >= 0).all()
