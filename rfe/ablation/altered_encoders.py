@@ -118,12 +118,11 @@ def restore_stack(
 
 
 def _held_out(stack: Stack, config: Config, dataset: Dataset) -> OutOfFold:
-    outputs = OutOfFold.empty(config.train.seeds, dataset.clips.n_source)
+    outputs = OutOfFold.empty(config, dataset.clips.n_source)
     predictions = predict(stack)
     for replica in range(len(stack.replicas)):
         held_out, seed = held_out_place(stack, replica)
-        for name in ("presence_logits", "salience_logits", "fused"):
-            getattr(outputs, name)[seed, held_out] = getattr(predictions, name)[replica, : len(held_out)]
+        outputs.fill(predictions, replica, seed, held_out)
     return outputs
 
 

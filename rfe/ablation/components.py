@@ -30,6 +30,7 @@ COMPONENTS: dict[str, Changes] = {
     "no load balancing": {"model.gate.balance_weight": 0.0},
     "presence loss bce": {"loss.presence": "bce"},
     "presence loss states": {"loss.presence": "states"},
+    "presence loss sets": {"loss.presence": "sets"},
     "no class balance": {"loss.balance": "none"},
     "no label smoothing": {"loss.label_smoothing": 0.0},
     "no adaptation": {"adaptation.kind": "none"},

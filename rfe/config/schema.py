@@ -77,8 +77,9 @@ class ModelSection(Section):
 
 
 class LossSection(Section):
-    presence: Literal["bce", "states"] = "bce"
-    """Binary cross-entropy to the set, or the likelihood of the set among the 16."""
+    presence: Literal["bce", "states", "sets"] = "bce"
+    """Binary cross-entropy to the set, or the likelihood of the set among the 16. A set's logit is the sum of its
+    emotions' (`states`); `sets` adds one of its own for each pair."""
     lambda_presence: Annotated[float, Field(ge=0)] = 1.0
     lambda_salience: Annotated[float, Field(ge=0)] = 1.0
     lambda_fused: Annotated[float, Field(ge=0)] = 1.0

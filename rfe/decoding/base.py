@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import N_EMOTIONS
+from rfe.labels import N_EMOTIONS, N_SETS
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
@@ -17,11 +17,12 @@ class Outputs:
     """Raw outputs of one or many models on the same clips; leading axes `...` are replicas of any kind.
 
     Raises:
-        ValueError: the three arrays differ in shape or their last axis is not the six emotions.
+        ValueError: the three arrays differ in shape, or their last axis is not what it is said to be.
     """
 
     presence_logits: Float
-    """[..., clip, emotion]"""
+    """[..., clip, emotion], a set's logit being the sum of its emotions'; or [..., clip, set], the sets' own, of which
+    the six singles' are the emotions'."""
     salience_logits: Float
     """[..., clip, emotion]"""
     fused: Float
@@ -31,9 +32,13 @@ class Outputs:
     16 sets); or [...] bool, True for the replicas of `states`."""
 
     def __post_init__(self) -> None:
-        shapes = {self.presence_logits.shape, self.salience_logits.shape, self.fused.shape}
-        if len(shapes) != 1 or self.fused.ndim < 2 or self.fused.shape[-1] != N_EMOTIONS:
-            raise ValueError(f"outputs must be three arrays [..., clip, {N_EMOTIONS}] of one shape, but got {shapes}")
+        shapes = [one.shape for one in (self.presence_logits, self.salience_logits, self.fused)]
+        given = shapes[0][-1:] in ((N_EMOTIONS,), (N_SETS,)) and {shape[:-1] for shape in shapes} == {shapes[1][:-1]}
+        if not given or {shape[-1] for shape in shapes[1:]} != {N_EMOTIONS} or self.fused.ndim < 2:
+            raise ValueError(
+                f"outputs must be three arrays [..., clip, {N_EMOTIONS}] of one shape, the first perhaps with {N_SETS} "
+                f"logits instead, but got {shapes}"
+            )
         if isinstance(self.presence_kind, str) and self.presence_kind not in ("bce", "states"):
             raise ValueError(f"presence_kind is bce or states, not {self.presence_kind!r}")
 
@@ -63,13 +68,13 @@ class Outputs:
 
     def flat(self) -> "Outputs":
         """All leading axes as one: [replica, clip, emotion]."""
-        shape = (-1, self.n_clips, N_EMOTIONS)
         kind = self.presence_kind
         if not isinstance(kind, str):
             kind = np.broadcast_to(kind, self.leading).reshape(-1)
-        return Outputs(
-            self.presence_logits.reshape(shape), self.salience_logits.reshape(shape), self.fused.reshape(shape), kind
+        presence, salience, fused = (
+            one.reshape(-1, *one.shape[-2:]) for one in (self.presence_logits, self.salience_logits, self.fused)
         )
+        return Outputs(presence, salience, fused, kind)
 
     def replicas(self, part: slice) -> "Outputs":
         """Some replicas of flat outputs."""

@@ -12,7 +12,7 @@ from rfe.decoding.base import Float, Outputs
 from rfe.decoding.candidates import Candidates
 from rfe.decoding.official import two_largest
 from rfe.decoding.thresholds import ThresholdDecoder
-from rfe.labels import SET_MEMBERS
+from rfe.labels import N_EMOTIONS, N_SETS, SET_MEMBERS
 
 
 class DecoupledDecoder(ThresholdDecoder):
@@ -51,15 +51,15 @@ def presence_probabilities(outputs: Outputs) -> Float:
     with np.errstate(over="ignore", invalid="ignore"):
         if states.all():
             return _marginals(logits)
-        probabilities = 1.0 / (1.0 + np.exp(-logits))
+        probabilities = 1.0 / (1.0 + np.exp(-logits[..., :N_EMOTIONS]))
         if states.any():
             probabilities[states] = _marginals(logits[states])
     return probabilities
 
 
 def _marginals(logits: Float) -> Float:
-    """Marginals of the set distribution, [..., emotion]."""
+    """Marginals of the set distribution, [..., emotion], from logits of emotions or sets."""
     members: NDArray[np.floating] = SET_MEMBERS.astype(logits.dtype)
-    sets = logits @ members.T
+    sets = logits if logits.shape[-1] == N_SETS else logits @ members.T
     weight = np.exp(sets - sets.max(-1, keepdims=True))
     return np.asarray((weight @ members) / weight.sum(-1, keepdims=True))

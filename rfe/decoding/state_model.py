@@ -27,8 +27,10 @@ _LEANING_ENTROPY = 0.7 * np.log(0.7) + 0.3 * np.log(0.3)
 
 
 def presence_evidence(presence_logits: Float, set_offset: Float | None) -> Array:
-    """U [..., set, clip]: the sum of the members' logits, less the log class-balance weight [..., clip or 1, set]."""
-    evidence = SET_MEMBERS.astype(np.float64) @ np.moveaxis(presence_logits, -1, -2).astype(np.float64)
+    """U [..., set, clip]: the sum of the members' logits (or the set's own, where these are given), less the log
+    class-balance weight [..., clip or 1, set]."""
+    logits = np.moveaxis(presence_logits, -1, -2).astype(np.float64)
+    evidence = logits if logits.shape[-2] == N_SETS else SET_MEMBERS.astype(np.float64) @ logits
     return evidence if set_offset is None else evidence - np.moveaxis(set_offset, -1, -2)
 
 

@@ -288,10 +288,7 @@ def _expected_salience(states: Float) -> NDArray[np.float64]:
 
 def _pool_seeds(outputs: Outputs) -> Outputs:
     """[seed, clip, emotion] as [seed * clip, emotion]: one fit over all seeds."""
-    shape = (-1, outputs.fused.shape[-1])
-    return Outputs(
-        outputs.presence_logits.reshape(shape),
-        outputs.salience_logits.reshape(shape),
-        outputs.fused.reshape(shape),
-        outputs.presence_kind,
+    presence, salience, fused = (
+        one.reshape(-1, one.shape[-1]) for one in (outputs.presence_logits, outputs.salience_logits, outputs.fused)
     )
+    return Outputs(presence, salience, fused, outputs.presence_kind)

@@ -7,6 +7,7 @@ of a replica is the j-th encoder of its pool, so a stack does no work for encode
 import torch
 from torch import Tensor
 
+from rfe.labels import PAIRS
 from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
@@ -41,6 +42,9 @@ class FusionModel(StackedModel):
         for head in ("presence", "salience"):
             self._add(f"{head}.weight", (hidden, 6), "linear", everyone)
             self._add(f"{head}.bias", (6,), "zeros", everyone)
+        paired = [r for r in everyone if self.settings[r].pair_logits]
+        self._add("pairs.weight", (hidden, len(PAIRS)), "linear", paired)
+        self._add("pairs.bias", (len(PAIRS),), "zeros", paired)
         self._add_discriminator("domains", 2, [r for r in everyone if self.settings[r].tells_domains])
         n_actors = max(one.n_actors for one in self.settings)
         self._add_discriminator("actors", n_actors, [r for r in everyone if self.settings[r].n_actors])
@@ -97,13 +101,24 @@ class FusionModel(StackedModel):
         answered = feature if noise.mixing is None else noise.mixing.mix(feature)
         presence_logits = linear(answered, value["presence.weight"], value["presence.bias"]).float()
         salience_logits = linear(answered, value["salience.weight"], value["salience.bias"]).float()
+        pair_logits = self._pair_logits(answered, value)
         log_fused = fuse_heads(
-            presence_probabilities(presence_logits, scalars.by_states),
+            presence_probabilities(presence_logits, scalars.by_states, pair_logits),
             torch.log_softmax(salience_logits, -1),
             scalars.presence_weight,
             scalars.geometric,
         )
-        return ModelOutput(presence_logits, salience_logits, log_fused, feature, scores, selection)
+        return ModelOutput(presence_logits, salience_logits, log_fused, feature, scores, selection, pair_logits)
+
+    def _pair_logits(self, feature: Tensor, value: dict[str, Tensor]) -> Tensor | None:
+        """[replica, clip, pair] of their own, 0 for replicas without; None where no replica has them."""
+        if "pairs.weight" not in self.parameters:
+            return None
+        mine = self.parameters["pairs.weight"].holders
+        own = linear(_some(feature, mine), value["pairs.weight"], value["pairs.bias"]).float()
+        if len(own) == len(feature):
+            return own
+        return own.new_zeros(len(feature), *own.shape[1:]).index_copy(0, mine, own)
 
     def _by_slot(self, values: Tensor, row: Tensor | None = None) -> Tensor:
         """[row, encoder, ...] -> [replica, slot, ...] of each slot's encoder; `row` [replica], default its own."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rfe.labels import SET_MEMBERS
+from rfe.labels import N_EMOTIONS, SET_MEMBERS
 
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -13,36 +13,41 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), values, weight)
 
 
-def set_logits(presence_logits: Tensor) -> Tensor:
-    """Logit of each of the 16 sets: the sum of its emotions' logits. [..., 6] -> [..., 16]."""
-    return presence_logits @ _members(presence_logits).T
+def set_logits(presence_logits: Tensor, pair_logits: Tensor | None = None) -> Tensor:
+    """Logit of each of the 16 sets: the sum of its emotions' [..., 6], and a pair's own [..., 10]. -> [..., 16]."""
+    sets = presence_logits @ _members(presence_logits).T
+    return sets if pair_logits is None else sets + functional.pad(pair_logits, (N_EMOTIONS, 0))
 
 
-def presence_probabilities(presence_logits: Tensor, by_states: Tensor) -> Tensor:
+def presence_probabilities(presence_logits: Tensor, by_states: Tensor, pair_logits: Tensor | None = None) -> Tensor:
     """Presence of each emotion as a distribution over emotions.
 
     Args:
         presence_logits: l, [replica, clip, 6].
         by_states: [replica] bool; True: marginals of the softmax over the 16 sets (loss `states`), False: sigmoid
             (loss `bce`).
+        pair_logits: m, [replica, clip, 10], 0 for replicas without; None: none has them.
 
     Returns:
         p, [replica, clip, 6], rows sum to 1.
     """
     each = torch.sigmoid(presence_logits)
     if bool(by_states.any()):
-        marginals = torch.softmax(set_logits(presence_logits), -1) @ _members(presence_logits)
+        marginals = torch.softmax(set_logits(presence_logits, pair_logits), -1) @ _members(presence_logits)
         each = torch.where(by_states.view(-1, 1, 1), marginals, each)
     return each / each.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
-def presence_loss(presence_logits: Tensor, sets: Tensor, by_states: Tensor) -> Tensor:
+def presence_loss(
+    presence_logits: Tensor, sets: Tensor, by_states: Tensor, pair_logits: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy summed over emotions, or minus the set's log-likelihood among the 16.
 
     Args:
         presence_logits: [replica, clip, 6].
         sets: [replica, clip, 16] distribution over sets; all of it on the true set where labels are hard.
         by_states: [replica] bool; which of the two.
+        pair_logits: as in `presence_probabilities`.
 
     Returns:
         [replica, clip], nats.
@@ -50,7 +55,7 @@ def presence_loss(presence_logits: Tensor, sets: Tensor, by_states: Tensor) -> T
     target = sets @ _members(presence_logits)  # [replica, clip, 6]
     loss = functional.binary_cross_entropy_with_logits(presence_logits, target, reduction="none").sum(-1)
     if bool(by_states.any()):
-        log_sets = torch.log_softmax(set_logits(presence_logits), -1)
+        log_sets = torch.log_softmax(set_logits(presence_logits, pair_logits), -1)
         likelihood = (sets * log_sets).sum(-1)
         loss = torch.where(by_states.view(-1, 1), -likelihood, loss)
     return loss

@@ -40,13 +40,25 @@ class ReplicaSettings:
     geometric: bool = False
     presence_weight: float = 0.5
     by_states: bool = False
+    pair_logits: bool = False
+    """Pairs have a logit of their own beside their emotions'."""
     tells_domains: bool = False
     """Has a discriminator of source and target."""
     n_actors: int = 0
     """Classes of the actor discriminator; 0 without one."""
 
 
-NO_TENSORS = ("seed", "fold", "pool", "mixup", "rank_concat", "rank_embedding", "tells_domains", "n_actors")
+NO_TENSORS = (
+    "seed",
+    "fold",
+    "pool",
+    "mixup",
+    "rank_concat",
+    "rank_embedding",
+    "pair_logits",
+    "tells_domains",
+    "n_actors",
+)
 
 
 class SettingTensors:

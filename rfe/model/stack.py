@@ -67,6 +67,8 @@ class ModelOutput:
     """[replica, slot, clip] gate scores, -inf where not available."""
     selection: Selection | None
     """None for a model without a gate."""
+    pair_logits: Tensor | None = None
+    """m, [replica, clip, 10], added to the pairs' logits; 0 for replicas without; None where no replica has them."""
 
 
 class StackedModel(ABC):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rfe.config.identity import config_id
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.labels import N_EMOTIONS
 from rfe.metrics.validators import (
     Validators,
     deep_embedded_validation,
@@ -18,7 +19,7 @@ from rfe.metrics.validators import (
 from rfe.training.engine import Stack
 from rfe.training.prediction import Predictions
 from rfe.training.record import TrialResult
-from rfe.training.scoring import Answers, OutOfFold, log_set_weights
+from rfe.training.scoring import Answers, OutOfFold, log_set_weights, n_presence_logits
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,10 @@ def _gate(trained: Trained, stack: Stack, predictions: Predictions, n_source: in
 def _target_outputs(
     trained: Trained, stack: Stack, targets: Predictions | None, n_target: int
 ) -> dict[str, NDArray[np.float32]]:
-    """Name -> [fold, seed, target clip, 6]."""
-    shape = (len(trained.folds), trained.config.train.seeds, n_target, 6)
-    blocks = {name: np.zeros(shape, np.float32) for name in ("presence_logits", "salience_logits", "fused")}
+    """Name -> [fold, seed, target clip, logit]."""
+    shape = (len(trained.folds), trained.config.train.seeds, n_target)
+    widths = {"presence_logits": n_presence_logits(trained.config), "salience_logits": N_EMOTIONS, "fused": N_EMOTIONS}
+    blocks = {name: np.zeros((*shape, width), np.float32) for name, width in widths.items()}
     if trained.former is not None:
         rows = [trained.folds.index(fold) for fold in trained.former.folds.tolist()]
         for name, block in blocks.items():
@@ -159,7 +161,7 @@ def _target_outputs(
             _, seed = held_out_place(stack, replica)
             fold = trained.folds.index(stack.replicas[replica].model.fold)
             for name, block in blocks.items():
-                block[fold, seed] = getattr(targets, name)[replica]
+                block[fold, seed] = getattr(targets, name)[replica][:, : block.shape[-1]]
     return blocks
 
 

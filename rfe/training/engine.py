@@ -255,4 +255,5 @@ def _first(output: ModelOutput, n_clips: int) -> ModelOutput:
         output.fused_feature[:, :n_clips],
         output.scores[:, :, :n_clips],
         selection,
+        None if output.pair_logits is None else output.pair_logits[:, :n_clips],
     )

@@ -37,7 +37,7 @@ def supervised_loss(
     if output.selection is None:
         each = fused
     else:
-        presence = presence_loss(output.presence_logits, sets, by_states)
+        presence = presence_loss(output.presence_logits, sets, by_states, output.pair_logits)
         salience = divergence(soft_label, torch.log_softmax(output.salience_logits, -1))
         each = (
             settings.lambda_presence.unsqueeze(1) * presence

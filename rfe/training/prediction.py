@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rfe.model.heads import set_logits
 from rfe.model.stack import ModelOutput, StackedModel
 from rfe.training.batches import padded
 from rfe.training.engine import Stack
@@ -24,6 +25,7 @@ class Predictions:
     """[replica, clip, ...] on padded clips; a replica's own clips come first, in the data set's order."""
 
     presence_logits: NDArray[np.float32]
+    """Of the six emotions, or of the 16 sets (a single's is its emotion's) where a replica has logits for pairs."""
     salience_logits: NDArray[np.float32]
     fused: NDArray[np.float32]
     gate_scores: NDArray[np.float32]
@@ -94,8 +96,13 @@ def _collect(parts: list[ModelOutput], model: StackedModel, n_encoders: int) -> 
         by_encoder[replica][:, list(one.pool)] = scores[replica, :slots].T.cpu().numpy()
         chosen = torch.cat([part.selection.kept[replica, :slots] for part in parts if part.selection], 1)
         kept[replica][:, list(one.pool)] = chosen.T.cpu().numpy()
-    presence, salience, log_fused = (
-        torch.cat([getattr(part, name) for part in parts], 1)
-        for name in ("presence_logits", "salience_logits", "log_fused")
+    salience, log_fused = (
+        torch.cat([getattr(part, name) for part in parts], 1) for name in ("salience_logits", "log_fused")
     )
+    presence = torch.cat([_presence(part) for part in parts], 1)
     return Predictions(presence.cpu().numpy(), salience.cpu().numpy(), log_fused.exp().cpu().numpy(), by_encoder, kept)
+
+
+def _presence(part: ModelOutput) -> Tensor:
+    """[replica, clip, 6 or 16]"""
+    return part.presence_logits if part.pair_logits is None else set_logits(part.presence_logits, part.pair_logits)

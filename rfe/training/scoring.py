@@ -11,9 +11,10 @@ from rfe.config.schema import Config
 from rfe.data.metadata import Clips
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
-from rfe.labels import STATE_SALIENCE
+from rfe.labels import N_EMOTIONS, N_SETS, STATE_SALIENCE
 from rfe.metrics.score import FoldHits, fold_hits
 from rfe.training.balance import set_weights
+from rfe.training.prediction import Predictions
 
 
 @dataclass
@@ -21,14 +22,21 @@ class OutOfFold:
     """One configuration's out-of-fold outputs, filled fold by fold."""
 
     presence_logits: NDArray[np.float32]
-    """[seed, source clip, 6]"""
+    """[seed, source clip, 6, or 16 with logits for pairs; see `decoding.base.Outputs`]"""
     salience_logits: NDArray[np.float32]
     fused: NDArray[np.float32]
 
     @classmethod
-    def empty(cls, n_seeds: int, n_clips: int) -> "OutOfFold":
+    def empty(cls, config: Config, n_clips: int) -> "OutOfFold":
         """Not a number until a fold is filled in."""
-        return cls(*(np.full((n_seeds, n_clips, 6), np.nan, np.float32) for _ in range(3)))
+        widths = (n_presence_logits(config), N_EMOTIONS, N_EMOTIONS)
+        return cls(*(np.full((config.train.seeds, n_clips, width), np.nan, np.float32) for width in widths))
+
+    def fill(self, predictions: Predictions, replica: int, seed: int, clips: NDArray[np.int64]) -> None:
+        """Fill in what one replica of a stack predicts of its held-out clips."""
+        for name in ("presence_logits", "salience_logits", "fused"):
+            mine = getattr(self, name)
+            mine[seed, clips] = getattr(predictions, name)[replica, : len(clips), : mine.shape[-1]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,12 @@ class Answers:
 
 def presence_kind(config: Config) -> str:
     """How the configuration's presence logits become probabilities; the baseline's log-softmax counts as `states`."""
-    return "states" if config.model.kind == "concat_mlp" else config.loss.presence
+    return "bce" if config.model.kind == "fusion" and config.loss.presence == "bce" else "states"
+
+
+def n_presence_logits(config: Config) -> int:
+    """One for each emotion, or for each set where pairs have their own."""
+    return N_SETS if config.model.kind == "fusion" and config.loss.presence == "sets" else N_EMOTIONS
 
 
 def log_set_weights(config: Config, clips: Clips, folds: Sequence[int] | None = None) -> NDArray[np.float64]:
@@ -63,7 +76,7 @@ def answer(
     """Decode every configuration by its own protocol and decoder.
 
     Args:
-        configs: configurations; those with one decoder and number of seeds are decoded together.
+        configs: configurations; those with one decoder, number of seeds and of logits are decoded together.
         outputs: of each.
         clips: of the data set.
         folds: of each, those that count (the others' clips are answered with -1); None: all. At least two for
@@ -75,10 +88,11 @@ def answer(
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, config in enumerate(configs):
         counted = clips.folds if folds is None else folds[index]
-        key = (config.protocol, config.decode.kind, config.decode.thresholds, len(outputs[index].fused), counted)
+        shape = (len(outputs[index].fused), outputs[index].presence_logits.shape[-1])
+        key = (config.protocol, config.decode.kind, config.decode.thresholds, shape, counted)
         groups.setdefault(key, []).append(index)
     answers: dict[int, Answers] = {}
-    for (protocol, kind, thresholds, n_seeds, counted), members in groups.items():
+    for (protocol, kind, thresholds, (n_seeds, _), counted), members in groups.items():
         mine = np.isin(clips.fold[: clips.n_source], counted)
         truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
         stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)

@@ -89,7 +89,7 @@ def train_plainly(
     plan = BatchPlan(clips, clips.folds, config.train.batch_size)
     soft = torch.from_numpy(STATE_SALIENCE[np.maximum(clips.state, 0)]).float()
     members = torch.from_numpy(np.asarray(SET_MEMBERS)[STATE_SET[np.maximum(clips.state, 0)]]).float()
-    outputs = OutOfFold.empty(1, clips.n_source)
+    outputs = OutOfFold.empty(config, clips.n_source)
     for data in folds:
         torch.manual_seed(config.train.seed)
         n_kept = len(data.features) if config.model.n_kept == "all" else config.model.n_kept

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 
 from rfe.decoding.base import Outputs
+from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.diagnostics import measure_calibration
 from rfe.decoding.fitting import crossfit_decode
 from rfe.decoding.state_model import BIAS_PENALTY, fit_ratio, salience_evidence
@@ -119,6 +122,28 @@ def test_distribution_follows_its_equations() -> None:
     np.testing.assert_array_equal(
         ValidStatesDecoder(0.5).decode(outputs, parameters), answer_states(probabilities, phi)
     )
+
+
+def test_sets_may_have_logits_of_their_own() -> None:
+    truth = draw_truth(400)
+    outputs = replace(draw_outputs(truth, (2,)), presence_kind="states")
+    sums = outputs.presence_logits @ SET_MEMBERS.T.astype(np.float32)
+    same = replace(outputs, presence_logits=sums)
+    decoder, folds = ValidStatesDecoder(0.5), np.arange(400) % 4
+    (expected, _), (found, _) = (crossfit_decode(decoder, one, truth, folds) for one in (outputs, same))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(presence_probabilities(same), presence_probabilities(outputs), rtol=1e-5)
+    # what tells pairs apart beyond their emotions is used
+    told = np.where(np.arange(16) == STATE_SET[truth][:, None], 3.0, 0.0)[None] + sums
+    better = replace(outputs, presence_logits=told.astype(np.float32))
+    answers, _ = crossfit_decode(decoder, better, truth, folds)
+    assert (STATE_SET[answers] == STATE_SET[truth]).mean() > (STATE_SET[expected] == STATE_SET[truth]).mean() + 0.1
+
+
+def test_logits_of_another_width_are_refused() -> None:
+    outputs = draw_outputs(draw_truth(5))
+    with pytest.raises(ValueError, match="16 logits instead"):
+        replace(outputs, presence_logits=outputs.presence_logits[..., :5])
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1e-3])

@@ -17,6 +17,21 @@ def test_set_logit_is_the_sum_of_its_emotions() -> None:
     assert math.isclose(logits[6].item(), 1.0)  # anger and disgust, the first pair
 
 
+def test_a_pair_may_have_a_logit_of_its_own() -> None:
+    own = torch.zeros(2, 1, 10)
+    own[1, 0, 0] = 4.0  # anger and disgust
+    torch.testing.assert_close(set_logits(LOGITS, own)[0], set_logits(LOGITS)[0])
+    expected = set_logits(LOGITS)[1, 0].clone()
+    expected[6] += 4.0
+    torch.testing.assert_close(set_logits(LOGITS, own)[1, 0], expected)
+    p = presence_probabilities(LOGITS, BY_STATES, own)
+    marginals = torch.softmax(expected, -1) @ torch.from_numpy(SET_MEMBERS)
+    torch.testing.assert_close(p[1, 0], marginals / marginals.sum())
+    torch.testing.assert_close(p[0], presence_probabilities(LOGITS, BY_STATES)[0])
+    loss = presence_loss(LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES, own)
+    torch.testing.assert_close(loss[1, 0], -torch.log_softmax(expected, -1)[6])
+
+
 def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:
     p = presence_probabilities(LOGITS, BY_STATES)
     torch.testing.assert_close(p.sum(-1), torch.ones(2, 1))

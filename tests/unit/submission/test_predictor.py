@@ -30,6 +30,7 @@ VARIETY: dict[str, tuple[dict[str, object], str]] = {
     "unknown, adapted": ({"data__target_actors": "unknown", "adaptation__kind": "dann"}, "final"),
     "actors apart": ({"adaptation__kind": "dann", "adaptation__domains": "actors"}, "final"),
     "by fold, thresholds": ({"data__standardize": "fold", "decode__kind": "official", "pool": ["voice"]}, "folds"),
+    "pairs": ({"loss__presence": "sets", "train__seeds": 2, "decode__kind": "decoupled"}, "folds"),
     "baseline": ({"model__kind": "concat_mlp", "data__standardize": {"face": "actor"}}, "final"),
     "shuffled": ({"model__gate": {"kind": "shuffled"}, "train__average": "ema", "model__n_kept": 1}, "folds"),
 }

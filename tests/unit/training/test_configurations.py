@@ -78,6 +78,8 @@ def test_configurations_of_one_call_do_not_see_each_other(data: tuple[Dataset, F
         _config(model__latent_dim=8),
         _config(model__kind="concat_mlp"),
         _config(decode__kind="valid_states", loss__presence="states"),
+        _config(decode__kind="valid_states", loss__presence="sets"),
+        _config(decode__kind="decoupled", loss__presence="sets", model__fusion__kind="rank_embedding"),
         _config(adaptation__kind="coral", adaptation__batch=16),
     ]
     together = train_configurations(configs, dataset, cache)
@@ -85,6 +87,8 @@ def test_configurations_of_one_call_do_not_see_each_other(data: tuple[Dataset, F
         (alone,) = train_configurations([config], dataset, cache)
         assert expected.state == "complete"
         np.testing.assert_allclose(alone.fused, expected.fused, atol=1e-4)
+        np.testing.assert_allclose(alone.presence_logits, expected.presence_logits, atol=1e-3)
+        assert expected.presence_logits.shape[-1] == (16 if config.loss.presence == "sets" else 6)
         assert alone.score == pytest.approx(expected.score, abs=0.01)
 
 

@@ -25,6 +25,7 @@ VARIED = [
     make_replica(7, 0, 0, model={"sees_clip": False, "temperature": 0.5}, train={"data_seed": 4}),
     make_replica(8, 0, 0, model={"encoder_dropout": 0.4, "mixup": 0.3}, train={"label_smoothing": 0.1}),
     make_replica(9, 1, 0, model={"mixup": 1.0, "by_states": True}, train={"class_balance": "class"}),
+    make_replica(13, 2, 1, model={"by_states": True, "pair_logits": True, "mixup": 0.5}),
     make_replica(10, 1, 0, model={"rank_concat": True, "shuffled_places": True, "n_kept": 3}),
     make_replica(11, 2, 0, model={"rank_concat": True, "shuffled_places": True, "random_scores": True}),
     make_replica(12, 0, 0, train={"training_actors": 4, "class_balance": "class"}),
