@@ -19,6 +19,7 @@ HARD = ("contour", "logmel", "mfcc", "modspec")
 CONFIRM = "confirm.top=5"
 FAST = ("train.epochs=20", CONFIRM, "confirm.seeds=5", "limits.no_improvement=1000")
 """What differs from `search_spaces/everything.yaml`: it must fit twenty minutes on two cores."""
+RIVAL, RIVAL_TRIALS = "concat_mlp", 50
 TINY = ("train.epochs=1", "confirm.top=1", "confirm.seeds=2", "limits.no_improvement=1000")
 
 
@@ -73,33 +74,40 @@ class Place:
         """Data folders that are not there, sorted."""
         return sorted({str(self.data(one)) for one in settings if not self.data(one).is_dir()})
 
-    def study(self, setting: Setting, sampler: str) -> str:
-        """Name of the study."""
-        return f"{setting.name}-{sampler}"
+    def study(self, setting: Setting, kind: str) -> str:
+        """Name of the study: of a sampler, or `RIVAL`."""
+        return f"{setting.name}-{kind}"
 
     def search(self, setting: Setting, sampler: str) -> dict[str, Any]:
         """Search, or go on with it; what it found, without this machine's places."""
-        encoders = [] if setting.encoders is None or self.tiny else [f"data.encoders=[{', '.join(setting.encoders)}]"]
         changes = list(TINY if self.tiny else FAST)
         if sampler == "random":
             changes = ["confirm.top=0" if one.startswith("confirm.top=") else one for one in changes]
+        return self._search(
+            setting, "everything", sampler, TRIALS, HOURS[sampler], (*changes, f"sampler.kind={sampler}")
+        )
+
+    def search_rival(self, setting: Setting) -> dict[str, Any]:
+        """The same with the organisers' network, whose trials an ensemble may have as members too."""
+        changes = [one for one in (TINY if self.tiny else FAST) if self.tiny or not one.startswith("train.epochs=")]
+        return self._search(setting, RIVAL, RIVAL, RIVAL_TRIALS, HOURS["tpe"], tuple(changes))
+
+    def _search(
+        self, setting: Setting, space: str, kind: str, trials: int, hours: float, changes: tuple[str, ...]
+    ) -> dict[str, Any]:
+        encoders = [] if setting.encoders is None or self.tiny else [f"data.encoders=[{', '.join(setting.encoders)}]"]
         outcome = api.search(
-            "everything",
+            space,
             self.data(setting),
-            study=self.study(setting, sampler),
-            trials=3 if self.tiny else TRIALS,
-            hours=HOURS[sampler],
+            study=self.study(setting, kind),
+            trials=3 if self.tiny else trials,
+            hours=hours,
             workers=1 if self.tiny else 2,
-            overrides=(
-                *changes,
-                *encoders,
-                f"sampler.kind={sampler}",
-                f"base.data.target_actors={setting.target_actors}",
-            ),
+            overrides=(*changes, *encoders, f"base.data.target_actors={setting.target_actors}"),
             workspace=self.workspace,
         )
         if outcome.state != "finished":
-            raise SystemExit(f"{self.study(setting, sampler)}: {outcome.state}; the same command goes on with it")
+            raise SystemExit(f"{self.study(setting, kind)}: {outcome.state}; the same command goes on with it")
         places = ("folder", "data")
         return {name: value for name, value in outcome.to_dict().items() if name not in places}
 
