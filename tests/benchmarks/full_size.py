@@ -1,12 +1,15 @@
-"""Full-size data: what a trial takes after PCA, and what memory a worker needs beside the features it maps."""
+"""Full-size data: what a trial takes after PCA, and what memory a worker needs beside the features it maps; and whether
+that memory stays the same for ten times the clips."""
 
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import psutil
 import torch
@@ -18,11 +21,12 @@ from rfe.data.dataset import load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.metrics.score import score
 from rfe.training.configurations import train_configurations
-from rfe.training.record import EpochReport, Stop
 from tests.benchmarks.rows import Row
 
 SEEDS, EPOCHS = 3, 40
 PCA = 128
+FEW_CLIPS, MANY_CLIPS = 10_000, 100_000
+CLIPS_PER_ACTOR = 50
 
 
 def full_size_rows() -> Iterator[Row]:
@@ -48,10 +52,18 @@ def full_size_rows() -> Iterator[Row]:
             target="1.5x",
             met=ratio < 1.5,
         )
+        few, many = (_in_own_process("many", scratch, str(clips)) for clips in (FEW_CLIPS, MANY_CLIPS))
+        yield Row(
+            f"memory of its own that training adds to a worker: {MANY_CLIPS:,} clips (demo dimensions), {FEW_CLIPS:,}",
+            f"{many['added_mib']:,.0f} MiB beside {many['mapped_mib']:,.0f} MiB mapped; "
+            f"{many['prepare_mib']:,.0f} MiB more while features are prepared",
+            f"{few['added_mib']:,.0f} MiB beside {few['mapped_mib']:,.0f} MiB mapped; {few['prepare_mib']:,.0f} MiB",
+            ratio=f"{many['added_mib'] / few['added_mib']:.1f}x for {MANY_CLIPS / FEW_CLIPS:g}x the clips",
+        )
 
 
-def _in_own_process(part: str, scratch: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "tests.benchmarks.full_size", part, scratch]
+def _in_own_process(part: str, *arguments: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "tests.benchmarks.full_size", part, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -89,17 +101,70 @@ def measure_memory(scratch: Path) -> dict[str, float]:
         for name in dataset.encoders
         for fold in dataset.clips.folds
     )
-    peak = [0]
+    with MemoryPeak(_private) as memory:
+        train_configurations([config], dataset, cache, threads=2, keep_weights=False)
+    return {"peak_mib": memory.peak_mib, "mapped_mib": mapped / 2**20}
 
-    def look(reports: Mapping[int, EpochReport]) -> Mapping[int, Stop]:
-        peak[0] = max(peak[0], psutil.Process().memory_full_info().uss)
-        return {}
 
-    train_configurations([config], dataset, cache, threads=2, keep_weights=False, on_epoch=look)
-    return {"peak_mib": peak[0] / 2**20, "mapped_mib": mapped / 2**20}
+def measure_many_clips(scratch: Path, n_clips: int) -> dict[str, float]:
+    """Memory of its own (not of mapped files) that preparing and training add on so many clips, and what is mapped."""
+    folder = scratch / f"clips-{n_clips}"
+    actors = n_clips // CLIPS_PER_ACTOR
+    simulate(SimulationSpec(actors=actors, test_actors=0, clips_per_actor=CLIPS_PER_ACTOR), folder / "data")
+    dataset = load_dataset(folder / "data")
+    cache = FeatureCache(dataset, folder / "cache")
+    config = change_config(Config(), {"data.standardize": "fold", "train.epochs": 1, "train.batch_size": 256})
+    folds = dataset.clips.folds
+    with MemoryPeak(_anonymous) as preparing:
+        mapped = sum(
+            cache.prepared(name, fold, standardize="fold").values.nbytes for name in dataset.encoders for fold in folds
+        )
+    with MemoryPeak(_anonymous) as training:
+        train_configurations([config], dataset, cache, threads=2, keep_weights=False)
+    return {
+        "prepare_mib": preparing.peak_mib - preparing.first_mib,
+        "added_mib": training.peak_mib - training.first_mib,
+        "mapped_mib": mapped / 2**20,
+    }
+
+
+class MemoryPeak:
+    """Peak of this process's memory, in MiB, while the context is open; looked at ten times a second."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+
+    def __enter__(self) -> Self:
+        self.first_mib = self.peak_mib = self._now()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            self.peak_mib = max(self.peak_mib, self._now())
+
+
+def _private() -> float:
+    """USS: what no other process has, pages of mapped files that only this one reads among it."""
+    return float(psutil.Process().memory_full_info().uss) / 2**20
+
+
+def _anonymous() -> float:
+    """Without the pages of mapped files, which go when others need the memory."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) / 2**10
 
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    work = {"trial": time_trial, "memory": measure_memory}[sys.argv[1]]
-    print(json.dumps(work(Path(sys.argv[2]))))
+    if sys.argv[1] == "many":
+        print(json.dumps(measure_many_clips(Path(sys.argv[2]), int(sys.argv[3]))))
+    else:
+        work = {"trial": time_trial, "memory": measure_memory}[sys.argv[1]]
+        print(json.dumps(work(Path(sys.argv[2]))))
