@@ -76,8 +76,12 @@ class StudyRecord:
     """`score_best`, `score_selected` ... of the study as it last ended; empty while it has not."""
 
 
-def read_study(folder: StudyFolder) -> StudyRecord:
+def read_study(folder: StudyFolder, *, confirmed: bool = True) -> StudyRecord:
     """Read a study's journal; of a trial or confirmation recorded more than once the last holds.
+
+    Args:
+        folder: the study's.
+        confirmed: whether a confirmed trial stands with its retraining; False: with what the search itself trained.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
@@ -94,7 +98,8 @@ def read_study(folder: StudyFolder) -> StudyRecord:
         elif isinstance(event, TrialLog):
             trials[event.number] = event
         elif isinstance(event, ConfirmationLog):
-            confirmations[event.number] = event
+            if confirmed:
+                confirmations[event.number] = event
         else:
             scores = event.scores
     finished = [

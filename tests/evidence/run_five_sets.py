@@ -122,12 +122,12 @@ def _rival(place: Place, setting: Setting) -> list[dict[str, Any]]:
     dataset = place.dataset(setting)
     clips = dataset.clips
     truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
-    trials = read_study(place.workspace.study(place.study(setting, RIVAL))).candidates
-    answers = np.stack([read_answers(one, dataset).predicted[0] for one in trials])  # [trial, clip] of one seed each
+    trials = read_study(place.workspace.study(place.study(setting, RIVAL)), confirmed=False).candidates
+    answers = np.stack([read_answers(one, dataset).predicted for one in trials])  # [trial, seed, clip]
     hits = fold_hits(truth, answers, fold, clips.folds)
-    numbers = list(range(len(trials)))
-    chosen = score_selected(TrialHits.of(numbers, hits.presence, hits.salience, hits.clips, hits.blends)).trials
-    own = answers[np.asarray(chosen)[np.searchsorted(clips.folds, fold)], np.arange(len(fold))]
+    numbers, presence, salience = list(range(len(trials))), hits.presence.mean(1), hits.salience.mean(1)
+    chosen = score_selected(TrialHits.of(numbers, presence, salience, hits.clips, hits.blends)).trials
+    own = answers[np.asarray(chosen)[np.searchsorted(clips.folds, fold)], :, np.arange(len(fold))].T
     about = {"candidates": len(trials), "chosen": sorted({trials[one].number for one in chosen})}
     return [_row("concat_mlp", "crossfit", dataset, own) | {"about": about}]
 

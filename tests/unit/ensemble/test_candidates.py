@@ -58,6 +58,14 @@ def test_a_confirmed_trial_brings_its_fresh_models(folder: StudyFolder, dataset:
     assert outputs.set_offset.shape == (3, 16)
 
 
+def test_the_search_models_can_be_asked_for(folder: StudyFolder, dataset: Dataset) -> None:
+    write_study(folder, dataset, make_trial(dataset, 0, 0.3), make_confirmation(dataset, 0, (0.2, 0.25)))
+    (candidate,) = read_study(folder, confirmed=False).candidates
+    assert candidate.confirmed == ()
+    assert not candidate.confirmed_models
+    assert len(load_outputs(candidate, dataset).seeds) == 1
+
+
 def test_a_confirmation_without_files_leaves_the_search_models(folder: StudyFolder, dataset: Dataset) -> None:
     confirmation = make_confirmation(dataset, 0, (0.2, 0.25))
     confirmation = type(confirmation)(confirmation.study, 0, confirmation.scores, confirmation.seeds)
