@@ -1,6 +1,6 @@
 """Every benchmark but the throughput of whole searches.
 
-`python -m tests.benchmarks [--rounds 7] [-o FOLDER] [PART...]`
+`python -m tests.benchmarks [--rounds 7] [--gpu] [-o FOLDER] [PART...]`
 
 Writes a table (Markdown and CSV), the step's profile and the figures of cost to FOLDER (`reports/benchmarks`).
 """
@@ -19,6 +19,7 @@ import torch
 from tests.benchmarks.around import around_rows
 from tests.benchmarks.engine import engine_rows
 from tests.benchmarks.full_size import full_size_rows
+from tests.benchmarks.gpu import gpu_rows
 from tests.benchmarks.profiling import profile_step
 from tests.benchmarks.rows import Row
 from tests.benchmarks.scaling import scaling_rows
@@ -31,19 +32,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; all if none")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each comparison")
+    parser.add_argument("--gpu", action="store_true", help="rows of this machine's GPU too")
     parser.add_argument("-o", "--output", type=Path, default=Path("reports/benchmarks"))
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if chosen.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: torch sees no GPU here; leave it out, or install a build of torch for the GPU")
     work: dict[str, Callable[[], Iterator[Row]]] = {
         "engine": partial(engine_rows, chosen.rounds),
         "around": partial(around_rows, chosen.rounds),
         "scaling": partial(scaling_rows, chosen.output),
         "full": full_size_rows,
+        "gpu": partial(gpu_rows, chosen.rounds),
     }
     rows: list[Row] = []
     began = time.perf_counter()
-    for name in chosen.parts or PARTS:
+    for name in [*(chosen.parts or PARTS), *(["gpu"] if chosen.gpu else [])]:
         for row in work[name]():
             rows.append(row)
             print(f"{time.perf_counter() - began:5.0f} s  {row.measure}: {row.found} {row.ratio}", flush=True)

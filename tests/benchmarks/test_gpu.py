@@ -1,0 +1,20 @@
+"""The code of the GPU's rows, tried on the CPU."""
+
+import torch
+
+from tests.benchmarks.gpu import gpu_rows, least_work
+from tests.benchmarks.stacks import DEMO
+
+
+def test_rows_of_a_device() -> None:
+    against, roofline = gpu_rows(1, torch.device("cpu"), DEMO, replicas=5, steps=1)
+    assert "stack of 5" in against.measure
+    assert float(against.found) > 0
+    assert 0 < float(roofline.ratio.removesuffix("%")) < 100
+
+
+def test_least_work_by_hand() -> None:
+    n_bytes, n_operations = least_work(DEMO, 1)
+    weights = 384 * 64 + 2 * 64 * 64
+    assert n_bytes == 40 * weights
+    assert n_operations == 2 * (2 * 64 * 384 * 64) + 3 * (2 * 64 * 7 * 64 * 64)
