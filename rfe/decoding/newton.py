@@ -1,11 +1,12 @@
 """Damped Newton ascent on many small concave problems at once, with lower bounds of 0 on some parameters."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 
@@ -46,7 +47,9 @@ def maximise(
     step = np.zeros_like(start)
     scale = np.ones(len(start))
     solved = np.zeros(len(start), np.bool_)
-    with threadpool_limits(1, "blas"):  # its products are small: on busy cores BLAS threads only wait for one another
+    with _libraries().limit(
+        limits=1, user_api="blas"
+    ):  # its products are small: on busy cores BLAS threads only wait for one another
         for _ in range(MAX_EVALUATIONS):
             at = evaluate(trial)
             better = (at.value >= value - 1e-12 * np.abs(value)) & ~solved
@@ -62,6 +65,12 @@ def maximise(
             if solved.all():
                 break
     return point
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Finding them takes milliseconds, as long as a fit."""
+    return ThreadpoolController()
 
 
 def _newton_step(
