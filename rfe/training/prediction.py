@@ -16,8 +16,9 @@ from rfe.training.batches import padded
 from rfe.training.engine import Stack
 from rfe.training.inputs import StackInputs
 
-CHUNK_ELEMENTS = 2**25
-"""Largest number of feature values gathered at once."""
+CHUNK_ELEMENTS = 2**22
+"""So many feature values of all replicas and encoders are gathered at once: memory stays the same for any number of
+clips, and what a chunk computes stays near the processor."""
 
 
 @dataclass
@@ -72,7 +73,7 @@ def run_models(
     table = torch.from_numpy(clips).to(model.device)
     rows = inputs.rows(row)
     noise = inputs.prediction_noise(purpose, table.shape[1])
-    chunk = max(64, CHUNK_ELEMENTS // (len(model.settings) * max(inputs.shape.dims)))
+    chunk = max(64, CHUNK_ELEMENTS // (len(model.settings) * sum(inputs.shape.dims)))
     if inputs.has_control or inputs.shuffles_places:
         chunk = table.shape[1]  # the controls' numbers are drawn for all clips at once
     parts = []
