@@ -47,9 +47,8 @@ def maximise(
     step = np.zeros_like(start)
     scale = np.ones(len(start))
     solved = np.zeros(len(start), np.bool_)
-    with _libraries().limit(
-        limits=1, user_api="blas"
-    ):  # its products are small: on busy cores BLAS threads only wait for one another
+    # Its products are small: on busy cores BLAS threads only wait for one another.
+    with _libraries().limit(limits=1, user_api="blas"):
         for _ in range(MAX_EVALUATIONS):
             at = evaluate(trial)
             better = (at.value >= value - 1e-12 * np.abs(value)) & ~solved

@@ -17,7 +17,7 @@ from rfe.errors import DataError, StudyError
 from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
 from rfe.training.record import TrialResult
-from rfe.training.scoring import log_set_weights, presence_kind
+from rfe.training.scoring import log_set_weights, n_presence_logits, presence_kind
 from rfe.workspace import StudyFolder
 
 CONFIG_FILE = "config.yaml"
@@ -132,7 +132,7 @@ def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config,
     """The outputs in a result, or in the arrays of an `outputs.npz`, which have the result's names.
 
     Raises:
-        ValueError: the arrays are of other clips than the data set's.
+        ValueError: the arrays are of other clips than the data set's, or of another kind of presence head.
     """
     if isinstance(arrays, TrialResult):
         arrays = vars(arrays)
@@ -149,6 +149,11 @@ def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config,
         if outputs.fused.shape[:-1] != shape:
             raise ValueError(
                 f"{names[-1]} has the shape {outputs.fused.shape[:-1]}, but the data and seeds are {shape}"
+            )
+        if presence.shape[-1] != n_presence_logits(config):
+            raise ValueError(
+                f"{names[0]} has {presence.shape[-1]} logits for each clip, but loss.presence: {config.loss.presence} "
+                f"has {n_presence_logits(config)}"
             )
         parts.append(outputs)
     return ModelOutputs(parts[0], parts[1], log_set_weights(config, clips), clips.folds, seeds)

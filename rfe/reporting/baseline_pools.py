@@ -29,6 +29,9 @@ def baseline_pools(dataset: Dataset, cache: FeatureCache, target_actors: str, th
         cache: its prepared features.
         target_actors: what held-out folds tell of their actors.
         threads: folds fitted at once.
+
+    Returns:
+        Label -> held-out fold -> encoders; one pool only where the data has no more than `BEST`.
     """
     names, folds = tuple(dataset.encoders), dataset.clips.folds
     pools = {"all encoders": dict.fromkeys(folds, names)}

@@ -169,8 +169,7 @@ def run_baselines(
         note("concat_mlp")  # both protocols share their training
         honest = _each_pool(_organisers_configs(target_actors, DECODERS), pools, dataset) if asked("concat_mlp") else {}
         official = _organisers_configs(target_actors, ("official",), official=True)
-        if not asked("concat_mlp_official"):
-            official = {}
+        official = official if asked("concat_mlp_official") else {}
         results = _train({**honest, **official}, dataset, cache, threads)
         if honest:
             candidates = _of_pools({key: one for key, one in results.items() if key in honest}, pools, dataset)

@@ -30,7 +30,7 @@ class TrialResult:
     """[seed] the replica seeds."""
 
     presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
-    """[seed, source clip, emotion] out-of-fold presence logits l."""
+    """[seed, source clip, emotion] out-of-fold presence logits l; of the 16 sets with `loss.presence: sets`."""
     salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
     """[seed, source clip, emotion] out-of-fold salience logits g."""
     fused: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))

@@ -132,3 +132,9 @@ def test_the_kind_of_presence_follows_the_configuration(dataset: Dataset) -> Non
     outputs = outputs_of(arrays, by_states, dataset)
     assert outputs.source.presence_kind == "states"
     assert np.abs(outputs.set_offset).max() > 0.01
+
+
+def test_outputs_of_another_presence_head_are_refused(dataset: Dataset) -> None:
+    arrays = make_outputs(dataset)
+    with pytest.raises(ValueError, match="has 6 logits for each clip, but loss"):
+        outputs_of(arrays, change_config(CONFIG, {"loss.presence": "sets"}), dataset)
