@@ -155,14 +155,16 @@ def _form_problems(folder: Path, name: str) -> list[str]:
 
 
 def _tensor_problems(path: Path, name: str) -> list[str]:
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start[:1] == b"\x80" or zipfile.is_zipfile(path):  # pickle protocols 2 and up; torch.save and npz are zips
-        return [f"{name}: a pickle or an archive in place of safetensors; loading it could run code, so it is refused"]
     try:
         with safe_open(path, framework="numpy") as tensors:
             kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as problem:
+        # Only what safetensors cannot read is asked what it is: a header's length may begin like a pickle.
+        with path.open("rb") as file:
+            start = file.read(1)
+        if start == b"\x80" or zipfile.is_zipfile(path):  # pickle protocols 2 and up; torch.save and npz are zips
+            kind = "a pickle or an archive in place of safetensors; loading it could run code, so it is refused"
+            return [f"{name}: {kind}"]
         return [f"{name}: not a safetensors file: {problem}"]
     if strange := sorted({str(kind) for kind in kinds.values()} - KINDS):
         return [f"{name}: holds tensors of {', '.join(strange)}; a bundle's are of {', '.join(sorted(KINDS))}"]

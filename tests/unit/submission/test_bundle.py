@@ -164,6 +164,18 @@ def test_no_safetensors_in_place_of_weights(bundle: Path, kind: str) -> None:
     assert expected in faults(bundle)
 
 
+def test_whole_weights_whose_first_byte_is_a_pickles(bundle: Path) -> None:
+    """The file begins with its header's length, a multiple of 8: one in 32 ends in the byte that pickles begin with."""
+    path = bundle / "members/fusion-v1-4/weights/fold0.safetensors"
+    for n_letters in range(1, 300):
+        save_file({"a" * n_letters: np.ones((2, 3), np.float32)}, path)
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    assert path.read_bytes()[:1] == b"\x80"
+    seal(bundle, ABOUT)
+    verify_bundle(bundle, NAMES)
+
+
 def test_forbidden_kind_of_file(bundle: Path) -> None:
     (bundle / "model.pkl").write_bytes(pickle.dumps({"a": 1}))
     seal(bundle, ABOUT)
