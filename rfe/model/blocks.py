@@ -30,3 +30,8 @@ def product(left: Tensor, right: Tensor, low: torch.dtype | None) -> Tensor:
     if low is None:
         return torch.bmm(left, right)
     return torch.bmm(left.to(low), right.to(low)).to(left.dtype)
+
+
+def add_product(onto: Tensor, left: Tensor, right: Tensor, low: torch.dtype | None) -> Tensor:
+    """`product` added to `onto`, [replica, n, m], in place; returns it."""
+    return onto.baddbmm_(left, right) if low is None else onto.add_(product(left, right, low))

@@ -57,4 +57,4 @@ class ConcatMlp(StackedModel):
             hidden = drop_out(hidden.unsqueeze(1), dropout).squeeze(1)
         logits = torch.log_softmax(linear(hidden, value["output.weight"], value["output.bias"]).float(), -1)
         none = logits.new_zeros(n_replicas, 0, n_clips)
-        return ModelOutput(logits, logits, logits, hidden, none, None)
+        return ModelOutput(logits, logits, logits, logits, hidden, none, None)

@@ -7,7 +7,7 @@ of a replica is the j-th encoder of its pool, so a stack does no work for encode
 import torch
 from torch import Tensor
 
-from rfe.labels import PAIRS
+from rfe.labels import N_EMOTIONS, PAIRS
 from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
@@ -16,6 +16,8 @@ from rfe.model.projection import Dropout, activate, project
 from rfe.model.selection import Selection, keep_top_n
 from rfe.model.settings import ReplicaSettings
 from rfe.model.stack import ModelOutput, Noise, StackedModel
+
+HEADS = ("presence", "salience")
 
 
 class FusionModel(StackedModel):
@@ -39,9 +41,9 @@ class FusionModel(StackedModel):
         self._add("fusion.bias", (hidden,), "zeros", concat)
         embedded = [r for r in everyone if self.settings[r].rank_embedding]
         self._add("fusion.rank_embedding", (n_encoders, hidden), "embedding", embedded)
-        for head in ("presence", "salience"):
-            self._add(f"{head}.weight", (hidden, 6), "linear", everyone)
-            self._add(f"{head}.bias", (6,), "zeros", everyone)
+        for head in HEADS:
+            self._add(f"{head}.weight", (hidden, N_EMOTIONS), "linear", everyone)
+            self._add(f"{head}.bias", (N_EMOTIONS,), "zeros", everyone)
         paired = [r for r in everyone if self.settings[r].pair_logits]
         self._add("pairs.weight", (hidden, len(PAIRS)), "linear", paired)
         self._add("pairs.bias", (len(PAIRS),), "zeros", paired)
@@ -99,16 +101,20 @@ class FusionModel(StackedModel):
         selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
         feature = self._fuse(latent, selection, value, noise)
         answered = feature if noise.mixing is None else noise.mixing.mix(feature)
-        presence_logits = linear(answered, value["presence.weight"], value["presence.bias"]).float()
-        salience_logits = linear(answered, value["salience.weight"], value["salience.bias"]).float()
+        # One product for both heads: six columns alone take a processor longer than twelve.
+        weight, bias = (torch.cat([value[f"{head}.{part}"] for head in HEADS], -1) for part in ("weight", "bias"))
+        presence_logits, salience_logits = torch.split(linear(answered, weight, bias).float(), N_EMOTIONS, -1)
+        log_salience = torch.log_softmax(salience_logits, -1)
         pair_logits = self._pair_logits(answered, value)
         log_fused = fuse_heads(
             presence_probabilities(presence_logits, scalars.by_states, pair_logits),
-            torch.log_softmax(salience_logits, -1),
+            log_salience,
             scalars.presence_weight,
             scalars.geometric,
         )
-        return ModelOutput(presence_logits, salience_logits, log_fused, feature, scores, selection, pair_logits)
+        return ModelOutput(
+            presence_logits, salience_logits, log_salience, log_fused, feature, scores, selection, pair_logits
+        )
 
     def _pair_logits(self, feature: Tensor, value: dict[str, Tensor]) -> Tensor | None:
         """[replica, clip, pair] of their own, 0 for replicas without; None where no replica has them."""

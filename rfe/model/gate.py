@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rfe.model.blocks import blocks, low_precision, product
+from rfe.model.blocks import add_product, blocks, low_precision, product
 
 
 def score_encoders(
@@ -63,19 +63,20 @@ class _AdditiveAttention(torch.autograd.Function):
         share = available.to(latent.dtype)
         share = (share / share.sum(1, keepdim=True).clamp(min=1.0)).unsqueeze(-1)
         context = torch.empty_like(latent[:, 0])
-        sigmoid, scores = torch.empty_like(latent), torch.empty_like(latent[..., 0])
+        sigmoid, scores = torch.empty_like(latent), latent.new_empty(len(latent), 1, latent[0, ..., 0].numel())
         twice = 2.0 if sees_clip is None else 2.0 * sees_clip.view(-1, 1, 1)
         latent_weight, context_weight = twice * latent_weight, twice * context_weight
-        embedding, doubled = 2.0 * embedding.unsqueeze(2), 2.0 * query[:, None, None]
+        embedding, doubled = 2.0 * embedding.unsqueeze(2), 2.0 * query.unsqueeze(1)
         for block in blocks(latent):
-            mine = latent[block]
-            torch.sum(mine * share[block], 1, out=context[block])
-            seen = product(mine.flatten(1, 2), latent_weight[block], low).view_as(mine)
-            seen.add_(product(context[block], context_weight[block], low).unsqueeze(1)).add_(embedding[block])
-            torch.sigmoid(seen, out=sigmoid[block])
-            torch.sum(torch.mul(sigmoid[block], doubled[block], out=seen), -1, out=scores[block])
+            mine, seen = latent[block], sigmoid[block]
+            torch.sum(torch.mul(mine, share[block], out=seen), 1, out=context[block])
+            of_clip = product(context[block], context_weight[block], low)
+            torch.add(of_clip.unsqueeze(1), embedding[block], out=seen)
+            flat = add_product(seen.flatten(1, 2), mine.flatten(1, 2), latent_weight[block], low).sigmoid_()
+            torch.bmm(doubled[block], flat.mT, out=scores[block])
         ctx.save_for_backward(latent, share, context, sigmoid, query, latent_weight, context_weight, sees_clip)
         ctx.low = low
+        scores = scores.view(latent.shape[:-1])
         if sees_clip is not None:  # equal for all clips, to the last bit, where none is seen
             scores = torch.where(sees_clip.view(-1, 1, 1) > 0, scores, scores[..., :1])
         return scores.sub_(query.sum(-1).view(-1, 1, 1))
@@ -83,25 +84,36 @@ class _AdditiveAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         latent, share, context, sigmoid, query, latent_weight, context_weight, sees_clip = ctx.saved_tensors
-        of_latent, of_query = torch.empty_like(latent), torch.empty_like(query)
+        of_latent, of_query = torch.empty_like(latent), torch.empty_like(query).unsqueeze(1)
         of_latent_weight, of_context_weight = torch.empty_like(latent_weight), torch.empty_like(context_weight)
         of_embedding = torch.empty_like(latent[:, :, 0])
-        gradient, doubled = gradient.unsqueeze(-1), 2.0 * query[:, None, None]
+        # The slope by 2 s is (gradient of the score) x 2 v x sigmoid (1 - sigmoid); the factor 2 v, the same for all
+        # clips and slots, is left to the small tensors: `by_query`.
+        by_query = 2.0 * query.unsqueeze(1)
+        through_latent, through_context = by_query * latent_weight, by_query * context_weight
         for block in blocks(latent):
-            mine, low = latent[block].flatten(1, 2), ctx.low
-            torch.sum(sigmoid[block] * gradient[block], (1, 2), out=of_query[block])
-            back = torch.ops.aten.sigmoid_backward(gradient[block] * doubled[block], sigmoid[block])  # by 2 s
+            mine, squashed, low = latent[block].flatten(1, 2), sigmoid[block].flatten(1, 2), ctx.low
+            flat = gradient[block].flatten(1, 2)
+            torch.bmm(flat.unsqueeze(1), squashed, out=of_query[block])
+            flat = torch.ops.aten.sigmoid_backward(flat.unsqueeze(-1).expand_as(squashed), squashed)
+            back = flat.view_as(latent[block])
             torch.sum(back, 2, out=of_embedding[block])
             of_context = back.sum(1)
-            back = back.flatten(1, 2)
-            of_latent_weight[block] = product(mine.mT, back, low)
+            of_latent_weight[block] = product(mine.mT, flat, low)
             of_context_weight[block] = product(context[block].mT, of_context, low)
-            of_mine = product(back, latent_weight[block].mT, low).view_as(latent[block])
-            of_context = product(of_context, context_weight[block].mT, low).unsqueeze(1)
+            of_mine = product(flat, through_latent[block].mT, low).view_as(back)
+            of_context = product(of_context, through_context[block].mT, low).unsqueeze(1)
             torch.addcmul(of_mine, share[block], of_context, out=of_latent[block])
-        twice = 2.0 if sees_clip is None else 2.0 * sees_clip.view(-1, 1, 1)
-        of_query = 2.0 * of_query - gradient.sum((1, 2))
-        return of_latent, None, of_query, twice * of_latent_weight, twice * of_context_weight, 2.0 * of_embedding, None
+        by_weight = by_query * (2.0 if sees_clip is None else 2.0 * sees_clip.view(-1, 1, 1))
+        return (
+            of_latent,
+            None,
+            2.0 * of_query.squeeze(1) - gradient.sum((1, 2)).unsqueeze(1),
+            of_latent_weight.mul_(by_weight),
+            of_context_weight.mul_(by_weight),
+            of_embedding.mul_(2.0 * by_query),
+            None,
+        )
 
 
 def gumbel(uniform: Tensor) -> Tensor:

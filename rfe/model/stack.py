@@ -59,6 +59,8 @@ class ModelOutput:
     """l, [replica, clip, 6]."""
     salience_logits: Tensor
     """g, [replica, clip, 6]."""
+    log_salience: Tensor
+    """log s, [replica, clip, 6]: the salience logits' log-softmax."""
     log_fused: Tensor
     """log q, [replica, clip, 6]."""
     fused_feature: Tensor

@@ -251,6 +251,7 @@ def _first(output: ModelOutput, n_clips: int) -> ModelOutput:
     return ModelOutput(
         output.presence_logits[:, :n_clips],
         output.salience_logits[:, :n_clips],
+        output.log_salience[:, :n_clips],
         output.log_fused[:, :n_clips],
         output.fused_feature[:, :n_clips],
         output.scores[:, :, :n_clips],

@@ -38,7 +38,7 @@ def supervised_loss(
         each = fused
     else:
         presence = presence_loss(output.presence_logits, sets, by_states, output.pair_logits)
-        salience = divergence(soft_label, torch.log_softmax(output.salience_logits, -1))
+        salience = divergence(soft_label, output.log_salience)
         each = (
             settings.lambda_presence.unsqueeze(1) * presence
             + settings.lambda_salience.unsqueeze(1) * salience

@@ -7,8 +7,6 @@ from math import cos, pi
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
 
 from rfe.model.parameters import StackedParameter
 from rfe.training.settings import TrainSettings
@@ -96,22 +94,21 @@ class StackedAdam:
             count = run.epoch * n_steps + step
             progress = count / (train.epochs * n_steps)
             views = [
-                (gradient[view[0]], *view[1:])
+                (gradient[view[0]].contiguous(), *view[1:])  # the kernel takes strides for granted
                 for name, gradient in gradients.items()
                 if (view := self._view(name, parameters[name], run)) is not None
             ]
             if not views:
                 continue
             mine, values, first, second = (list(column) for column in zip(*views, strict=True))
-            update = adamw if train.decoupled else adam
+            update = torch._fused_adamw_ if train.decoupled else torch._fused_adam_
             update(
                 values,
                 mine,
                 first,
                 second,
                 [],
-                list(torch.full((len(values),), float(count), device=values[0].device).unbind()),
-                fused=True,
+                [torch.full((), count + 1.0, device=values[0].device)] * len(values),
                 amsgrad=False,
                 beta1=BETA1,
                 beta2=BETA2,
