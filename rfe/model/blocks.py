@@ -15,7 +15,8 @@ def blocks(values: Tensor) -> Iterator[slice]:
     n_replicas = values.shape[0]
     size = n_replicas
     if values.device.type == "cpu" and n_replicas:
-        size = max(1, CACHED_NUMBERS * n_replicas // max(values.numel(), 1))
+        n_blocks = min(n_replicas, -(-values.numel() // CACHED_NUMBERS))
+        size = -(-n_replicas // max(n_blocks, 1))
     for first in range(0, n_replicas, max(size, 1)):
         yield slice(first, min(first + size, n_replicas))
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from rfe.model.heads import linear
-from rfe.model.projection import Dropout, drop_out, project
+from rfe.model.projection import drop_out, project
+from rfe.model.settings import ReplicaSettings
 from rfe.model.stack import ModelOutput, Noise, StackedModel
 
 
@@ -32,6 +33,10 @@ class ConcatMlp(StackedModel):
         self._add("output.weight", (self.latent_dim, 6), "linear", everyone)
         self._add("output.bias", (6,), "zeros", everyone)
 
+    def _settle(self, settings: list[ReplicaSettings]) -> None:
+        super()._settle(settings)
+        self.slots = [(0,)] * len(settings)  # one layer: the first encoder's numbers serve it
+
     def __call__(
         self,
         features: dict[int, Tensor],
@@ -52,9 +57,7 @@ class ConcatMlp(StackedModel):
                 )
         hidden = functional.relu(hidden)
         if noise.dropout is not None:
-            # One layer: the first encoder's numbers serve it.
-            dropout = Dropout(noise.dropout[:, 0].float(), noise.address.unsqueeze(1), self.scalars.dropout)
-            hidden = drop_out(hidden.unsqueeze(1), dropout).squeeze(1)
+            hidden = drop_out(hidden.unsqueeze(1), noise.dropout).squeeze(1)
         logits = torch.log_softmax(linear(hidden, value["output.weight"], value["output.bias"]).float(), -1)
         none = logits.new_zeros(n_replicas, 0, n_clips)
         return ModelOutput(logits, logits, logits, logits, hidden, none, None)

@@ -12,7 +12,7 @@ from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_plac
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
 from rfe.model.heads import linear, presence_probabilities
-from rfe.model.projection import Dropout, activate, project
+from rfe.model.projection import activate, project
 from rfe.model.selection import Selection, keep_top_n
 from rfe.model.settings import ReplicaSettings
 from rfe.model.stack import ModelOutput, Noise, StackedModel
@@ -65,7 +65,8 @@ class FusionModel(StackedModel):
         slots = [[*one.pool, *[-1] * (n_slots - len(one.pool))] for one in settings]
         self.slot_encoder = torch.tensor(slots, device=self.device)  # [replica, slot], -1 unused
         self.slot_used = self.slot_encoder >= 0
-        self.whole = all(len(one.pool) == len(self.dims) for one in settings)  # slot j is encoder j, everywhere
+        pools = {one.pool for one in settings}
+        self.one_pool = torch.tensor(pools.pop(), device=self.device) if len(pools) == 1 else None  # [slot]
         # Projections are computed encoder by encoder and concatenated; each (replica, slot) finds its row here.
         rows: dict[tuple[int, int], int] = {}
         for encoder in range(len(self.dims)):
@@ -91,7 +92,7 @@ class FusionModel(StackedModel):
         scalars = self.scalars
         latent = self._project(features, value, noise)
         mask = self._by_slot(available)
-        if not self.whole:
+        if self.one_pool is None:
             mask = mask & self.slot_used.unsqueeze(-1)  # [replica, slot, clip]
         if noise.hidden is not None:
             hidden = self._by_slot(noise.hidden, noise.address) < scalars.encoder_dropout.view(-1, 1, 1)
@@ -128,8 +129,8 @@ class FusionModel(StackedModel):
 
     def _by_slot(self, values: Tensor, row: Tensor | None = None) -> Tensor:
         """[row, encoder, ...] -> [replica, slot, ...] of each slot's encoder; `row` [replica], default its own."""
-        if row is None and self.whole:
-            return values
+        if row is None and self.one_pool is not None:
+            return values if len(self.one_pool) == len(self.dims) else values.index_select(1, self.one_pool)
         if row is None:
             row = torch.arange(values.shape[0], device=values.device)
         taken = values.flatten(0, 1).index_select(0, self._rows_by_slot(row).flatten())
@@ -146,19 +147,14 @@ class FusionModel(StackedModel):
                 projected.append(
                     project(features[index], value[f"projection.{name}.weight"], value[f"projection.{name}.bias"])
                 )
-        if self.whole:
+        if self.one_pool is not None:
             latent = torch.stack(projected, 1)
         else:
             rows = torch.cat([*projected, projected[0].new_zeros(1, *projected[0].shape[1:])])  # the last: unused slots
             latent = rows.index_select(0, self.slot_row).view(*self.slot_encoder.shape, *rows.shape[1:])
         # latent: [replica, slot, clip, latent]
-        dropout = None
-        if noise.dropout is not None:
-            dropout = Dropout(
-                noise.dropout.flatten(0, 1).float(), self._rows_by_slot(noise.address), self.scalars.dropout
-            )
         gain, shift = (self._by_slot(value[f"projection.{name}"]) for name in ("gain", "shift"))
-        return activate(latent, gain, shift, dropout)
+        return activate(latent, gain, shift, noise.dropout)
 
     def _score(
         self,

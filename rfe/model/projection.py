@@ -1,5 +1,6 @@
 """Each encoder's features to the shared latent space."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,26 +13,34 @@ EPSILON = 1e-5
 """Of LayerNorm."""
 
 
+@dataclass(frozen=True)
 class Dropout:
-    """Inverted dropout with given noise, so that the mask is a function of the noise's address alone.
+    """Inverted dropout of a step: a mask for each random stream and rate, shared by the replicas that have both."""
+
+    factors: Tensor
+    """[mask, clip, latent] of `dropout_factors`."""
+    mask: Tensor
+    """[replica, slot] row of `factors`."""
+
+    def of(self, which: slice) -> Tensor:
+        """[replica, slot, clip, latent] factors of some replicas."""
+        mask = self.mask[which]
+        return self.factors.index_select(0, mask.flatten()).view(*mask.shape, *self.factors.shape[1:])
+
+
+def dropout_factors(noise: Tensor, rate: Tensor) -> Tensor:
+    """0 in a share `rate` (to 1/65,536) of the places, else 1 / (1 - rate): a function of noise and rate alone.
 
     Args:
-        noise: [row, clip, latent] float32 of whole numbers, uniform over -32,768 to 32,767.
-        row: [replica, slot] row of the noise.
-        rate: [replica] share of entries set to 0, in [0, 1).
+        noise: [mask, clip, latent] int16, uniform over all its values.
+        rate: [mask] in [0, 1).
+
+    Returns:
+        [mask, clip, latent] of the rate's dtype.
     """
-
-    def __init__(self, noise: Tensor, row: Tensor, rate: Tensor) -> None:
-        self._noise, self._row = noise, row
-        rate = rate.view(-1, 1, 1, 1)
-        self._last = ((rate * 65536.0).round() - 32769.0).clamp(max=32766.0)  # of the numbers that stand for 0
-        self._factor = 1.0 / (1.0 - rate)
-
-    def factors(self, which: slice) -> Tensor:
-        """[replica, slot, clip, latent] of some replicas: 0 in a share `rate` (to 1/65,536), else 1 / (1 - rate)."""
-        row = self._row[which]
-        noise = self._noise.index_select(0, row.flatten()).view(*row.shape, *self._noise.shape[1:])
-        return noise.sub_(self._last[which]).clamp_(0.0, 1.0).mul_(self._factor[which])
+    rate = rate.view(-1, 1, 1)
+    last = ((rate * 65536.0).round() - 32769.0).clamp(max=32766.0)  # of the numbers that stand for 0
+    return noise.to(rate.dtype).sub_(last).clamp_(0.0, 1.0).mul_(1.0 / (1.0 - rate))
 
 
 def project(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -76,13 +85,11 @@ class _Activation(torch.autograd.Function):
         for block in blocks(projected):
             mine = normed[block]
             torch.sub(projected[block], projected[block].mean(-1, keepdim=True), out=mine)
-            variance = torch.mul(mine, mine, out=latent[block]).mean(-1, keepdim=True)
+            norm = torch.linalg.vector_norm(mine, dim=-1, keepdim=True)
+            variance = norm.square_().div_(mine.shape[-1])
             mine.mul_(torch.rsqrt(variance.add_(EPSILON), out=scale[block]))
             activated = functional.gelu(torch.addcmul(shift[block], mine, gain[block], out=latent[block]))
-            if dropout is None:
-                latent[block] = activated
-            else:
-                torch.mul(activated, dropout.factors(block), out=latent[block])
+            torch.mul(activated, 1.0 if dropout is None else dropout.of(block), out=latent[block])
         ctx.save_for_backward(normed, scale, gain, shift)
         ctx.dropout = dropout
         return latent
@@ -95,7 +102,7 @@ class _Activation(torch.autograd.Function):
         for block in blocks(normed):
             mine, back = normed[block], gradient[block]
             if ctx.dropout is not None:
-                back = ctx.dropout.factors(block).mul_(back)
+                back = ctx.dropout.of(block).mul_(back)
             back = torch.ops.aten.gelu_backward(back, torch.addcmul(shift[block], mine, gain[block]))
             torch.sum(back, 2, keepdim=True, out=of_shift[block])
             torch.sum(torch.mul(back, mine, out=of_projected[block]), 2, keepdim=True, out=of_gain[block])
@@ -109,4 +116,4 @@ class _Activation(torch.autograd.Function):
 
 def drop_out(values: Tensor, dropout: Dropout) -> Tensor:
     """[replica, slot, clip, latent] with dropout."""
-    return values * dropout.factors(slice(None))
+    return values * dropout.of(slice(None))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rfe.model.parameters import StackedParameter, initialise
+from rfe.model.projection import Dropout
 from rfe.model.selection import Selection
 from rfe.model.settings import ReplicaSettings, SettingTensors
 
@@ -17,8 +18,8 @@ class Noise:
 
     address: Tensor
     """[replica] index into the tables below."""
-    dropout: Tensor | None = None
-    """int16 [address, encoder of the data set, clip, latent]; None in evaluation."""
+    dropout: Dropout | None = None
+    """None in evaluation, and where no replica drops any."""
     hidden: Tensor | None = None
     """[address, encoder of the data set, clip] uniforms for encoder dropout; None where no replica uses it."""
     mixing: "Mixing | None" = None
@@ -121,6 +122,8 @@ class StackedModel(ABC):
     def _settle(self, settings: list[ReplicaSettings]) -> None:
         """Everything that follows from which replicas are in the stack."""
         self.settings = settings
+        self.slots: list[tuple[int, ...]] = [one.pool for one in settings]
+        """[replica] encoders whose random numbers its vectors get, one each."""
         self.scalars = SettingTensors(settings, self.device)
 
     def _add(self, name: str, shape: tuple[int, ...], kind: str, holders: list[int]) -> None:

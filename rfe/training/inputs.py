@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 from torch import Tensor
 
+from rfe.model.projection import Dropout, dropout_factors
 from rfe.model.random import stream, uniforms
 from rfe.model.stack import Mixing, Noise, StackedModel
 from rfe.training.build import Replica, StackShape, View
@@ -45,6 +46,9 @@ class StackInputs:
         self.replicas, self.shape, self.model, self.source = replicas, shape, model, source
         self.device = model.device
         self.has_control = any(one.model.shuffled or one.model.random_scores for one in replicas)
+        self._masks: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
+        """Pattern of addresses, the same at every step -> source and rate of masks [mask], and
+        [replica, slot] mask."""
         self.shuffles_places = any(one.model.shuffled_places for one in replicas)
 
     def rows(self, key: Sequence[int]) -> StepRows:
@@ -94,7 +98,7 @@ class StackInputs:
         sizes = [self.shape.batch_size] + ([2 * self.shape.n_drawn] if self.shape.n_drawn else [])
         noise = Noise(torch.tensor(address, device=self.device))
         if any(one.model.dropout > 0 for one in self.replicas):
-            noise.dropout = self._draw(addresses, "dropout", sizes, self.shape.latent_dim)
+            noise.dropout = self._dropout(self._draw(addresses, "dropout", sizes, self.shape.latent_dim), address)
         if any(one.model.encoder_dropout > 0 for one in self.replicas):
             noise.hidden = self._draw(addresses, "encoder_dropout", sizes, None)
         if any(one.model.mixup > 0 for one in self.replicas):
@@ -125,6 +129,23 @@ class StackInputs:
         if self.shuffles_places:
             noise.places = draw("places")
         return noise
+
+    def _dropout(self, drawn: Tensor, address: Sequence[int]) -> Dropout:
+        """Masks from the numbers [address, encoder, clip, latent], one for each of address, encoder and rate."""
+        pattern = tuple(address)
+        if pattern not in self._masks:
+            n_slots = max(len(slots) for slots in self.model.slots)
+            rows: dict[tuple[int, float], int] = {}
+            taken = []
+            for of, one, slots in zip(address, self.replicas, self.model.slots, strict=True):
+                filled = [*slots, *[slots[0]] * (n_slots - len(slots))]
+                keys = [(of * drawn.shape[1] + encoder, one.model.dropout) for encoder in filled]
+                taken.append([rows.setdefault(key, len(rows)) for key in keys])
+            columns = ([at for at, _ in rows], [rate for _, rate in rows], taken)
+            of_rows, of_rates, of_slots = (torch.tensor(column, device=self.device) for column in columns)
+            self._masks = {pattern: (of_rows, of_rates, of_slots)}
+        source, rate, mask = self._masks[pattern]
+        return Dropout(dropout_factors(drawn.flatten(0, 1).index_select(0, source), rate), mask)
 
     def _mixing(self, addresses: dict[tuple[int, int, int], int], address: list[int]) -> Mixing:
         """Each clip's partner in the supervised batch, and each replica's share by its own alpha."""
@@ -157,5 +178,5 @@ class StackInputs:
                     shape = (n_encoders, size, width)
                     raw = stream(seed, fold, name, count).bytes(2 * int(np.prod(shape)))
                     parts.append(np.frombuffer(raw, np.int16).reshape(shape))
-            drawn.append(np.concatenate(parts, axis=1))
+            drawn.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
         return torch.from_numpy(np.stack(drawn)).to(self.device)

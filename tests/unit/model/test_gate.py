@@ -1,7 +1,7 @@
 import torch
 
 from rfe.model.gate import balance_loss, score_encoders
-from rfe.model.projection import Dropout, drop_out
+from rfe.model.projection import Dropout, drop_out, dropout_factors
 from rfe.model.random import stream, uniforms
 
 
@@ -41,9 +41,9 @@ def test_balance_is_one_when_even_and_more_when_one_encoder_takes_all() -> None:
 
 def test_dropout_drops_the_asked_share_and_keeps_the_mean() -> None:
     raw = stream(0, 0, "test").bytes(2 * 3 * 40_000)
-    noise = torch.frombuffer(bytearray(raw), dtype=torch.int16).view(3, 200, 200).float()
-    dropout = Dropout(noise, torch.arange(3).unsqueeze(1), torch.tensor([0.0, 0.25, 0.9]))
-    dropped = drop_out(torch.ones(3, 1, 200, 200), dropout)
+    noise = torch.frombuffer(bytearray(raw), dtype=torch.int16).view(3, 200, 200)
+    factors = dropout_factors(noise, torch.tensor([0.0, 0.25, 0.9]))
+    dropped = drop_out(torch.ones(3, 1, 200, 200), Dropout(factors, torch.arange(3).unsqueeze(1)))
     share = (dropped == 0).float().mean((1, 2, 3))
     torch.testing.assert_close(share, torch.tensor([0.0, 0.25, 0.9]), atol=0.01, rtol=0)
     torch.testing.assert_close(dropped.mean((1, 2, 3)), torch.ones(3), atol=0.05, rtol=0)

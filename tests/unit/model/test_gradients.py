@@ -11,7 +11,7 @@ from rfe.adaptation.mmd import MULTIPLES, mmd
 from rfe.model import blocks
 from rfe.model.fusion import concat_by_rank, sum_weighted
 from rfe.model.gate import score_encoders
-from rfe.model.projection import Dropout, activate
+from rfe.model.projection import Dropout, activate, dropout_factors
 
 R, S, C, H = 3, 4, 5, 6
 GENERATOR = torch.Generator().manual_seed(11)
@@ -45,7 +45,8 @@ def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _activated(*parts: Tensor) -> Tensor:
-    return activate(*parts, Dropout(NOISE.double(), ROW, RATE))
+    factors = dropout_factors(NOISE[ROW.flatten()], RATE.repeat_interleave(S))
+    return activate(*parts, Dropout(factors, torch.arange(R * S).view(R, S)))
 
 
 def _activated_by_torch(latent: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
