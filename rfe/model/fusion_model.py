@@ -105,7 +105,8 @@ class FusionModel(StackedModel):
         # One product for both heads: six columns alone take a processor longer than twelve.
         weight, bias = (torch.cat([value[f"{head}.{part}"] for head in HEADS], -1) for part in ("weight", "bias"))
         presence_logits, salience_logits = torch.split(linear(answered, weight, bias).float(), N_EMOTIONS, -1)
-        log_salience = torch.log_softmax(salience_logits, -1)
+        # As `log_softmax`, which takes a processor thrice as long for so few columns.
+        log_salience = salience_logits - salience_logits.logsumexp(-1, keepdim=True)
         pair_logits = self._pair_logits(answered, value)
         log_fused = fuse_heads(
             presence_probabilities(presence_logits, scalars.by_states, pair_logits),

@@ -6,10 +6,15 @@ counter-based (Salmon et al., SC 2011), so an address needs no history.
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+WORDS_PER_BLOCK = 4
+"""64-bit words that a value of Philox's counter stands for."""
+INTEGERS_PER_BLOCK = 4 * WORDS_PER_BLOCK
 
 
 @lru_cache(maxsize=4096)
@@ -33,3 +38,29 @@ def stream(seed: int, fold: int, purpose: str, step: int = 0) -> np.random.Gener
 def uniforms(seed: int, fold: int, purpose: str, step: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """float32 uniforms in [0, 1) of `shape` at one address."""
     return stream(seed, fold, purpose, step).random(shape, np.float32)
+
+
+def integers(seed: int, fold: int, purpose: str, step: int, rows: Sequence[int], n_numbers: int) -> NDArray[np.int16]:
+    """int16 numbers, uniform over all values, in rows of which only the asked ones are drawn.
+
+    Args:
+        seed: as in `stream`.
+        fold: as in `stream`.
+        purpose: as in `stream`.
+        step: as in `stream`.
+        rows: ascending; a row's numbers are the same whichever others are asked for.
+        n_numbers: of a row.
+
+    Returns:
+        [row, n_numbers].
+    """
+    philox = np.random.Philox(key=_key(seed, fold, purpose), counter=[0, step, 0, 0])
+    n_blocks = -(-n_numbers // INTEGERS_PER_BLOCK)  # a row begins a block of the counter's
+    drawn = np.empty((len(rows), n_numbers), np.int16)
+    at = 0
+    for place, row in enumerate(rows):
+        if row > at:
+            philox.advance((row - at) * n_blocks)
+        drawn[place] = philox.random_raw(n_blocks * WORDS_PER_BLOCK).view(np.int16)[:n_numbers]
+        at = row + 1
+    return drawn

@@ -77,8 +77,8 @@ class Stack:
         self.epoch = [0] * len(self.replicas)
         """Epochs each replica has finished."""
         state = np.maximum(clips.state, 0)
-        self._soft_label = torch.from_numpy(STATE_SALIENCE[state]).to(device)  # [clip, 6]
-        self._set = torch.from_numpy(np.eye(N_SETS, dtype=np.float32)[STATE_SET[state]]).to(device)  # [clip, 16]
+        tables = STATE_SALIENCE[state], np.eye(N_SETS, dtype=np.float32)[STATE_SET[state]]
+        self._targets = tuple(torch.from_numpy(one).to(device) for one in tables)  # [clip, 6] and [clip, 16]
         self._actor = torch.from_numpy(clips.actor).to(device)
         self._source = source
         self._settle()
@@ -136,7 +136,7 @@ class Stack:
             noise = self.inputs.training_noise(count, progress)
             output = self.model(features, available, noise)
         mine = clips[rows.key, :n_batch]  # [replica, clip]
-        soft_label, sets = self._soft_label[mine], self._set[mine]
+        soft_label, sets = (table.index_select(0, mine.flatten()).view(*mine.shape, -1) for table in self._targets)
         clip_weight = None if self._clip_weight is None else self._clip_weight.gather(1, mine)
         if self._smooths:
             soft_label = smoothed(soft_label, self.settings.label_smoothing)

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import betaincinv
 from torch import Tensor
 
 from rfe.model.projection import Dropout, dropout_factors
-from rfe.model.random import stream, uniforms
+from rfe.model.random import integers, stream, uniforms
 from rfe.model.stack import Mixing, Noise, StackedModel
 from rfe.training.build import Replica, StackShape, View
 
@@ -46,9 +45,11 @@ class StackInputs:
         self.replicas, self.shape, self.model, self.source = replicas, shape, model, source
         self.device = model.device
         self.has_control = any(one.model.shuffled or one.model.random_scores for one in replicas)
+        self._all_available = bool(source.available.all())
+        self._drawn = sorted({encoder for slots in model.slots for encoder in slots})
+        """Encoders that have masks."""
         self._masks: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
-        """Pattern of addresses, the same at every step -> source and rate of masks [mask], and
-        [replica, slot] mask."""
+        """Of the replicas' addresses, whose pattern is the same at every step."""
         self.shuffles_places = any(one.model.shuffled_places for one in replicas)
 
     def rows(self, key: Sequence[int]) -> StepRows:
@@ -86,6 +87,9 @@ class StackInputs:
         for encoder, (views, taken) in rows.by_encoder.items():
             distinct = torch.stack([view.index_select(0, clips[key]) for view, key in views])
             features[encoder] = distinct if taken is None else distinct.index_select(0, taken)
+        if self._all_available:
+            shape = len(self.replicas), len(self.shape.dims), clips.shape[1]
+            return features, torch.ones((), dtype=torch.bool, device=self.device).expand(shape)
         return features, self.source.available[:, clips].transpose(0, 1)[rows.key]
 
     def training_noise(self, count: Sequence[int], progress: Sequence[float]) -> Noise:
@@ -98,18 +102,18 @@ class StackInputs:
         sizes = [self.shape.batch_size] + ([2 * self.shape.n_drawn] if self.shape.n_drawn else [])
         noise = Noise(torch.tensor(address, device=self.device))
         if any(one.model.dropout > 0 for one in self.replicas):
-            noise.dropout = self._dropout(self._draw(addresses, "dropout", sizes, self.shape.latent_dim), address)
+            noise.dropout = self._dropout(addresses, address, sizes)
         if any(one.model.encoder_dropout > 0 for one in self.replicas):
-            noise.hidden = self._draw(addresses, "encoder_dropout", sizes, None)
+            noise.hidden = self._draw(addresses, "encoder_dropout", sizes)
         if any(one.model.mixup > 0 for one in self.replicas):
             noise.mixing = self._mixing(addresses, address)
         if any(one.model.gate_noise > 0 for one in self.replicas):
-            noise.gate = self._draw(addresses, "gate", sizes, None)
+            noise.gate = self._draw(addresses, "gate", sizes)
             noise.anneal = torch.tensor([1 - p for p in progress], device=self.device)
         if self.has_control:
-            noise.control = self._draw(addresses, "control", sizes, None)
+            noise.control = self._draw(addresses, "control", sizes)
         if self.shuffles_places:
-            noise.places = self._draw(addresses, "places", sizes, None)
+            noise.places = self._draw(addresses, "places", sizes)
         return noise
 
     def prediction_noise(self, purpose: str, n_clips: int) -> Noise:
@@ -130,22 +134,37 @@ class StackInputs:
             noise.places = draw("places")
         return noise
 
-    def _dropout(self, drawn: Tensor, address: Sequence[int]) -> Dropout:
-        """Masks from the numbers [address, encoder, clip, latent], one for each of address, encoder and rate."""
-        pattern = tuple(address)
-        if pattern not in self._masks:
+    def _dropout(
+        self, addresses: dict[tuple[int, int, int], int], address: Sequence[int], sizes: Sequence[int]
+    ) -> Dropout:
+        """Masks, one for each of address, encoder and rate."""
+        width = self.shape.latent_dim
+        drawn = np.empty((len(addresses), len(self._drawn), sum(sizes), width), np.int16)
+        for (seed, fold, count), place in addresses.items():
+            first = 0
+            for name, size in zip(("dropout", "dropout/domains"), sizes, strict=False):
+                numbers = integers(seed, fold, name, count, self._drawn, size * width)
+                drawn[place, :, first : first + size] = numbers.reshape(-1, size, width)
+                first += size
+        source, rate, mask = self._masks_of(tuple(address))
+        noise = torch.from_numpy(drawn).to(self.device).flatten(0, 1)
+        return Dropout(dropout_factors(noise.index_select(0, source), rate), mask)
+
+    def _masks_of(self, address: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Row [mask] of the numbers drawn, rate [mask], and [replica, slot] mask."""
+        if address not in self._masks:
             n_slots = max(len(slots) for slots in self.model.slots)
+            place = {encoder: row for row, encoder in enumerate(self._drawn)}
             rows: dict[tuple[int, float], int] = {}
             taken = []
             for of, one, slots in zip(address, self.replicas, self.model.slots, strict=True):
                 filled = [*slots, *[slots[0]] * (n_slots - len(slots))]
-                keys = [(of * drawn.shape[1] + encoder, one.model.dropout) for encoder in filled]
+                keys = [(of * len(place) + place[encoder], one.model.dropout) for encoder in filled]
                 taken.append([rows.setdefault(key, len(rows)) for key in keys])
-            columns = ([at for at, _ in rows], [rate for _, rate in rows], taken)
-            of_rows, of_rates, of_slots = (torch.tensor(column, device=self.device) for column in columns)
-            self._masks = {pattern: (of_rows, of_rates, of_slots)}
-        source, rate, mask = self._masks[pattern]
-        return Dropout(dropout_factors(drawn.flatten(0, 1).index_select(0, source), rate), mask)
+            columns = ([row for row, _ in rows], [rate for _, rate in rows], taken)
+            source, rate, mask = (torch.tensor(column, device=self.device) for column in columns)
+            self._masks = {address: (source, rate, mask)}
+        return self._masks[address]
 
     def _mixing(self, addresses: dict[tuple[int, int, int], int], address: list[int]) -> Mixing:
         """Each clip's partner in the supervised batch, and each replica's share by its own alpha."""
@@ -161,22 +180,15 @@ class StackInputs:
         partner = torch.from_numpy(np.stack(partners)).to(self.device)[torch.tensor(address, device=self.device)]
         return Mixing(partner, torch.from_numpy(share.astype(np.float32)).to(self.device))
 
-    def _draw(
-        self, addresses: dict[tuple[int, int, int], int], purpose: str, sizes: list[int], width: int | None
-    ) -> Tensor:
-        """[address, encoder, clip] uniforms, or [address, encoder, clip, width] int16; supervised clips and drawn
-        clips have streams of their own, so that adaptation never shifts the former's numbers."""
+    def _draw(self, addresses: dict[tuple[int, int, int], int], purpose: str, sizes: list[int]) -> Tensor:
+        """[address, encoder, clip] uniforms; supervised clips and drawn clips have streams of their own, so that
+        adaptation never shifts the former's numbers."""
         n_encoders = len(self.shape.dims)
         drawn = []
         for seed, fold, count in addresses:
-            parts: list[NDArray[Any]] = []
-            for part, size in enumerate(sizes):
-                name = purpose if part == 0 else f"{purpose}/domains"
-                if width is None:
-                    parts.append(uniforms(seed, fold, name, count, (n_encoders, size)))
-                else:
-                    shape = (n_encoders, size, width)
-                    raw = stream(seed, fold, name, count).bytes(2 * int(np.prod(shape)))
-                    parts.append(np.frombuffer(raw, np.int16).reshape(shape))
-            drawn.append(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+            names = (purpose, f"{purpose}/domains")
+            parts = [
+                uniforms(seed, fold, name, count, (n_encoders, size)) for name, size in zip(names, sizes, strict=False)
+            ]
+            drawn.append(np.concatenate(parts, axis=1))
         return torch.from_numpy(np.stack(drawn)).to(self.device)

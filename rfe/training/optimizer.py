@@ -43,6 +43,16 @@ def find_runs(settings: Sequence[TrainSettings], epochs: Sequence[int]) -> tuple
     return tuple(Run(group[0], group[-1] + 1, settings[group[0]], epochs[group[0]]) for group in groups)
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Which rows of each parameter belong to which run."""
+
+    pieces: dict[str, tuple[list[int], list[int]]]
+    """Parameter -> the runs that hold rows of it, in order, and how many."""
+    views: list[tuple[list[Tensor], list[Tensor], list[Tensor]]]
+    """[run] its rows of values, first and second moments, parameter by parameter."""
+
+
 class StackedAdam:
     """Adam and AdamW over parameters with a replica axis.
 
@@ -55,11 +65,11 @@ class StackedAdam:
     def __init__(self, parameters: dict[str, StackedParameter]) -> None:
         self.first = {name: torch.zeros_like(p.value.detach()) for name, p in parameters.items()}
         self.second = {name: torch.zeros_like(p.value.detach()) for name, p in parameters.items()}
-        self._views: dict[tuple[str, int, int], tuple[slice, Tensor, Tensor, Tensor] | None] = {}
+        self._layout: tuple[object, _Layout] | None = None
 
     def take(self, kept: Tensor, parameters: dict[str, StackedParameter]) -> None:
         """Go on with some replicas; `parameters` are those before `StackedModel.take`."""
-        self._views.clear()
+        self._layout = None
         for state in (self.first, self.second):
             for name, parameter in parameters.items():
                 mine = kept[parameter.holders]
@@ -89,18 +99,19 @@ class StackedAdam:
             step: of the epoch, from 0.
         """
         self._clip(parameters, gradients, clip_norm)
-        for run in runs:
+        layout = self._layout_of(parameters, list(gradients), runs)
+        by_run: list[list[Tensor]] = [[] for _ in runs]
+        for name, gradient in gradients.items():
+            places, sizes = layout.pieces[name]
+            # The kernel takes strides for granted.
+            for place, piece in zip(places, torch.split(gradient.contiguous(), sizes), strict=True):
+                by_run[place].append(piece)
+        for run, mine, (values, first, second) in zip(runs, by_run, layout.views, strict=True):
+            if not values:
+                continue
             train = run.settings
             count = run.epoch * n_steps + step
             progress = count / (train.epochs * n_steps)
-            views = [
-                (gradient[view[0]].contiguous(), *view[1:])  # the kernel takes strides for granted
-                for name, gradient in gradients.items()
-                if (view := self._view(name, parameters[name], run)) is not None
-            ]
-            if not views:
-                continue
-            mine, values, first, second = (list(column) for column in zip(*views, strict=True))
             update = torch._fused_adamw_ if train.decoupled else torch._fused_adam_
             update(
                 values,
@@ -118,18 +129,23 @@ class StackedAdam:
                 maximize=False,
             )
 
-    def _view(self, name: str, parameter: StackedParameter, run: Run) -> tuple[slice, Tensor, Tensor, Tensor] | None:
-        """The run's rows of a parameter, those rows and both moments'; None where no replica of the run holds it."""
-        key = name, run.first, run.last
-        if key not in self._views:
-            rows = parameter.rows(run.first, run.last)
-            self._views[key] = rows and (
-                rows,
-                parameter.value.detach()[rows],
-                self.first[name][rows],
-                self.second[name][rows],
-            )
-        return self._views[key]
+    def _layout_of(
+        self, parameters: dict[str, StackedParameter], names: Sequence[str], runs: Sequence[Run]
+    ) -> "_Layout":
+        key = tuple(names), tuple((run.first, run.last) for run in runs)
+        if self._layout is None or self._layout[0] != key:
+            layout = _Layout({}, [([], [], []) for _ in runs])
+            for name in names:
+                parameter = parameters[name]
+                rows = {place: parameter.rows(run.first, run.last) for place, run in enumerate(runs)}
+                mine = {place: one for place, one in rows.items() if one is not None}
+                layout.pieces[name] = list(mine), [one.stop - one.start for one in mine.values()]
+                tensors = parameter.value.detach(), self.first[name], self.second[name]
+                for place, one in mine.items():
+                    for views, tensor in zip(layout.views[place], tensors, strict=True):
+                        views.append(tensor[one])
+            self._layout = key, layout
+        return self._layout[1]
 
     def _clip(self, parameters: dict[str, StackedParameter], gradients: dict[str, Tensor], largest: Tensor) -> None:
         if bool(torch.isinf(largest).all()):
