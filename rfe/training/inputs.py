@@ -85,7 +85,10 @@ class StackInputs:
         """
         features = {}
         for encoder, (views, taken) in rows.by_encoder.items():
-            distinct = torch.stack([view.index_select(0, clips[key]) for view, key in views])
+            first, _ = views[0]
+            distinct = first.new_empty(len(views), clips.shape[1], first.shape[1])
+            for row, (view, key) in zip(distinct, views, strict=True):
+                torch.index_select(view, 0, clips[key], out=row)
             features[encoder] = distinct if taken is None else distinct.index_select(0, taken)
         if self._all_available:
             shape = len(self.replicas), len(self.shape.dims), clips.shape[1]
