@@ -45,7 +45,6 @@ class StackInputs:
         self.replicas, self.shape, self.model, self.source = replicas, shape, model, source
         self.device = model.device
         self.has_control = any(one.model.shuffled or one.model.random_scores for one in replicas)
-        self._all_available = bool(source.available.all())
         self._drawn = sorted({encoder for slots in model.slots for encoder in slots})
         """Encoders that have masks."""
         self._masks: dict[tuple[int, ...], tuple[Tensor, Tensor, Tensor]] = {}
@@ -90,10 +89,8 @@ class StackInputs:
             for row, (view, key) in zip(distinct, views, strict=True):
                 torch.index_select(view, 0, clips[key], out=row)
             features[encoder] = distinct if taken is None else distinct.index_select(0, taken)
-        if self._all_available:
-            shape = len(self.replicas), len(self.shape.dims), clips.shape[1]
-            return features, torch.ones((), dtype=torch.bool, device=self.device).expand(shape)
-        return features, self.source.available[:, clips].transpose(0, 1)[rows.key]
+        available = self.source.available.index_select(1, clips.flatten()).view(-1, *clips.shape)
+        return features, available.transpose(0, 1).index_select(0, rows.key)
 
     def training_noise(self, count: Sequence[int], progress: Sequence[float]) -> Noise:
         """A training step's random numbers."""
