@@ -133,11 +133,13 @@ class _Runner:
     def _start_fleet(self, source: str) -> None:
         from rfe.search.fleet import open_fleet
         from rfe.search.node_check import check_nodes
+        from rfe.search.session import open_session
 
         self.progress.note("starting Ray and its workers")
         cache, question = self.workspace.cache, self.question
-        self.fleet = self.stack.enter_context(open_fleet(cache, address=self.address, workers=self.workers))
-        check_nodes(self.fleet.session, question.dataset, source, question.encoders, cache)
+        session = self.stack.enter_context(open_session(self.address, self.workers))
+        self.fleet = self.stack.enter_context(open_fleet(session, cache))
+        check_nodes(session, question.dataset, source, question.encoders, cache)
 
 
 def _tune(

@@ -14,9 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from rfe.data.folds import held_out_clips
 from rfe.data.metadata import Clips
@@ -66,6 +63,8 @@ class IdentitySpace:
         Returns:
             [clip] the number of its pseudo-actor, from 0; about clips / clips_per_group of them.
         """
+        from sklearn.cluster import KMeans  # most of a second, which most workers do without
+
         if not len(values):
             return np.zeros(0, np.int64)
         n_groups = min(len(values), max(1, round(len(values) / clips_per_group)))
@@ -81,6 +80,9 @@ def fit_identity_space(values: NDArray[np.float32], actor: NDArray[np.int64]) ->
         values: [clip, dim] standardised features of training clips.
         actor: [clip] their true actors, at least two.
     """
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
     n_clips, dim = values.shape
     n_actors = len(np.unique(actor))
     width = max(1, min(_IDENTITY_COMPONENTS, dim, n_clips - n_actors))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 SHRINKAGE = 5.0
 """k: how many clips the training statistics count for."""
@@ -117,6 +116,8 @@ def _shrink(clips: Float32, mean: Float64, variance: Float64) -> tuple[Float64, 
 def _fit_components(standardized: Float32, width: int) -> tuple[Float32, Float32]:
     n_clips, dim = standardized.shape
     spanned = min(width, n_clips, dim)
+    from sklearn.decomposition import PCA  # most of a second, which workers of prepared features do without
+
     pca = PCA(n_components=spanned, random_state=0).fit(standardized)
     mean_variance = float(pca.explained_variance_.sum()) / width
     components = np.zeros((width, dim), np.float32)

@@ -29,6 +29,10 @@ class Budget:
         """Trials that may still be asked for; None: any number."""
         return None if self.trials is None else max(0, self.trials - n_asked)
 
+    def asks_for_more(self, n_finished: int, spent_s: float) -> bool:
+        """Whether there is something left to train for a study with so many finished trials, as far as these say."""
+        return (self.trials is None or n_finished < self.trials) and (self.hours is None or spent_s < 3600 * self.hours)
+
     def failure(self, failed_in_a_row: int, commonest: str) -> str:
         """Why the study should stop as failed; "" while it should not."""
         if failed_in_a_row < self.failed_in_a_row:

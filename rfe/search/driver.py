@@ -5,9 +5,10 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -18,11 +19,11 @@ from rfe.progress import Progress, SilentProgress
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
-from rfe.search.session import cluster_address, knock
+from rfe.search.session import Session, cluster_address, knock, open_session
 from rfe.search_space import SearchSpace
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
-from rfe.tracking.base import NullTracker, StudyLog, Tracker
+from rfe.tracking.base import NullTracker, StudyLog, Tracker, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.mirror import keep_mirror, open_mirror
@@ -85,8 +86,9 @@ def run_search(
         TrialError: no trial finished, or the workers are gone.
     """
     began = time.monotonic()
-    # Ray and torch are seconds of imports: meanwhile the input is read, and what is wrong with it is said
-    imports = Thread(target=import_module, args=("rfe.search.study_run",), daemon=True)
+    # Ray and torch are seconds of imports: meanwhile the input is read, what is wrong with it is said, and Ray starts
+    ray_is_imported = Event()
+    imports = Thread(target=_import_ahead, args=(ray_is_imported,), daemon=True)
     imports.start()
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, trials, hours)
@@ -114,6 +116,19 @@ def run_search(
         progress = stacked.enter_context(keep_live(folder, session, progress))
         journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
         tracker.start_study(journal.record_study(_study_log(store, dataset, source, budget, session)))
+        interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
+
+        @cache
+        def start_ray() -> Session:
+            progress.note("starting Ray and its workers")
+            ray_is_imported.wait()
+            started = stacked.enter_context(open_session(address, workers))
+            interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
+            return started
+
+        events = read_events(folder)
+        if fleet is None and budget.asks_for_more(sum(isinstance(one, TrialLog) for one in events), spent_s):
+            start_ray()
         imports.join()
         from rfe.search.fleet import open_fleet
         from rfe.search.ledger import Ledger
@@ -121,17 +136,12 @@ def run_search(
         from rfe.search.study_run import StudyRun
 
         ledger = Ledger(folder, store, journal, tracker, dataset, encoders, source)
-        tracker.replay(read_events(folder))
-        interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
+        tracker.replay(events)
 
         def find_fleet() -> "Fleet":
             if fleet is not None:
                 return fleet
-            progress.note("starting Ray and its workers")
-            own = stacked.enter_context(
-                open_fleet(workspace.cache, address=address, workers=workers, stack=stack, train=train)
-            )
-            interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
+            own = stacked.enter_context(open_fleet(start_ray(), workspace.cache, stack=stack, train=train))
             check_nodes(own.session, dataset, source, encoders, workspace.cache)
             return own
 
@@ -139,6 +149,16 @@ def run_search(
             space, budget, ledger, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
         )
         return study.run()
+
+
+def _import_ahead(ray_is_imported: Event) -> None:
+    """What a search needs, its Ray first."""
+    try:
+        for name in ("ray.tune", "ray.train"):
+            import_module(name)
+    finally:
+        ray_is_imported.set()
+    import_module("rfe.search.study_run")
 
 
 def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:

@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from rfe.search.job import read_secrets
 from rfe.search.pool_actor import PoolHandle, start_pool
-from rfe.search.session import Session, open_session
+from rfe.search.session import Session
 from rfe.search.worker import WorkerSettings
 from rfe.search.worker_group import WorkerGroup
 
@@ -84,45 +84,39 @@ class Fleet:
 
 @contextmanager
 def open_fleet(
+    session: Session,
     cache: Path,
     *,
-    address: str | None = None,
-    workers: int | None = None,
     stack: int | None = None,
     train: str = "rfe.search.stack_training:train_stack",
 ) -> Iterator[Fleet]:
-    """Start pool and workers; the workers come up in the background. All of it ends with the block.
+    """Start pool and workers; the workers come up in the background. Both end with the block.
 
     Args:
+        session: the Ray they run on; open for as long.
         cache: folder of prepared features.
-        address: of a Ray cluster; None: `RAY_ADDRESS`, else a local Ray.
-        workers: how many; None: as many as the devices there are.
         stack: most configurations in one stack; None: by the device.
         train: dotted path of the `TrainStack` that workers run.
-
-    Raises:
-        ConfigError: no cluster at the address, or one without room.
     """
     folder = Path(tempfile.mkdtemp(prefix="rfe-"))
     try:
-        with open_session(address, workers) as session:
-            size = stack or (STACK_ON_GPU if session.gpus_per_worker else STACK_ON_CPU)
-            name = f"pool-{uuid4().hex[:8]}"
-            pool = start_pool(name)
-            settings = WorkerSettings(
-                name,
-                cache,
-                size,
-                session.threads_per_worker,
-                device_share=session.gpus_per_worker or 1.0,
-                train=train,
-                secrets=read_secrets(),
-            )
-            fleet = Fleet(session, pool, settings, folder)
-            fleet.start(session.n_workers)
-            try:
-                yield fleet
-            finally:
-                fleet.dismiss()
+        size = stack or (STACK_ON_GPU if session.gpus_per_worker else STACK_ON_CPU)
+        name = f"pool-{uuid4().hex[:8]}"
+        pool = start_pool(name)
+        settings = WorkerSettings(
+            name,
+            cache,
+            size,
+            session.threads_per_worker,
+            device_share=session.gpus_per_worker or 1.0,
+            train=train,
+            secrets=read_secrets(),
+        )
+        fleet = Fleet(session, pool, settings, folder)
+        fleet.start(session.n_workers)
+        try:
+            yield fleet
+        finally:
+            fleet.dismiss()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.backend import Backend
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 
+from rfe.search.independent import IndependentConfig
 from rfe.search.session import Session
 from rfe.search.worker import WorkerSettings, work
 from rfe.training.allocator import ONE_HEAP
@@ -21,21 +20,6 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin for one another's end took 40 times as long on a busy machine
     **ONE_HEAP,  # Ray Train trains in a thread
 }
-
-
-class IndependentBackend(Backend):  # type: ignore[misc]  # Ray is untyped
-    """Workers that share no process group: Ray Train replaces a lost one and leaves the others alone."""
-
-    has_replica_groups = True
-
-
-@dataclass
-class IndependentConfig(TorchConfig):  # type: ignore[misc]  # Ray is untyped
-    """Torch workers without `torch.distributed`."""
-
-    @property
-    def backend_cls(self) -> type[Backend]:
-        return IndependentBackend
 
 
 class WorkerGroup:

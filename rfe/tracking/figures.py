@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from rfe.tracking.base import TrialLog
 
 INK = "#1f4e79"
+# Margins are given, as matplotlib's own search for them draws everything twice and these are drawn beside a search.
 
 
 def trial_figures(log: TrialLog) -> Iterator[tuple[str, bytes]]:
@@ -44,8 +45,8 @@ def confusion_figure(table: str, number: int) -> bytes:
     names = rows[0][1:]
     counts = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])  # [truth, answer]
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
-    figure = Figure(figsize=(8.2, 7.4), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(8.2, 7.4))
+    axes = figure.subplots(gridspec_kw={"left": 0.14, "right": 1.03, "bottom": 0.14, "top": 0.96})
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=max(0.5, float(share.max())))
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_yticks(range(len(names)), names, fontsize=9)
@@ -73,8 +74,11 @@ def curve_figure(log: TrialLog) -> bytes:
     panels = [(label, group) for label, group in (("loss", losses), ("out-of-fold accuracy", scores)) if group]
     if not panels:
         panels = [("value", curves)]
-    figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
-    for axes, (label, group) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    width = 5.2 * len(panels)
+    figure = Figure(figsize=(width, 3.6))
+    edges = {"left": 0.75 / width, "right": 1 - 0.15 / width, "bottom": 0.14, "top": 0.83, "wspace": 0.18}
+    panes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=edges)[0]
+    for axes, (label, group) in zip(panes, panels, strict=True):
         for name, points in group.items():
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else "", label=name)
         axes.set(xlabel="epoch", ylabel=label)

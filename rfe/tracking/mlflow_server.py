@@ -1,4 +1,7 @@
-"""A tracking server (or database) of MLflow: the few things it is asked. The only home of mlflow."""
+"""A tracking server (or database) of MLflow: the few things it is asked. The only home of mlflow.
+
+MLflow takes a second to import, which a search has better use for while Ray starts: it is imported where it is used.
+"""
 
 import logging
 import os
@@ -8,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # before mlflow is imported: no usage reports, no chatter, and retries are the outbox's, which keep the order and look
 # first whether a run was created although the answer was late: MLflow's own would create it twice
@@ -17,17 +21,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
 from rfe.errors import ConfigError, StudyError
 from rfe.tracking import presentation
 from rfe.tracking.run_writer import KnownRun, RunStatus
 from rfe.workspace import Workspace, redact_text, redact_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
@@ -51,8 +51,10 @@ class MlflowServer:
         self._connected: MlflowClient | None = None
 
     @property
-    def _client(self) -> MlflowClient:
+    def _client(self) -> "MlflowClient":
         if self._connected is None:
+            from mlflow import MlflowClient
+
             for name in NOISY:
                 logging.getLogger(name).setLevel(logging.ERROR)
             if self._uri.startswith("sqlite:///"):
@@ -115,6 +117,8 @@ class MlflowServer:
         tags: Mapping[str, str] | None = None,
         at_s: float | None = None,
     ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
         at_ms = int(1000 * (time.time() if at_s is None else at_s))
         self._client.log_batch(
             run_id,
@@ -131,6 +135,8 @@ class MlflowServer:
                 self._client.log_artifact(run_id, str(path), folder or None)
 
     def delete(self, run_id: str, artifact: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         place = self._client.get_run(run_id).info.artifact_uri
         get_artifact_repository(place, tracking_uri=self._uri).delete_artifacts(artifact)
 
@@ -179,6 +185,8 @@ def open_server(workspace: Workspace) -> Iterator[MlflowServer]:
     uri, shown = workspace.mlflow_uri, redact_uri(workspace.mlflow_uri)
     if is_missing_database(uri):
         raise StudyError(f"--tracking-uri {shown}: there is no such database; give the address that the search logs to")
+    from mlflow.exceptions import MlflowException
+
     try:
         yield MlflowServer(uri, workspace.artifacts)
     except MlflowException as error:
@@ -192,6 +200,9 @@ def _check_driver(uri: str) -> None:
     """A server is asked over HTTP; a database needs its driver here."""
     if not uri.startswith(("postgresql", "mysql", "mssql")):
         return
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
     shown = redact_uri(uri)
     try:
         make_url(uri).get_dialect().import_dbapi()
@@ -214,6 +225,8 @@ def is_missing_database(uri: str) -> bool:
 
 def is_hopeless(error: Exception) -> bool:
     """Whether trying again cannot help: the entry itself is refused, or we are wrong."""
+    from mlflow.exceptions import MlflowException
+
     if isinstance(error, MlflowException):
         return error.error_code in HOPELESS
     return isinstance(error, StudyError | TypeError | ValueError | KeyError | AttributeError)

@@ -14,7 +14,6 @@ from typing import Literal, Protocol
 
 from rfe.errors import StudyError
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, TrialState, best_trials, finite
-from rfe.tracking.figures import trial_figures
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, process_tags, read_live, request_stop
 from rfe.tracking.presentation import (
     LONGEST_VALUE,
@@ -249,6 +248,8 @@ class RunWriter:
 
     def _show_best(self) -> None:
         """Figures and weights for the best and the confirmed trials; weights that fell out of them are removed."""
+        from rfe.tracking.figures import trial_figures  # and matplotlib, which takes half a second
+
         wanted = {*best_trials(self._scores(), self.keep_top), *self._confirmations}
         for number, trial in self._trials.items():
             run = self._runs[number]

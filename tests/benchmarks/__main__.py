@@ -23,9 +23,10 @@ from tests.benchmarks.gpu import gpu_rows
 from tests.benchmarks.profiling import profile_step
 from tests.benchmarks.rows import Row
 from tests.benchmarks.scaling import scaling_rows
+from tests.benchmarks.searching import search_rows
 from tests.evidence.simulated import table
 
-PARTS = ("engine", "around", "scaling", "full")
+PARTS = ("engine", "around", "scaling", "full", "search")
 
 
 def main() -> None:
@@ -44,6 +45,7 @@ def main() -> None:
         "around": partial(around_rows, chosen.rounds),
         "scaling": partial(scaling_rows, chosen.output),
         "full": full_size_rows,
+        "search": search_rows,
         "gpu": partial(gpu_rows, chosen.rounds),
     }
     rows: list[Row] = []

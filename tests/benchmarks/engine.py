@@ -39,6 +39,7 @@ def engine_rows(rounds: int) -> Iterator[Row]:
     keep_freed_memory()
     for size, n_configs, steps, plain_steps, target in AGAINST_PLAIN:
         yield against_plain(size, n_configs, steps, plain_steps, target, rounds)
+    yield least_work(rounds)
     yield pca_against_none(rounds)
     yield small_pool_against_all(rounds)
 
@@ -64,6 +65,44 @@ def against_plain(size: Size, n_configs: int, steps: int, plain_steps: int, targ
         ratio_text(ratio),
         f"{target:g}x",
         ratio[0] >= target,
+    )
+
+
+def least_work(rounds: int) -> Row:
+    """What no way of training full-size features can do without, against the plain loop's whole step."""
+    plain = PlainTrainer(FULL, MadeUpFeatures(FULL, len(CLIPS.filename), CPU), CLIPS)
+    layers = []
+    for dim in FULL.dims:
+        features, gradient = torch.randn(FULL.batch, dim), torch.randn(FULL.batch, FULL.latent)
+        weights = [torch.full((dim, FULL.latent), 1e-3) for _ in range(4)]  # value, gradient, both moments
+        layers.append((features, gradient, weights))
+    one = torch.ones(())
+
+    def work() -> None:
+        for features, gradient, (value, of_value, first, second) in layers:
+            features @ value
+            torch.mm(features.T, gradient, out=of_value)
+            torch._fused_adamw_(
+                *([tensor] for tensor in (value, of_value, first, second)),
+                [],
+                [one],
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=1e-6,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+
+    turns = take_turns({"least": lambda: [work() for _ in range(4)], "plain": lambda: plain.train(4)}, rounds)
+    ratio = turns.ratio("plain", "least")
+    return Row(
+        f"{FULL.name} ({sum(FULL.dims):,} dimensions): the projections' two products and Adam's update of their "
+        "weights alone, against the plain loop's whole step: more than this is not to be had",
+        f"{1e3 * turns.median('least') / 4:.1f} ms",
+        f"{1e3 * turns.median('plain') / 4:.1f} ms",
+        ratio_text(ratio),
     )
 
 

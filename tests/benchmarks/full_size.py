@@ -19,11 +19,14 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
+from rfe.metrics.intervals import HitTable, difference_interval
 from rfe.metrics.score import score
 from rfe.training.configurations import train_configurations
 from tests.benchmarks.rows import Row
 
 SEEDS, EPOCHS = 3, 40
+SCORE_SEEDS, SCORE_EPOCHS = 2, 20
+"""Of the comparison of Scores: training without PCA takes long."""
 PCA = 128
 FEW_CLIPS, MANY_CLIPS = 10_000, 100_000
 CLIPS_PER_ACTOR = 50
@@ -42,6 +45,16 @@ def full_size_rows() -> Iterator[Row]:
             f"the folds {trial['prepare_s']:.0f} s, once, with {trial['prepare_mib']:.0f} MiB at most",
             target="60 s",
             met=trial["train_s"] < 60,
+        )
+        scores = _in_own_process("scores", scratch)
+        yield Row(
+            f"crossfit Score at full size, PCA to {PCA} against none: 5 folds x {SCORE_SEEDS} seeds x {SCORE_EPOCHS} "
+            "epochs",
+            f"{scores['pca']:.3f}",
+            f"{scores['none']:.3f}",
+            f"difference {scores['difference']:+.3f} [{scores['low']:+.3f}, {scores['high']:+.3f}]",
+            "not worse",
+            scores["high"] > 0,
         )
         memory = _in_own_process("memory", scratch)
         ratio = memory["peak_mib"] / memory["mapped_mib"]
@@ -88,6 +101,25 @@ def time_trial(scratch: Path) -> dict[str, float]:
         "train_s": time.perf_counter() - began,
         "score": float(score(dataset.clips.state[: dataset.clips.n_source], result.predicted_state[0]).score),
     }
+
+
+def compare_scores(scratch: Path) -> dict[str, float]:
+    """Score of the same configuration with PCA and without, and the paired difference with its 95% interval."""
+    dataset = load_dataset(scratch / "data")
+    cache = FeatureCache(dataset, scratch / "cache")
+    clips = dataset.clips
+    truth, actor, fold = (one[: clips.n_source] for one in (clips.state, clips.actor, clips.fold))
+    tables, scores = {}, {}
+    for name, width in (("pca", PCA), ("none", None)):
+        changes = {"data.reduce": width, "data.standardize": "actor", "model.latent_dim": 128, "train.batch_size": 64}
+        config = change_config(Config(), {**changes, "train.seeds": SCORE_SEEDS, "train.epochs": SCORE_EPOCHS})
+        (result,) = train_configurations([config], dataset, cache, threads=2, keep_weights=False)
+        assert result.state == "complete", result.reason
+        tables[name] = HitTable.of_answers(truth, result.predicted_state, actor, fold)
+        scores[name] = result.score
+    found = difference_interval(tables["pca"], tables["none"])
+    low, high = found.bounds()
+    return {**scores, "difference": found.estimate, "low": low, "high": high}
 
 
 def measure_memory(scratch: Path) -> dict[str, float]:
@@ -166,5 +198,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "many":
         print(json.dumps(measure_many_clips(Path(sys.argv[2]), int(sys.argv[3]))))
     else:
-        work = {"trial": time_trial, "memory": measure_memory}[sys.argv[1]]
+        work = {"trial": time_trial, "scores": compare_scores, "memory": measure_memory}[sys.argv[1]]
         print(json.dumps(work(Path(sys.argv[2]))))

@@ -28,6 +28,7 @@ from rfe.data.simulate import SimulationSpec, simulate
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events, read_records
 from rfe.workspace import open_workspace
+from tests.benchmarks.searching import first_training, n_workers
 from tests.evidence.simulated import table
 
 SPACE = """
@@ -80,10 +81,8 @@ def run_rfe(folder: Path, trials: int) -> dict[str, Any]:
     logs = [event for event in read_events(study) if isinstance(event, TrialLog) and event.time > began]
     waits = [one for one in read_records(study.journal) if one.kind == "pool" and one.time > began]
     ends = sorted(log.time for log in logs)
-    first = sum(end <= ends[0] + 1.0 for end in ends)  # those of the first stacks, which began with the workers
-    opening = sorted(logs, key=lambda log: log.time)[:first]
-    workers = 2
-    began_training = ends[0] - sum(log.seconds for log in opening) / min(workers, max(1, first // 4))
+    workers = n_workers(study)
+    began_training, first = first_training(logs, workers)
     return {
         "trials": len(logs),
         "whole_s": whole_s,

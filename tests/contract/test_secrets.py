@@ -68,7 +68,7 @@ def _planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", SERVER)
     for name, value in IN_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("rfe.tracking.run_writer.trial_figures", lambda log: [("gate.png", b"drawn")])
+    monkeypatch.setattr("rfe.tracking.figures.trial_figures", lambda log: [("gate.png", b"drawn")])
     monkeypatch.chdir(tmp_path)
 
 

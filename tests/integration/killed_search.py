@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rfe.search.driver import run_search
 from rfe.search.fleet import open_fleet
+from rfe.search.session import open_session
 from rfe.workspace import open_workspace
 from tests.integration import fakes
 from tests.integration.test_search import make_space
@@ -13,5 +14,5 @@ if __name__ == "__main__":
     data, root, cache = (Path(argument) for argument in sys.argv[1:])
     (cache / fakes.SLEEP).write_text("1")
     # stacks smaller than cohorts, so that it can be killed when a cohort is half done
-    with open_fleet(cache, workers=1, stack=2, train=fakes.TRAIN) as fleet:
+    with open_session(workers=1) as session, open_fleet(session, cache, stack=2, train=fakes.TRAIN) as fleet:
         run_search(make_space("killed", 12), data, open_workspace(root), fleet=fleet, prefetch=0)

@@ -30,6 +30,7 @@ from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search.node_check import check_nodes
 from rfe.search.outcome import StudyOutcome
+from rfe.search.session import open_session
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
@@ -59,7 +60,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fleet(cache: Path) -> Iterator[Fleet]:
-    with open_fleet(cache, workers=1, stack=COHORT, train=fakes.TRAIN) as fleet:
+    with open_session(workers=1) as session, open_fleet(session, cache, stack=COHORT, train=fakes.TRAIN) as fleet:
         yield fleet
 
 

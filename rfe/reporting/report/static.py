@@ -35,8 +35,9 @@ def draw(figure: Figure) -> tuple[bytes, bytes]:
         canvas.draw_without_rendering()  # the layout is worked out once, not for each kind of file
         canvas.set_layout_engine("none")
         png, svg = io.BytesIO(), io.BytesIO()
-        FigureCanvasAgg(canvas).print_figure(png, format="png", dpi=DPI, facecolor="white")
-        FigureCanvasSVG(canvas).print_figure(svg, format="svg", facecolor="white", metadata={"Date": None})
+        FigureCanvasSVG(canvas).print_svg(svg, metadata={"Date": None})  # `print_figure` would draw each twice
+        canvas.set_dpi(DPI)
+        FigureCanvasAgg(canvas).print_png(png)
     return png.getvalue(), svg.getvalue()
 
 
@@ -46,7 +47,7 @@ def _canvas(figure: Figure) -> Canvas:
     rows = math.ceil(n / columns)
     width, height = PANEL_INCHES[figure.size]
     height = max(_height(panel, height) for panel in figure.panels)
-    canvas = Canvas(figsize=(max(width * columns, 6.4), height * rows), layout="constrained")
+    canvas = Canvas(figsize=(max(width * columns, 6.4), height * rows), layout="constrained", facecolor="white")
     grid = np.asarray(canvas.subplots(rows, columns, squeeze=False)).ravel()
     for axes, panel in zip(grid, figure.panels, strict=False):
         _draw_panel(axes, panel, canvas)

@@ -101,7 +101,7 @@ class MemoryServer:
 
 @pytest.fixture(autouse=True)
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfe.tracking.run_writer.trial_figures", lambda log: [("gate.png", b"drawn")])
+    monkeypatch.setattr("rfe.tracking.figures.trial_figures", lambda log: [("gate.png", b"drawn")])
 
 
 @pytest.fixture

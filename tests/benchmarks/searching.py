@@ -1,0 +1,120 @@
+"""A search as a user types it: how soon it answers and trains, and what everything beside training takes of it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from rfe.data.simulate import SimulationSpec, simulate
+from rfe.tracking.base import TrialLog
+from rfe.tracking.records import read_events, read_records
+from rfe.workspace import StudyFolder, open_workspace
+from tests.benchmarks.around import seconds
+from tests.benchmarks.rows import Row
+
+TRIALS = 100
+SPACE = """
+study: searched
+base:
+  model: {latent_dim: 64}
+  train: {epochs: 20, batch_size: 64}
+  data: {standardize: actor}
+space:
+  model.n_kept: {int: [1, 6]}
+  model.dropout: {float: [0.0, 0.5]}
+  model.head_fusion.presence_weight: {float: [0.0, 1.0]}
+  train.lr: {float: [5.0e-4, 5.0e-3], log: true}
+confirm: {top: 0}
+"""
+LOOK_S = 0.25
+"""How often the tracking thread's processor time is looked at."""
+SHARE = 0.05
+
+
+def search_rows() -> Iterator[Row]:
+    """Rows of commands, and of one search of `TRIALS` trials (TPE, demo size, 5 folds x 20 epochs)."""
+    for name, arguments in (("`rfe --help`", ("--help",)), ("a wrong command", ("serch",))):
+        taken = seconds(lambda words=arguments: _rfe(*words), 5)
+        yield Row(f"{name} answers", f"{taken:.2f} s", target="0.4 s", met=taken < 0.4)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        simulate(SimulationSpec(), folder / "data")
+        (folder / "space.yaml").write_text(SPACE)
+        entered = time.time()
+        command = [sys.executable, "-m", "tests.benchmarks.searching", scratch]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        whole_s, tracking_s = time.time() - entered, float(json.loads(done.stdout.splitlines()[-1])["tracking_s"])
+        study = open_workspace(folder / "workspace").study("searched")
+        logs = [event for event in read_events(study) if isinstance(event, TrialLog)]
+        begin_s = first_training(logs, n_workers(study))[0] - entered
+        what = f"a search of {len(logs)} trials on {os.cpu_count()} cores"
+        yield Row(f"{what}: begins to train after Enter", f"{begin_s:.1f} s", target="15 s", met=begin_s < 15)
+        parts = {"MLflow, processor time on its own thread": tracking_s}
+        for part, words in (("`rfe report`", ("report", "searched")), ("`rfe ensemble`", ("ensemble", "searched"))):
+            began = time.perf_counter()
+            _rfe(*words, "--workspace", str(folder / "workspace"), folder=folder)
+            parts[part] = time.perf_counter() - began
+        for part, taken in parts.items():
+            yield Row(
+                f"{what}, {whole_s:.0f} s from Enter to the end: {part}",
+                f"{taken:.1f} s",
+                ratio=f"{taken / whole_s:.1%}",
+                target=f"{SHARE:.0%}",
+                met=taken < SHARE * whole_s,
+            )
+
+
+def first_training(logs: list[TrialLog], workers: int, stack: int = 4) -> tuple[float, int]:
+    """When the first stacks began, seconds since 1970, and how many trials were in them.
+
+    A trial's seconds are its share of its stack's, and a stack's trials end together.
+    """
+    logs = sorted(logs, key=lambda log: log.time)
+    first = sum(log.time <= logs[0].time + 1.0 for log in logs)
+    return logs[0].time - sum(log.seconds for log in logs[:first]) / min(workers, max(1, first // stack)), first
+
+
+def n_workers(study: StudyFolder) -> int:
+    """Of the study's last search."""
+    return int([one for one in read_records(study.journal) if one.kind == "pool"][-1].data["workers"])
+
+
+def _rfe(*words: str, folder: Path | None = None) -> None:
+    """The command in a process of its own; its answer does not matter."""
+    command = [sys.executable, "-m", "rfe", *words]
+    subprocess.run(command, cwd=folder, check=folder is not None, capture_output=True)
+
+
+def run_search(folder: Path) -> dict[str, Any]:
+    """What the process of the search runs: the command, and beside it a look at the tracking thread."""
+    from rfe.cli.program import main
+
+    found = {"tracking_s": 0.0}
+
+    def look() -> None:
+        while True:
+            ids = {one.native_id for one in threading.enumerate() if one.name == "tracking"}
+            mine = [one.user_time + one.system_time for one in psutil.Process().threads() if one.id in ids]
+            found["tracking_s"] = max([found["tracking_s"], *mine])
+            time.sleep(LOOK_S)
+
+    threading.Thread(target=look, daemon=True).start()
+    data, workspace = str(folder / "data"), str(folder / "workspace")
+    sys.argv = ["rfe", "search", str(folder / "space.yaml"), "--data", data, "--workspace", workspace]
+    sys.argv += ["--trials", str(TRIALS), "--quiet"]
+    with suppress(SystemExit):
+        main()
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_search(Path(sys.argv[1]))))
