@@ -5,13 +5,12 @@ A gate's weight is not importance; the two stand side by side. Nothing is traine
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.ablation.altered_encoders import AlteredAnswers, alter_encoders
 from rfe.ablation.arms import BASE
 from rfe.ablation.study import StoredArms, read_arms
 from rfe.ablation.trials import arm_gate, fold_rows, hits_of, read_trials
@@ -22,6 +21,9 @@ from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable, Interval, difference_interval
 from rfe.workspace import StudyFolder, write_bytes
+
+if TYPE_CHECKING:
+    from rfe.ablation.altered_encoders import AlteredAnswers
 
 ENCODERS_FILE = "encoders.npz"
 
@@ -47,6 +49,8 @@ def measure_encoders(folder: StudyFolder, dataset: Dataset, cache: FeatureCache)
     Raises:
         StudyError: the base's weights were not kept.
     """
+    from rfe.ablation.altered_encoders import alter_encoders  # and torch, which reading the result does without
+
     path = folder.path / ENCODERS_FILE
     if path.is_file():
         return
@@ -72,16 +76,17 @@ def measure_encoders(folder: StudyFolder, dataset: Dataset, cache: FeatureCache)
     write_bytes(path, buffer.getvalue())
 
 
-def _put(whole: AlteredAnswers, other: AlteredAnswers, rows: NDArray[np.bool_]) -> AlteredAnswers:
+def _put(whole: "AlteredAnswers", other: "AlteredAnswers", rows: NDArray[np.bool_]) -> "AlteredAnswers":
     """`whole` with the clips of `rows` answered by another configuration of the base."""
 
     def chosen(one: NDArray[np.int64], two: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(rows, two, one)
 
-    return AlteredAnswers(
-        chosen(whole.own, other.own),
-        {name: chosen(states, other.masked[name]) for name, states in whole.masked.items()},
-        {name: chosen(states, other.permuted[name]) for name, states in whole.permuted.items()},
+    return replace(
+        whole,
+        own=chosen(whole.own, other.own),
+        masked={name: chosen(states, other.masked[name]) for name, states in whole.masked.items()},
+        permuted={name: chosen(states, other.permuted[name]) for name, states in whole.permuted.items()},
     )
 
 

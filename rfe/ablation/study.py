@@ -7,14 +7,13 @@ from typing import Any
 
 from rfe.ablation.arms import BASE, Arm, ArmList
 from rfe.ablation.plan import Plan
-from rfe.config.identity import config_id
+from rfe.config.identity import config_id, trained_id
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, StudyError
 from rfe.search_space import SearchSpace, load_space, normalize
 from rfe.training.build import memory_bytes, shape_key
-from rfe.training.configurations import trained_id
 from rfe.workspace import StudyFolder, write_json
 
 TRIAL_MINUTES = 24 * 60.0

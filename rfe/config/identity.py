@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from rfe.config.load import flatten
-from rfe.config.schema import Config
+from rfe.config.schema import Config, DecodeSection
 
 
 def config_id(config: Config) -> str:
@@ -15,3 +15,8 @@ def config_id(config: Config) -> str:
     """
     text = json.dumps(flatten(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def trained_id(config: Config) -> str:
+    """Identity of what is trained: protocol and decoder play no part in it."""
+    return config_id(config.model_copy(update={"decode": DecodeSection(), "protocol": "crossfit"}))

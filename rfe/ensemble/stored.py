@@ -15,7 +15,7 @@ from rfe.config.fields import unknown
 from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
-from rfe.ensemble.candidates import read_study
+from rfe.ensemble.candidates import StudyRecord, read_study
 from rfe.ensemble.selection import Ensemble, Member
 from rfe.errors import DataError, StudyError
 from rfe.workspace import Workspace, write_bytes, write_json, write_text
@@ -123,7 +123,9 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         raise StudyError(unknown("ensemble", name, ensemble_names(workspace)))
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        members = tuple(_member(workspace, name, entry) for entry in about["members"])
+        studies = {str(entry["study"]) for entry in about["members"]}
+        records = {study: read_study(workspace.study(study)) for study in studies}
+        members = tuple(_member(records[str(entry["study"])], name, entry) for entry in about["members"])
         return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
@@ -153,8 +155,7 @@ def _nested_npz(result: EnsembleResult) -> bytes:
     return buffer.getvalue()
 
 
-def _member(workspace: Workspace, name: str, entry: Mapping[str, Any]) -> Member:
-    record = read_study(workspace.study(str(entry["study"])))
+def _member(record: StudyRecord, name: str, entry: Mapping[str, Any]) -> Member:
     for candidate in record.candidates:
         if candidate.number == entry["trial"] and candidate.config_id == entry["config_id"]:
             return Member(candidate, float(entry["weight"]), float(entry["ratio_weight"]))

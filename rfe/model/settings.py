@@ -1,10 +1,13 @@
-"""One replica's scalars, and their tensors for a whole stack."""
+"""One replica's scalars, and their tensors for a whole stack; torch comes with the latter only."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class SettingTensors:
     by_states: Tensor
 
     def __init__(self, settings: list[ReplicaSettings], device: torch.device) -> None:
+        import torch
+
         self.settings = settings
         for field in fields(ReplicaSettings):
             if field.name in NO_TENSORS:

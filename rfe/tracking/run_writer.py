@@ -152,11 +152,12 @@ class RunWriter:
             run = self._runs[log.number] = KnownRun(created, "RUNNING", tags)
         self._creating.discard(log.number)
         for metrics, settings in batches(trial_metrics(log), params(log.config)):
-            self.server.log(run.run_id, metrics, settings, tags, log.time)
+            self.server.log(run.run_id, metrics, settings, at_s=log.time)
         self.server.upload(run.run_id, _paths(log.artifacts))
         if log.score is not None and best_trials(self._scores(), 1) == [log.number]:
             self.server.log(self.study_run_id, [("best_score", short(log.score), len(self._trials))], at_s=log.time)
-        self._end_run(run, status, {"rfe.state": log.state}, log.time)
+        # a run that was made just now has its tags
+        self._end_run(run, status, {k: v for k, v in tags.items() if run.tags.get(k) != v}, log.time)
 
     def write_confirmation(self, log: ConfirmationLog) -> None:
         """Add mean and spread over the fresh seeds to the trial's own run, where a table can sort by them."""
@@ -271,7 +272,8 @@ class RunWriter:
         run.tags.update(tags)
 
     def _end_run(self, run: KnownRun, status: RunStatus, tags: dict[str, str], at_s: float | None = None) -> None:
-        self._tag(run, tags)
+        if tags:
+            self._tag(run, tags)
         self.server.set_status(run.run_id, status, at_s)
         run.status = status
 

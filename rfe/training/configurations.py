@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from rfe.config.identity import config_id
-from rfe.config.schema import Config, DecodeSection
+from rfe.config.identity import config_id, trained_id
+from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, DataError, TrialError
@@ -95,11 +95,6 @@ def train_configurations(
                 run.running[index].scored_epochs = frozenset(epochs)
         run.train(on_epoch)
     return [results[index] for index in range(len(configs))]
-
-
-def trained_id(config: Config) -> str:
-    """Identity of what is trained: protocol and decoder play no part in it."""
-    return config_id(config.model_copy(update={"decode": DecodeSection(), "protocol": "crossfit"}))
 
 
 def _check(config: Config, dataset: Dataset) -> None:

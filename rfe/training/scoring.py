@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
 from rfe.labels import N_EMOTIONS, N_SETS, STATE_SALIENCE
 from rfe.metrics.score import FoldHits, fold_hits
 from rfe.training.balance import set_weights
-from rfe.training.prediction import Predictions
+
+if TYPE_CHECKING:
+    from rfe.training.prediction import Predictions  # which brings torch
 
 
 @dataclass
@@ -32,7 +34,7 @@ class OutOfFold:
         widths = (n_presence_logits(config), N_EMOTIONS, N_EMOTIONS)
         return cls(*(np.full((config.train.seeds, n_clips, width), np.nan, np.float32) for width in widths))
 
-    def fill(self, predictions: Predictions, replica: int, seed: int, clips: NDArray[np.int64]) -> None:
+    def fill(self, predictions: "Predictions", replica: int, seed: int, clips: NDArray[np.int64]) -> None:
         """Fill in what one replica of a stack predicts of its held-out clips."""
         for name in ("presence_logits", "salience_logits", "fused"):
             mine = getattr(self, name)

@@ -1,10 +1,14 @@
-"""How one replica is trained: plain scalars, and their tensors for a whole stack."""
+"""How one replica is trained: plain scalars, and their tensors for a whole stack; torch comes with the latter only."""
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class TrainTensors:
     adaptation_strength: Tensor
 
     def __init__(self, settings: list[TrainSettings], device: torch.device) -> None:
+        import torch
+
         self.settings = settings
         for name in TrainTensors.__annotations__:
             setattr(self, name, torch.tensor([getattr(one, name) for one in settings], device=device))
