@@ -37,7 +37,7 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
     def whole(self) -> Iterator[None]:
         """What is appended within reaches the file at the end, in one piece: of a process that is killed within, as if
         nothing had been asked."""
-        known = max(self._log_number_offset)
+        known = next(reversed(self._log_number_offset))  # they are kept in order
         self._n_written = known + sum(1 for _ in super().read_logs(known))
         self._held = []
         try:

@@ -219,16 +219,25 @@ class StudyStore:
         return None
 
     def _trial(self, number: int) -> FrozenTrial:
-        trials = self._study.get_trials(deepcopy=False)
-        if not 0 <= number < len(trials):
-            raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {len(trials)}")
-        return trials[number]
+        storage = self._study._storage  # the study itself offers no one trial without all of them
+        try:
+            trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, max(number, 0))
+        except KeyError:
+            trial_id = None
+        if trial_id is None or number < 0:
+            raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {self._n_trials}")
+        return storage.get_trial(trial_id)
 
     def _cohort_sampler(self) -> DistinctSampler:
-        first = min(self._waiting(), default=len(self._study.get_trials(deepcopy=False)))
+        first = min(self._waiting(), default=self._n_trials)
         seed = cohort_seed(self.definition.seed, first)
         sampler = build_sampler(self.definition.space.sampler, seed)
         return DistinctSampler(sampler, cohort_seed(seed, first), self._distributions, self._known)
+
+    @property
+    def _n_trials(self) -> int:
+        """With those of a warm start, and those that wait."""
+        return int(self._study._storage.get_n_trials(self._study._study_id))
 
     def _waiting(self) -> list[int]:
         trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))

@@ -1,5 +1,7 @@
 """What a study's storage holds, as rows; nothing here writes."""
 
+from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,10 +85,45 @@ def read_trials(folder: Path) -> list[FrozenTrial]:
     return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
 
 
-def open_storage(log: StudyLog) -> JournalStorage:
+class StudyStorage(JournalStorage):  # type: ignore[misc]
+    """Optuna's storage in our file, with its look through all trials at every ask spared: a trial that has left the
+    queue never waits again, so only those behind are looked at."""
+
+    def __init__(self, log: StudyLog) -> None:
+        super().__init__(log)
+        self._left: dict[int, int] = {}
+        """Study -> so many trials, its first ones, have left the queue."""
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        if not deepcopy and states == (TrialState.WAITING,):
+            return self._look(study_id)[0]
+        trials: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
+        return trials
+
+    def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
+        return self._look(study_id)[1] if state is None else int(super().get_n_trials(study_id, state))
+
+    def _look(self, study_id: int) -> tuple[list[FrozenTrial], int]:
+        """The trials that wait, and how many there are in all."""
+        waiting: list[FrozenTrial] = []
+        number = self._left.get(study_id, 0)
+        with suppress(KeyError):  # there are no more
+            while True:
+                trial = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
+                number += 1
+                if trial.state == TrialState.WAITING:
+                    waiting.append(trial)
+                elif not waiting:
+                    self._left[study_id] = number
+        return waiting, number
+
+
+def open_storage(log: StudyLog) -> StudyStorage:
     """Optuna's storage in this file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return JournalStorage(log)
+    return StudyStorage(log)
 
 
 def row_of(trial: FrozenTrial) -> TrialRow:

@@ -38,6 +38,10 @@ STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed")
 TRIAL_STATUS: dict[TrialState, RunStatus] = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 STUDY_STATUS: dict[str, RunStatus] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 NOTE = "mlflow.note.content"
+SHOWN = "rfe.shown"
+"""Of a trial's run: which of its figures and weights are among the run's files."""
+DRAWN_ON_THE_WAY = 3
+"""Of so many best trials figures are drawn while the search runs."""
 
 
 @dataclass
@@ -248,24 +252,35 @@ class RunWriter:
         return {log.number: log.score for log in logs if log.score is not None and "duplicate_of" not in log.tags}
 
     def _show_best(self) -> None:
-        """Figures and weights for the best and the confirmed trials; weights that fell out of them are removed."""
+        """Weights and figures for the best and the confirmed trials; weights that fell out of them are removed.
+
+        A trial's figures take a processor a third of a second, and the best change: until the end few are drawn.
+        """
         from rfe.tracking.figures import trial_figures  # and matplotlib, which takes half a second
 
         wanted = {*best_trials(self._scores(), self.keep_top), *self._confirmations}
+        drawn = wanted
+        if self._outcome is None:
+            drawn = {*best_trials(self._scores(), min(self.keep_top, DRAWN_ON_THE_WAY)), *self._confirmations}
         for number, trial in self._trials.items():
             run = self._runs[number]
-            shown = run.tags.get("rfe.shown")
-            if number in wanted and shown != "figures and weights":
+            former = {what for what in ("figures", "weights") if what in run.tags.get(SHOWN, "")}
+            shown = set(former)
+            if number in drawn and "figures" not in shown:
                 with tempfile.TemporaryDirectory() as scratch:
                     for name, picture in trial_figures(trial):
                         Path(scratch, name).write_bytes(picture)
                     self.server.upload(run.run_id, sorted(Path(scratch).iterdir()), "figures")
+                shown.add("figures")
+            if number in wanted and "weights" not in shown:
                 self.server.upload(run.run_id, _paths({"weights": trial.weights}))
-                self._tag(run, {"rfe.shown": "figures and weights"})
-            elif number not in wanted and shown == "figures and weights":
+                shown.add("weights")
+            elif number not in wanted and "weights" in shown:
                 if isinstance(trial.weights, Path):
                     self.server.delete(run.run_id, trial.weights.name)
-                self._tag(run, {"rfe.shown": "figures"})
+                shown.remove("weights")
+            if shown != former:
+                self._tag(run, {SHOWN: " and ".join(sorted(shown)) or "nothing"})
 
     def _tag(self, run: KnownRun, tags: dict[str, str]) -> None:
         self.server.log(run.run_id, tags=tags)

@@ -12,7 +12,7 @@ from rfe.errors import StudyError
 from rfe.tracking.base import OutcomeLog, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.live import is_left_behind, process_tags
-from rfe.tracking.run_writer import KnownRun, RunWriter
+from rfe.tracking.run_writer import DRAWN_ON_THE_WAY, KnownRun, RunWriter
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_folder, study_log, trial_log
 
 
@@ -259,3 +259,22 @@ def test_left_behind() -> None:
     assert is_left_behind({"rfe.host": "elsewhere", "rfe.pid": "1", "rfe.refreshed": "1000"})
     assert is_left_behind({})
     assert not is_left_behind({"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": "0"})
+
+
+def test_while_a_search_runs_figures_are_of_the_few_best(tmp_path: Path) -> None:
+    server = MemoryServer()
+    writer = new_writer(server, tmp_path, keep_top=10)
+    writer.open(study_log())
+    with Journal(study_folder(tmp_path)) as journal:
+        for number in range(6):
+            writer.write_trial(journal.record_trial(trial_log(number, 0.2 + number / 100)))
+
+    def with_file(name: str) -> list[str]:
+        return [run for run, told in sorted(server.story().items()) if name in told["files"]]
+
+    everyone = [f"trial {number:04}" for number in range(6)]
+    writer.refresh()
+    assert with_file("weights.safetensors") == everyone
+    assert with_file("figures/gate.png") == everyone[-DRAWN_ON_THE_WAY:]
+    writer.end(OutcomeLog("s", "finished", "well", {"score_best": 0.25}))
+    assert with_file("figures/gate.png") == everyone
