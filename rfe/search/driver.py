@@ -126,7 +126,7 @@ def run_search(
             interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
             return started
 
-        events = read_events(folder)
+        events = tuple(read_events(folder))
         if fleet is None and budget.asks_for_more(sum(isinstance(one, TrialLog) for one in events), spent_s):
             start_ray()
         imports.join()

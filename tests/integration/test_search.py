@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from rfe.search.session import open_session
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
-from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
+from rfe.tracking.base import ConfirmationLog, NullTracker, StudyEvent, StudyLog, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events, read_records
 from rfe.workspace import StudyFolder, Workspace, open_workspace
@@ -426,6 +426,19 @@ def test_a_study_is_mirrored_and_goes_on_from_its_mirror(
     run_search(make_space("mirrored", 12, storage=storage), data, elsewhere, fleet=fleet)
     assert_each_trial_once(elsewhere, "mirrored", 12)
     assert len(trial_records(StudyFolder(tmp_path / "disk" / "mirrored"))) == 12
+
+
+def test_a_tracker_hears_of_what_a_study_has_already(fleet: Fleet, data: Path, workspace: Workspace) -> None:
+    class Listener(NullTracker):
+        heard: tuple[StudyEvent, ...] = ()
+
+        def replay(self, events: Iterable[StudyEvent]) -> None:
+            self.heard = tuple(events)
+
+    run_search(make_space("told", 4), data, workspace, fleet=fleet)
+    listener = Listener()
+    run_search(make_space("told", 8), data, workspace, fleet=fleet, tracker=listener)
+    assert {event.number for event in listener.heard if isinstance(event, TrialLog)} == {0, 1, 2, 3}
 
 
 def test_a_node_that_cannot_open_the_data_is_named_before_training(
