@@ -42,7 +42,7 @@ pictures: install  ## remakes the example notebook and the README's pictures; mi
 
 bench: install  ## reports/benchmarks of this machine: the engine and all around it, then whole searches; minutes
 	$(BIN)/python -m tests.benchmarks
-	$(BIN)/python -m tests.benchmarks.throughput --trials 24 --documented 4 --optuna 8 --rounds 2 --output reports/benchmarks/quick
+	$(BIN)/python -m tests.benchmarks.throughput --trials 16 --documented 4 --optuna 4 --rounds 1 --output reports/benchmarks/quick
 
 evidence: install  ## remakes reports/evidence; hours
 	for script in tests/evidence/run_*.py; do $(BIN)/python -m "tests.evidence.$$(basename $$script .py)" || exit 1; done

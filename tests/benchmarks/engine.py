@@ -15,6 +15,7 @@ from tests.benchmarks.stacks import (
     MadeUpFeatures,
     PlainTrainer,
     Size,
+    SklearnTrainer,
     StackTrainer,
     make_clips,
 )
@@ -39,6 +40,7 @@ def engine_rows(rounds: int) -> Iterator[Row]:
     keep_freed_memory()
     for size, n_configs, steps, plain_steps, target in AGAINST_PLAIN:
         yield against_plain(size, n_configs, steps, plain_steps, target, rounds)
+    yield against_sklearn(rounds)
     yield least_work(rounds)
     yield pca_against_none(rounds)
     yield small_pool_against_all(rounds)
@@ -65,6 +67,26 @@ def against_plain(size: Size, n_configs: int, steps: int, plain_steps: int, targ
         ratio_text(ratio),
         f"{target:g}x",
         ratio[0] >= target,
+    )
+
+
+def against_sklearn(rounds: int) -> Row:
+    """The organisers' network, one hidden layer on all features, without dropout, which scikit-learn's lacks."""
+    features, epochs = MadeUpFeatures(DEMO, len(CLIPS.filename), CPU), 3
+    stack = StackTrainer(DEMO, 8, features, CLIPS, kind="concat_mlp", dropout=0.0)
+    peer = SklearnTrainer(DEMO, features, CLIPS, epochs)
+    turns = take_turns({"rfe": lambda: stack.train(stack.steps_per_epoch), "peer": peer.train}, rounds)
+    each = {
+        "rfe": [one / stack.n_replicas for one in turns.seconds["rfe"]],
+        "peer": [one / epochs for one in turns.seconds["peer"]],
+    }
+    fair = Turns(each)
+    return Row(
+        f"replica-epochs per second, the organisers' network, {DEMO.name}, one core, stack of {stack.n_replicas}, "
+        "against scikit-learn's MLPClassifier",
+        f"{1 / fair.median('rfe'):.1f}",
+        f"{1 / fair.median('peer'):.1f}",
+        ratio_text(fair.ratio("peer", "rfe")),
     )
 
 

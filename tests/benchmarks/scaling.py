@@ -80,7 +80,7 @@ def _row(what: str, cost: str, sizes: tuple[int, ...], taken: list[float], outpu
         f"cost against {what} ({sizes[0]:,} to {sizes[-1]:,}): {cost}",
         f"{taken[0]:.3g} s to {taken[-1]:.3g} s, exponent {slope:.2f}, {last:.2f} at the end",
         target="linear (1) or better",
-        met=max(slope, last) <= 1.05,
+        met=max(slope, last) <= 1.1,  # a timing that is off by a twentieth moves the last slope by as much
     )
 
 

@@ -58,18 +58,19 @@ def search_rows() -> Iterator[Row]:
         begin_s = first_training(logs, n_workers(study))[0] - entered
         what = f"a search of {len(logs)} trials on {os.cpu_count()} cores"
         yield Row(f"{what}: begins to train after Enter", f"{begin_s:.1f} s", target="15 s", met=begin_s < 15)
-        parts = {"MLflow, processor time on its own thread": tracking_s}
+        n_cores = os.cpu_count() or 1
+        parts = {"MLflow, processor time of its thread, of that of all cores": (tracking_s, n_cores * whole_s)}
         for part, words in (("`rfe report`", ("report", "searched")), ("`rfe ensemble`", ("ensemble", "searched"))):
             began = time.perf_counter()
             _rfe(*words, "--workspace", str(folder / "workspace"), folder=folder)
-            parts[part] = time.perf_counter() - began
-        for part, taken in parts.items():
+            parts[part] = time.perf_counter() - began, whole_s
+        for part, (taken, whole) in parts.items():
             yield Row(
                 f"{what}, {whole_s:.0f} s from Enter to the end: {part}",
                 f"{taken:.1f} s",
-                ratio=f"{taken / whole_s:.1%}",
+                ratio=f"{taken / whole:.1%}",
                 target=f"{SHARE:.0%}",
-                met=taken < SHARE * whole_s,
+                met=taken < SHARE * whole,
             )
 
 

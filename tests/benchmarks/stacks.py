@@ -1,9 +1,13 @@
 """Stacks and plain models of the compared sizes, on made-up features: what a step takes does not depend on values."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from rfe.data.metadata import Clips
@@ -71,6 +75,8 @@ class StackTrainer:
         clips: Clips,
         *,
         pool: tuple[int, ...] | None = None,
+        kind: str = "fusion",
+        dropout: float = 0.2,
         device: torch.device | None = None,
     ) -> None:
         pool = tuple(range(len(size.dims))) if pool is None else pool
@@ -79,9 +85,9 @@ class StackTrainer:
             kept = 1 + number % len(pool)
             for fold in range(N_FOLDS):
                 views = {encoder: View(encoder, fold, "actor", "known", None, 54) for encoder in pool}
-                settings = ReplicaSettings(seed=0, fold=fold, pool=pool, dropout=0.2, n_kept=kept)
+                settings = ReplicaSettings(seed=0, fold=fold, pool=pool, dropout=dropout, n_kept=kept)
                 replicas.append(Replica(number, settings, TrainSettings(lr=rate, epochs=1000), views))
-        shape = StackShape("fusion", size.latent, size.batch, 0, size.dims)
+        shape = StackShape(kind, size.latent, size.batch, 0, size.dims)
         names = tuple(f"encoder_{index}" for index in range(len(size.dims)))
         self.stack = Stack(replicas, shape, names, clips, features, device or torch.device("cpu"))
         self.steps_per_epoch = self.stack.plan.n_steps
@@ -113,3 +119,21 @@ class PlainTrainer:
         """Some optimiser steps."""
         for batch in self._batches[:steps]:
             plain_step(self._model, self._optimizer, self._features, self._members, self._soft, batch)
+
+
+class SklearnTrainer:
+    """scikit-learn's own network with one hidden ReLU layer, on one fold's training clips."""
+
+    def __init__(self, size: Size, features: MadeUpFeatures, clips: Clips, epochs: int) -> None:
+        mine = np.flatnonzero(clips.fold[: clips.n_source] != 0)
+        self._features = torch.cat(features.values, 1).numpy()[mine]
+        self._emotion = STATE_SALIENCE[clips.state[mine]].argmax(-1)  # it takes hard labels
+        self._model = MLPClassifier(
+            (size.latent,), batch_size=size.batch, learning_rate_init=1e-3, max_iter=epochs, tol=0.0, random_state=0
+        )
+
+    def train(self) -> None:
+        """Some epochs from the start, on one thread."""
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self._model.fit(self._features, self._emotion)

@@ -31,6 +31,8 @@ from rfe.workspace import open_workspace
 from tests.benchmarks.searching import first_training, n_workers
 from tests.evidence.simulated import table
 
+CONCURRENT = 2
+"""Trials at a time of the documented pattern."""
 SPACE = """
 study: throughput
 base:
@@ -55,6 +57,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-o", "--output", type=Path, default=Path("reports/benchmarks/throughput"))
     chosen = parser.parse_args()
+    if chosen.documented // chosen.rounds <= CONCURRENT:
+        parser.error(f"--documented {chosen.documented}: more than {CONCURRENT} a round are needed to time it")
     # Ray's workers would yield to whatever else runs, a plain loop would not
     os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "RAY_worker_niceness": "0"}
     rounds: list[dict[str, Any]] = []
@@ -162,12 +166,12 @@ def peer_main(peer: str, folder: Path, n: int) -> None:
     configs = json.loads((folder / "configs.json").read_text())[:n]
     apart_s = 0.0
     if peer == "documented":
-        scratch, concurrent, threads = Path(tempfile.mkdtemp(dir=folder)), 2, 1
+        scratch, threads = Path(tempfile.mkdtemp(dir=folder)), 1
         scores = peers.run_documented_pattern(
-            configs, folder / "data", folder / "workspace" / "cache", scratch, concurrent
+            configs, folder / "data", folder / "workspace" / "cache", scratch, CONCURRENT
         )
         ends = sorted(path.stat().st_mtime for path in scratch.glob("score*.txt"))
-        steady_s = (ends[-1] - ends[concurrent - 1]) / (n - concurrent)  # without Ray's start, as rfe's
+        steady_s = (ends[-1] - ends[CONCURRENT - 1]) / (n - CONCURRENT)  # without Ray's start, as rfe's
     else:
         dataset = load_dataset(folder / "data")
         cache = FeatureCache(dataset, folder / "workspace" / "cache")
