@@ -100,10 +100,17 @@ class AdaptationSection(Section):
     """Clips drawn from each domain per step; default max(256, 2 * latent_dim)."""
 
 
+SCALED_FROM = 64
+"""Clips of a batch whose learning rate is `train.lr` under every `train.lr_scaling`."""
+
+
 class TrainSection(Section):
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=2)] = 64
     lr: Annotated[float, Field(gt=0)] = 1.0e-3
+    lr_scaling: Literal["none", "sqrt", "linear"] = "none"
+    """How the rate grows with the batch: `lr` is that of batches of 64, times the square root of batch_size / 64 (for
+    Adam: arXiv 2205.10287), or times it (arXiv 1706.02677)."""
     weight_decay: Annotated[float, Field(ge=0)] = 1.0e-2
     optimizer: Literal["adamw", "adam"] = "adamw"
     """`adam` adds the decay to the gradient (L2), as the organisers do; `adamw` decouples it."""

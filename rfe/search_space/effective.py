@@ -9,7 +9,7 @@ from typing import Any
 
 from rfe.config.fields import MAP_FIELDS, locate, unknown
 from rfe.config.load import build_config, field_values, set_field
-from rfe.config.schema import Config
+from rfe.config.schema import SCALED_FROM, Config
 from rfe.errors import ConfigError, gather
 from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 
@@ -191,6 +191,8 @@ def _idle_training(values: dict[str, Any]) -> list[str]:
         idle.append("adaptation.batch")
     if values["train.average"] == "none":
         idle.append("train.ema_decay")
+    if values["train.batch_size"] == SCALED_FROM:
+        idle.append("train.lr_scaling")
     if values["decode.kind"] == "valid_states":
         idle.append("decode.thresholds")
     return idle

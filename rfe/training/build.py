@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from rfe.config.schema import Config
+from rfe.config.schema import SCALED_FROM, Config, TrainSection
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.data.folds import ALL_TRAIN, training_clips
@@ -105,6 +105,12 @@ def shape_key(config: Config, dataset: Dataset) -> str:
     return stack_shape(config, dataset).key
 
 
+def scaled_rate(train: TrainSection) -> float:
+    """The learning rate of a configuration's batches; see `TrainSection.lr_scaling`."""
+    power = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}[train.lr_scaling]
+    return float(train.lr * (train.batch_size / SCALED_FROM) ** power)
+
+
 def memory_bytes(config: Config, dataset: Dataset) -> int:
     """Estimate of what one configuration adds to a worker while it trains: parameters, gradients, optimiser state and
     activations of all its folds and seeds (features are mapped and shared).
@@ -154,7 +160,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
     train = TrainSettings(
         data_seed=config.train.data_seed,
         epochs=final_epochs(config, clips) if final else config.train.epochs,
-        lr=config.train.lr,
+        lr=scaled_rate(config.train),
         weight_decay=config.train.weight_decay,
         decoupled=config.train.optimizer == "adamw",
         cosine=config.train.schedule == "cosine",

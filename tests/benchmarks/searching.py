@@ -22,6 +22,7 @@ from tests.benchmarks.around import seconds
 from tests.benchmarks.rows import Row
 
 TRIALS = 100
+STUDY = "searched"
 SPACE = """
 study: searched
 base:
@@ -53,14 +54,14 @@ def search_rows() -> Iterator[Row]:
         command = [sys.executable, "-m", "tests.benchmarks.searching", scratch]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         whole_s, tracking_s = time.time() - entered, float(json.loads(done.stdout.splitlines()[-1])["tracking_s"])
-        study = open_workspace(folder / "workspace").study("searched")
+        study = open_workspace(folder / "workspace").study(STUDY)
         logs = [event for event in read_events(study) if isinstance(event, TrialLog)]
         begin_s = first_training(logs, n_workers(study))[0] - entered
         what = f"a search of {len(logs)} trials on {os.cpu_count()} cores"
         yield Row(f"{what}: begins to train after Enter", f"{begin_s:.1f} s", target="15 s", met=begin_s < 15)
         n_cores = os.cpu_count() or 1
         parts = {"MLflow, processor time of its thread, of that of all cores": (tracking_s, n_cores * whole_s)}
-        for part, words in (("`rfe report`", ("report", "searched")), ("`rfe ensemble`", ("ensemble", "searched"))):
+        for part, words in (("`rfe report`", ("report", STUDY)), ("`rfe ensemble`", ("ensemble", STUDY))):
             began = time.perf_counter()
             _rfe(*words, "--workspace", str(folder / "workspace"), folder=folder)
             parts[part] = time.perf_counter() - began, whole_s

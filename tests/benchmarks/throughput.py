@@ -28,25 +28,11 @@ from rfe.data.simulate import SimulationSpec, simulate
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events, read_records
 from rfe.workspace import open_workspace
-from tests.benchmarks.searching import first_training, n_workers
+from tests.benchmarks.searching import SPACE, STUDY, first_training, n_workers
 from tests.evidence.simulated import table
 
 CONCURRENT = 2
 """Trials at a time of the documented pattern."""
-SPACE = """
-study: throughput
-base:
-  model: {latent_dim: 64}
-  train: {epochs: 20, batch_size: 64}
-  data: {standardize: actor}
-space:
-  model.n_kept: {int: [1, 6]}
-  model.dropout: {float: [0.0, 0.5]}
-  model.head_fusion.presence_weight: {float: [0.0, 1.0]}
-  train.lr: {float: [5.0e-4, 5.0e-3], log: true}
-sampler: {kind: random}
-confirm: {top: 0}
-"""
 
 
 def main() -> None:
@@ -65,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         simulate(SimulationSpec(), folder / "data")
-        (folder / "space.yaml").write_text(SPACE)
+        (folder / "space.yaml").write_text(SPACE + "sampler: {kind: random}\n")
         for number in range(1, chosen.rounds + 1):
             rfe = run_rfe(folder, chosen.trials * number // chosen.rounds)
             (folder / "configs.json").write_text(json.dumps(rfe.pop("configs")))
@@ -78,7 +64,7 @@ def main() -> None:
 def run_rfe(folder: Path, trials: int) -> dict[str, Any]:
     """The search as a user starts it, MLflow and all; from the second round on it goes on with its study."""
     workspace = open_workspace(folder / "workspace")
-    study = workspace.study("throughput")
+    study = workspace.study(STUDY)
     began = time.time()
     api.search(folder / "space.yaml", folder / "data", trials=trials, workspace=workspace)
     whole_s = time.time() - began

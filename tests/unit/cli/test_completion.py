@@ -54,7 +54,10 @@ def asked(line: str) -> dict[str, str]:
         ("search m", ["mine.yaml"]),
         ("train b", ["baselines/concat_mlp", "baselines/mean_fusion", "baselines/single_encoder"]),
         ("ablate com", ["components"]),
-        ("search everything --set train.lr", ["train.lr="]),
+        (
+            "search everything --set train.lr",
+            ["train.lr=", *(f"train.lr_scaling={how}" for how in ("none", "sqrt", "linear"))],
+        ),
         ("search everything -s train.average=", ["train.average=none", "train.average=ema"]),
         ("schema ", ["config", "space", "plan", "job", "mapping"]),
         ("studies sho", ["show"]),

@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "adaptation.domains": "actors",
     "adaptation.target": "test",
     "adaptation.batch": 8,
+    "train.lr_scaling": "sqrt",
     "train.optimizer": "adam",
     "train.schedule": "constant",
     "train.clip_norm": 1.0,

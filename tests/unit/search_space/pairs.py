@@ -25,6 +25,7 @@ ALIKE: list[Pair] = [
     ({}, {"adaptation.kind": "coral", "adaptation.strength": 0}),
     ({"adaptation.kind": "mmd"}, {"adaptation.kind": "mmd", "adaptation.batch": 256}),
     ({}, {"train.ema_decay": 0.05}),
+    ({"train.batch_size": 64}, {"train.batch_size": 64, "train.lr_scaling": "linear"}),
     ({}, {"decode.thresholds": "exact"}),
     ({}, {"data.pseudo_clips_per_group": 10}),
     ({"data.standardize": "fold"}, {"data.standardize": "fold", "data.target_actors": "known"}),
@@ -42,6 +43,11 @@ ALIKE: list[Pair] = [
 ]
 
 DIFFERENT: list[Pair] = [
+    ({"train.batch_size": 32}, {"train.batch_size": 32, "train.lr_scaling": "sqrt"}),
+    (
+        {"train.batch_size": 32, "train.lr_scaling": "linear"},
+        {"train.batch_size": 32, "train.lr_scaling": "sqrt"},
+    ),
     ({}, {"pool": ["a", "b", "c"]}),
     ({"pool": ["a"]}, {"pool": ["a"], "model.fusion.kind": "rank_concat"}),
     ({"model.n_kept": 3}, {"model.n_kept": 9}),

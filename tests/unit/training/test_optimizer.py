@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
+from rfe.config.load import change_config
+from rfe.config.schema import Config
 from rfe.model.parameters import StackedParameter
+from rfe.training.build import scaled_rate
 from rfe.training.optimizer import StackedAdam, find_runs
 from rfe.training.settings import TrainSettings
 
@@ -48,6 +51,14 @@ def test_each_replica_is_updated_as_by_an_optimiser_of_its_own(decoupled: bool, 
             optimizer.step()
         for name, value in own.items():
             torch.testing.assert_close(stacked[name].value[holders[name].index(replica)], value.detach())
+
+
+@pytest.mark.parametrize(("scaling", "rate"), [("none", 0.002), ("sqrt", 0.004), ("linear", 0.008)])
+def test_the_rate_of_large_batches(scaling: str, rate: float) -> None:
+    changes = {"train.lr": 0.002, "train.batch_size": 256, "train.lr_scaling": scaling}
+    assert scaled_rate(change_config(Config(), changes).train) == pytest.approx(rate)
+    one = change_config(Config(), changes | {"train.batch_size": 64})
+    assert scaled_rate(one.train) == pytest.approx(0.002)
 
 
 def _strided(values: torch.Tensor) -> torch.Tensor:
