@@ -1,11 +1,13 @@
 """MLflow's page as `rfe ui` opens it: the trials are found, sorted, opened and compared there."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from rfe.data.dataset import load_dataset
+from rfe.study import read_study
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.ui import open_ui, study_pages
 from rfe.workspace import open_workspace
@@ -17,19 +19,34 @@ PATIENCE_S = 300
 SHOWN = ["score", "score_se", "acc_presence", "acc_salience"]
 
 
+@dataclass(frozen=True)
+class TrialTable:
+    address: str
+    best_first: tuple[str, ...]
+    """The trials that ended, by their Scores."""
+    failed: str
+    """The one without a Score, last whichever way the others are sorted."""
+
+
 @pytest.fixture(scope="module")
-def trial_table(tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address that `rfe ui` gives of a study's trials."""
+def trial_table(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch_module: pytest.MonkeyPatch
+) -> Iterator[TrialTable]:
+    """A study's trials, at the address that `rfe ui` gives."""
     monkeypatch_module.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path_factory.mktemp("page")
     workspace = open_workspace(folder / "workspace")
     tracker = MlflowTracker(workspace, workspace.study("tiny"))
-    run_study(workspace, load_dataset(fakes.write_data(folder / "tiny")), tracker)
+    study = run_study(workspace, load_dataset(fakes.write_data(folder / "tiny")), tracker)
     assert tracker.close(PATIENCE_S) == ""
+    rows = read_study(study.path).trials
+    scores = {f"trial {row.number:04d}": row.values[0] for row in rows if row.values}
+    assert len(set(scores.values())) == len(scores) == 4
+    (failed,) = (f"trial {row.number:04d}" for row in rows if row.state == "failed")
     with open_ui(workspace) as address:
         ((name, page),) = study_pages(workspace, address)
         assert name == "tiny"
-        yield page
+        yield TrialTable(page, tuple(sorted(scores, key=scores.__getitem__, reverse=True)), failed)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +56,10 @@ def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture
-def page(browser: Any, trial_table: str) -> Iterator[Any]:
+def page(browser: Any, trial_table: TrialTable) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 1800, "height": 900})
     page.set_default_timeout(1000 * PATIENCE_S)
-    page.goto(trial_table)
+    page.goto(trial_table.address)
     page.get_by_role("link", name="trial 0000").wait_for()
     yield page
     page.close()
@@ -54,22 +71,21 @@ def trials(page: Any) -> list[str]:
     return [one.inner_text() for one in sorted(links, key=lambda one: float(one.bounding_box()["y"]))]
 
 
-def test_trials_are_sorted_by_score(page: Any) -> None:
+def test_trials_are_sorted_by_score(page: Any, trial_table: TrialTable) -> None:
     columns = [one.inner_text().strip() for one in page.get_by_role("columnheader").all()]
     assert [name for name in SHOWN if name in columns] == SHOWN
-    best_first = trials(page)
-    assert best_first == ["trial 0002", "trial 0004", "trial 0000", "trial 0001", "trial 0003"]
+    assert trials(page) == [*trial_table.best_first, trial_table.failed]
     page.get_by_role("columnheader", name="score", exact=True).first.click()
     page.wait_for_function(
         "first => [...document.querySelectorAll('a')].filter(a => a.innerText.startsWith('trial 000'))"
         ".sort((a, b) => a.getBoundingClientRect().y - b.getBoundingClientRect().y)[0].innerText !== first",
-        arg=best_first[0],
+        arg=trial_table.best_first[0],
     )
-    assert trials(page) == ["trial 0001", "trial 0000", "trial 0004", "trial 0002", "trial 0003"]
+    assert trials(page) == [*reversed(trial_table.best_first), trial_table.failed]
 
 
-def test_the_best_trial_explains_itself_and_shows_its_figures(page: Any) -> None:
-    page.get_by_role("link", name="trial 0002").click()
+def test_the_best_trial_explains_itself_and_shows_its_figures(page: Any, trial_table: TrialTable) -> None:
+    page.get_by_role("link", name=trial_table.best_first[0]).click()
     page.get_by_text("presence accuracy").first.wait_for()
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("figures", exact=True).click()
