@@ -75,7 +75,6 @@ class FusionModel(StackedModel):
                     rows[replica, encoder] = len(rows)
         table = [[rows.get((r, e), len(rows)) for e in row] for r, row in enumerate(slots)]
         self.slot_row = torch.tensor(table, device=self.device).flatten()
-        self.all_see = all(one.sees_clip for one in settings)
         self.max_kept = max(one.n_kept for one in settings)
         fused = [[r for r, one in enumerate(settings) if one.rank_concat is concat] for concat in (False, True)]
         self.summed, self.concatenated = (torch.tensor(some, device=self.device, dtype=torch.long) for some in fused)
@@ -172,26 +171,29 @@ class FusionModel(StackedModel):
             value["gate.latent_weight"],
             value["gate.context_weight"],
             self._by_slot(value["gate.embedding"]),
-            None if self.all_see else scalars.sees_clip.to(latent.dtype),
+            None if scalars.sees_clip is None else scalars.sees_clip.to(latent.dtype),
             scalars.temperature,
         )
         if noise.gate is not None:
             drawn = gumbel(self._by_slot(noise.gate, noise.address))
             scores = scores + drawn * (scalars.gate_noise * noise.anneal).view(-1, 1, 1)
-        scores = torch.where(scalars.uniform.view(-1, 1, 1) & mask, torch.zeros_like(scores), scores)
+        if scalars.uniform is not None:
+            scores = torch.where(scalars.uniform.view(-1, 1, 1) & mask, torch.zeros_like(scores), scores)
         if noise.control is not None:
             drawn = self._by_slot(noise.control, noise.address)
-            # Another clip's scores: the clip order of one uniform per clip is a permutation.
-            other = drawn[:, 0].argsort(-1).unsqueeze(1).expand_as(scores)
-            shuffled = torch.nan_to_num(scores, neginf=0.0).gather(2, other)
-            scores = torch.where(scalars.shuffled.view(-1, 1, 1) & mask, shuffled, scores)
-            scores = torch.where(scalars.random_scores.view(-1, 1, 1) & mask, drawn, scores)
+            if scalars.shuffled is not None:
+                # Another clip's scores: the clip order of one uniform per clip is a permutation.
+                other = drawn[:, 0].argsort(-1).unsqueeze(1).expand_as(scores)
+                shuffled = torch.nan_to_num(scores, neginf=0.0).gather(2, other)
+                scores = torch.where(scalars.shuffled.view(-1, 1, 1) & mask, shuffled, scores)
+            if scalars.random_scores is not None:
+                scores = torch.where(scalars.random_scores.view(-1, 1, 1) & mask, drawn, scores)
         return scores
 
     def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor], noise: Noise) -> Tensor:
         weights = selection.weights.to(latent.dtype)
         place = place_of(selection.rank, self.scalars.n_kept)
-        if noise.places is not None:
+        if noise.places is not None and self.scalars.shuffled_places is not None:
             drawn = self._by_slot(noise.places, noise.address)
             shuffled = shuffle_places(drawn, selection.kept, self.scalars.n_kept)
             place = torch.where(self.scalars.shuffled_places.view(-1, 1, 1), shuffled, place)

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 
-def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, geometric: Tensor) -> Tensor:
+def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, geometric: Tensor | None) -> Tensor:
     """log q: linear q = omega p + (1 - omega) s, or geometric q proportional to p^omega s^(1 - omega).
 
     Args:
         presence: p, [replica, clip, 6], rows sum to 1.
         log_salience: log s, [replica, clip, 6].
         presence_weight: omega in [0, 1], [replica].
-        geometric: [replica] bool; which of the two.
+        geometric: [replica] bool; which of the two. None: linear everywhere.
 
     Returns:
         [replica, clip, 6] log-probabilities, rows normalised.
@@ -20,7 +20,7 @@ def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, 
     """
     omega = presence_weight.view(-1, 1, 1)
     log_fused = torch.log((omega * presence + (1 - omega) * log_salience.exp()).clamp(min=1e-12))
-    if bool(geometric.any()):
+    if geometric is not None:
         blend = torch.log_softmax(omega * torch.log(presence.clamp(min=1e-12)) + (1 - omega) * log_salience, -1)
         log_fused = torch.where(geometric.view(-1, 1, 1), blend, log_fused)
     return log_fused

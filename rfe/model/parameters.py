@@ -1,7 +1,9 @@
 """Parameters of a stack: each tensor has a leading axis over the replicas that hold it."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rfe.model.random import stream
+from rfe.model.transfer import to_device
 
 
 @dataclass
@@ -17,26 +20,35 @@ class StackedParameter:
 
     value: Tensor
     """[holder, ...] leaf tensor."""
-    holders: Tensor
-    """[holder] ascending index of each holder in the stack (int64, on the value's device)."""
+    replicas: list[int]
+    """[holder] ascending index of each holder in the stack."""
     everyone: bool
     """Whether all replicas of the stack hold it, so that `value` can be used without indexing."""
 
     def __post_init__(self) -> None:
-        self._replicas: list[int] = self.holders.tolist()
+        self.holders = to_device(self.replicas, self.value.device)
+        """`replicas` where the value is (int64)."""
 
     def rows(self, first: int, last: int) -> slice | None:
         """Rows of the replicas `first` to `last`, the latter excluded; None if none of them holds it."""
-        rows = slice(bisect_left(self._replicas, first), bisect_left(self._replicas, last))
+        rows = slice(bisect_left(self.replicas, first), bisect_left(self.replicas, last))
         return rows if rows.start < rows.stop else None
 
-    def take(self, kept: Tensor) -> "StackedParameter":
-        """The parameter of the replicas where `kept` ([replica] bool) is True, in a stack of those alone."""
-        position = torch.cumsum(kept.long(), 0) - 1
-        mine = kept[self.holders]
-        holders = position[self.holders[mine]]
-        value = self.value.detach()[mine].clone().requires_grad_(True)
-        return StackedParameter(value, holders, len(holders) == int(kept.sum()))
+    def kept_rows(self, kept: Sequence[bool]) -> list[int]:
+        """Rows of the replicas where `kept` ([replica]) is True."""
+        return [row for row, replica in enumerate(self.replicas) if kept[replica]]
+
+    def take(self, kept: Sequence[bool]) -> "StackedParameter":
+        """The parameter of the replicas where `kept` ([replica]) is True, one at least, in a stack of those alone."""
+        position = list(accumulate(kept, initial=0))  # of a replica among those kept
+        rows = self.kept_rows(kept)
+        value = take_rows(self.value.detach(), rows).requires_grad_(True)
+        return StackedParameter(value, [position[self.replicas[row]] for row in rows], len(rows) == sum(kept))
+
+
+def take_rows(values: Tensor, rows: list[int]) -> Tensor:
+    """Some rows, copied."""
+    return values.index_select(0, to_device(rows, values.device))
 
 
 def initialise(

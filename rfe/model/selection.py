@@ -20,7 +20,7 @@ class Selection(NamedTuple):
     """[replica, slot, clip] 0 for the highest score; ties rank by encoder order."""
 
 
-def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor) -> Selection:
+def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor | None) -> Selection:
     """Softmax weights over each clip's `n_kept` highest-scored encoders.
 
     Args:
@@ -29,6 +29,7 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
         n_kept: [replica] int, at least 1; more than are available keeps all of them.
         straight_through: [replica] bool; True takes the gradient of the softmax over all available encoders
             (so that encoders not kept, and a single kept one, still get a signal), False that of the kept weights.
+            None: True everywhere.
 
     A clip with no available encoder gets weight 0 everywhere, so that its fused vector is 0 and it is answered by the
     heads' biases: what the training clips say of a clip nothing is known of.
@@ -46,4 +47,5 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
     hard = soft * kept
     hard = hard / hard.sum(1, keepdim=True).clamp(min=1e-30)
     through = soft + (hard - soft).detach()
-    return Selection(torch.where(straight_through.view(-1, 1, 1), through, hard), soft, kept, rank)
+    weights = through if straight_through is None else torch.where(straight_through.view(-1, 1, 1), through, hard)
+    return Selection(weights, soft, kept, rank)

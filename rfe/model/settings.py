@@ -65,22 +65,25 @@ NO_TENSORS = (
 
 
 class SettingTensors:
-    """The same fields as tensors with a leading replica axis; `take` keeps some of the replicas."""
+    """The same fields as tensors with a leading replica axis.
+
+    A switch that no replica has turned is None, so that nobody need ask the device.
+    """
 
     dropout: Tensor
     encoder_dropout: Tensor
-    sees_clip: Tensor
-    uniform: Tensor
-    shuffled: Tensor
-    random_scores: Tensor
+    sees_clip: Tensor | None
+    uniform: Tensor | None
+    shuffled: Tensor | None
+    random_scores: Tensor | None
     temperature: Tensor
     gate_noise: Tensor
-    straight_through: Tensor
+    straight_through: Tensor | None
     n_kept: Tensor
-    shuffled_places: Tensor
-    geometric: Tensor
+    shuffled_places: Tensor | None
+    geometric: Tensor | None
     presence_weight: Tensor
-    by_states: Tensor
+    by_states: Tensor | None
 
     def __init__(self, settings: list[ReplicaSettings], device: torch.device) -> None:
         import torch
@@ -90,7 +93,8 @@ class SettingTensors:
             if field.name in NO_TENSORS:
                 continue
             values: list[Any] = [getattr(one, field.name) for one in settings]
-            setattr(self, field.name, torch.tensor(values, device=device))
+            unturned = isinstance(field.default, bool) and all(value is field.default for value in values)
+            setattr(self, field.name, None if unturned else torch.tensor(values, device=device))
         self.temperature = self.temperature.float()
         self.dropout = self.dropout.float()
         self.encoder_dropout = self.encoder_dropout.float()

@@ -1,6 +1,7 @@
 """What every stacked model has: parameters with a replica axis, and how to go on with some of the replicas."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -131,22 +132,19 @@ class StackedModel(ABC):
         if holders:
             addresses = [(self.settings[r].seed, self.settings[r].fold) for r in holders]
             value = initialise(name, shape, kind, addresses, self.device).requires_grad_(True)
-            index = torch.tensor(holders, device=self.device)
-            self.parameters[name] = StackedParameter(value, index, len(holders) == len(self.settings))
+            self.parameters[name] = StackedParameter(value, holders, len(holders) == len(self.settings))
 
-    def take(self, kept: Tensor) -> None:
-        """Go on with the replicas where `kept` ([replica] bool) is True."""
+    def take(self, kept: Sequence[bool]) -> None:
+        """Go on with the replicas where `kept` ([replica]) is True."""
         self.parameters = {
-            name: parameter.take(kept)
-            for name, parameter in self.parameters.items()
-            if bool(kept[parameter.holders].any())
+            name: parameter.take(kept) for name, parameter in self.parameters.items() if parameter.kept_rows(kept)
         }
-        self._settle([one for one, keep in zip(self.settings, kept.tolist(), strict=True) if keep])
+        self._settle([one for one, keep in zip(self.settings, kept, strict=True) if keep])
 
-    def holders(self, encoder: int) -> Tensor | None:
-        """[holder] replicas whose pool holds the encoder; None if there are none."""
+    def holders(self, encoder: int) -> list[int]:
+        """[holder] replicas whose pool holds the encoder."""
         parameter = self.parameters.get(f"projection.{self.names[encoder]}.weight")
-        return None if parameter is None else parameter.holders
+        return [] if parameter is None else parameter.replicas
 
     def values(self) -> dict[str, Tensor]:
         """Name -> [holder, ...] leaf tensor."""

@@ -18,12 +18,13 @@ from rfe.labels import N_SETS, STATE_SALIENCE, STATE_SET
 from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import ModelOutput, StackedModel
+from rfe.model.transfer import to_device
 from rfe.training.balance import clip_weights
 from rfe.training.batches import BatchPlan
 from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
 from rfe.training.losses import adaptation_losses, smoothed, supervised_loss
-from rfe.training.optimizer import Run, StackedAdam, find_runs
+from rfe.training.optimizer import Run, StackedAdam, find_runs, take_state
 from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
 
@@ -95,8 +96,6 @@ class Stack:
         ]
         plain = all(one.train.class_balance == "none" for one in self.replicas)
         self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
-        self._smooths = any(one.train.label_smoothing > 0 for one in self.replicas)
-        self.averages = any(one.train.ema_decay > 0 for one in self.replicas)
 
     def train_epoch(self) -> EpochLosses:
         """One epoch of every replica."""
@@ -114,7 +113,7 @@ class Stack:
                 drawn = self.plan.draws(data_seed, fold, target, epoch, self.shape.n_drawn, n_actors)
                 order = np.concatenate([order, drawn], axis=1)
             orders.append(order)
-        clips = torch.from_numpy(np.stack(orders)).to(self.device)  # [key, step, clip]
+        clips = to_device(np.stack(orders), self.device)  # [key, step, clip]
         rows = self.inputs.rows(key)
         runs = find_runs([one.train for one in self.replicas], self.epoch)
         n_replicas = len(self.replicas)
@@ -138,7 +137,7 @@ class Stack:
         mine = clips[rows.key, :n_batch]  # [replica, clip]
         soft_label, sets = (table.index_select(0, mine.flatten()).view(*mine.shape, -1) for table in self._targets)
         clip_weight = None if self._clip_weight is None else self._clip_weight.gather(1, mine)
-        if self._smooths:
+        if self.settings.label_smoothing is not None:
             soft_label = smoothed(soft_label, self.settings.label_smoothing)
             sets = smoothed(sets, self.settings.label_smoothing)
         if noise.mixing is not None:
@@ -153,7 +152,7 @@ class Stack:
             adaptation, accuracy = adaptation_losses(
                 output.fused_feature, n_batch, self._actor[mine], progress, self.model.values(), self.settings
             )
-            ramp = loss.new_tensor([min(1.0, p / RAMP) for p in progress])
+            ramp = to_device([min(1.0, p / RAMP) for p in progress], self.device)
             loss = loss + self.settings.adaptation_strength * ramp * adaptation
         names = list(self.model.parameters)
         gradients = torch.autograd.grad(
@@ -161,28 +160,23 @@ class Stack:
         )
         used = {name: g.float() for name, g in zip(names, gradients, strict=True) if g is not None}
         self.optimizer.step(self.model.parameters, used, self.settings.clip_norm, runs, self.plan.n_steps, step)
-        if self.averages:
-            self._update_average(count)
+        if self.settings.ema_decay is not None:
+            self._update_average(count, self.settings.ema_decay)
         return torch.stack([loss.detach(), adaptation.detach(), accuracy]).double()
 
     @torch.no_grad()
-    def _update_average(self, count: list[int]) -> None:
-        warm = torch.tensor([(1 + c) / (10 + c) for c in count], device=self.device)
-        keep = torch.minimum(self.settings.ema_decay, warm)  # [replica]; 0 copies the weights
+    def _update_average(self, count: list[int], decay: Tensor) -> None:
+        warm = to_device([(1 + c) / (10 + c) for c in count], self.device)
+        keep = torch.minimum(decay, warm)  # [replica]; 0 copies the weights
         for name, parameter in self.model.parameters.items():
             weight = (1 - keep)[parameter.holders].view(-1, *[1] * (parameter.value.dim() - 1))
             self.average[name].lerp_(parameter.value, weight.expand_as(parameter.value))
 
     def take(self, kept: Sequence[bool]) -> None:
         """Go on with the replicas where `kept` is True (at least one)."""
-        mask = torch.tensor(list(kept), device=self.device)
-        self.optimizer.take(mask, self.model.parameters)
-        self.average = {
-            name: value[mask[self.model.parameters[name].holders]].clone()
-            for name, value in self.average.items()
-            if bool(mask[self.model.parameters[name].holders].any())
-        }
-        self.model.take(mask)
+        self.optimizer.take(kept, self.model.parameters)
+        take_state(self.average, kept, self.model.parameters)
+        self.model.take(kept)
         self.replicas = [one for one, keep in zip(self.replicas, kept, strict=True) if keep]
         self.epoch = [epoch for epoch, keep in zip(self.epoch, kept, strict=True) if keep]
         self._settle()
@@ -224,7 +218,7 @@ class Stack:
 
     def prediction_values(self) -> dict[str, Tensor]:
         """Name -> [holder, ...]: the weights that answer, running averages where a replica has one."""
-        return self.average if self.averages else self.model.values()
+        return self.model.values() if self.settings.ema_decay is None else self.average
 
     def weights(self, replica: int) -> dict[str, NDArray[np.float32]]:
         """Name -> array: the weights that answer for one replica."""
@@ -237,8 +231,8 @@ class Stack:
         }
 
     def _row(self, name: str, replica: int) -> int | None:
-        found = (self.model.parameters[name].holders == replica).nonzero()
-        return int(found[0, 0]) if len(found) else None
+        holders = self.model.parameters[name].replicas
+        return holders.index(replica) if replica in holders else None
 
 
 def _first(output: ModelOutput, n_clips: int) -> ModelOutput:

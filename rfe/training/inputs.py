@@ -12,6 +12,7 @@ from torch import Tensor
 from rfe.model.projection import Dropout, dropout_factors
 from rfe.model.random import integers, stream, uniforms
 from rfe.model.stack import Mixing, Noise, StackedModel
+from rfe.model.transfer import to_device
 from rfe.training.build import Replica, StackShape, View
 
 
@@ -60,12 +61,12 @@ class StackInputs:
         rows: dict[int, tuple[list[tuple[Tensor, int]], Tensor | None]] = {}
         for encoder in range(len(self.shape.dims)):
             holders = self.model.holders(encoder)
-            if holders is None:
+            if not holders:
                 continue
             pairs: dict[tuple[int, int], int] = {}
             views = []
             taken = []
-            for replica in holders.tolist():
+            for replica in holders:
                 view = self.source.view(self.replicas[replica].views[encoder])
                 pair = (view.data_ptr(), key[replica])
                 if pair not in pairs:
@@ -73,8 +74,8 @@ class StackInputs:
                     views.append((view, key[replica]))
                 taken.append(pairs[pair])
             identity = taken == list(range(len(views)))
-            rows[encoder] = (views, None if identity else torch.tensor(taken, device=self.device))
-        return StepRows(torch.tensor(list(key), device=self.device), rows)
+            rows[encoder] = (views, None if identity else to_device(taken, self.device))
+        return StepRows(to_device(key, self.device), rows)
 
     def gather(self, clips: Tensor, rows: StepRows) -> tuple[dict[int, Tensor], Tensor]:
         """Features and availability of `clips` [key, clip].
@@ -100,7 +101,7 @@ class StackInputs:
             for one, c in zip(self.replicas, count, strict=True)
         ]
         sizes = [self.shape.batch_size] + ([2 * self.shape.n_drawn] if self.shape.n_drawn else [])
-        noise = Noise(torch.tensor(address, device=self.device))
+        noise = Noise(to_device(address, self.device))
         if any(one.model.dropout > 0 for one in self.replicas):
             noise.dropout = self._dropout(addresses, address, sizes)
         if any(one.model.encoder_dropout > 0 for one in self.replicas):
@@ -109,7 +110,7 @@ class StackInputs:
             noise.mixing = self._mixing(addresses, address)
         if any(one.model.gate_noise > 0 for one in self.replicas):
             noise.gate = self._draw(addresses, "gate", sizes)
-            noise.anneal = torch.tensor([1 - p for p in progress], device=self.device)
+            noise.anneal = to_device([1 - p for p in progress], self.device)
         if self.has_control:
             noise.control = self._draw(addresses, "control", sizes)
         if self.shuffles_places:
@@ -121,12 +122,12 @@ class StackInputs:
         addresses = {(one.model.seed, one.model.fold): None for one in self.replicas}
         position = {address: index for index, address in enumerate(addresses)}
         of = [position[one.model.seed, one.model.fold] for one in self.replicas]
-        noise = Noise(torch.tensor(of, device=self.device))
+        noise = Noise(to_device(of, self.device))
         shape = (len(self.shape.dims), n_clips)
 
         def draw(what: str) -> Tensor:
             drawn = [uniforms(seed, fold, f"{what}/{purpose}", 0, shape) for seed, fold in addresses]
-            return torch.from_numpy(np.stack(drawn)).to(self.device)
+            return to_device(np.stack(drawn), self.device)
 
         if self.has_control:
             noise.control = draw("control")
@@ -147,7 +148,7 @@ class StackInputs:
                 drawn[place, :, first : first + size] = numbers.reshape(-1, size, width)
                 first += size
         source, rate, mask = self._masks_of(tuple(address))
-        noise = torch.from_numpy(drawn).to(self.device).flatten(0, 1)
+        noise = to_device(drawn, self.device).flatten(0, 1)
         return Dropout(dropout_factors(noise.index_select(0, source), rate), mask)
 
     def _masks_of(self, address: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -162,7 +163,7 @@ class StackInputs:
                 keys = [(of * len(place) + place[encoder], one.model.dropout) for encoder in filled]
                 taken.append([rows.setdefault(key, len(rows)) for key in keys])
             columns = ([row for row, _ in rows], [rate for _, rate in rows], taken)
-            source, rate, mask = (torch.tensor(column, device=self.device) for column in columns)
+            source, rate, mask = (to_device(column, self.device) for column in columns)
             self._masks = {address: (source, rate, mask)}
         return self._masks[address]
 
@@ -177,8 +178,8 @@ class StackInputs:
         share = np.ones(len(alpha))
         mixes = alpha > 0
         share[mixes] = betaincinv(alpha[mixes], alpha[mixes], np.array(quantiles)[address][mixes])
-        partner = torch.from_numpy(np.stack(partners)).to(self.device)[torch.tensor(address, device=self.device)]
-        return Mixing(partner, torch.from_numpy(share.astype(np.float32)).to(self.device))
+        partner = to_device(np.stack(partners)[address], self.device)
+        return Mixing(partner, to_device(share, self.device))
 
     def _draw(self, addresses: dict[tuple[int, int, int], int], purpose: str, sizes: list[int]) -> Tensor:
         """[address, encoder, clip] uniforms; supervised clips and drawn clips have streams of their own, so that
@@ -191,4 +192,4 @@ class StackInputs:
                 uniforms(seed, fold, name, count, (n_encoders, size)) for name, size in zip(names, sizes, strict=False)
             ]
             drawn.append(np.concatenate(parts, axis=1))
-        return torch.from_numpy(np.stack(drawn)).to(self.device)
+        return to_device(np.stack(drawn), self.device)

@@ -9,6 +9,7 @@ from rfe.adaptation.mmd import mmd
 from rfe.model.gate import balance_loss
 from rfe.model.heads import divergence, presence_loss
 from rfe.model.stack import ModelOutput
+from rfe.model.transfer import to_device
 from rfe.training.settings import TrainTensors
 
 
@@ -17,7 +18,7 @@ def supervised_loss(
     soft_label: Tensor,
     sets: Tensor,
     clip_weight: Tensor | None,
-    by_states: Tensor,
+    by_states: Tensor | None,
     settings: TrainTensors,
 ) -> Tensor:
     """lambda_p L_presence + lambda_s L_salience + lambda_f L_fused + balance L_balance.
@@ -27,7 +28,7 @@ def supervised_loss(
         soft_label: [replica, clip, 6] salience fractions.
         sets: [replica, clip, 16] distribution over the sets, which is the true one's before smoothing and mixing.
         clip_weight: [replica, clip] class-balance weights, None for all 1.
-        by_states: [replica] bool, the form of the presence loss.
+        by_states: [replica] bool, the form of the presence loss; see `presence_loss`.
         settings: the stack's.
 
     Returns:
@@ -47,7 +48,7 @@ def supervised_loss(
     if clip_weight is not None:
         each = each * clip_weight
     loss = each.mean(1)
-    if output.selection is not None and bool((settings.balance_weight > 0).any()):
+    if output.selection is not None and settings.balance_weight is not None:
         available = ~torch.isneginf(output.scores)
         loss = loss + settings.balance_weight * balance_loss(output.selection.soft, output.selection.kept, available)
     return loss
@@ -93,7 +94,7 @@ def adaptation_losses(
         mine = _where([one.adaptation == kind for one in settings.settings], features.device)
         if mine is not None:
             loss = loss.index_copy(0, mine, form(drawn[mine, :n_drawn], drawn[mine, n_drawn:]))
-    coefficient = features.new_tensor([reversal_coefficient(p) for p in progress])
+    coefficient = to_device([reversal_coefficient(p) for p in progress], features.device)
     for actors in (False, True):
         mine = _where(
             [one.adaptation == "dann" and one.actors_as_domains == actors for one in settings.settings], features.device
@@ -114,4 +115,4 @@ def adaptation_losses(
 
 
 def _where(flags: list[bool], device: torch.device) -> Tensor | None:
-    return torch.tensor([i for i, flag in enumerate(flags) if flag], device=device) if any(flags) else None
+    return to_device([i for i, flag in enumerate(flags) if flag], device) if any(flags) else None

@@ -8,7 +8,7 @@ from math import cos, pi
 import torch
 from torch import Tensor
 
-from rfe.model.parameters import StackedParameter
+from rfe.model.parameters import StackedParameter, take_rows
 from rfe.training.settings import TrainSettings
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -67,23 +67,18 @@ class StackedAdam:
         self.second = {name: torch.zeros_like(p.value.detach()) for name, p in parameters.items()}
         self._layout: tuple[object, _Layout] | None = None
 
-    def take(self, kept: Tensor, parameters: dict[str, StackedParameter]) -> None:
+    def take(self, kept: Sequence[bool], parameters: dict[str, StackedParameter]) -> None:
         """Go on with some replicas; `parameters` are those before `StackedModel.take`."""
         self._layout = None
-        for state in (self.first, self.second):
-            for name, parameter in parameters.items():
-                mine = kept[parameter.holders]
-                if bool(mine.any()):
-                    state[name] = state[name][mine].clone()
-                else:
-                    del state[name]
+        take_state(self.first, kept, parameters)
+        take_state(self.second, kept, parameters)
 
     @torch.no_grad()
     def step(
         self,
         parameters: dict[str, StackedParameter],
         gradients: dict[str, Tensor],
-        clip_norm: Tensor,
+        clip_norm: Tensor | None,
         runs: Sequence[Run],
         n_steps: int,
         step: int,
@@ -93,12 +88,13 @@ class StackedAdam:
         Args:
             parameters: name -> parameter.
             gradients: name -> [holder, ...], same keys; overwritten.
-            clip_norm: [replica] largest norm of a replica's gradient.
+            clip_norm: [replica] largest norm of a replica's gradient; None: any.
             runs: of the stack.
             n_steps: of an epoch.
             step: of the epoch, from 0.
         """
-        self._clip(parameters, gradients, clip_norm)
+        if clip_norm is not None:
+            _clip(parameters, gradients, clip_norm)
         layout = self._layout_of(parameters, list(gradients), runs)
         by_run: list[list[Tensor]] = [[] for _ in runs]
         for name, gradient in gradients.items():
@@ -147,15 +143,22 @@ class StackedAdam:
             self._layout = key, layout
         return self._layout[1]
 
-    def _clip(self, parameters: dict[str, StackedParameter], gradients: dict[str, Tensor], largest: Tensor) -> None:
-        if bool(torch.isinf(largest).all()):
-            return
-        squares = torch.zeros_like(largest)
-        for name, gradient in gradients.items():
-            squares.index_add_(0, parameters[name].holders, gradient.flatten(1).square().sum(1))
-        scale = (largest / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        for name, gradient in gradients.items():
-            gradient.mul_(_shaped(scale, parameters[name]))
+
+def take_state(state: dict[str, Tensor], kept: Sequence[bool], parameters: dict[str, StackedParameter]) -> None:
+    """Leave in place what goes with the parameters' rows of the replicas where `kept` is True."""
+    for name, parameter in parameters.items():
+        whole = state.pop(name)
+        if rows := parameter.kept_rows(kept):
+            state[name] = take_rows(whole, rows)
+
+
+def _clip(parameters: dict[str, StackedParameter], gradients: dict[str, Tensor], largest: Tensor) -> None:
+    squares = torch.zeros_like(largest)
+    for name, gradient in gradients.items():
+        squares.index_add_(0, parameters[name].holders, gradient.flatten(1).square().sum(1))
+    scale = (largest / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    for name, gradient in gradients.items():
+        gradient.mul_(_shaped(scale, parameters[name]))
 
 
 def _shaped(per_replica: Tensor, parameter: StackedParameter) -> Tensor:

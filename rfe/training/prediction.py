@@ -85,18 +85,19 @@ def run_models(
 
 
 def _collect(parts: list[ModelOutput], model: StackedModel, n_encoders: int) -> Predictions:
-    scores = torch.cat([part.scores for part in parts], 2)  # [replica, slot, clip]
-    n_replicas, n_slots, n_clips = scores.shape
+    scores = torch.cat([part.scores for part in parts], 2).cpu().numpy()  # [replica, slot, clip]
+    selections = [part.selection.kept for part in parts if part.selection]
+    chosen = torch.cat(selections, 2).cpu().numpy() if selections else None
+    n_replicas, _, n_clips = scores.shape
     by_encoder = np.full((n_replicas, n_clips, n_encoders), -np.inf, np.float32)
     kept = np.zeros((n_replicas, n_clips, n_encoders), np.bool_)
     for replica, one in enumerate(model.settings):
-        if n_slots == 0:  # no gate: all of the pool is used
-            kept[replica][:, list(one.pool)] = True
-            continue
-        slots = len(one.pool)
-        by_encoder[replica][:, list(one.pool)] = scores[replica, :slots].T.cpu().numpy()
-        chosen = torch.cat([part.selection.kept[replica, :slots] for part in parts if part.selection], 1)
-        kept[replica][:, list(one.pool)] = chosen.T.cpu().numpy()
+        pool = list(one.pool)
+        if chosen is None:  # no gate: all of the pool is used
+            kept[replica][:, pool] = True
+        else:
+            by_encoder[replica][:, pool] = scores[replica, : len(pool)].T
+            kept[replica][:, pool] = chosen[replica, : len(pool)].T
     salience, log_fused = (
         torch.cat([getattr(part, name) for part in parts], 1) for name in ("salience_logits", "log_fused")
     )

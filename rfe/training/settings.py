@@ -42,20 +42,25 @@ class TrainSettings:
 
 
 class TrainTensors:
-    """The scalars that enter the losses, as tensors with a leading replica axis."""
+    """The scalars that enter a step, as tensors with a leading replica axis.
 
-    clip_norm: Tensor
-    ema_decay: Tensor
+    What no replica uses is None, so that nobody need ask the device.
+    """
+
     lambda_presence: Tensor
     lambda_salience: Tensor
     lambda_fused: Tensor
-    label_smoothing: Tensor
-    balance_weight: Tensor
     adaptation_strength: Tensor
+    clip_norm: Tensor | None
+    ema_decay: Tensor | None
+    label_smoothing: Tensor | None
+    balance_weight: Tensor | None
 
     def __init__(self, settings: list[TrainSettings], device: torch.device) -> None:
         import torch
 
         self.settings = settings
-        for name in TrainTensors.__annotations__:
-            setattr(self, name, torch.tensor([getattr(one, name) for one in settings], device=device))
+        for name, kind in TrainTensors.__annotations__.items():
+            values = [getattr(one, name) for one in settings]
+            unused = "None" in kind and all(value == getattr(TrainSettings, name) for value in values)
+            setattr(self, name, None if unused else torch.tensor(values, device=device))

@@ -26,10 +26,7 @@ def test_each_replica_is_updated_as_by_an_optimiser_of_its_own(decoupled: bool, 
     start = {"all": torch.randn(3, 4, 6, generator=draw), "some": torch.randn(2, 5, generator=draw)}
     holders = {"all": [0, 1, 2], "some": [0, 2]}
     gradients = [{name: torch.randn(value.shape, generator=draw) for name, value in start.items()} for _ in range(2)]
-    stacked = {
-        name: StackedParameter(value.clone(), torch.tensor(holders[name]), len(value) == 3)
-        for name, value in start.items()
-    }
+    stacked = {name: StackedParameter(value.clone(), holders[name], len(value) == 3) for name, value in start.items()}
     stack = StackedAdam(stacked)
     for step, gradient in enumerate(gradients):
         given = {name: _strided(one) if strided else one.clone() for name, one in gradient.items()}
