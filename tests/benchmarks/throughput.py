@@ -27,8 +27,8 @@ from rfe.data.dataset import load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events, read_records
-from rfe.workspace import open_workspace
-from tests.benchmarks.searching import SPACE, STUDY, first_training, n_workers
+from rfe.workspace import StudyFolder, open_workspace
+from tests.benchmarks.searching import SPACE, STUDY
 from tests.evidence.simulated import table
 
 CONCURRENT = 2
@@ -83,6 +83,21 @@ def run_rfe(folder: Path, trials: int) -> dict[str, Any]:
         "scores": [log.score for log in sorted(logs, key=lambda log: log.number)],
         "configs": [dict(log.config) for log in sorted(logs, key=lambda log: log.number)],
     }
+
+
+def first_training(logs: list[TrialLog], workers: int, stack: int = 4) -> tuple[float, int]:
+    """When the first stacks began, seconds since 1970, and how many trials were in them.
+
+    A trial's seconds are its share of its stack's, and a stack's trials end together.
+    """
+    logs = sorted(logs, key=lambda log: log.time)
+    first = sum(log.time <= logs[0].time + 1.0 for log in logs)
+    return logs[0].time - sum(log.seconds for log in logs[:first]) / min(workers, max(1, first // stack)), first
+
+
+def n_workers(study: StudyFolder) -> int:
+    """Of the study's last search."""
+    return int([one for one in read_records(study.journal) if one.kind == "pool"][-1].data["workers"])
 
 
 def in_own_process(peer: str, folder: Path, n: int) -> dict[str, Any]:
