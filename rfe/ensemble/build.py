@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
-from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth
+from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth, for_each
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
@@ -105,10 +106,12 @@ def build_ensemble(
     candidates = _candidates(folders, dataset)
     truth = Truth.of(dataset)
     progress.start("calibrating candidates", len(candidates))
-    calibrated = []
-    for done, candidate in enumerate(candidates, 1):
-        calibrated.append(CalibratedCandidate.of(candidate, load_outputs(candidate, dataset), truth))
-        progress.update(done)
+    done = count(1)
+    calibrated = for_each(
+        lambda one: CalibratedCandidate.of(one, load_outputs(one, dataset), truth),
+        candidates,
+        lambda: progress.update(next(done)),
+    )
     with threadpool_limits(1, "blas"):  # as in `decoding.newton`
         chosen = choose_nested(calibrated, how, progress)
     final = chosen[-1]

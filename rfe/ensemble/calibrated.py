@@ -4,14 +4,17 @@ What is said of a fold in a nested evaluation may use no label of that fold: so 
 each pair of folds. A clip of fold j, seen while fold k is held out, is described by parameters fitted without j and k.
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
@@ -23,10 +26,14 @@ from rfe.ensemble.mixing import set_probabilities
 from rfe.labels import STATE_IS_BLEND, STATE_SET
 from rfe.metrics.score import score
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 Float = NDArray[np.floating[Any]]
 Float32 = NDArray[np.float32]
 Decoding = Literal["states", "official"]
 """How an average is answered: by states and expected score, or by the organisers' thresholds; see `answering`."""
+THREADS = 4
+"""Most that candidates are looked at with; more wait for the interpreter between NumPy's loops."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +158,31 @@ def view_candidates(
     """
     truth = calibrated[0].truth
     others, share = truth.others(held_out), truth.blend_share(held_out)
-    sets, ratios, scores = [], [], []
-    for one in calibrated:
+
+    def look(one: CalibratedCandidate) -> tuple[Float, Float, float]:
         states = one.states(held_out)
         of_state = states[np.arange(len(states)), truth.state]
         of_set = set_probabilities(states)[np.arange(len(states)), STATE_SET[truth.state]]
-        sets.append(of_set)
-        ratios.append(of_state / np.maximum(of_set, np.finfo(np.float32).tiny))
         answers = one.official_answers(held_out) if decoding == "official" else answer_states(states, share)
-        scores.append(score(truth.state[others], answers[others]).score)
-        on_each()
+        ratio = of_state / np.maximum(of_set, np.finfo(np.float32).tiny)
+        return of_set, ratio, score(truth.state[others], answers[others]).score
+
+    sets, ratios, scores = zip(*for_each(look, calibrated, on_each), strict=True)
     of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)
     return View(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
+
+
+def for_each(function: Callable[[Item], Found], items: Iterable[Item], on_each: Callable[[], None]) -> list[Found]:
+    """The function of each item, in the items' order, on a few cores: NumPy's loops leave the interpreter free.
+
+    BLAS is left one thread: its products are small, and threads of its own would only wait for one another.
+    """
+    found = []
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        for one in pool.map(function, items):
+            found.append(one)
+            on_each()
+    return found
 
 
 def _without_pairs(truth: Truth) -> NDArray[np.bool_]:

@@ -163,7 +163,8 @@ def _candidate(trial: TrialLog, confirmation: ConfirmationLog | None) -> Candida
     # Fresh seeds' models are the ones to hand in; where their files were not kept, the search's own remain.
     retrained = confirmation is not None and {CONFIG_FILE, OUTPUTS_FILE} <= set(confirmation.artifacts)
     log = confirmation if confirmation is not None and retrained else trial
-    config, outputs = log.artifacts.get(CONFIG_FILE), log.artifacts.get(OUTPUTS_FILE)
+    outputs = log.artifacts.get(OUTPUTS_FILE)
+    config = log.artifacts.get(CONFIG_FILE) if retrained else None  # its seeds are the retraining's
     return Candidate(
         study=trial.study,
         number=trial.number,

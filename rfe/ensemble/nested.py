@@ -7,6 +7,7 @@ in training, as the protocol accepts; its own never did.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +47,10 @@ def choose_nested(calibrated: Sequence[CalibratedCandidate], how: Selection, pro
     truth = calibrated[0].truth
     rounds: tuple[int | None, ...] = (*truth.folds, None)
     progress.start(f"ensemble of {len(calibrated)} candidates, without each fold", len(rounds) * len(calibrated))
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        progress.update(done)
-
+    done = count(1)
     found = []
     for held_out in rounds:
-        view = view_candidates(calibrated, held_out, how.decoding, step)
+        view = view_candidates(calibrated, held_out, how.decoding, lambda: progress.update(next(done)))
         weights = select_weights(view, truth.others(held_out), truth.state, how)
         found.append(_answer(calibrated, truth, held_out, weights, int(np.argmax(view.score)), how))
     return tuple(found)
