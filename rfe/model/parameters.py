@@ -66,14 +66,12 @@ def initialise(
     Returns:
         [holder, *shape] float32.
     """
-    drawn: dict[tuple[int, int], NDArray[np.float32]] = {}
-    for seed, fold in addresses:
-        if (seed, fold) not in drawn:
-            drawn[seed, fold] = _draw(seed, fold, name, shape, kind)
-    values = torch.empty((len(addresses), *shape), dtype=torch.float32)
-    for index, address in enumerate(addresses):
-        values[index] = torch.from_numpy(drawn[address])
-    return values.to(device)
+    values = torch.empty((len(addresses), *shape), dtype=torch.float32, device=device)
+    for address in dict.fromkeys(addresses):  # each goes to the device once
+        drawn = torch.from_numpy(_draw(*address, name, shape, kind)).to(device)
+        for row in (row for row, one in enumerate(addresses) if one == address):
+            values[row] = drawn
+    return values
 
 
 def _draw(seed: int, fold: int, name: str, shape: tuple[int, ...], kind: str) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ PARTS = ("engine", "around", "scaling", "full", "search")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; all if none")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each comparison")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each comparison")
     parser.add_argument("--gpu", action="store_true", help="rows of this machine's GPU too")
     parser.add_argument("-o", "--output", type=Path, default=Path("reports/benchmarks"))
     chosen = parser.parse_args()

@@ -107,12 +107,12 @@ def train_plainly(
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for epoch in range(config.train.epochs):
             model.train()
-            total = 0.0
+            total = torch.zeros(())
             for batch in torch.from_numpy(plan.order(config.train.data_seed, data.fold, epoch)):
                 total += plain_step(model, optimizer, data.features, members, soft, batch)
                 schedule.step()
             if report is not None:
-                report(data.fold, epoch + 1, total / plan.n_steps)
+                report(data.fold, epoch + 1, float(total) / plan.n_steps)
         model.eval()
         held_out = torch.from_numpy(plan.held_out[data.fold])
         with torch.no_grad():
@@ -129,8 +129,8 @@ def plain_step(
     members: Tensor,
     soft: Tensor,
     batch: Tensor,
-) -> float:
-    """One optimiser step on the clips of `batch`; returns the loss.
+) -> Tensor:
+    """One optimiser step on the clips of `batch`; returns the loss, which nobody waits for.
 
     Args:
         model: a `PlainFusion`, compiled or not.
@@ -149,7 +149,7 @@ def plain_step(
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return float(loss.item())
+    return loss.detach()
 
 
 def run_optuna_loop(
