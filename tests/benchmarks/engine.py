@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 # (size, configurations of five folds in a stack, steps of the stack and of the plain loop each turn, target)
 AGAINST_PLAIN = (
     (DEMO, 8, 4, 60, 3.0),
-    (WIDE, 4, 4, 30, 1.5),
+    (WIDE, 8, 2, 30, 1.5),
     (WIDE_PCA, 8, 4, 60, 2.0),
     (FULL, 1, 2, 6, 1.5),
     (FULL_PCA, 8, 4, 60, 2.0),
