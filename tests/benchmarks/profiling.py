@@ -1,4 +1,4 @@
-"""Where a step's time goes: torch's own profile of a demo stack, and its largest items in words."""
+"""Where a step's time goes: torch's own profile of a stack, and its largest items in words."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from rfe.training.allocator import keep_freed_memory
-from tests.benchmarks.stacks import DEMO, MadeUpFeatures, StackTrainer, make_clips
+from tests.benchmarks.stacks import DEMO, MadeUpFeatures, Size, StackTrainer, make_clips
 
 STEPS = 20
 LARGEST = 3
@@ -30,25 +30,30 @@ WORDS = {
 }
 
 
-def profile_step(output: Path) -> list[str]:
-    """Lines that explain the largest items; the whole table goes to `step-profile.txt` in `output`."""
+def profile_step(output: Path, device: torch.device, size: Size = DEMO, n_configs: int = 8) -> str:
+    """A paragraph on the largest items; the whole table goes to `output`, an own file for a GPU."""
+    on_gpu = device.type == "cuda"
     torch.set_num_threads(1)
     keep_freed_memory()
     torch.zeros(FREE_NUMBERS)  # let go at once
     clips = make_clips()
-    trainer = StackTrainer(DEMO, 8, MadeUpFeatures(DEMO, len(clips.filename), torch.device("cpu")), clips)
+    features = MadeUpFeatures(size, len(clips.filename), device)
+    trainer = StackTrainer(size, n_configs, features, clips, device=device)
     trainer.train(STEPS)
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as found:
         trainer.train(STEPS)
-    events = sorted(found.key_averages(), key=lambda one: -one.self_cpu_time_total)
-    whole = sum(one.self_cpu_time_total for one in events)
+    time_of = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    events = sorted(found.key_averages(), key=lambda one: -float(getattr(one, time_of)))
+    whole = sum(getattr(one, time_of) for one in events)
+    where = torch.cuda.get_device_name(device) if on_gpu else "one thread"
+    what = f"{size.name} size, stack of {trainer.n_replicas}, {where}"
+    name = "step-profile-gpu.txt" if on_gpu else "step-profile.txt"
+    table = found.key_averages().table(sort_by=time_of, row_limit=40, max_name_column_width=60)
     output.mkdir(parents=True, exist_ok=True)
-    text = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=40, max_name_column_width=60)
-    (output / "step-profile.txt").write_text(
-        f"{STEPS} steps of a stack of {trainer.n_replicas}, demo size, one thread\n{text}"
-    )
-    return [
-        f"{one.key}: {one.self_cpu_time_total / whole:.0%} of a step, {one.count / STEPS:.0f} calls: "
-        f"{WORDS.get(one.key, 'see step-profile.txt')}"
+    (output / name).write_text(f"{STEPS} steps: {what}\n{table}")
+    largest = [
+        f"{one.key}: {getattr(one, time_of) / whole:.0%} of a step, {one.count / STEPS:.0f} calls: "
+        f"{WORDS.get(one.key, f'see {name}')}"
         for one in events[:LARGEST]
     ]
+    return f"The largest items of a step ({what}; the others in `{name}`): {'; '.join(largest)}."
