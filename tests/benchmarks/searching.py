@@ -5,22 +5,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events
 from rfe.workspace import open_workspace
 from tests.benchmarks.around import seconds
-from tests.benchmarks.first_epoch import BEGUN, TAKEN, TRAIN
+from tests.benchmarks.noted_search import BEGUN, TAKEN
 from tests.benchmarks.rows import Row
 
 TRIALS = 100
@@ -38,8 +32,6 @@ space:
   train.lr: {float: [5.0e-4, 5.0e-3], log: true}
 confirm: {top: 0}
 """
-LOOK_S = 0.25
-"""How often the tracking thread's processor time is looked at."""
 SHARE = 0.05
 
 
@@ -53,7 +45,7 @@ def search_rows() -> Iterator[Row]:
         simulate(SimulationSpec(), folder / "data")
         (folder / "space.yaml").write_text(SPACE)
         entered = time.time()
-        command = [sys.executable, "-m", "tests.benchmarks.searching", scratch]
+        command = [sys.executable, "-m", "tests.benchmarks.noted_search", scratch, str(TRIALS)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         whole_s, tracking_s = time.time() - entered, float(json.loads(done.stdout.splitlines()[-1])["tracking_s"])
         workspace = open_workspace(folder / "workspace")
@@ -82,31 +74,3 @@ def _rfe(*words: str, folder: Path | None = None) -> None:
     """The command in a process of its own; its answer does not matter."""
     command = [sys.executable, "-m", "rfe", *words]
     subprocess.run(command, cwd=folder, check=folder is not None, capture_output=True)
-
-
-def run_search(folder: Path) -> dict[str, Any]:
-    """What the process of the search runs: the command, and beside it a look at the tracking thread."""
-    from rfe.cli.program import main
-    from rfe.search import driver
-
-    driver.run_search = partial(driver.run_search, train=TRAIN)
-    found = {"tracking_s": 0.0}
-
-    def look() -> None:
-        while True:
-            ids = {one.native_id for one in threading.enumerate() if one.name == "tracking"}
-            mine = [one.user_time + one.system_time for one in psutil.Process().threads() if one.id in ids]
-            found["tracking_s"] = max([found["tracking_s"], *mine])
-            time.sleep(LOOK_S)
-
-    threading.Thread(target=look, daemon=True).start()
-    data, workspace = str(folder / "data"), str(folder / "workspace")
-    sys.argv = ["rfe", "search", str(folder / "space.yaml"), "--data", data, "--workspace", workspace]
-    sys.argv += ["--trials", str(TRIALS), "--quiet"]
-    with suppress(SystemExit):
-        main()
-    return found
-
-
-if __name__ == "__main__":
-    print(json.dumps(run_search(Path(sys.argv[1]))))
