@@ -102,11 +102,11 @@ SLURM = {
     "scontrol": 'printf "node1\\nnode2\\n"',
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
     "hostname": "echo 10.0.0.1",
-    "ray": 'echo "ray $*" >> "$CALLS"; trap "echo ray ended >> $CALLS; exit" TERM; while :; do sleep 0.1; done',
+    "ray": 'trap "echo ray ended >> $CALLS; exit" TERM; echo "ray $*" >> "$CALLS"; while :; do sleep 0.1; done',
     "python": """
 case "$*" in
     *secrets*) echo 0123456789abcdef0123456789abcdef ;;
-    *ray.init*) echo 2 ;;
+    *ray.init*) until [ "$(grep -c "^ray start" "$CALLS")" = 2 ]; do sleep 0.1; done; echo 2 ;;
     *) echo "$RAY_AUTH_MODE $*" >> "$CALLS"; exit 3 ;;
 esac""",
 }
