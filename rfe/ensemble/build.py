@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
-from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth, for_each
+from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
@@ -107,7 +107,7 @@ def build_ensemble(
     truth = Truth.of(dataset)
     progress.start("calibrating candidates", len(candidates))
     done = count(1)
-    calibrated = for_each(
+    calibrated = map_in_threads(
         lambda one: CalibratedCandidate.of(one, load_outputs(one, dataset), truth),
         candidates,
         lambda: progress.update(next(done)),

@@ -167,12 +167,14 @@ def view_candidates(
         ratio = of_state / np.maximum(of_set, np.finfo(np.float32).tiny)
         return of_set, ratio, score(truth.state[others], answers[others]).score
 
-    sets, ratios, scores = zip(*for_each(look, calibrated, on_each), strict=True)
+    sets, ratios, scores = zip(*map_in_threads(look, calibrated, on_each), strict=True)
     of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)
     return View(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
 
 
-def for_each(function: Callable[[Item], Found], items: Iterable[Item], on_each: Callable[[], None]) -> list[Found]:
+def map_in_threads(
+    function: Callable[[Item], Found], items: Iterable[Item], on_each: Callable[[], None]
+) -> list[Found]:
     """The function of each item, in the items' order, on a few cores: NumPy's loops leave the interpreter free.
 
     BLAS is left one thread: its products are small, and threads of its own would only wait for one another.

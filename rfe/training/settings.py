@@ -41,6 +41,10 @@ class TrainSettings:
     """How many of the fold's training actors are used; 0: all."""
 
 
+OPTIONAL = ("clip_norm", "ema_decay", "label_smoothing", "balance_weight")
+"""Fields whose default is not to use them."""
+
+
 class TrainTensors:
     """The scalars that enter a step, as tensors with a leading replica axis.
 
@@ -60,7 +64,7 @@ class TrainTensors:
         import torch
 
         self.settings = settings
-        for name, kind in TrainTensors.__annotations__.items():
+        for name in TrainTensors.__annotations__:
             values = [getattr(one, name) for one in settings]
-            unused = "None" in kind and all(value == getattr(TrainSettings, name) for value in values)
+            unused = name in OPTIONAL and all(value == getattr(TrainSettings, name) for value in values)
             setattr(self, name, None if unused else torch.tensor(values, device=device))
