@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from tests.benchmarks.gpu import gpu_rows, least_work
+from tests.benchmarks.gpu import failure_of, gpu_rows, least_work
 from tests.benchmarks.stacks import DEMO
 
 
@@ -22,6 +22,14 @@ def test_least_work_by_hand() -> None:
     weights = 384 * 64 + 2 * 64 * 64
     assert n_bytes == 40 * weights
     assert n_operations == 2 * (2 * 64 * 384 * 64) + 3 * (2 * 64 * 7 * 64 * 64)
+
+
+def test_a_machine_without_a_compiler_has_the_plain_loop_as_its_peer() -> None:
+    def compile_and_train() -> None:
+        raise RuntimeError("Failed to find C compiler.\nPlease set CC.")
+
+    assert failure_of(compile_and_train) == "RuntimeError: Failed to find C compiler."
+    assert failure_of(lambda: None) == ""
 
 
 def test_the_rows_of_a_gpu_need_no_ray_optuna_or_mlflow() -> None:
