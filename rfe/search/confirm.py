@@ -41,7 +41,8 @@ def confirm_best(
         interrupted: asked now and then whether to leave off.
 
     Yields:
-        A trial's confirmation as soon as all its seeds ended; a seed that failed is left out, with a note.
+        A trial's confirmation as soon as all its seeds ended; a seed that failed is left out, with a note, and so are
+        seeds that it parts from the others.
     """
     first = first_fresh_seed(ledger.logs.values())
     seeds = range(first, first + space.confirm.seeds)
@@ -62,7 +63,6 @@ def confirm_best(
         for key, (_, config) in plan.items()
     ]
     run = f"confirm-{uuid4().hex[:8]}"
-    fleet.pool.offer(f"{run}/all", items)
     waiting = set(plan)
     results: dict[str, TrialResult] = {}
     while waiting and not interrupted():
@@ -70,6 +70,7 @@ def confirm_best(
             progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
             break
         progress.update(len(plan) - len(waiting))
+        fleet.pool.offer(f"{run}/all", [item for item in items if item.key in waiting])  # a pool started anew has none
         for delivery in fleet.pool.collect(space.study, POLL_S).deliveries:
             if delivery.key not in waiting:
                 continue
@@ -82,15 +83,26 @@ def confirm_best(
             mine = [key for key in plan if plan[key][0].number == log.number]
             done = [results.pop(key) for key in mine if key in results] if waiting.isdisjoint(mine) else []
             if done:
-                yield _confirmation(log, done, ledger)
+                yield _confirmation(log, in_a_row(done), ledger)
     progress.update(len(plan) - len(waiting))
     fleet.pool.withdraw(run)
+
+
+def in_a_row(results: Sequence[TrialResult]) -> Sequence[TrialResult]:
+    """The longest run of neighbouring seeds among results of one seed each, in order: what a configuration can name."""
+    runs: list[list[TrialResult]] = []
+    for one in results:
+        if runs and int(one.seeds[0]) == int(runs[-1][-1].seeds[0]) + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return max(runs, key=len)
 
 
 def first_fresh_seed(logs: Collection[TrialLog]) -> int:
     """The first of the seeds that no trial of the search used, for models or for the order of the data."""
     used = [
-        max(int(log.config["train.seed"] + log.config["train.seeds"]), int(log.config["train.data_seed"] + 1))
+        max(int(log.config[name] + log.config["train.seeds"]) for name in ("train.seed", "train.data_seed"))
         for log in logs
         if "train.seed" in log.config
     ]

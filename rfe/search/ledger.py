@@ -25,7 +25,7 @@ from rfe.workspace import StudyFolder
 
 
 class Ledger:
-    """See the module. Asking and settling may happen in different threads.
+    """See the module. Asking, comparing and settling may happen in different threads; Optuna's log bears one at a time.
 
     Args:
         folder: the study's.
@@ -205,8 +205,9 @@ class Ledger:
     def compare(self, report: Report) -> str:
         """Why the trial is to end, going by its score at an epoch beside other trials'; "" to go on with it."""
         number = _number(report.key)
-        if number not in self._open or not self._store.report(number, report.epoch, report.score):
-            return ""
+        with self._lock:
+            if number not in self._open or not self._store.report(number, report.epoch, report.score):
+                return ""
         kind = self._store.definition.space.pruner.kind
         return f"pruned ({kind}) at epoch {report.epoch} with score {report.score:.3f}"
 

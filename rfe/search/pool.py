@@ -138,9 +138,12 @@ class Pool:
         """Lease up to `n` items of one shape that fit `memory_bytes` together; at least one if any is waiting.
 
         The oldest item decides the shape. Where several workers have nothing to do, none takes more than its share.
+        A worker that asks trains nothing: what it still has on lease never reached it, or came back half said.
         """
         self._sweep()
         holder = self._hear(worker)
+        self._waiting[:0] = holder.leases
+        holder.leases.clear()
         if self._stopped:
             return self._orders(holder)
         idle = sum(not other.leases for other in self._workers.values() if other is not holder) + 1
@@ -198,6 +201,11 @@ class Pool:
         else:
             self._end(Delivery(key, result.state, result.reason, result, worker, entry.lost))
 
+    def lose(self, worker: str, reason: str) -> None:
+        """The worker's process cannot go on and ends: its items go to others, as those of a silent one."""
+        if worker in self._workers:
+            self._lose(worker, reason)
+
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
         """The worker's stack raised an error: its items are tried again in smaller stacks, a single one fails."""
         holder = self._hear(worker)
@@ -250,7 +258,7 @@ class Pool:
         for key in keys:
             del worker.leases[key]
             self._epochs.pop(key, None)
-            if worker.stack == 1:
+            if worker.stack <= 1:
                 self._end(Delivery(key, "failed", reason, worker=name, lost=self._entries[key].lost))
             else:
                 self._entries[key].largest_stack = largest

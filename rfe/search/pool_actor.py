@@ -113,6 +113,9 @@ class PoolHandle:
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None:
         self._call("return_stack", worker, list(keys), reason)
 
+    def lose(self, worker: str, reason: str) -> None:
+        self._call("lose", worker, reason)
+
     def _call(self, method: str, *args: Any) -> Any:
         return ray.get(self.actor.call.remote(method, *args), timeout=ANSWER_S)
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, NamedTuple
 
 from rfe.errors import ConfigError
@@ -184,7 +185,9 @@ def plan_session(nodes: list[dict[str, Any]], workers: int | None, *, local: boo
     places = _places(nodes, 1, here)
     if local:
         n = workers or places.gpus or min(available_cpus(), WORKERS_ON_CPUS)
-        return Session(True, n, min(1.0, places.gpus / n), max(1, available_cpus() // n))
+        # each GPU holds whole workers only, so that some have room for one more than they get
+        gpus = 1 / ceil(n / places.gpus) if places.gpus else 0.0
+        return Session(True, n, gpus, max(1, available_cpus() // n))
     if places.room < 1:
         raise ConfigError(
             f"the Ray cluster has no room: {places.cpus} CPUs and {places.gpus} GPUs beside the one CPU that the "

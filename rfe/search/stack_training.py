@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
+from rfe.training.batches import FeatureBank
 from rfe.training.configurations import train_configurations
 from rfe.training.record import EpochReport, Stop
 
@@ -17,7 +20,7 @@ from rfe.training.record import EpochReport, Stop
 def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
     """A `TrainStack` that trains with `rfe.training`."""
     configs = [Config.model_validate(item.config) for item in items]
-    dataset, cache = _open_data(items[0].data, items[0].encoders, settings.cache)
+    dataset, bank = _open_bank(items[0].data, items[0].encoders, settings.cache, device)
 
     place = {item.key: index for index, item in enumerate(items)}
 
@@ -28,7 +31,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     train_configurations(
         configs,
         dataset,
-        cache,
+        bank,
         device=device,
         threads=settings.threads,
         on_epoch=on_epoch,
@@ -37,6 +40,13 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
         parts={index: item.part for index, item in enumerate(items) if item.part is not None},
         scored_epochs={index: item.rungs for index, item in enumerate(items)},
     )
+
+
+@lru_cache(maxsize=1)
+def _open_bank(path: str, encoders: tuple[str, ...] | None, cache: Path, device: str) -> tuple[Dataset, FeatureBank]:
+    """The features that stacks share one after the other, so that a GPU has them copied once."""
+    dataset, prepared = _open_data(path, encoders, cache)
+    return dataset, FeatureBank(dataset, prepared, torch.device(device))
 
 
 @lru_cache(maxsize=4)

@@ -79,6 +79,7 @@ class PoolSide(Protocol):
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None: ...
     def finish(self, worker: str, key: str, result: TrialResult) -> None: ...
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None: ...
+    def lose(self, worker: str, reason: str) -> None: ...
 
 
 def work(config: dict[str, Any]) -> None:
@@ -94,14 +95,15 @@ def work(config: dict[str, Any]) -> None:
 
 
 def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
-    """Take and train until the pool says stop. An exception of a stack ends the stack, never the worker."""
+    """Take and train until the pool says stop. An exception of a stack ends the stack, not the worker, unless it leaves
+    the GPU unusable for its process."""
     name = f"{slot}-{uuid4().hex[:8]}"
     pool.register(name, slot)
     train = _load_function(settings.train)
     device, memory_bytes = _find_device(settings)
-    with _Heart(pool, name, settings) as heart:
+    with Heart(pool, name, settings) as heart:
         while True:
-            orders = pool.take(name, memory_bytes, settings.stack)
+            orders = pool.take(name, memory_bytes - _occupied_bytes(device), settings.stack)
             if orders.stop:
                 return
             if orders.items:
@@ -116,7 +118,7 @@ def _train_items(
     orders: Orders,
     settings: WorkerSettings,
     device: str,
-    heart: "_Heart",
+    heart: "Heart",
     train: TrainStack,
 ) -> None:
     """Train what was leased; results go to the pool one by one, what an error left goes back."""
@@ -134,12 +136,15 @@ def _train_items(
         train(orders.items, settings, device, heart.tick, deliver)
     except Exception as error:
         log.exception("a stack of %d raised an error", len(orders.items))
+        if is_device_error(error):  # every later call of this process would raise it too
+            pool.lose(name, describe_error(error))
+            os._exit(1)
         pool.return_stack(name, left, describe_error(error))
     finally:
         heart.rest()
 
 
-class _Heart:
+class Heart:
     """Tells the pool in the background that the worker lives and how far it is."""
 
     def __init__(self, pool: PoolSide, name: str, settings: WorkerSettings) -> None:
@@ -150,12 +155,14 @@ class _Heart:
         self._items: dict[str, WorkItem] = {}
         self._began = 0.0
         self._end = threading.Event()
+        self._lock = threading.Lock()
+        """Guards `orders`, which belong to a stack."""
         self.orders = Orders()
         self.dropped: set[str] = set()
         """Keys that the stack was told to end because nobody waits for them any more."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "_Heart":
+    def __enter__(self) -> "Heart":
         self._thread.start()
         return self
 
@@ -164,10 +171,11 @@ class _Heart:
 
     def begin(self, orders: Orders) -> None:
         """A stack starts."""
-        self.orders = orders
         self._began = time.monotonic()
         self._next_save = self._began + self._checkpoint_s
-        self._items = {item.key: item for item in orders.items}
+        with self._lock:
+            self.orders = orders
+            self._items = {item.key: item for item in orders.items}
         self._epochs = {item.key: 0 for item in orders.items}
         self.dropped = set()
 
@@ -177,17 +185,23 @@ class _Heart:
         self._compare(reports)
         share_s = (time.monotonic() - self._began) / max(1, len(self._items))
         ends = {}
+        unwanted = {key for key in reports if self.orders.stop or key in self.orders.dropped}
         for key in reports:
             limit_s = self._items[key].limit_s
-            if self.orders.stop or key in self.orders.dropped:
+            if key in unwanted:
                 self.dropped.add(key)
                 ends[key] = Stop("failed", "nobody waits for it any more")
             elif key in self.orders.pruned:
                 ends[key] = Stop("pruned", self.orders.pruned[key])
             elif limit_s is not None and share_s > limit_s:
                 ends[key] = Stop("failed", over_time(limit_s))
-        if time.monotonic() >= self._next_save:
-            self._save({key: report for key, report in reports.items() if key not in ends})
+        # what nobody waits for now may be gone on with by a later command
+        due = time.monotonic() >= self._next_save
+        kept = {key: one for key, one in reports.items() if key in unwanted or (due and key not in ends)}
+        if kept:
+            took_s = self._save(kept)
+            if due:
+                self._next_save = time.monotonic() + max(self._checkpoint_s, SAVING_SHARE * took_s)
         return ends
 
     def _compare(self, reports: Mapping[str, EpochReport]) -> None:
@@ -202,12 +216,12 @@ class _Heart:
         elif self.orders.undecided:
             self.orders = self._pool.heartbeat(self._name, self._epochs)
 
-    def _save(self, reports: Mapping[str, EpochReport]) -> None:
+    def _save(self, reports: Mapping[str, EpochReport]) -> float:
+        """Have the pool keep where these are; returns the seconds it took."""
         began = time.monotonic()
         states = {key: report.checkpoint() for key, report in reports.items() if report.checkpoint is not None}
         self._pool.save(self._name, states)
-        now = time.monotonic()
-        self._next_save = now + max(self._checkpoint_s, SAVING_SHARE * (now - began))
+        return time.monotonic() - began
 
     def rest(self) -> None:
         """The stack ended."""
@@ -215,15 +229,19 @@ class _Heart:
 
     def _beat(self) -> None:
         while not self._end.wait(self._interval_s):
+            items = self._items
             try:
-                self.orders = self._pool.heartbeat(self._name, self._epochs)
+                orders = self._pool.heartbeat(self._name, self._epochs)
             except Exception:
                 if self._end.is_set():
                     return
                 # Without a pool nobody hears of this worker's results; a new process looks for it afresh
                 os._exit(1)
-            if self.orders.leave:
+            if orders.leave:
                 os._exit(1)
+            with self._lock:
+                if items is self._items:  # else they are of a stack that ended meanwhile
+                    self.orders = orders
 
 
 def describe_error(error: BaseException) -> str:
@@ -234,6 +252,15 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' * bool(text)}{text}{place}"
 
 
+def is_device_error(error: BaseException) -> bool:
+    """Whether a GPU raised it that computes nothing more for this process; out of memory is another matter."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
 def _load_function(path: str) -> TrainStack:
     module, _, name = path.partition(":")
     function: TrainStack = getattr(import_module(module), name)
@@ -241,11 +268,20 @@ def _load_function(path: str) -> TrainStack:
 
 
 def _find_device(settings: WorkerSettings) -> tuple[str, float]:
-    """The worker's device, and the memory a stack may need on it."""
+    """The worker's device, and the memory that features and a stack may need on it."""
     import torch
 
     torch.set_num_threads(settings.threads)
     if torch.cuda.is_available():
-        free, _ = torch.cuda.mem_get_info()
-        return "cuda", GPU_PART * settings.device_share * free
+        free, total = torch.cuda.mem_get_info()
+        if settings.device_share < 1:  # who takes more runs out of memory himself, and not his neighbour
+            torch.cuda.set_per_process_memory_fraction(settings.device_share)
+        return "cuda", GPU_PART * min(free, settings.device_share * total)
     return "cpu", settings.memory_bytes
+
+
+def _occupied_bytes(device: str) -> int:
+    """What stays on a GPU between two stacks: features."""
+    import torch
+
+    return torch.cuda.memory_allocated() if device == "cuda" else 0

@@ -5,7 +5,7 @@ Batch order is a function of (data seed, fold, epoch) alone, so all replicas of 
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -21,24 +21,29 @@ from rfe.training.build import View
 
 
 class FeatureBank:
-    """Prepared features as tensors, opened once: mapped on the CPU, copied once to a GPU."""
+    """Prepared features as tensors, each opened once: mapped on the CPU, copied to a GPU."""
 
     def __init__(self, dataset: Dataset, cache: FeatureCache, device: torch.device) -> None:
         self._cache, self._device = cache, device
         self._names = tuple(dataset.encoders)
-        self._views: dict[View, Tensor] = {}
+        self.views: dict[View, Tensor] = {}
+        """Those that are open."""
         masks = np.stack([dataset.encoders[name].available for name in self._names])
         self.available = torch.from_numpy(masks).to(device)
 
     def view(self, view: View) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
-        if view not in self._views:
+        if view not in self.views:
             prepared = self._cache.prepared(self._names[view.encoder], view.fold, **view.preparation)
             with warnings.catch_warnings():
                 # The map is read-only, a notion torch lacks; nothing writes to a view.
                 warnings.filterwarnings("ignore", message=".*not writable.*")
-                self._views[view] = torch.from_numpy(prepared.values).to(self._device)
-        return self._views[view]
+                self.views[view] = torch.from_numpy(prepared.values).to(self._device)
+        return self.views[view]
+
+    def keep_only(self, views: Collection[View]) -> None:
+        """Forget the others, whose copies would fill a GPU as a search goes through widths and standardisations."""
+        self.views = {view: values for view, values in self.views.items() if view in views}
 
 
 class BatchPlan:

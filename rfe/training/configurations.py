@@ -22,7 +22,7 @@ from rfe.training.stack_run import OnEpoch, StackRun
 def train_configurations(
     configs: Sequence[Config],
     dataset: Dataset,
-    cache: FeatureCache,
+    features: FeatureCache | FeatureBank,
     *,
     device: str = "cpu",
     threads: int | None = None,
@@ -42,7 +42,7 @@ def train_configurations(
     Args:
         configs: configurations for this data set.
         dataset: the data set.
-        cache: its prepared features.
+        features: its prepared features, or those that were opened on the device already and go on to be there.
         device: a torch device.
         threads: CPU threads for torch; None leaves them as they are.
         on_epoch: called after every epoch of a stack.
@@ -83,8 +83,11 @@ def train_configurations(
             stacks.setdefault(shape, {})[index] = replicas if first == index else []
         except (ConfigError, DataError, TrialError) as error:
             finish(index, TrialResult(config_id(config), "failed", str(error)))
-    bank = FeatureBank(dataset, cache, torch.device(device))
+    bank = features
+    if not isinstance(bank, FeatureBank):
+        bank = FeatureBank(dataset, bank, torch.device(device))
     for shape, members in stacks.items():
+        bank.keep_only({view for group in members.values() for one in group for view in one.views.values()})
         run = StackRun(
             shape, members, sharing, configs, parts, dataset, bank, torch.device(device), keep_weights, finish
         )

@@ -127,7 +127,10 @@ class StackRun:
             if done:
                 targets = predict(self.stack, target=True) if self.clips.n_target else None
                 for index in done:
-                    self._finish(index, predictions, targets)
+                    if self._is_finite(self.running[index]):
+                        self._finish(index, predictions, targets)
+                    else:
+                        self._end_early(index, "failed", "its outputs are not finite after the last epoch")
             stops = on_epoch(self._reports()) if on_epoch is not None and self.running else {}
             for index, stop in stops.items():
                 if index in self.running:
@@ -177,6 +180,14 @@ class StackRun:
             mine = fold == one.folds[row]
             for name in OUTPUTS:
                 getattr(one.outputs, name)[seed, mine] = getattr(fresh, name)[seed, mine]
+
+    def _is_finite(self, one: _Running) -> bool:
+        """Whether the last step, which no loss tells of, left numbers."""
+        if one.folds == (ALL_TRAIN,):
+            weights = (self.stack.weights(replica) for replica in self._replicas(one.index))
+            return all(np.isfinite(value).all() for of in weights for value in of.values())
+        mine = np.isin(self.clips.fold[: self.clips.n_source], one.folds)
+        return all(np.isfinite(getattr(one.outputs, name)[:, mine]).all() for name in OUTPUTS)
 
     def _finish(self, index: int, predictions: Predictions | None, targets: Predictions | None) -> None:
         one = self.running.pop(index)

@@ -1,6 +1,8 @@
 """Fresh seeds are fresh, and seeds trained apart read like one configuration with several."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -8,8 +10,13 @@ import pytest
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import load_dataset
-from rfe.search.confirm import FIRST_FRESH_SEED, first_fresh_seed, merge_seeds, with_seed
+from rfe.progress import SilentProgress
+from rfe.search.confirm import FIRST_FRESH_SEED, confirm_best, first_fresh_seed, in_a_row, merge_seeds, with_seed
+from rfe.search.pool import Pool
+from rfe.search.work import News, WorkItem
+from rfe.search_space import load_space
 from rfe.tracking.base import TrialLog
+from rfe.training.record import TrialResult
 from tests.integration.fakes import fake_result, write_data
 
 
@@ -22,6 +29,7 @@ def test_fresh_seeds_lie_beyond_all_that_were_used() -> None:
     assert first_fresh_seed([log(), log(seed=3, seeds=2)]) == FIRST_FRESH_SEED
     assert first_fresh_seed([log(), log(seed=2000, seeds=3)]) == 2003
     assert first_fresh_seed([log(data_seed=5000)]) == 5001
+    assert first_fresh_seed([log(data_seed=5000, seeds=3)]) == 5003  # each seed has its own order of the data
 
 
 def test_a_fresh_seed_orders_the_data_too() -> None:
@@ -43,3 +51,47 @@ def test_merged_seeds_equal_one_configuration_with_several(tmp_path: Path) -> No
     assert merged.acc_salience == pytest.approx(whole.acc_salience)
     assert merged.weights is not None
     assert merged.weights.keys() == (whole.weights or {}).keys()
+
+
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [([1000, 1001, 1002], [1000, 1001, 1002]), ([1000, 1002, 1003], [1002, 1003]), ([1000, 1002], [1000])],
+)
+def test_a_seed_that_failed_leaves_a_run_that_a_configuration_can_name(left: list[int], named: list[int]) -> None:
+    results = [TrialResult("id", "complete", seeds=np.array([seed])) for seed in left]
+    assert [int(one.seeds[0]) for one in in_a_row(results)] == named
+
+
+class Replaced:
+    """A pool whose process is lost once, with all that it knew, and whose one worker fails each item at once."""
+
+    def __init__(self) -> None:
+        self.pool, self.n_collected = Pool(), 0
+
+    def offer(self, cohort: str, items: list[WorkItem]) -> None:
+        self.pool.offer(cohort, items)
+
+    def collect(self, study: str, timeout_s: float) -> News:
+        self.n_collected += 1
+        if self.n_collected == 1:
+            self.pool = Pool()
+            return News((), ())
+        for one in self.pool.take("w", 1e9, 8).items:
+            self.pool.finish("w", one.key, TrialResult("id", "failed", "planted"))
+        return self.pool.collect(study)
+
+    def withdraw(self, run: str) -> None:
+        self.pool.withdraw(run)
+
+
+def test_a_pool_that_was_started_anew_is_offered_what_it_does_not_know() -> None:
+    space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 1, "seeds": 2}})
+    best = log()
+    ledger = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
+    pool = Replaced()
+    fleet = SimpleNamespace(pool=pool, ended=False)
+    confirmed = confirm_best(
+        [best], space, cast(Any, ledger), cast(Any, fleet), SilentProgress(), lambda: pool.n_collected > 10
+    )
+    assert list(confirmed) == []  # both seeds failed
+    assert pool.n_collected == 2

@@ -1,5 +1,6 @@
 """The books: every trial once, copies instead of repetitions, and the same after a restart at any moment."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from rfe.search.budget import Budget
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import study_front, study_scores
 from rfe.search.status import search_status
-from rfe.search.work import Delivery, PoolStatus, WorkItem
+from rfe.search.work import Delivery, PoolStatus, Report, WorkItem
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.tracking.base import NullTracker, TrialLog
@@ -221,4 +222,29 @@ def test_several_objectives_are_told_and_the_front_counts_as_improvement(tmp_pat
     assert front[-1].values == {"acc_presence": 0.4, "acc_salience": 0.3}
     assert study_front(books.ledger.logs.values(), ("score",)) == ()
     assert books.ledger.ranking()[0].number == 0  # by score, which is .35 for four of them: the first
+    books.close()
+
+
+def test_a_score_is_not_compared_while_trials_are_asked_for(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads do so; a line of the one among the other's would leave Optuna's log unreadable to this process."""
+    books = Books(tmp_path / "s", dataset, SPACE, pruner={"kind": "asha", "min_epochs": 1})
+    (first,) = books.ledger.next_items(1)
+    order: list[str] = []
+    comparing = threading.Thread(
+        target=lambda: order.append(f"compared: {books.ledger.compare(Report(first.key, 1, 0.1))}"), daemon=True
+    )
+    ask = books.store.ask
+
+    def ask_slowly(n: int) -> Any:
+        comparing.start()
+        comparing.join(0.3)
+        order.append("asked")
+        return ask(n)
+
+    monkeypatch.setattr(books.store, "ask", ask_slowly)
+    books.ledger.next_items(1)
+    comparing.join(10)
+    assert order == ["asked", "compared: "]
     books.close()

@@ -58,14 +58,14 @@ def test_a_stack_mixes_cohorts_but_not_shapes(pool: Pool) -> None:
     pool.offer("c1", [item("s/1"), item("s/2", "b")])
     pool.offer("c2", [item("s/3"), item("s/4", "b")])
     assert keys(pool, "w") == ["s/1", "s/3"]  # the oldest item decides the shape
-    assert keys(pool, "w") == ["s/2", "s/4"]
+    assert keys(pool, "other") == ["s/2", "s/4"]
 
 
 def test_memory_is_the_unit_of_packing_but_one_item_always_fits(pool: Pool) -> None:
     pool.register("w", "slot0")
     pool.offer("run/c", [item(f"s/{i}", memory_bytes=400) for i in range(4)])
     assert keys(pool, "w", memory=1000) == ["s/0", "s/1"]
-    assert keys(pool, "w", memory=100) == ["s/2"]
+    assert keys(pool, "other", memory=100) == ["s/2"]
 
 
 def test_idle_workers_share_what_waits(pool: Pool) -> None:
@@ -74,6 +74,8 @@ def test_idle_workers_share_what_waits(pool: Pool) -> None:
     pool.offer("run/c", [item(f"s/{i}") for i in range(8)])
     assert len(keys(pool, "w1")) == 4
     assert len(keys(pool, "w2")) == 4
+    for i in range(4):
+        pool.finish("w1", f"s/{i}", result())
     pool.offer("run/d", [item(f"s/{i}") for i in range(8, 12)])
     assert len(keys(pool, "w1")) == 4  # the other one is busy
 
@@ -97,7 +99,7 @@ def test_offering_twice_attaches(pool: Pool) -> None:
     pool.offer("run/c", [item("s/1")])
     assert keys(pool, "w") == ["s/1"]
     pool.offer("run/c", [item("s/1")])
-    assert keys(pool, "w") == []
+    assert keys(pool, "other") == []
     pool.finish("w", "s/1", result())
     pool.offer("run/c", [item("s/1")])
     assert keys(pool, "w") == []
@@ -113,7 +115,30 @@ def test_an_expired_lease_goes_back_to_the_front(pool: Pool, clock: Clock) -> No
     clock.now += 20
     assert keys(pool, "w2", n=1) == ["s/2"]  # 20 s after a heartbeat the lease holds
     clock.now += 11
-    assert keys(pool, "w2", n=1) == ["s/1"]
+    assert keys(pool, "w3", n=1) == ["s/1"]
+
+
+def test_a_worker_that_asks_for_more_trains_nothing_of_what_it_had(pool: Pool) -> None:
+    """What it holds then never reached it, or was left by a stack that ended badly: it must not wait for ever."""
+    pool.offer("run/c", [item("s/1"), item("s/2")])
+    assert keys(pool, "w") == ["s/1", "s/2"]
+    assert keys(pool, "w") == ["s/1", "s/2"]
+    pool.finish("w", "s/1", result())
+    assert keys(pool, "other") == []
+    assert keys(pool, "w") == ["s/2"]
+
+
+def test_what_a_worker_had_that_cannot_go_on_is_tried_elsewhere_and_its_loss_counted(pool: Pool) -> None:
+    pool.offer("run/c", [item("s/1", retries=1), item("s/2", retries=1)])
+    assert keys(pool, "broken") == ["s/1", "s/2"]
+    pool.lose("broken", "CUDA error: an illegal memory access was encountered")
+    assert pool.collect("s").deliveries == ()
+    assert keys(pool, "sound") == ["s/1"]  # the last try is alone
+    pool.lose("sound", "CUDA error: unknown error")
+    (delivery,) = pool.collect("s").deliveries
+    assert (delivery.state, delivery.lost) == ("failed", 2)
+    assert "CUDA error: unknown error" in delivery.reason
+    pool.lose("nobody", "")
 
 
 def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: Clock, tmp_path: Path) -> None:

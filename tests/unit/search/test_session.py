@@ -75,6 +75,16 @@ def test_no_more_join_than_were_asked_for() -> None:
     assert local.room_for_more(1, [node(9)], {"CPU": 9.0}) == 0
 
 
+@pytest.mark.parametrize(
+    ("gpus", "workers", "share"), [(1, 3, 1 / 3), (2, 3, 1 / 2), (4, 6, 1 / 2), (8, 4, 1.0), (8, 17, 1 / 3)]
+)
+def test_workers_that_share_gpus_all_find_a_place(gpus: int, workers: int, share: float) -> None:
+    """Ray never splits a worker's share over two GPUs."""
+    session = plan_session([node(64, gpus)], workers, local=True)
+    assert session.gpus_per_worker == pytest.approx(share)
+    assert gpus * int(1 / session.gpus_per_worker + 1e-9) >= workers
+
+
 def test_gpus_that_join_are_used_one_for_each_worker() -> None:
     session = plan_session([node(5, 1, name="head")], None, local=False, here="head")
     assert (session.n_workers, session.threads_per_worker) == (1, 4)

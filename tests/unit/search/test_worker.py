@@ -2,18 +2,20 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
+import torch
 
 from rfe.search import worker
+from rfe.search.checkpoints import load_checkpoint
 from rfe.search.pool import Pool
-from rfe.search.work import Delivery, Report, WorkItem
-from rfe.search.worker import Deliver, Tick, WorkerSettings, describe_error, serve
-from rfe.training.record import EpochReport, TrialResult
+from rfe.search.work import Delivery, Orders, Report, WorkItem
+from rfe.search.worker import Deliver, Heart, Tick, WorkerSettings, describe_error, is_device_error, serve
+from rfe.training.record import Checkpoint, EpochReport, TrialResult
 
 HERE = "tests.unit.search.test_worker"
 LAST_EPOCH: dict[str, int] = {}
@@ -25,6 +27,8 @@ def train_plain(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     running = {item.key: item for item in items}
     if any("raise" in item.config for item in items):
         raise ValueError("planted")
+    if any("broken" in item.config for item in items):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
     epoch = 0
     while running:
         epoch += 1
@@ -166,3 +170,81 @@ def test_an_errors_description_is_one_line_with_its_place() -> None:
     assert "\n" not in text
     assert text.startswith("KeyError: ")
     assert "(test_worker.py:" in text
+
+
+def test_an_answer_to_a_stack_that_ended_says_nothing_of_the_next_one() -> None:
+    """The heartbeat's answer is under way while the stack ends and its item is leased again."""
+    asked, answered, asked_again, end = Event(), Event(), Event(), Event()
+
+    class Slow(Pool):
+        def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
+            if not asked.is_set():
+                asked.set()
+                answered.wait(10)
+                return Orders(dropped=frozenset({"s/1"}))
+            asked_again.set()
+            end.wait(10)
+            return Orders()
+
+    with Heart(Slow(), "w", WorkerSettings("", Path(), 4, heartbeat_s=0.001)) as heart:
+        heart.begin(Orders((item("1"), item("2"))))
+        assert asked.wait(10)
+        heart.rest()
+        heart.begin(Orders((item("1"),)))
+        answered.set()
+        assert asked_again.wait(10)  # by now the first answer was dealt with
+        assert heart.tick({"s/1": EpochReport(1, 10)}) == {}
+        end.set()
+
+
+def test_what_is_withdrawn_is_saved_for_whoever_offers_it_again(tmp_path: Path) -> None:
+    pool = Pool()
+    first, second = (item(key, checkpoint_file=str(tmp_path / f"{key}.npz")) for key in ("1", "2"))
+    pool.offer("run/c", [first])
+    pool.offer("other/c", [second])
+    heart = Heart(pool, "w", WorkerSettings("", Path(), 4))
+    heart.begin(pool.take("w", 1e9, 4))
+    pool.withdraw("run")
+    heart.orders = pool.heartbeat("w", {"s/1": 6, "s/2": 6})
+    report = EpochReport(7, 100, None, lambda: Checkpoint(7, [], {}))
+    assert heart.tick({"s/1": report, "s/2": report}).keys() == {"s/1"}
+    saved = load_checkpoint(first)
+    assert saved is not None
+    assert saved.epoch == 7
+    assert load_checkpoint(second) is None  # it goes on, and was saved no sooner than it would be
+
+
+def test_a_broken_gpu_ends_its_process_and_the_items_are_trained_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    pool = Pool()
+    pool.offer("run/c", [item("1", {"broken": True})])
+    monkeypatch.setattr(worker.os, "_exit", leave)
+    fields = {"pool": "", "cache": Path(), "stack": 4, "train": f"{HERE}:train_plain"}
+    with pytest.raises(SystemExit):
+        serve(pool, "slot", WorkerSettings(**fields))  # type: ignore[arg-type]
+    assert pool.collect("s").deliveries == ()
+    assert [one.key for one in pool.take("next", 1e9, 4).items] == ["s/1"]
+
+
+def test_which_errors_leave_a_gpu_unusable() -> None:
+    assert is_device_error(torch.AcceleratorError("CUDA error: device-side assert triggered"))
+    assert is_device_error(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"))
+    assert not is_device_error(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    assert not is_device_error(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"))
+    assert not is_device_error(ValueError("CUDA error is a word in a name"))
+
+
+@pytest.mark.parametrize(("share", "free", "room"), [(1.0, 20, 20), (0.5, 20, 12), (0.5, 9, 9)])
+def test_a_gpus_room_is_the_workers_share_and_no_more_than_is_free(
+    share: float, free: float, room: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # of the plain device
+    fractions: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 24))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", fractions.append)
+    settings = WorkerSettings("", Path(), 4, torch.get_num_threads(), device_share=share)
+    assert worker._find_device(settings) == ("cuda", pytest.approx(worker.GPU_PART * room))
+    assert fractions == ([share] if share < 1 else [])

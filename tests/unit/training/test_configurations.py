@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from rfe.config.load import change_config
 from rfe.config.schema import Config
@@ -14,6 +15,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.labels import STATE_IS_BLEND
 from rfe.metrics.score import score
+from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica
 from rfe.training.configurations import train_configurations
 from rfe.training.engine import Stack
@@ -250,3 +252,27 @@ def test_what_is_shared_goes_on_when_the_first_is_stopped(data: tuple[Dataset, F
     (alone,) = train_configurations(configs[1:], dataset, cache)
     assert second.state == "complete"
     np.testing.assert_allclose(second.fused, alone.fused, atol=1e-4)
+
+
+def test_a_last_step_that_leaves_no_numbers_fails_its_configuration(data: tuple[Dataset, FeatureCache]) -> None:
+    """Its loss is taken before the step."""
+    dataset, cache = data
+    size = dataset.clips.n_source  # one step an epoch
+    diverged, fine = train_configurations(
+        [_config(train__epochs=1, train__batch_size=size, train__lr=lr) for lr in (1e38, 1e-3)], dataset, cache
+    )
+    assert (diverged.state, fine.state) == ("failed", "complete")
+    assert "not finite after the last epoch" in diverged.reason
+
+
+def test_features_on_the_device_serve_one_stack_after_the_other(data: tuple[Dataset, FeatureCache]) -> None:
+    dataset, cache = data
+    bank = FeatureBank(dataset, cache, torch.device("cpu"))
+    (first,) = train_configurations([_config()], dataset, bank)
+    views = {view: values.data_ptr() for view, values in bank.views.items()}
+    (again,) = train_configurations([_config(model__dropout=0.1)], dataset, bank)
+    assert {view: values.data_ptr() for view, values in bank.views.items()} == views
+    train_configurations([_config(data__reduce=2)], dataset, bank)
+    assert bank.views.keys().isdisjoint(views)  # a GPU has no room for all that a search asks for
+    np.testing.assert_array_equal(first.fused, train_configurations([_config()], dataset, cache)[0].fused)
+    assert again.state == "complete"
