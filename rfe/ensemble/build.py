@@ -104,16 +104,22 @@ def build_ensemble(
         StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
     """
     candidates = _candidates(folders, dataset)
+    again = [place for place, one in enumerate(candidates) if one.confirmed_models]
+    searched = _candidates(folders, dataset, confirmed=False) if again else candidates
     truth = Truth.of(dataset)
-    progress.start("calibrating candidates", len(candidates))
+    progress.start("calibrating candidates", len(candidates) + len(again))
     done = count(1)
-    calibrated = map_in_threads(
+    found = map_in_threads(
         lambda one: CalibratedCandidate.of(one, load_outputs(one, dataset), truth),
-        candidates,
+        [*candidates, *(searched[place] for place in again)],
         lambda: progress.update(next(done)),
     )
+    calibrated = found[: len(candidates)]
+    as_searched = list(calibrated)
+    for place, one in zip(again, found[len(candidates) :], strict=True):
+        as_searched[place] = one
     with threadpool_limits(1, "blas"):  # as in `decoding.newton`
-        chosen = choose_nested(calibrated, how, progress)
+        chosen = choose_nested(calibrated, how, progress, as_searched)
     final = chosen[-1]
     actor = dataset.clips.actor[: dataset.clips.n_source]
 
@@ -131,7 +137,7 @@ def build_ensemble(
         optimistic=score_interval(table(final.answers)).estimate,
         single=score_interval(single),
         difference=difference_interval(nested, single),
-        by_fold=_by_fold(candidates, chosen),
+        by_fold=_by_fold(searched, chosen),
         trajectory=final.weights.trajectory,
         n_candidates=len(candidates),
         filename=dataset.clips.filename[: dataset.clips.n_source],
@@ -140,11 +146,11 @@ def build_ensemble(
     )
 
 
-def _candidates(folders: Sequence[StudyFolder], dataset: Dataset) -> list[Candidate]:
+def _candidates(folders: Sequence[StudyFolder], dataset: Dataset, *, confirmed: bool = True) -> list[Candidate]:
     """Finished trials of all studies, each configuration once, and none that looked at the fold it reports."""
     found: dict[str, Candidate] = {}
     for folder in folders:
-        record = read_study(folder)
+        record = read_study(folder, confirmed=confirmed)
         fingerprint = record.study.data_fingerprint
         if fingerprint and fingerprint != dataset.fingerprint:
             raise StudyError(

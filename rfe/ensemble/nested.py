@@ -36,13 +36,20 @@ class Chosen:
     """[clip] that candidate's answers, likewise."""
 
 
-def choose_nested(calibrated: Sequence[CalibratedCandidate], how: Selection, progress: Progress) -> tuple[Chosen, ...]:
+def choose_nested(
+    calibrated: Sequence[CalibratedCandidate],
+    how: Selection,
+    progress: Progress,
+    as_searched: Sequence[CalibratedCandidate] | None = None,
+) -> tuple[Chosen, ...]:
     """Choose once without each fold, and last with all of them.
 
     Args:
         calibrated: the candidates.
         how: members are chosen.
         progress: told of each candidate looked at.
+        as_searched: the same candidates with the models that the search itself trained, for the choices without a
+            fold: which ones were trained again with more seeds was decided by all folds' labels. None: none was.
     """
     truth = calibrated[0].truth
     rounds: tuple[int | None, ...] = (*truth.folds, None)
@@ -50,9 +57,10 @@ def choose_nested(calibrated: Sequence[CalibratedCandidate], how: Selection, pro
     done = count(1)
     found = []
     for held_out in rounds:
-        view = view_candidates(calibrated, held_out, how.decoding, lambda: progress.update(next(done)))
+        mine = calibrated if held_out is None or as_searched is None else as_searched
+        view = view_candidates(mine, held_out, how.decoding, lambda: progress.update(next(done)))
         weights = select_weights(view, truth.others(held_out), truth.state, how)
-        found.append(_answer(calibrated, truth, held_out, weights, int(np.argmax(view.score)), how))
+        found.append(_answer(mine, truth, held_out, weights, int(np.argmax(view.score)), how))
     return tuple(found)
 
 

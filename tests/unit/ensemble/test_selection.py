@@ -20,7 +20,14 @@ from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
 from rfe.progress import SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
-from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_outputs, make_trial, write_study
+from tests.unit.ensemble.studies import (
+    CONFIG,
+    make_artifacts,
+    make_confirmation,
+    make_outputs,
+    make_trial,
+    write_study,
+)
 
 METHODS = ("greedy", "nnls", "likelihood", "top_k", "single")
 N_CLIPS = 400
@@ -151,6 +158,29 @@ def test_what_is_chosen_without_a_fold_knows_nothing_of_its_labels(
     assert (states is None) == (how.decoding == "official")
     if states is not None:
         np.testing.assert_allclose(states.sum(-1), 1, atol=1e-4)
+
+
+def test_which_trials_were_confirmed_changes_the_ensemble_and_not_its_estimate(
+    workspace: Workspace, dataset: Dataset
+) -> None:
+    """The trials to train again were chosen by all folds' labels."""
+    trials = []
+    for number in range(4):
+        config = change_config(CONFIG, {"train.seed": number})
+        artifacts = make_artifacts(config, make_outputs(dataset, seed=number, noise=3.0 + number, first_seed=number))
+        trials.append(make_trial(dataset, number, 0.5 - 0.05 * number, config, artifacts=artifacts))
+    plain = write_study(workspace.study("plain"), dataset, *trials)
+    confirmed = write_study(workspace.study("confirmed"), dataset, *trials, make_confirmation(dataset, 3, (0.6, 0.7)))
+    how = Selection(members=4, bags=3)
+    before, after = (build_ensemble([one], dataset, how, SilentProgress()) for one in (plain, confirmed))
+    np.testing.assert_array_equal(before.answers, after.answers)
+    assert before.nested["score"] == after.nested["score"]
+    assert before.single == after.single
+    of_search = [one.candidate.config.train.seeds for members in after.by_fold.values() for one in members]
+    assert set(of_search) == {1}
+    handed_in = {one.candidate.number: one.candidate.config.train.seeds for one in after.ensemble.members}
+    assert handed_in[3] == 2
+    assert before.optimistic < after.optimistic
 
 
 def test_a_calibration_leaves_its_own_fold_out_too(folder: StudyFolder, dataset: Dataset) -> None:
