@@ -27,6 +27,10 @@ from rfe.labels import N_EMOTIONS, N_SETS, N_STATES, PAIRS, STATE_IS_BLEND, STAT
 CHUNK_NUMBERS = 200_000
 """Numbers in a working array: this many stay in the processor's cache."""
 
+LARGEST_SPAN = 30.0
+"""A clip with a broken feature may be answered wrongly and without bounds, and would take every slope to 0 by itself:
+clips whose logits span more than so many times the median clip's have no part in a fit."""
+
 
 @dataclass(frozen=True)
 class ValidStatesParameters(Parameters):
@@ -77,7 +81,8 @@ class ValidStatesDecoder:
         parts = []
         for part in _replica_chunks(len(flat.fused), membership.size * N_SETS):
             presence, salience, finite = _finite_logits(flat.replicas(part))
-            weight = (finite[:, None] & membership).astype(np.float64)  # [replica, fold, clip]
+            sound = finite & _is_ordinary(presence) & _is_ordinary(salience)
+            weight = (sound[:, None] & membership).astype(np.float64)  # [replica, fold, clip]
             evidence = (
                 presence_evidence(presence, None if offset is None else offset[part]),
                 salience_evidence(salience),
@@ -211,6 +216,12 @@ def _finite_logits(flat: Outputs) -> tuple[Float, Float, NDArray[np.bool_]]:
         return flat.presence_logits, flat.salience_logits, finite
     keep = finite[..., None]
     return np.where(keep, flat.presence_logits, 0.0), np.where(keep, flat.salience_logits, 0.0), finite
+
+
+def _is_ordinary(logits: Float) -> NDArray[np.bool_]:
+    """[replica, clip] whether the clip's logits span at most `LARGEST_SPAN` times what they span in a typical clip."""
+    span = np.ptp(logits, -1)
+    return np.asarray(span <= LARGEST_SPAN * np.maximum(np.median(span, -1, keepdims=True), np.finfo(np.float32).tiny))
 
 
 def _flat_offset(set_offset: Float | None, leading: tuple[int, ...]) -> Float | None:

@@ -2,6 +2,7 @@
 still in the processor's cache when the next reads it."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -24,6 +25,11 @@ def blocks(values: Tensor) -> Iterator[slice]:
 def low_precision(device: torch.device) -> torch.dtype | None:
     """The dtype of matrix products under autocast; None outside it."""
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """A context in which autocast, where it is on, leaves products in the precision of their factors."""
+    return nullcontext() if low_precision(device) is None else torch.autocast(device.type, enabled=False)
 
 
 def product(left: Tensor, right: Tensor, low: torch.dtype | None) -> Tensor:

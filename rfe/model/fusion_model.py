@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rfe.labels import N_EMOTIONS, PAIRS
+from rfe.model.blocks import full_precision
 from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
@@ -107,12 +108,9 @@ class FusionModel(StackedModel):
         # As `log_softmax`, which takes a processor thrice as long for so few columns.
         log_salience = salience_logits - salience_logits.logsumexp(-1, keepdim=True)
         pair_logits = self._pair_logits(answered, value)
-        log_fused = fuse_heads(
-            presence_probabilities(presence_logits, scalars.by_states, pair_logits),
-            log_salience,
-            scalars.presence_weight,
-            scalars.geometric,
-        )
+        with full_precision(self.device):  # a probability in bf16 has two digits
+            presence = presence_probabilities(presence_logits, scalars.by_states, pair_logits)
+            log_fused = fuse_heads(presence, log_salience, scalars.presence_weight, scalars.geometric)
         return ModelOutput(
             presence_logits, salience_logits, log_salience, log_fused, feature, scores, selection, pair_logits
         )

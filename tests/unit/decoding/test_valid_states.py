@@ -241,3 +241,16 @@ def test_fitted_distribution_is_calibrated_where_the_model_holds() -> None:
     uniform = measure_calibration(np.full((4000, N_STATES), 1 / N_STATES), truth, truth)
     assert uniform.nll == pytest.approx(np.log(N_STATES))
     assert uniform.blend_answered == uniform.blend_true
+
+
+def test_one_clip_with_broken_outputs_spoils_no_other_clips_answer() -> None:
+    truth = draw_truth(400)
+    outputs = draw_outputs(truth, (1,))
+    presence, salience = outputs.presence_logits.copy(), outputs.salience_logits.copy()
+    presence[0, 5], salience[0, 5] = -1e5 * presence[0, 5], -1e5 * salience[0, 5]
+    broken = replace(outputs, presence_logits=presence, salience_logits=salience)
+    decoder, others = ValidStatesDecoder(0.5), np.arange(400) != 5
+    sound = (decoder.decode(outputs, decoder.fit(outputs, truth))[0] == truth)[others].mean()
+    spoilt = (decoder.decode(broken, decoder.fit(broken, truth))[0] == truth)[others].mean()
+    assert sound > 0.5
+    assert spoilt == pytest.approx(sound, abs=0.01)

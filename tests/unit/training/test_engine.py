@@ -1,12 +1,15 @@
 """The replica contract: alone, in a stack, after a neighbour was dropped, after resume: the same result."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from rfe.data.folds import training_actors
+from rfe.model.head_fusion import fuse_heads
+from rfe.model.heads import presence_probabilities
 from rfe.training.build import Replica
 from rfe.training.prediction import predict
 from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
@@ -263,3 +266,18 @@ def test_regularisers_have_streams_of_their_own() -> None:
         np.testing.assert_allclose(first, predict(alone).fused[0], atol=SAME)
         if "encoder_dropout" in model:
             np.testing.assert_allclose(first, second, atol=SAME)
+
+
+@pytest.mark.parametrize("model", [{}, {"by_states": True}, {"by_states": True, "pair_logits": True}])
+def test_probabilities_keep_float32_where_products_do_not(model: dict[str, Any]) -> None:
+    stack = make_stack([make_replica(model={"presence_weight": 1.0, **model})], low_precision=True)
+    stack.train_epoch()
+    clips = torch.arange(32).view(1, -1)
+    with torch.no_grad(), stack.precision():
+        features, available = stack.inputs.gather(clips, stack.inputs.rows([0]))
+        output = stack.model(features, available, stack.inputs.prediction_noise("held out", 32))
+    scalars = stack.model.scalars
+    presence = presence_probabilities(output.presence_logits, scalars.by_states, output.pair_logits)
+    fused = fuse_heads(presence, output.log_salience, scalars.presence_weight, scalars.geometric)
+    assert output.log_fused.dtype == torch.float32
+    torch.testing.assert_close(output.log_fused, fused, rtol=1e-5, atol=1e-5)

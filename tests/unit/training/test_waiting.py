@@ -14,7 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rfe.model import blocks, gate
+from rfe.model import blocks, fusion_model, gate
 from rfe.model.heads import set_logits
 from rfe.training.build import Replica
 from rfe.training.engine import Stack
@@ -64,6 +64,7 @@ def test_an_epoch_asks_its_device_for_nothing_but_the_losses(
     replicas: list[Replica], n_drawn: int, kind: str, low: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Stack, "precision", lambda stack: nullcontext())  # there is no autocast for this device
+    monkeypatch.setattr(fusion_model, "full_precision", lambda device: nullcontext())
     for module in (blocks, gate):
         monkeypatch.setattr(module, "low_precision", lambda device: low)
     set_logits(torch.empty(1, 6, device=META))  # which sets hold which emotions is copied once and for all
