@@ -192,7 +192,8 @@ def _match(
             raise SubmissionError(f"{path}: clip {clip_key(name)} stands twice; keep one answer")
         row_of[clip_key(name)] = row
     keys = [clip_key(name) for name in dataset.clips.filename.tolist()]
-    if unknown := [names[row] for key, row in row_of.items() if key not in set(keys)]:
+    if strange := row_of.keys() - set(keys):
+        unknown = [names[row] for key, row in row_of.items() if key in strange]
         raise SubmissionError(f"{path}: {list_names(unknown)}: not a clip of {dataset.path}; is this the right --data?")
     clips = np.array([clip for clip, key in enumerate(keys) if key in row_of and truth[clip] >= 0], np.int64)
     if not len(clips):
@@ -222,7 +223,7 @@ def _rate(
     of = dataset.clips
     table = HitTable.of_answers(truth[clips], answers, of.actor[clips], of.fold[clips])
     intervals: dict[str, Interval] = {part: score_interval(table, part) for part in PARTS}
-    return Rating(name, intervals, float(STATE_IS_BLEND[answers].mean()), thresholds, note)
+    return Rating(name, intervals, float((STATE_IS_BLEND[answers] & (answers >= 0)).mean()), thresholds, note)
 
 
 def _rate_probabilities(

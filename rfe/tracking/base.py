@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -178,4 +179,4 @@ def finite(values: Mapping[Key, float]) -> dict[Key, float]:
 
 def best_trials(scores: Mapping[int, float], keep: int = KEEP_TOP) -> list[int]:
     """The trial numbers with the `keep` highest scores, best first; the earlier trial wins a tie."""
-    return sorted(scores, key=lambda number: (-scores[number], number))[:keep]
+    return nsmallest(keep, scores, key=lambda number: (-scores[number], number))

@@ -115,11 +115,12 @@ def count_confusion(truth_state: NDArray[np.int64], predicted_state: NDArray[np.
 
     Args:
         truth_state: [clip].
-        predicted_state: [seed, clip].
+        predicted_state: [seed, clip]; -1 where a clip was not answered, which no column counts.
     """
     counts = np.zeros((N_SETS, N_SETS))
-    truth = np.broadcast_to(STATE_SET[truth_state], predicted_state.shape)
-    np.add.at(counts, (truth, STATE_SET[predicted_state]), 1.0 / max(1, len(predicted_state)))
+    answered = predicted_state >= 0
+    truth = np.broadcast_to(STATE_SET[truth_state], predicted_state.shape)[answered]
+    np.add.at(counts, (truth, STATE_SET[predicted_state[answered]]), 1.0 / max(1, len(predicted_state)))
     return counts
 
 

@@ -65,6 +65,8 @@ class Journal:
             self._pinned: set[int] = set()
             for record in read_records(folder.journal):
                 self._account(record)
+            self._holding = set(self._scores)
+            """Trials that may have weights on the disk."""
             self._drop_weights()
             self._file = folder.journal.open("ab", buffering=0)
         except BaseException:
@@ -77,7 +79,8 @@ class Journal:
         line = {"time": record.time, "study": record.study, "number": number, "kind": kind, **data}
         self._append(json.dumps(as_json(line), allow_nan=False, ensure_ascii=False).encode() + b"\n")
         self._account(record)
-        if kind == "trial":
+        if number is not None and kind == "trial":
+            self._holding.add(number)
             self._drop_weights()
         return record
 
@@ -168,8 +171,9 @@ class Journal:
     def _drop_weights(self) -> None:
         """Delete the weights of trials that fell out of the ranking."""
         best = best_trials(self._scores, self._keep_top)
-        for number in self._scores.keys() - set(best) - self._pinned:
+        for number in self._holding & self._scores.keys() - set(best) - self._pinned:
             (self._folder.trial(number) / WEIGHTS).unlink(missing_ok=True)
+            self._holding.remove(number)
 
     def _write_files(self, folder: Path, artifacts: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
         written: dict[str, bytes | Path] = {}

@@ -6,7 +6,7 @@ import pytest
 
 from rfe.data.metadata import Clips
 from rfe.labels import SET_NAMES, STATE_SET
-from rfe.tracking.contents import confusion_csv, describe_trial, fold_scores
+from rfe.tracking.contents import confusion_csv, count_confusion, describe_trial, fold_scores
 from rfe.training.record import TrialResult
 
 ENCODERS = ("clip", "hubert", "wavlm")
@@ -81,3 +81,11 @@ def test_confusion_counts_are_means_over_seeds() -> None:
     assert counts[first, first] == 0.5
     assert counts[first, second] == 0.5
     assert counts[second, first] == 0.5
+
+
+def test_a_clip_without_an_answer_stands_in_no_column() -> None:
+    counts = count_confusion(np.array([0, 1, 7]), np.array([[0, -1, 7], [0, 1, -1]]))
+    assert counts.sum() == 2.0  # of three clips; two seeds
+    assert counts[0, 0] == 1.0
+    assert counts[1, 1] == 0.5
+    assert counts[:, STATE_SET[-1]].sum() == 0.0

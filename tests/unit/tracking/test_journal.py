@@ -130,7 +130,7 @@ def test_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert [record.data["text"] for record in read_records(folder.journal)] == ["before", "after"]
 
 
-def test_weights_are_kept_for_the_best_and_the_confirmed_only(tmp_path: Path) -> None:
+def test_weights_are_kept_for_the_best_and_the_confirmed_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = study_folder(tmp_path)
 
     def with_weights() -> list[int]:
@@ -149,9 +149,14 @@ def test_weights_are_kept_for_the_best_and_the_confirmed_only(tmp_path: Path) ->
         assert with_weights() == [0, 2, 4]
     with Journal(folder, keep_top=2) as journal:
         journal.record_trial(trial_log(7, 0.6))
-    assert with_weights() == [2, 4, 7]
-    weights = load_file(folder.trial(7) / "weights.safetensors")
-    assert weights["fold0.seed0.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+        assert with_weights() == [2, 4, 7]
+        looked_at: list[Path] = []
+        monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: looked_at.append(path))
+        journal.record_trial(trial_log(8, 0.01))
+        weights = [path for path in looked_at if path.name == "weights.safetensors"]
+        assert weights == [folder.trial(8) / "weights.safetensors"]  # not those of every trial so far
+    kept = load_file(folder.trial(7) / "weights.safetensors")
+    assert kept["fold0.seed0.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_study_folder_can_be_moved(tmp_path: Path) -> None:
