@@ -10,7 +10,7 @@ import numpy as np
 from rfe.config.load import change_config, dump_config, flatten, load_config
 from rfe.config.schema import Config
 from rfe.progress import Progress
-from rfe.search.fleet import Fleet
+from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.ledger import Ledger
 from rfe.search.work import WorkItem
 from rfe.search_space import SearchSpace
@@ -71,7 +71,11 @@ def confirm_best(
             break
         progress.update(len(plan) - len(waiting))
         fleet.pool.offer(f"{run}/all", [item for item in items if item.key in waiting])  # a pool started anew has none
-        for delivery in fleet.pool.collect(space.study, POLL_S).deliveries:
+        news = fleet.pool.collect(space.study, POLL_S)
+        if news.cannot_start:
+            progress.note(f"{len(waiting)} seeds are not confirmed: {describe_failed_starts(news.cannot_start)}")
+            break
+        for delivery in news.deliveries:
             if delivery.key not in waiting:
                 continue
             waiting.remove(delivery.key)

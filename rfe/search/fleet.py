@@ -82,6 +82,11 @@ class Fleet:
                 group.join(max(0.0, deadline - time.monotonic()))
 
 
+def describe_failed_starts(reason: str) -> str:
+    """That no worker gets as far as to take anything, in a sentence."""
+    return f"the workers cannot start: {reason}; every node needs this package as it is here, and what it depends on"
+
+
 @contextmanager
 def open_fleet(
     session: Session,

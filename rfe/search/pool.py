@@ -19,6 +19,8 @@ from rfe.training.record import Checkpoint, Part, TrialResult
 LEASE_S = 60.0
 """A worker not heard of for so long has lost its leases; a busy machine keeps a living one silent for half of that. One
 that was replaced in its place is known to be gone at once."""
+FAILED_STARTS = 6
+"""So many workers in a row that fail before one takes anything are no accident."""
 HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
 
@@ -45,6 +47,7 @@ class Pool:
         self._n_ended = 0
         self._epochs: dict[str, int] = {}
         self._bars: dict[str, float] = {}
+        self._failed_starts, self._why_failed = 0, ""
         self._stopped = False
         self._idle_s = 0.0
 
@@ -79,7 +82,9 @@ class Pool:
 
     def collect(self, study: str) -> News:
         """Which items of the study ended, and which scores were reported, since the last call."""
-        return News(tuple(self._deliveries.pop(study, [])), tuple(self._reports.pop(study, [])))
+        deliveries, reports = self._deliveries.pop(study, []), self._reports.pop(study, [])
+        hopeless = self._failed_starts >= FAILED_STARTS
+        return News(tuple(deliveries), tuple(reports), self._why_failed if hopeless else "")
 
     def decide(self, verdicts: Mapping[str, str]) -> None:
         """The study compared what was reported of these items: key -> why it is to end, "" to go on."""
@@ -134,6 +139,13 @@ class Pool:
                 self._lose(name, f"worker {name} was replaced")
         self._workers[worker] = Holder(slot, self._clock())
 
+    def fail_start(self, worker: str, reason: str) -> bool:
+        """The worker cannot start, and one that Ray starts in its place may fare no better; whether it is to go quietly,
+        as nothing is handed out any more."""
+        self._workers.pop(worker, None)
+        self._failed_starts, self._why_failed = self._failed_starts + 1, reason
+        return self._stopped
+
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
         """Lease up to `n` items of one shape that fit `memory_bytes` together; at least one if any is waiting.
 
@@ -141,6 +153,7 @@ class Pool:
         A worker that asks trains nothing: what it still has on lease never reached it, or came back half said.
         """
         self._sweep()
+        self._failed_starts = 0
         holder = self._hear(worker)
         self._waiting[:0] = holder.leases
         holder.leases.clear()

@@ -92,6 +92,9 @@ class PoolHandle:
     def register(self, worker: str, slot: str) -> None:
         self._call("register", worker, slot)
 
+    def fail_start(self, worker: str, reason: str) -> bool:
+        return bool(self._call("fail_start", worker, reason))
+
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
         orders: Orders = self._call("take", worker, memory_bytes, n)
         return orders

@@ -13,7 +13,7 @@ from rfe.errors import TrialError
 from rfe.progress import Progress
 from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
-from rfe.search.fleet import Fleet
+from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.interrupt import Interrupt
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, build_outcome
@@ -79,6 +79,7 @@ class StudyRun:
         self.stopping = ""
         """Why no more trials are asked for; "" while they are."""
         self.failed = False
+        self.cannot_start = ""
         self.room = Condition()
         self.next_growth = time.monotonic() + GROW_S
         self.lonely_since: float | None = time.monotonic()
@@ -182,6 +183,7 @@ class StudyRun:
             verdicts[report.key] = verdicts.get(report.key) or self.ledger.compare(report)
         if verdicts:
             self.fleet.pool.decide(verdicts)
+        self.cannot_start = news.cannot_start
         if news.deliveries:
             self.fleet.pool.settle([delivery.key for delivery in news.deliveries])
             self._set_bar()
@@ -203,6 +205,8 @@ class StudyRun:
             self.stopping = "interrupted"
         elif failure:
             self.stopping, self.failed = failure, True
+        elif self.cannot_start:
+            self.stopping, self.failed = describe_failed_starts(self.cannot_start), True
         elif self.fleet.ended:
             self.stopping, self.failed = self.fleet.why_ended(), True
         elif not self.stopping:

@@ -101,6 +101,8 @@ class News:
 
     deliveries: tuple[Delivery, ...] = ()
     reports: tuple[Report, ...] = ()
+    cannot_start: str = ""
+    """Why workers fail before they take anything, one after the other; "" while they do not."""
 
 
 @dataclass(frozen=True)

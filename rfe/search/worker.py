@@ -73,6 +73,7 @@ class PoolSide(Protocol):
     """What a worker needs of the pool."""
 
     def register(self, worker: str, slot: str) -> None: ...
+    def fail_start(self, worker: str, reason: str) -> bool: ...
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders: ...
     def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders: ...
     def report(self, worker: str, reports: Sequence[Report]) -> Orders: ...
@@ -99,8 +100,13 @@ def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
     the GPU unusable for its process."""
     name = f"{slot}-{uuid4().hex[:8]}"
     pool.register(name, slot)
-    train = _load_function(settings.train)
-    device, memory_bytes = _find_device(settings)
+    try:
+        train = _load_function(settings.train)
+        device, memory_bytes = _find_device(settings)
+    except Exception as error:
+        if pool.fail_start(name, describe_error(error)):
+            return
+        raise
     with Heart(pool, name, settings) as heart:
         while True:
             orders = pool.take(name, memory_bytes - _occupied_bytes(device), settings.stack)

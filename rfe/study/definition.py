@@ -103,19 +103,30 @@ def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
     """
     if not (folder / DEFINITION_FILE).is_file():
         return
-    former = _read(folder).get("identity", {})
+    content = _read(folder)
+    former = content.get("identity", {})
     if not isinstance(former, dict):
         raise StudyError(f"{folder / DEFINITION_FILE}: identity is no map; {_RESTORE}")
     found = differences(former, definition.identity())
     if not found:
         return
+    if former.get("fingerprint") != definition.fingerprint:
+        found.append(f"data: was {_data_of(content.get('settings'))}, now {definition.space.data.path}")
     raise StudyError(
         f"study {definition.space.study} in {folder} was started differently; what is searched, on which data and with "
         "which seed cannot change:\n"
         + "\n".join(f"  - {one}" for one in found)
-        + "\nUndo the change to go on with it, or give the changed study another name (--study NAME), "
-        f"with --warm-start {definition.space.study} if it should learn from this one's trials."
+        + "\nUndo the change to go on with it, or give the changed study another name: --study NAME, or --name NAME of "
+        f"`rfe ablate`. A search learns from this one's trials with --warm-start {definition.space.study}."
     )
+
+
+def _data_of(settings: Any) -> str:
+    """Where a study's data was."""
+    try:
+        return str(settings["data"]["path"])
+    except (KeyError, TypeError):
+        return "elsewhere"
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -60,7 +60,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fleet(cache: Path) -> Iterator[Fleet]:
-    with open_session(workers=1) as session, open_fleet(session, cache, stack=COHORT, train=fakes.TRAIN) as fleet:
+    room = {"num_cpus": 6}  # for a second fleet, beside this one
+    with (
+        open_session(workers=1, **room) as session,
+        open_fleet(session, cache, stack=COHORT, train=fakes.TRAIN) as fleet,
+    ):
         yield fleet
 
 
@@ -358,6 +362,21 @@ def test_the_end_of_the_worker_group_fails_what_waits_for_it(
     rows = optuna_rows(workspace, "gone").values()
     assert {row.state for row in rows} == {"failed"}
     assert all("a bolt of lightning" in row.user_attrs["reason"] for row in rows)
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_end_the_search_with_the_reason(
+    fleet: Fleet, cache: Path, data: Path, workspace: Workspace
+) -> None:
+    """Ray starts others in their place, hundreds of times and without a word."""
+    nowhere = "tests.no_such_module:train"
+    with (
+        open_fleet(fleet.session, cache, train=nowhere) as broken,
+        pytest.raises(TrialError, match=r"cannot start: ModuleNotFoundError: No module named 'tests.no_such_module'"),
+    ):
+        run_search(make_space("broken", 5), data, workspace, fleet=broken)
+    outcome = run_search(make_space("broken", 5), data, workspace, fleet=fleet)
+    assert outcome.trials["complete"] == 5  # nothing is lost
 
 
 def test_an_interrupt_stops_the_search_and_the_next_one_goes_on(

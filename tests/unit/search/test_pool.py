@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.search.pool import HANG_GRACE_S, Pool
+from rfe.search.pool import FAILED_STARTS, HANG_GRACE_S, Pool
 from rfe.search.work import Delivery, News, Report, WorkItem
 from rfe.training.record import Checkpoint, Part, TrialResult
 
@@ -139,6 +139,19 @@ def test_what_a_worker_had_that_cannot_go_on_is_tried_elsewhere_and_its_loss_cou
     assert (delivery.state, delivery.lost) == ("failed", 2)
     assert "CUDA error: unknown error" in delivery.reason
     pool.lose("nobody", "")
+
+
+def test_workers_that_end_before_they_take_anything_are_told_of(pool: Pool) -> None:
+    pool.offer("run/c", [item("s/1")])
+    for n in range(FAILED_STARTS):
+        assert pool.collect("s").cannot_start == ""
+        pool.register(f"w{n}", "slot0")
+        assert not pool.fail_start(f"w{n}", "no module named x")
+    assert pool.collect("s").cannot_start == "no module named x"
+    assert keys(pool, "other") == ["s/1"]
+    assert pool.collect("s").cannot_start == ""  # one that starts is enough
+    pool.stop()
+    assert pool.fail_start("late", "no module named x")  # nobody waits for another in its place
 
 
 def test_an_expired_lease_goes_back_with_its_last_checkpoint(pool: Pool, clock: Clock, tmp_path: Path) -> None:

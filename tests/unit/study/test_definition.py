@@ -51,7 +51,7 @@ def test_the_definition_is_kept_and_read_back(tmp_path: Path) -> None:
     ("definition", "lines"),
     [
         ({"seed": 1}, ["seed: was 0, now 1"]),
-        ({"fingerprint": "bbbb"}, ["fingerprint: was 'aaaa', now 'bbbb'"]),
+        ({"fingerprint": "bbbb"}, ["fingerprint: was 'aaaa', now 'bbbb'", "data: was "]),
         ({"changed": {"base": {"train.epochs": 6}}}, ["base.train.epochs: was 5, now 6"]),
         (
             {"changed": {"space": {"train.lr": {"float": [0.01, 0.1]}}}},
@@ -69,7 +69,7 @@ def test_a_changed_study_is_refused_with_every_difference(
     message = refusal(tmp_path, define(**definition))
     for line in lines:
         assert line in message
-    assert "another name (--study NAME)" in message
+    assert "another name: --study NAME" in message
     assert (tmp_path / "definition.json").read_bytes() == kept
     StudyStore.open(tmp_path, define()).close()  # the refusal left the study free
 
