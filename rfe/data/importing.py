@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
+from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE
 from rfe.data.check import CheckReport, check_folder
 from rfe.data.layout import Layout, read_published
 from rfe.data.mapping import read_mapping
@@ -81,7 +82,7 @@ def import_folder(
         made.mkdir(parents=True)
         notes = _write_metadata(layout, made)
         clips = read_clips(made, need_source=False)
-        for name, path in layout.features.items():
+        for name, path in {**layout.features, **_what_it_says(layout)}.items():
             shutil.copyfile(path, made / name)
         aggregated = []
         for files in layout.series:
@@ -92,6 +93,12 @@ def import_folder(
         made.replace(output)
         shutil.rmtree(partial / "parts", ignore_errors=True)
     return ImportReport(output, tuple(aggregated), tuple(layout.features), notes, check_folder(output))
+
+
+def _what_it_says(layout: Layout) -> dict[str, Path]:
+    """Name -> file that says beside the metadata what the data are: simulated, say, or with which caveats."""
+    beside = {path.parent / name for path in layout.metadata.values() for name in (DESCRIPTION_FILE, TRUTH_FILE)}
+    return {path.name: path for path in sorted(beside) if path.is_file()}
 
 
 @contextmanager

@@ -5,12 +5,15 @@ nothing of the model: it plants content, actors, reliability and noise, not gate
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.caveats import TRUTH_FILE
 from rfe.data.simulation.content import Performers, draw_content, draw_performers
 from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
@@ -18,9 +21,10 @@ from rfe.data.simulation.knobs import KNOBS, Knobs
 from rfe.data.simulation.skeleton import Skeleton, build_skeleton, list_cells
 from rfe.data.simulation.spec import SimulationSpec, check_spec
 from rfe.data.simulation.streams import open_stream
-from rfe.data.simulation.truth import describe_truth
+from rfe.data.simulation.truth import describe_truth, plan_of
+from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import write_text
+from rfe.workspace import check_folder_place, replace_folder, write_text
 
 __all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "simulate"]
 
@@ -67,7 +71,7 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
 
     Args:
         spec: what to simulate; equal specs give equal files.
-        output: folder, made if needed. Files of the same names are replaced; others are left alone.
+        output: the data folder to make; new, empty, or one that holds the same simulated set already.
         progress: told each encoder; one step each.
         knobs: sizes of what is planted; the default is the calibrated table.
 
@@ -75,20 +79,43 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
         `output`.
 
     Raises:
-        ConfigError: for impossible values, all of them in one message.
+        ConfigError: for impossible values, all of them in one message; or `output` holds something else.
     """
+    check_spec(spec)
+    place = output.absolute()
+    check_folder_place(place)
+    if place.is_dir() and any(place.iterdir()):
+        if _planned(place) == json.loads(json.dumps(plan_of(spec, knobs))):
+            return output
+        what = "something else" if _planned(place) is None else "another simulated data set"
+        raise ConfigError(f"{output}: holds {what}; name another folder, or remove that one")
     world = build_world(spec, knobs)
-    output.mkdir(parents=True, exist_ok=True)
     progress = progress or SilentProgress()
     progress.start(f"simulating {len(world.skeleton.filename)} clips", len(world.views))
-    for done, view in enumerate(world.views, start=1):
-        name = view.spec.name
-        present = open_stream(spec.seed, "missing", name).random(len(world.lengths)) >= spec.missing
-        features = iterate_features(view, world.lengths, spec.seed)
-        filenames = np.array(world.skeleton.filename)
-        write_features(output / f"{name}_static_features.npz", features, present, filenames, view.spec.dim)
-        progress.update(done)
-    write_metadata(output / "metadata.csv", world.skeleton, spec.anonymous_actors)
-    truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
-    write_text(output / "truth.json", json.dumps(truth))
+    beside = place.with_name(f".{place.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
+    beside.mkdir(parents=True)
+    try:
+        for done, view in enumerate(world.views, start=1):
+            name = view.spec.name
+            present = open_stream(spec.seed, "missing", name).random(len(world.lengths)) >= spec.missing
+            features = iterate_features(view, world.lengths, spec.seed)
+            filenames = np.array(world.skeleton.filename)
+            write_features(beside / f"{name}_static_features.npz", features, present, filenames, view.spec.dim)
+            progress.update(done)
+        write_metadata(beside / "metadata.csv", world.skeleton, spec.anonymous_actors)
+        truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
+        write_text(beside / TRUTH_FILE, json.dumps(truth))
+        replace_folder(beside, place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return output
+
+
+def _planned(folder: Path) -> Any:
+    """What the simulated set in a folder was planned as; None where there is none."""
+    try:
+        truth = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
+        return {name: truth[name] for name in ("spec", "knobs")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -15,6 +15,12 @@ from rfe.data.simulation.spec import SimulationSpec
 from rfe.labels import EMOTIONS, state_percents
 
 
+def plan_of(spec: SimulationSpec, knobs: Knobs) -> dict[str, Any]:
+    """The part of `truth.json` that says what was asked for, every encoder written out."""
+    encoders = [asdict(encoder) for encoder in spec.encoder_specs]
+    return {"spec": asdict(spec) | {"encoders": encoders}, "knobs": asdict(knobs)}
+
+
 def describe_truth(
     spec: SimulationSpec,
     knobs: Knobs,
@@ -36,8 +42,7 @@ def describe_truth(
     return {
         "simulated": True,
         "note": "Simulated data with a known truth; no number made from it says anything about real recordings.",
-        "spec": asdict(spec) | {"encoders": [asdict(encoder) for encoder in spec.encoder_specs]},
-        "knobs": asdict(knobs),
+        **plan_of(spec, knobs),
         "encoders": {
             view.spec.name: {
                 "kind": view.spec.kind,

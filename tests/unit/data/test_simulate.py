@@ -334,3 +334,21 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="disk full"):
         simulate(SMALL, tmp_path)
     assert not list(tmp_path.glob("*.npz"))
+    assert not list(tmp_path.parent.glob(".*.partial"))
+
+
+def test_nothing_that_is_there_already_is_replaced(tmp_path: Path) -> None:
+    folder = simulate(SMALL, tmp_path / "sim")
+    mine = folder / "metadata.csv"
+    mine.write_text("mine")
+    assert simulate(SMALL, folder) == folder  # the same command again
+    assert mine.read_text() == "mine"
+    for spec, what in ((replace(SMALL, seed=1), "another simulated data set"), (SMALL, "something else")):
+        if what == "something else":
+            (folder / "truth.json").unlink()
+        with pytest.raises(ConfigError, match=f"holds {what}; name another folder"):
+            simulate(spec, folder)
+        assert mine.read_text() == "mine"
+    for place in (mine, mine / "deeper" / "sim"):
+        with pytest.raises(ConfigError, match="is a file; name another folder"):
+            simulate(SMALL, place)
