@@ -61,6 +61,21 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def check_folder_place(path: Path) -> None:
+    """Refuse a place where no folder can be, before any work for it.
+
+    Raises:
+        ConfigError: a file is there, or where one of its parents should be.
+    """
+    path = path.absolute()
+    for place in (path, *path.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            there = "is a file" if place.exists() else "is a link to nothing"
+            raise ConfigError(f"{path}: {place if place != path else 'it'} {there}; name another folder")
+
+
 def replace_folder(beside: Path, path: Path) -> None:
     """Rename the folder `beside` to `path`; an older folder there is kept aside until the new one stands."""
     if not path.exists():
@@ -224,6 +239,11 @@ class Workspace:
     """Where MLflow keeps runs; may carry credentials, so show `redact_uri` of it."""
     cache: Path
     """Prepared features, by content; local to the node."""
+
+    @property
+    def ensembles(self) -> Path:
+        """A folder for each ensemble, by its name."""
+        return self.root / "ensembles"
 
     @property
     def artifacts(self) -> Path:

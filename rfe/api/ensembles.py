@@ -61,24 +61,26 @@ def ensemble(
 
     Raises:
         ConfigError: no study is named.
-        StudyError: no such study, other data, or nothing to choose from.
+        StudyError: no such study, other data, nothing to choose from, or an ensemble of other studies has the name.
     """
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.ensemble.build import build_ensemble
     from rfe.ensemble.selection import Selection
-    from rfe.ensemble.stored import read_ensemble, record_run, write_ensemble
+    from rfe.ensemble.stored import check_name, read_ensemble, record_run, write_ensemble
     from rfe.reporting.studies import find_study, study_source
     from rfe.tracking.ensembles import draw_trajectory
 
     if not studies:
         raise ConfigError("ensemble: name at least one study (`rfe studies list` shows them)")
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    folders = [find_study(workspace, study) for study in dict.fromkeys(studies)]
+    studies = list(dict.fromkeys(studies))
+    folders = [find_study(workspace, study) for study in studies]
+    name = name or f"{studies[0]}-ensemble"
+    check_name(workspace, name, studies)
     source, encoders = study_source(folders[0])
     place = str(data or source)
     dataset = load_dataset(local_folder(place, workspace.cache), encoders)
-    name = name or f"{studies[0]}-ensemble"
     about = {
         "path": place if "://" in place else str(Path(place).absolute()),
         "encoders": None if encoders is None else list(encoders),

@@ -144,6 +144,8 @@ class DeletedStudy:
     folder: str
     runs: bool
     """Whether its MLflow experiment was marked deleted."""
+    ensembles: tuple[str, ...] = ()
+    """Those that had trials of it as members, and cannot be exported any more."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -156,9 +158,11 @@ def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bo
     Raises:
         StudyError: no such study, a process works on it, or MLflow does not answer (then nothing is removed).
     """
+    from rfe.ensemble.stored import ensembles_with
+
     workspace = workspace or open_workspace()
     folder = _idle_study(workspace, name)
-    marked = False
+    marked, ensembles = False, ensembles_with(workspace, name)
     if not keep_runs:
         from rfe.tracking.mlflow_server import is_missing_database, open_server
 
@@ -169,7 +173,7 @@ def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bo
     shutil.rmtree(gone, ignore_errors=True)
     folder.path.rename(gone)
     shutil.rmtree(gone)
-    return DeletedStudy(name, str(folder.path), marked)
+    return DeletedStudy(name, str(folder.path), marked, ensembles)
 
 
 def _idle_study(workspace: Workspace, name: str) -> StudyFolder:

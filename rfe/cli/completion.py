@@ -39,7 +39,7 @@ def _studies(context: typer.Context) -> Iterable[str]:
 
 def _results(context: typer.Context) -> Iterable[str]:
     """Studies, and ensembles."""
-    ensembles = _workspace(context).root / "ensembles"
+    ensembles = _workspace(context).ensembles
     return [*_studies(context), *sorted(path.name for path in ensembles.glob("[!.]*") if path.is_dir())]
 
 

@@ -1,6 +1,7 @@
 """`rfe studies stop, resume, repair, pull, delete`: what is done to a study that is there."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -128,17 +129,29 @@ def delete(
 ) -> None:
     """Remove a study's folder, and mark its MLflow experiment deleted (`mlflow experiments restore` undoes that)."""
     if not yes:
-        _ask(study)
+        _ask(study, settings)
     deleted = api.delete_study(study, settings.workspace(), keep_runs=keep_runs)
     if as_json:
         print_json(deleted.to_dict())
         return
     runs = "its MLflow experiment is marked deleted" if deleted.runs else "nothing was changed in MLflow"
     print_lines(f"{short_path(deleted.folder)} is removed; {runs}")
+    if deleted.ensembles:
+        print_lines(f"{_name_ensembles(deleted.ensembles)} had trials of it and cannot be exported any more")
 
 
-def _ask(study: str) -> None:
+def _ask(study: str, settings: Settings) -> None:
+    from rfe.ensemble.stored import ensembles_with
+
+    broken = ensembles_with(settings.workspace(), study)
+    with_it = f", without which {_name_ensembles(broken)} cannot be exported" if broken else ""
     if not sys.stdin.isatty():
-        raise ConfigError(f"study {study!r} would be deleted, and there is no terminal to ask at; add --yes to do it")
-    if not typer.confirm(f"Delete study {study} with all its trials?", err=True):
+        raise ConfigError(
+            f"study {study!r} would be deleted{with_it}, and there is no terminal to ask at; add --yes to do it"
+        )
+    if not typer.confirm(f"Delete study {study} with all its trials{with_it}?", err=True):
         raise typer.Exit(INTERRUPTED)
+
+
+def _name_ensembles(names: Sequence[str]) -> str:
+    return f"ensemble{'s' * (len(names) > 1)} {', '.join(names)}"

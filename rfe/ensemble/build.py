@@ -45,6 +45,8 @@ class EnsembleResult:
     trajectory: tuple[float, ...]
     """Mean negative log-likelihood after each step of the forward selection, nats per clip; empty for other methods."""
     n_candidates: int
+    studies: tuple[str, ...]
+    """Whose trials the candidates are."""
     filename: NDArray[np.str_]
     """[source clip]"""
     answers: NDArray[np.int64]
@@ -86,6 +88,7 @@ class EnsembleResult:
             "trajectory": list(self.trajectory),
             "trajectory_start": self.trajectory_start,
             "candidates": self.n_candidates,
+            "studies": list(self.studies),
         }
 
 
@@ -140,6 +143,7 @@ def build_ensemble(
         by_fold=_by_fold(searched, chosen),
         trajectory=final.weights.trajectory,
         n_candidates=len(candidates),
+        studies=tuple(folder.name for folder in folders),
         filename=dataset.clips.filename[: dataset.clips.n_source],
         answers=answers,
         states=nested_states(chosen),

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,26 @@ class NestedAnswers:
     """[clip, 36] the distributions behind the answers; None where thresholds decode."""
 
 
+def check_name(workspace: Workspace, name: str, studies: Sequence[str]) -> Path:
+    """The folder that an ensemble of these studies would have.
+
+    Raises:
+        StudyError: the name is a study's, an ensemble's of other studies, or none.
+    """
+    if workspace.study(name).exists():
+        raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
+    folder = workspace.ensembles / name
+    former = _studies_of(folder)
+    if former is not None and set(former) != set(studies):
+        raise StudyError(
+            f"--name {name}: is an ensemble of {', '.join(former)}, not of {', '.join(studies)}; give another name, or "
+            f"remove {folder}"
+        )
+    return folder
+
+
 def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data: Mapping[str, Any]) -> Path:
-    """Keep an ensemble; one of that name is replaced.
+    """Keep an ensemble; a former one of that name and the same studies is replaced.
 
     Args:
         workspace: where it is kept.
@@ -86,11 +104,9 @@ def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data
         Its folder.
 
     Raises:
-        StudyError: the name is a study's, or none.
+        StudyError: as `check_name`.
     """
-    if workspace.study(name).exists():
-        raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
-    folder = workspace.root / "ensembles" / name
+    folder = check_name(workspace, name, result.studies)
     write_text(folder / TRAJECTORY_FILE, _trajectory_csv(result))
     write_bytes(folder / NESTED_FILE, _nested_npz(result))
     write_json(folder / ENSEMBLE_FILE, {"name": name, "data": dict(data), **result.to_dict()})
@@ -107,7 +123,38 @@ def record_run(folder: Path, run_id: str | None) -> None:
 
 def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
     """Names of the ensembles that are kept, sorted."""
-    return tuple(sorted(path.parent.name for path in (workspace.root / "ensembles").glob(f"*/{ENSEMBLE_FILE}")))
+    return tuple(sorted(path.parent.name for path in (workspace.ensembles).glob(f"*/{ENSEMBLE_FILE}")))
+
+
+def ensembles_with(workspace: Workspace, study: str) -> tuple[str, ...]:
+    """Names of the ensembles that have trials of a study as members."""
+    folder = workspace.ensembles
+    return tuple(name for name in ensemble_names(workspace) if study in (_members_of(folder / name) or ()))
+
+
+def _studies_of(folder: Path) -> list[str] | None:
+    """Whose trials were an ensemble's candidates; None where there is no (readable) one."""
+    about = _about(folder)
+    try:
+        return None if about is None else [str(study) for study in about["studies"]]
+    except (KeyError, TypeError):
+        return None
+
+
+def _members_of(folder: Path) -> set[str] | None:
+    """Whose trials are an ensemble's members; None where there is no (readable) one."""
+    about = _about(folder)
+    try:
+        return None if about is None else {str(entry["study"]) for entry in about["members"]}
+    except (KeyError, TypeError):
+        return None
+
+
+def _about(folder: Path) -> Any:
+    try:
+        return json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
@@ -117,13 +164,19 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         StudyError: there is none, its file is damaged, or a member's study or trial is gone.
     """
     workspace.study(name)  # a name that leads elsewhere is refused
-    folder = workspace.root / "ensembles" / name
+    folder = workspace.ensembles / name
     path = folder / ENSEMBLE_FILE
     if not path.is_file():
         raise StudyError(unknown("ensemble", name, ensemble_names(workspace)))
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         studies = {str(entry["study"]) for entry in about["members"]}
+        for study in sorted(studies):
+            if not workspace.study(study).journal.is_file():
+                raise StudyError(
+                    f"ensemble {name!r}: has members of study {study!r}, which is not there any more; bring it back "
+                    f"with `rfe studies pull {study}` where MLflow has it, or choose the ensemble again"
+                )
         records = {study: read_study(workspace.study(study)) for study in studies}
         members = tuple(_member(records[str(entry["study"])], name, entry) for entry in about["members"])
         return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)

@@ -117,6 +117,8 @@ def find_study(workspace: Workspace, name: str) -> StudyFolder:
     folder = workspace.study(name)
     if not folder.journal.is_file():
         names = workspace.study_names()
+        if (workspace.ensembles / name).is_dir():
+            raise StudyError(f"{name!r} is an ensemble, not a study; it is kept in {workspace.ensembles / name}")
         if not names:
             raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
         raise StudyError(f"{unknown('study', name, names)} (`rfe studies list` shows all of {workspace.root})")

@@ -197,6 +197,20 @@ def test_delete_asks_and_refuses_where_it_cannot(study: StudyFolder) -> None:
     assert study.journal.is_file()
 
 
+def test_delete_says_which_ensembles_go_with_it(study: StudyFolder, workspace: Workspace) -> None:
+    members = {"members": [{"study": "tiny"}, {"study": "other"}], "studies": ["tiny", "other"]}
+    write_json(workspace.ensembles / "final" / "ensemble.json", members)
+    write_json(workspace.ensembles / "else" / "ensemble.json", {"members": [{"study": "other"}]})
+    refused = invoke("studies", "delete", "tiny")
+    assert "without which ensemble final cannot be exported" in refused.stderr
+    deleted = invoke("studies", "delete", "tiny", "--yes")
+    assert "ensemble final had trials of it and cannot be exported any more" in deleted.stdout
+    left = invoke("export", "final")
+    assert left.exit_code == 2
+    assert "has members of study" in left.stderr
+    assert "is an ensemble, not a study" in invoke("studies", "show", "final").stderr
+
+
 @pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "end of input"])
 def test_delete_that_is_declined_leaves_all(study: StudyFolder, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfe.cli.manage.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))

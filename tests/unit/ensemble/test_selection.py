@@ -14,7 +14,7 @@ from rfe.ensemble.candidates import load_outputs, read_study
 from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
 from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_decoder
 from rfe.ensemble.selection import Selection, first_step, select_weights
-from rfe.ensemble.stored import ensemble_names, read_ensemble, read_nested, write_ensemble
+from rfe.ensemble.stored import check_name, ensemble_names, read_ensemble, read_nested, write_ensemble
 from rfe.errors import ConfigError, StudyError
 from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
 from rfe.progress import SilentProgress
@@ -258,6 +258,8 @@ def test_refusals_say_what_to_do(folder: StudyFolder, dataset: Dataset, workspac
     with pytest.raises(StudyError, match="unknown ensemble 'finl'"):
         read_ensemble(workspace, "finl")
     place = write_ensemble(workspace, "final", result, {})
+    with pytest.raises(StudyError, match=r"--name final: is an ensemble of fusion-v1, not of fusion-v1, more"):
+        check_name(workspace, "final", ["fusion-v1", "more"])
     (folder.path / "journal.jsonl").write_text((empty.path / "journal.jsonl").read_text())
     with pytest.raises(StudyError, match="is not there any more"):
         read_ensemble(workspace, "final")
