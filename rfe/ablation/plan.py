@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rfe.config.fields import FIELDS, SECTIONS, check_value, locate, problems_of, unknown
 from rfe.config.load import flatten_names
-from rfe.config.reading import parse_overrides, read_yaml
+from rfe.config.reading import parse_overrides, read_yaml, with_overrides
 from rfe.config.schema import Section
 from rfe.errors import ConfigError, gather
 
@@ -92,6 +92,7 @@ def load_plan(source: Path | str | Mapping[str, Any], overrides: Sequence[str] =
             data.
     """
     given, heading = (dict(source), "plan") if isinstance(source, Mapping) else (read_yaml(Path(source)), str(source))
+    heading = with_overrides(heading, overrides)
     problems: list[str] = []
     for name, value in parse_overrides(list(overrides)).items():
         top, _, rest = name.partition(".")

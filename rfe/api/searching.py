@@ -92,7 +92,8 @@ def train(
 ) -> StudyOutcome:
     """Cross-validate one configuration as a study of one trial: that of a file, or of a study's trial.
 
-    The study has the file's name unless `study` says otherwise; that of a mapping is named by its content.
+    The study has the file's name unless `study` says otherwise, or that of its folder where the file is a bundle's
+    `config.yaml`; that of a mapping is named by its content.
 
     Raises:
         ConfigError: neither or both are given, or the configuration is wrong.
@@ -100,6 +101,7 @@ def train(
     """
     from rfe.config.identity import config_id
     from rfe.config.load import load_config
+    from rfe.ensemble.candidates import CONFIG_FILE
     from rfe.reporting.studies import find_study, read_trial, study_source
     from rfe.search_space.ready_made import find_space
 
@@ -111,7 +113,9 @@ def train(
         name = f"configuration-{config_id(config)[:8]}"
     elif source is not None:
         path = find_space(source)
-        config, name = load_config(path, overrides), path.stem
+        # a bundle's file, and its members', are all called so; the folder says what it is
+        name = path.absolute().parent.name if path.name == CONFIG_FILE else path.stem
+        config = load_config(path, overrides)
     else:
         folder = find_study(workspace, str(from_study))
         config = load_config(read_trial(folder, trial or 0), overrides)

@@ -9,7 +9,7 @@ from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_kind
 from rfe.cli.options import AsJson
-from rfe.cli.output import print_json, print_lines, short_path
+from rfe.cli.output import print_json, print_lines, short_path, typed_path
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +33,7 @@ def init(
         print_json([str(path) for path in written])
         return
     print_lines(*(f"  {short_path(path)}" for path in written))
-    print_lines(f"next: cd {short_path(folder)}, put features into data/, and see README.md")
+    print_lines(f"next: cd {typed_path(folder)}, put features into data/, and see README.md")
 
 
 @command

@@ -9,7 +9,7 @@ from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_result, complete_trial
 from rfe.cli.options import AsJson, Data, DataOrKnown
-from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path
+from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path, typed_path
 from rfe.config.fields import unknown
 from rfe.errors import ConfigError
 
@@ -94,7 +94,7 @@ def export(
     print_manifest(manifest)
     if registered is not None:
         print_lines(f"registered in MLflow: {registered.uri}, which is version {registered.version}")
-    print_lines(f"next: rfe predict {short_path(bundle)} --data DIR")
+    print_lines(f"next: rfe predict {typed_path(bundle)} --data DIR")
 
 
 @command
@@ -144,4 +144,9 @@ def predict(
 def print_manifest(manifest: dict[str, object]) -> None:
     """What a manifest says, without its hashes."""
     shown = {name: value for name, value in manifest.items() if isinstance(value, str | int | float | list)}
+    members = manifest.get("members")
+    if isinstance(members, list):
+        shown["members"] = [
+            f"{one['study']} {one['trial']}" + f" ({one['weight']:.3f})" * ("weight" in one) for one in members
+        ]
     print_settings({name: value for name, value in shown.items() if value not in ("", [])})

@@ -27,7 +27,7 @@ from rfe.workspace import Workspace, open_workspace, redact_text
 INTERRUPTED = 130
 _NOT_OURS = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "check its permissions, or choose another folder"),
-    errno.EROFS: "choose another folder",
+    **dict.fromkeys((errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "choose another folder"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there, or choose another folder; what was whole is kept"),
     errno.ENAMETOOLONG: "choose a shorter name",
 }

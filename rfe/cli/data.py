@@ -10,7 +10,7 @@ import typer
 from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.options import AsJson
-from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
+from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path, typed_path
 
 if TYPE_CHECKING:
     from rfe.data.aggregation import Aggregation
@@ -64,7 +64,7 @@ def simulate(
     if as_json:
         print_json({"output": folder})
     else:
-        print_lines(f"written to {short_path(folder)}", f"next: rfe data check {short_path(folder)}")
+        print_lines(f"written to {short_path(folder)}", f"next: rfe data check {typed_path(folder)}")
 
 
 @group.command(epilog="Example: rfe data fetch 15096942 -o blemore-download --unpack")
@@ -100,7 +100,7 @@ def fetch(
             for one in report.files
         ],
     )
-    print_lines(f"next: rfe data import {short_path(report.folder)} -o my-data")
+    print_lines(f"next: rfe data import {typed_path(report.folder)} -o my-data")
 
 
 @group.command("import", epilog="Example: rfe data import blemore-download -o my-data")

@@ -1,6 +1,7 @@
 """How results are printed: tables for people, JSON for programs."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -59,6 +60,11 @@ def short_path(path: Path | str) -> str:
     """`path` as one would type it here: relative where it lies below the current folder."""
     absolute = Path(path).absolute()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
+
+
+def typed_path(path: Path | str) -> str:
+    """`short_path` as a shell takes it."""
+    return shlex.quote(short_path(path))
 
 
 def print_settings(settings: Mapping[str, Any]) -> None:

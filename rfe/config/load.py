@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rfe.config.fields import FIELDS, MAP_FIELDS, SECTIONS, locate, nest_names, problems_of, unknown
-from rfe.config.reading import describe_value, parse_overrides, read_yaml, write_yaml
+from rfe.config.reading import describe_value, parse_overrides, read_yaml, with_overrides, write_yaml
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, gather
 
@@ -20,7 +20,7 @@ def load_config(source: Path | str | Mapping[str, Any], overrides: Sequence[str]
     Raises:
         ConfigError: every unknown name, wrong type and wrong bound, with the field, the value and what would be right.
     """
-    heading = "configuration" if isinstance(source, Mapping) else str(source)
+    heading = "configuration" if isinstance(source, Mapping) else with_overrides(str(source), overrides)
     given = source if isinstance(source, Mapping) else read_yaml(Path(source))
     fields, problems = flatten_names(given)
     for name, value in parse_overrides(list(overrides)).items():

@@ -1,6 +1,7 @@
 """YAML files into plain values, with an answer to what YAML reads differently from what was meant."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,11 @@ class _Quoting(yaml.SafeDumper):
 
 
 _Quoting.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+
+
+def with_overrides(heading: str, overrides: Sequence[str]) -> str:
+    """What was read, for messages: a file, and what was set over it."""
+    return " ".join([heading, *(f"--set {one}" for one in overrides)])
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:

@@ -98,11 +98,11 @@ def plan(
     progress.close()
     epochs = sum(config.train.epochs for config in configs) / len(configs)
     seeds = sum(config.train.seeds for config in configs) / len(configs)
-    confirmed = space.confirm.top * space.confirm.seeds
     trials = budget.trials
     if space.sampler.kind == "grid":
         trials = sum(1 for _ in islice(grid_points(resolved), budget.trials))
     n = trials or 0
+    confirmed = space.confirm.seeds * (space.confirm.top if trials is None else min(space.confirm.top, trials))
     one_minutes = (start_s + epochs * epoch_s) / 60
     search_minutes = n * one_minutes
     if budget.hours is not None:

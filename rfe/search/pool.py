@@ -140,7 +140,7 @@ class Pool:
         self._workers[worker] = Holder(slot, self._clock())
 
     def fail_start(self, worker: str, reason: str) -> bool:
-        """The worker cannot start, and one that Ray starts in its place may fare no better; whether it is to go quietly,
+        """The worker cannot start, and one that Ray starts in its place may fare no better; True: it is to go quietly,
         as nothing is handed out any more."""
         self._workers.pop(worker, None)
         self._failed_starts, self._why_failed = self._failed_starts + 1, reason

@@ -6,7 +6,7 @@ from typing import Any
 
 from rfe.config.fields import FIELDS, SECTIONS, locate, problems_of, unknown
 from rfe.config.load import flatten_names, set_field
-from rfe.config.reading import parse_overrides, read_yaml, write_yaml
+from rfe.config.reading import parse_overrides, read_yaml, with_overrides, write_yaml
 from rfe.errors import ConfigError, gather
 from rfe.search_space.check import space_problems
 from rfe.search_space.schema import SearchSpace
@@ -27,7 +27,7 @@ def load_space(source: Path | str | Mapping[str, Any], overrides: Sequence[str] 
     if isinstance(source, Mapping):
         given, heading, text = dict(source), "search space", write_yaml(dict(source))
     else:
-        given, heading = read_yaml(Path(source)), str(source)
+        given, heading = read_yaml(Path(source)), with_overrides(str(source), overrides)
         text = Path(source).read_text(encoding="utf-8")
     base = given.get("base") or {}
     problems = [] if isinstance(base, Mapping) else ["base: must be a map of fixed fields, e.g. {train.epochs: 30}"]

@@ -64,6 +64,10 @@ def open_bundle(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
+                if MANIFEST not in archive.namelist():
+                    raise SubmissionError(
+                        f"{path}: no bundle, {MANIFEST} is not in it; give the folder or archive that rfe export wrote"
+                    )
                 _check_members(path, members)
                 for member in members:
                     _unpack(archive, member, folder)

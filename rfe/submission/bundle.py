@@ -30,9 +30,11 @@ from rfe.submission.archive import is_archive, open_bundle, pack
 from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
 from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, read_manifest, verify_bundle
-from rfe.workspace import replace_folder, write_beside
+from rfe.workspace import check_folder_place, replace_folder, write_beside
 
 IDENTITY = ("study", "trial", "ensemble")
+OTHER_ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+"""Endings of files that a bundle cannot be."""
 
 
 @contextmanager
@@ -66,6 +68,9 @@ def write_bundle(
             _pack_verified(beside, output, target_filenames)
         else:
             replace_folder(beside, output)
+    except OSError as error:
+        error.filename = error.filename or str(output)  # a full disk is noticed by a file that is open and nameless
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -76,6 +81,9 @@ def check_output(output: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         SubmissionError: with what stands there.
     """
+    if output.suffix.lower() in OTHER_ARCHIVES:
+        raise SubmissionError(f"{output}: a bundle is a folder or an archive NAME.zip; name it so with -o/--output")
+    check_folder_place(output if not output.exists() else output.parent)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / MANIFEST).is_file() and not is_archive(output):

@@ -22,8 +22,13 @@ def read_submission(path: Path) -> dict[str, Any]:
         SubmissionError: the file is absent, not JSON or a zip of exactly one `submission.json`, has a key twice,
             would unpack outside its folder or to more than `MAX_BYTES`, or has no `predictions`.
     """
+    if path.is_dir():
+        inside = f", {path / JSON_NAME} say" if (path / JSON_NAME).is_file() else ""
+        raise SubmissionError(f"{path}: is a folder; give the submission in it{inside}, a .json or .zip")
     if not path.is_file():
         raise SubmissionError(f"{path}: no such file; give a submission as .json or .zip")
+    if path.suffix.lower() == ".csv":
+        raise SubmissionError(f"{path}: is a table; give the submission written beside it, a .json or .zip")
     with path.open("rb") as file:
         packed = file.read(4)[:2] == b"PK"
     if path.suffix.lower() == ".zip" and not packed:
@@ -32,7 +37,7 @@ def read_submission(path: Path) -> dict[str, Any]:
     where = f"{path} ({JSON_NAME})" if packed else str(path)
     value = _parse_json(content, where)
     if not isinstance(value, dict) or "predictions" not in value:
-        found = f"has the keys {', '.join(map(repr, value))}" if isinstance(value, dict) else "is no JSON object"
+        found = f"has {_list_keys(value)}" if isinstance(value, dict) else "is no JSON object"
         raise SubmissionError(f'{where}: the top level must be {{"predictions": {{...}}}}, but it {found}')
     if extra := [repr(key) for key in value if key != "predictions"]:
         raise SubmissionError(f"{where}: beside 'predictions' stands {', '.join(extra)}; remove it")
@@ -43,7 +48,14 @@ def read_submission(path: Path) -> dict[str, Any]:
     return predictions
 
 
+def _list_keys(value: dict[str, Any]) -> str:
+    """A JSON object's keys in words."""
+    return f"the keys {', '.join(map(repr, value))}" if value else "no keys"
+
+
 def _parse_json(content: bytes, where: str) -> Any:
+    if not content.strip():
+        raise SubmissionError(f"{where}: is empty; write the submission again")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
     except UnicodeDecodeError as problem:

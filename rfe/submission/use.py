@@ -1,11 +1,13 @@
 """A bundle used on a data folder: checked, read, asked, and its answers written."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rfe.data.dataset import list_encoders, load_dataset
-from rfe.errors import DataError
+from rfe.data.metadata import METADATA_FILES
+from rfe.errors import ConfigError, DataError
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
 from rfe.submission.layout import PREDICTIONS_NAME
@@ -14,7 +16,7 @@ from rfe.submission.predictor import Prediction, Predictor
 from rfe.submission.submission import VIDEO_EXTENSION, write_submission
 from rfe.submission.table import predictions_csv
 from rfe.submission.verification import verify_bundle
-from rfe.workspace import write_text
+from rfe.workspace import check_folder_place, write_text
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,26 @@ def predict_folder(bundle: Path, data: Path) -> BundlePrediction:
 
 
 def write_files(answered: BundlePrediction, output: Path) -> tuple[Path, ...]:
-    """Write the table, where `output` ends with `.csv`, else a folder with table and submission.
+    """Write the table, where `output` ends with `.csv`, else a folder with table and submission: all of it or nothing.
 
     Returns:
         The files.
+
+    Raises:
+        ConfigError: `output` can be no such place, or is a data folder.
     """
     prediction = answered.prediction
     if output.suffix == ".csv":
+        check_folder_place(output.absolute().parent)
         write_text(output, predictions_csv(prediction))
         return (output,)
-    table = output / PREDICTIONS_NAME
-    write_text(table, predictions_csv(prediction))
-    return (table, *write_submission(output, prediction.filename, prediction.state, answered.extension))
+    check_folder_place(output)
+    if any((output / name).exists() for name in METADATA_FILES):
+        raise ConfigError(f"{output}: is a data folder; name another one with -o/--output")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
+        beside = Path(scratch)
+        write_text(beside / PREDICTIONS_NAME, predictions_csv(prediction))
+        submission = write_submission(beside, prediction.filename, prediction.state, answered.extension)
+        output.mkdir(exist_ok=True)
+        return tuple(one.replace(output / one.name) for one in (beside / PREDICTIONS_NAME, *submission))

@@ -69,6 +69,16 @@ def test_train_from_a_trial_takes_its_data_too(tmp_path: Path, run: list[SearchS
         api.train(from_study="first", trial=5, workspace=workspace)
 
 
+def test_train_names_a_bundles_configuration_by_its_folder(tmp_path: Path, run: list[SearchSpace]) -> None:
+    make_folder(tmp_path / "data")
+    for place in ("first-bundle", "second-bundle/members/mini-1"):
+        path = tmp_path / place / "config.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("train.epochs: 2\n")
+        api.train(str(path), tmp_path / "data", workspace=open_workspace(tmp_path))
+    assert [space.study for space in run] == ["first-bundle", "mini-1"]
+
+
 @pytest.mark.parametrize("given", [{}, {"source": "x.yaml", "from_study": "s", "trial": 1}, {"from_study": "s"}])
 def test_train_wants_one_source(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of the two"):

@@ -1,6 +1,8 @@
 """`rfe export`, `verify` and `predict`, as typed."""
 
+import errno
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,44 @@ def test_predicting_with_what_is_no_bundle(dataset: Dataset, tmp_path: Path) -> 
     told = invoke("predict", str(tmp_path / "nothing"), "--data", str(dataset.path))
     assert told.exit_code == 2
     assert "no such bundle" in " ".join(told.output.split())
+
+
+def test_places_that_answers_do_not_go_to(bundle: Path, dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place, sentence in (
+        (tmp_path / "file", "it is a file; name another folder"),
+        (tmp_path / "file" / "deeper", "is a file; name another folder"),
+        (dataset.path, "is a data folder; name another one"),
+    ):
+        told = invoke("predict", bundle, "--data", dataset.path, "-o", place)
+        assert told.exit_code == 2
+        assert sentence in " ".join(told.output.split())
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_answers_are_written_together_or_not_at_all(
+    bundle: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x")
+
+    monkeypatch.setattr("rfe.submission.use.write_submission", fill_the_disk)
+    assert invoke("predict", bundle, "--data", dataset.path, "-o", tmp_path / "answers").exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_submission_is_no_bundle_and_a_tar_no_archive(bundle: Path, dataset: Dataset, tmp_path: Path) -> None:
+    told = invoke("predict", bundle / "submission.zip", "--data", dataset.path)
+    assert told.exit_code == 2
+    assert "submission.zip: no bundle, MANIFEST.json is not in it" in " ".join(told.output.split())
+    work = ("--data", dataset.path, "--workspace", bundle.parent / "work")
+    told = invoke("export", "fusion-v1", *work, "-o", tmp_path / "b.tar")
+    assert told.exit_code == 2
+    assert "an archive NAME.zip" in " ".join(told.output.split())
+
+
+def test_a_manifest_is_printed_for_people(bundle: Path) -> None:
+    told = invoke("verify", bundle)
+    assert "members" in told.output
+    assert re.search(r"members +fusion-v1 \d", told.output)
+    assert "{" not in told.output

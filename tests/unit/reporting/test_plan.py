@@ -36,6 +36,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("plan") / "data")
 
 
+def test_no_more_trials_are_confirmed_than_there_are(folder: Path) -> None:
+    assert _plan(folder, trials=1).models == 1 * 3 * 2 + 1 * 5 * 3
+
+
 def test_it_counts_models_and_points(folder: Path) -> None:
     found = _plan(folder)
     assert found.models == 10 * 3 * 2 + 2 * 5 * 3  # trials x folds x seeds, and the confirmation's

@@ -189,3 +189,10 @@ def test_set_reaches_every_field_of_the_space() -> None:
 def test_a_wrong_set_is_answered() -> None:
     assert "--set unknown field 'budget_trials'; did you mean budget.trials?" in refuse({}, ("budget_trials=3",))
     assert "train.epochs: 0 is not allowed" in refuse({}, ("train.epochs=0",))
+
+
+def test_a_value_that_was_set_is_not_looked_for_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("study: s\nspace:\n  train.lr: {float: [0.1, 1.0]}\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml --set train.epochs=abc: base.train.epochs"):
+        load_space(path, ["train.epochs=abc"])

@@ -177,3 +177,18 @@ def test_refuses_a_file_that_is_no_npz_or_absent(tmp_path: Path, dataset: Datase
     (tmp_path / "p.npz").write_bytes(b"no archive")
     with pytest.raises(SubmissionError, match="truncated or damaged"):
         score_file(tmp_path / "p.npz", dataset)
+
+
+def test_what_lies_beside_a_submission_is_answered_with_where_it_is(tmp_path: Path, dataset: Dataset) -> None:
+    write_submission(tmp_path, source_names(dataset), source_states(dataset))
+    (tmp_path / "predictions.csv").write_text("filename\n")
+    (tmp_path / "empty.json").write_text("")
+    (tmp_path / "none.json").write_text("{}")
+    for name, sentence in (
+        ("", r"is a folder; give the submission in it, .*submission\.json say"),
+        ("predictions.csv", "is a table; give the submission written beside it"),
+        ("empty.json", "is empty"),
+        ("none.json", "but it has no keys"),
+    ):
+        with pytest.raises(SubmissionError, match=sentence):
+            score_file(tmp_path / name, dataset)
