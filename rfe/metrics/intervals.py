@@ -11,7 +11,9 @@ part and a seed part within fold, and clips are never resampled. Influence of se
     V_resid = sum_k A_k / m MS_resid,k                       (fold k has A_k actors; m seeds)
 
 and the interval is t with min(A - 1, K (m - 1)) degrees of freedom. For a paired difference h is the difference of the
-arms' hits. The interval takes the training sets as given. Equations ours, checked by simulation in the tests.
+arms' hits. A score is a share, so an end of its interval beyond 0 or 1 is put there; the truth is never cut off, and
+coverage stays as it is. The interval takes the training sets as given. Equations ours, checked by simulation in the
+tests.
 """
 
 from dataclasses import dataclass
@@ -31,7 +33,13 @@ Part = Literal["score", "acc_presence", "acc_salience"]
 WEIGHTS: dict[Part, tuple[float, float]] = {"score": (0.5, 0.5), "acc_presence": (1.0, 0.0), "acc_salience": (0.0, 1.0)}
 
 TOO_NARROW = "too narrow: clips of one actor are alike"
-ONE_SEED = "one seed: covers which actors were drawn, not the randomness of training"
+ONE_ANSWER = (
+    "one set of answers (of one seed, or of an average): the interval covers which actors were drawn, not the "
+    "randomness of training"
+)
+NO_TEST = f"{ONE_ANSWER}, and there is no p-value"
+FEWEST_ACTORS = 10
+FEW_ACTORS = f"fewer than {FEWEST_ACTORS} actors: the interval is itself uncertain"
 
 
 @dataclass(frozen=True)
@@ -107,9 +115,10 @@ class Interval:
     """What a reader must know: shown wherever the interval is."""
 
     def bounds(self, level: float = 0.95) -> tuple[float, float]:
-        """Lower and upper end of the interval at a confidence level."""
+        """Lower and upper end of the interval at a confidence level; of a score within [0, 1]."""
         reach = self._quantile(0.5 + level / 2) * self.standard_error
-        return self.estimate - reach, self.estimate + reach
+        low, high = self.estimate - reach, self.estimate + reach
+        return (low, high) if self.paired else (float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
 
     @property
     def p_value(self) -> float | None:
@@ -177,12 +186,22 @@ def _interval(table: HitTable, part: Part, *, paired: bool) -> Interval:
     fold_of_actor = np.zeros(n_actors, np.int64)
     fold_of_actor[actor] = fold
     degrees = min(n_actors - 1, (int(fold.max()) + 1) * (n_seeds - 1)) if n_seeds > 1 else n_actors - 1
-    notes = ((ONE_SEED,) if n_seeds == 1 else ()) + (() if known.all() else (TOO_NARROW,))
+    notes = _notes(n_seeds, n_actors, paired=paired, actors_known=bool(known.all()))
     if degrees < 1:
         notes = (*notes, "one actor: no variance between actors can be seen")
         return Interval(estimate, float("nan"), float("nan"), paired, n_seeds, n_actors, notes)
     variance = variance_of_influence(influence, fold_of_actor)
     return Interval(estimate, float(np.sqrt(variance)), float(degrees), paired, n_seeds, n_actors, notes)
+
+
+def _notes(n_seeds: int, n_actors: int, *, paired: bool, actors_known: bool) -> tuple[str, ...]:
+    """What the numbers behind an interval say against it."""
+    notes = [NO_TEST if paired else ONE_ANSWER] if n_seeds == 1 else []
+    if not actors_known:
+        notes.append(TOO_NARROW)
+    elif 1 < n_actors < FEWEST_ACTORS:
+        notes.append(FEW_ACTORS)
+    return tuple(notes)
 
 
 def variance_of_influence(influence: Float, fold: Int) -> float:

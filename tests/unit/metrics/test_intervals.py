@@ -8,7 +8,10 @@ from scipy.stats import norm
 
 from rfe.labels import N_STATES
 from rfe.metrics.intervals import (
-    ONE_SEED,
+    FEW_ACTORS,
+    FEWEST_ACTORS,
+    NO_TEST,
+    ONE_ANSWER,
     TOO_NARROW,
     HitTable,
     Interval,
@@ -138,7 +141,8 @@ def test_one_seed_is_flagged_and_has_no_p_value(answers: tuple[np.ndarray, np.nd
     truth, predicted = answers
     first, second = (HitTable.of_answers(truth, predicted[s], ACTOR, FOLD) for s in (0, 1))
     interval = difference_interval(first, second)
-    assert interval.notes == (ONE_SEED,)
+    assert interval.notes == (NO_TEST,)
+    assert score_interval(first).notes == (ONE_ANSWER,)
     assert interval.p_value is None
     assert interval.probability_better is None
     assert interval.degrees_of_freedom == N_ACTORS - 1
@@ -158,6 +162,27 @@ def test_identical_arms_do_not_differ(answers: tuple[np.ndarray, np.ndarray]) ->
     assert interval.bounds() == (0.0, 0.0)
     assert interval.p_value == 1.0
     assert interval.probability_better == 0.5
+
+
+def test_ends_of_a_share_stay_between_0_and_1_and_those_of_a_difference_do_not() -> None:
+    actor = np.repeat(np.arange(3), 10)
+    truth = np.full(30, N_STATES - 1)
+    almost = np.where(np.arange(30) == 0, 0, truth)  # one of 30 clips wrong: the t interval reaches beyond 1
+    right, wrong = (HitTable.of_answers(truth, one, actor) for one in (almost, np.where(almost == 0, truth, 0)))
+    low, high = score_interval(right).bounds()
+    assert 0 < low < score_interval(right).estimate < high == 1
+    low, high = score_interval(wrong).bounds()
+    assert 0 == low < score_interval(wrong).estimate < high < 1
+    low, high = difference_interval(right, wrong).bounds()
+    assert high > 1
+    assert low + high == pytest.approx(2 * difference_interval(right, wrong).estimate)
+
+
+@pytest.mark.parametrize(("n_actors", "expected"), [(FEWEST_ACTORS - 1, (FEW_ACTORS,)), (FEWEST_ACTORS, ())])
+def test_few_actors_are_said(n_actors: int, expected: tuple[str, ...]) -> None:
+    truth, actor = np.arange(4 * n_actors) % N_STATES, np.repeat(np.arange(n_actors), 4)
+    predicted = np.where(np.random.default_rng(1).random((2, len(truth))) < 0.5, truth, 0)
+    assert score_interval(HitTable.of_answers(truth, predicted, actor), "acc_presence").notes == expected
 
 
 def test_p_value_agrees_with_the_interval(differences: list[tuple[HitTable, Interval]]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import DataError, SubmissionError
 from rfe.labels import STATE_SALIENCE, state_percents
+from rfe.metrics.intervals import FEW_ACTORS
 from rfe.submission.scoring import FileScore, score_file
 from rfe.submission.submission import write_submission
 from tests.unit.data.folders import make_folder
@@ -63,6 +64,7 @@ def test_the_interval_is_over_actors(tmp_path: Path, dataset: Dataset) -> None:
     (rating,) = score_file(path, dataset).ratings
     low, high = rating.intervals["score"].bounds()
     assert low < rating.intervals["score"].estimate < high
+    assert FEW_ACTORS in score_file(path, dataset).notes
     nobody = replace(dataset.clips, actor=np.full(len(dataset.clips), -1))
     score = score_file(path, replace(dataset, clips=nobody))
     assert any("too narrow: clips of one actor are alike" in note for note in score.notes)
