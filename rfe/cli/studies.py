@@ -167,7 +167,9 @@ def diff(
     for part, one in found.scores.items():
         interval = "" if one.low is None else f"{one.low:+.3f} to {one.high:+.3f}"
         rows.append([part, one.first, one.second, f"{one.difference:+.3f}", interval, one.p_value])
-    print_table(["", "A", "B", "B - A", "95% interval", "p"], rows)
+    columns = ["", "A", "B", "B - A", "95% interval", "p"]
+    shown = len(columns) if any(row[-1] is not None for row in rows) else len(columns) - 1  # the notes say why not
+    print_table(columns[:shown], [row[:shown] for row in rows])
     folds = [[fold, one, other, f"{other - one:+.3f}"] for fold, (one, other) in found.folds.items()]
     if folds:
         print_table(["fold", "A", "B", "B - A"], folds)

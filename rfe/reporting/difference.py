@@ -13,7 +13,7 @@ from rfe.config.load import flatten, load_config
 from rfe.data.arrays import read_arrays
 from rfe.data.metadata import Clips, read_clips
 from rfe.errors import ConfigError, DataError, StudyError
-from rfe.metrics.intervals import WEIGHTS, HitTable, Part, difference_interval
+from rfe.metrics.intervals import NO_TEST, WEIGHTS, HitTable, Part, difference_interval
 from rfe.reporting.studies import StudyJournal
 from rfe.tracking.base import ConfirmationLog, TrialLog
 
@@ -97,15 +97,20 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
                 scores[part] = PartDifference(one, other, other - one)
         folds = _logged_folds(arms)
     else:
+        said_already: tuple[str, ...] = ()
         if len(tables[0].presence) != len(tables[1].presence):
             seeds = " and ".join(str(len(table.presence)) for table in tables)
-            notes = (f"{seeds} seeds: means over seeds are compared, so the interval covers the actors only",)
+            notes = (
+                f"{seeds} seeds: means over seeds are compared, so the interval covers the actors only, and there is "
+                "no p-value",
+            )
+            said_already = (NO_TEST,)
             tables = [_mean_of_seeds(table) for table in tables]
         for part in WEIGHTS:
             values = [_value(table, part) for table in tables]
             interval = difference_interval(tables[1], tables[0], part)
             low, high = interval.bounds()
-            notes += tuple(note for note in interval.notes if note not in notes)
+            notes += tuple(note for note in interval.notes if note not in (*notes, *said_already))
             scores[part] = PartDifference(
                 values[0], values[1], interval.estimate, _finite(low), _finite(high), interval.p_value
             )

@@ -186,6 +186,13 @@ def test_diff_prints_both_and_the_difference(study: StudyFolder) -> None:
     assert list(found["parameters"]) == ["train.lr"]
 
 
+def test_diff_leaves_out_a_p_value_that_one_seed_has_not(study: StudyFolder) -> None:
+    said = invoke("studies", "diff", "tiny", "0", "1").stdout
+    (head,) = (line for line in said.splitlines() if "95% interval" in line)
+    assert head.split()[-1] == "interval"
+    assert "no p-value" in said
+
+
 def test_delete_asks_and_refuses_where_it_cannot(study: StudyFolder) -> None:
     ended = invoke("studies", "delete", "tiny")
     assert ended.exit_code == 2

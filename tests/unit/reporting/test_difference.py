@@ -1,13 +1,15 @@
 """Two trials side by side, with and without the data that intervals need."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import ConfigError, StudyError
-from rfe.metrics.intervals import HitTable, difference_interval
+from rfe.metrics.intervals import NO_TEST, HitTable, difference_interval
 from rfe.reporting.difference import diff_trials
 from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.tracking.base import NullTracker
@@ -48,7 +50,8 @@ def test_scores_parameters_and_folds(journal: StudyJournal, dataset: Dataset) ->
         fold: (pytest.approx(first.per_fold["score"][fold]), pytest.approx(second.per_fold["score"][fold]))
         for fold in dataset.clips.folds
     }
-    assert any("one seed" in note for note in found.notes)
+    assert found.scores["score"].p_value is None
+    assert [note for note in found.notes if "there is no p-value" in note] == [NO_TEST]
 
 
 def test_the_other_way_round_is_the_opposite(journal: StudyJournal, dataset: Dataset) -> None:
@@ -71,6 +74,20 @@ def test_a_confirmation_can_be_one_of_them(journal: StudyJournal, dataset: Datas
     assert (found.first, found.second) == ("1", "0:confirmed")
     assert found.scores["score"].high is not None
     assert diff_trials(journal, "1", "0:confirmed", None).scores["score"].second == pytest.approx(0.31)
+
+
+def test_unequally_many_seeds_are_said_once(journal: StudyJournal, dataset: Dataset, tmp_path: Path) -> None:
+    confirmed = journal.confirmations[0]
+    path = confirmed.artifacts["outputs.npz"]
+    assert isinstance(path, Path)
+    arrays = read_arrays(path, ("filenames", "predicted_state"))
+    states = np.atleast_2d(arrays["predicted_state"])
+    np.savez(tmp_path / "two.npz", filenames=arrays["filenames"], predicted_state=np.concatenate([states, states]))
+    two = replace(confirmed, artifacts={**confirmed.artifacts, "outputs.npz": tmp_path / "two.npz"})
+    found = diff_trials(replace(journal, confirmations={0: two}), "1", "0:confirmed", dataset.path)
+    (note,) = (note for note in found.notes if "seed" in note)
+    assert note.startswith("1 and 2 seeds: means over seeds are compared")
+    assert note.endswith("there is no p-value")
 
 
 @pytest.mark.parametrize(
