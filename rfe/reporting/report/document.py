@@ -1,9 +1,10 @@
 """What a report is made of, free of how it is shown: sections of paragraphs, tables and figures."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
 
+Part = TypeVar("Part")
 Colour = Literal["blue", "orange", "green", "purple", "grey"]
 
 
@@ -191,6 +192,18 @@ class Report:
     def _walk(self) -> Iterator[Block]:
         for section in self.sections:
             yield from section.walk()
+
+
+def change_text(part: Part, change: Callable[[str], str]) -> Part:
+    """A panel, or a part of one, with all its text changed; for libraries that take some text for more than it says."""
+    changed: Any = part
+    if isinstance(part, str):
+        changed = change(part)
+    elif isinstance(part, list | tuple):
+        changed = type(part)(change_text(one, change) for one in part)
+    elif is_dataclass(part) and not isinstance(part, type):
+        changed = replace(part, **{one.name: change_text(getattr(part, one.name), change) for one in fields(part)})
+    return changed  # type: ignore[no-any-return]
 
 
 def say(value: Any, column: Column | None = None) -> str:

@@ -1,11 +1,15 @@
-"""Figures as Plotly has them: one plot for each panel, in the light colours; the page makes them dark."""
+"""Figures as Plotly has them: one plot for each panel, in the light colours; the page makes them dark.
 
+Plotly reads tags and entities in any text; here names are all that text is, so it is escaped before anything is built.
+"""
+
+import html
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from rfe.reporting.report.colours import HEAT, INK, LIGHT
-from rfe.reporting.report.document import Axis, Bars, Figure, Heat, Line, Panel, Points, Rule
+from rfe.reporting.report.document import Bars, Figure, Heat, Line, Panel, Points, Rule, change_text
 
 GRID = "#76767640"
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot"}
@@ -13,11 +17,17 @@ SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square", "cross"
 HEIGHTS = {"small": 260, "normal": 380, "large": 600}
 ROW = 30
 """Pixels for each named row."""
+MOST_STEPS = 7
+"""Between the ticks of an axis of whole numbers."""
 
 
 def plots(figure: Figure) -> list[dict[str, Any]]:
     """One plot (data, layout) for each panel."""
-    return [_plot(panel, figure) for panel in figure.panels]
+    return [_plot(change_text(panel, _literal), figure) for panel in figure.panels]
+
+
+def _literal(text: str) -> str:
+    return html.escape(text, quote=False)
 
 
 def _plot(panel: Panel, figure: Figure) -> dict[str, Any]:
@@ -39,8 +49,8 @@ def _plot(panel: Panel, figure: Figure) -> dict[str, Any]:
         "showlegend": several,
         "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "xanchor": "left"},
         "hovermode": "closest",
-        "xaxis": _axis(panel.x, along_x=True),
-        "yaxis": _axis(panel.y, along_x=False),
+        "xaxis": _axis(panel, along_x=True),
+        "yaxis": _axis(panel, along_x=False),
         "shapes": shapes,
         "bargap": 0.35,
     }
@@ -66,7 +76,8 @@ def _height(panel: Panel, size: str, several: bool) -> int:
     return max(170, ROW * len(panel.y.categories) + 100 + (40 if several else 0))
 
 
-def _axis(axis: Axis, *, along_x: bool) -> dict[str, Any]:
+def _axis(panel: Panel, *, along_x: bool) -> dict[str, Any]:
+    axis = panel.x if along_x else panel.y
     settings: dict[str, Any] = {
         "title": {"text": axis.title, "standoff": 8},
         "automargin": True,
@@ -90,8 +101,20 @@ def _axis(axis: Axis, *, along_x: bool) -> dict[str, Any]:
         room = 0.03 * (axis.range[1] - axis.range[0])
         settings["range"] = [axis.range[0] - room, axis.range[1] + room]
     if axis.whole:
-        settings |= {"tickformat": "d", "nticks": 8}
+        settings["tickformat"] = "d"
+        if not axis.log:
+            settings |= {"tick0": 0, "dtick": _whole_step(panel, along_x=along_x)}
     return settings
+
+
+def _whole_step(panel: Panel, *, along_x: bool) -> int:
+    """1, 2, 5, 10, 20 ... between ticks: left alone, Plotly sets some at halves and rounds what it writes there."""
+    marks = [mark for mark in panel.marks if isinstance(mark, Line | Points)]
+    places = [float(value) for mark in marks for value in (mark.x if along_x else mark.y)]
+    finite = [place for place in places if math.isfinite(place)] or [0.0]
+    span = max(finite) - min(finite)
+    power: int = 10 ** max(0, math.floor(math.log10(max(span, 1) / MOST_STEPS)))
+    return next(step for step in (power, 2 * power, 5 * power, 10 * power) if span <= MOST_STEPS * step)
 
 
 def _trace(mark: Line | Points | Bars | Heat | Rule, panel: Panel) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
 
 from rfe.reporting.report.colours import HEAT, INK, LIGHT, heat_ink
-from rfe.reporting.report.document import Axis, Bars, Figure, Heat, Line, Panel, Points, Rule
+from rfe.reporting.report.document import Axis, Bars, Figure, Heat, Line, Panel, Points, Rule, change_text
 
 DPI = 140
 PANEL_INCHES = {"small": (3.0, 2.5), "normal": (5.6, 3.9), "large": (8.4, 7.4)}
@@ -50,11 +50,16 @@ def _canvas(figure: Figure) -> Canvas:
     canvas = Canvas(figsize=(max(width * columns, 6.4), height * rows), layout="constrained", facecolor="white")
     grid = np.asarray(canvas.subplots(rows, columns, squeeze=False)).ravel()
     for axes, panel in zip(grid, figure.panels, strict=False):
-        _draw_panel(axes, panel, canvas)
+        _draw_panel(axes, change_text(panel, _literal), canvas)
     for axes in grid[n:]:
         axes.set_visible(False)
     _legend(canvas, grid[:n])
     return canvas
+
+
+def _literal(text: str) -> str:
+    """`text` without the formulas that matplotlib would find between two dollars."""
+    return text.replace("$", r"\$")
 
 
 def _height(panel: Panel, usual: float) -> float:

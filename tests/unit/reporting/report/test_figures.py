@@ -91,6 +91,39 @@ def test_the_first_named_row_is_at_the_top() -> None:
     assert axis["categoryarray"] == ["b", "a"]
 
 
+NAME = "one & <b>two</b> $\\frac{1}$ &lt;"
+LITERAL = "one &amp; &lt;b&gt;two&lt;/b&gt; $\\frac{1}$ &amp;lt;"
+
+
+def test_names_are_shown_as_they_are() -> None:
+    """Plotly reads tags and entities, matplotlib formulas: one with an error would be the end of the report."""
+    named = Axis(NAME, categories=(NAME,))
+    points = Points(NAME, [1.0], [NAME], labels=[NAME])
+    heat = Heat((NAME,), (NAME,), [[0.5]], [[NAME]], NAME)
+    panels = (
+        Panel(NAME, Axis(NAME), named, (points, Bars(NAME, [NAME], [0.5]), Rule(NAME, x=0.5))),
+        Panel(NAME, named, named, (heat,)),
+        Panel(NAME, named, Axis(NAME), (Line(NAME, [NAME], [0.5]),)),
+    )
+    figure = Figure("names", NAME, "", panels)
+    assert b"<svg" in draw(figure)[1]
+    for plot in plots(figure):
+        text = json.dumps(plot).replace(json.dumps(LITERAL)[1:-1], "")
+        assert "two" not in text
+    drawn = plots(figure)[0]
+    assert drawn["data"][0]["y"] == drawn["layout"]["yaxis"]["categoryarray"] == [LITERAL]
+    assert drawn["data"][0]["hovertemplate"].endswith("<extra></extra>")
+
+
+@pytest.mark.parametrize(
+    ("places", "step"), [([3], 1), ([2, 3, 4], 1), ([1, 8], 1), ([1, 9], 2), ([1, 60], 10), ([0, 400], 100)]
+)
+def test_whole_numbers_have_ticks_at_whole_numbers(places: list[int], step: int) -> None:
+    panel = Panel("", Axis("n", whole=True), Axis("y"), (Points("p", places, [0.1] * len(places)), Rule("r", x=0.5)))
+    axis = plots(Figure("whole", "", "", (panel,)))[0]["layout"]["xaxis"]
+    assert (axis["tick0"], axis["dtick"]) == (0, step)
+
+
 def _luminance(colour: str) -> float:
     channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
