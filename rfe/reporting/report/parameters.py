@@ -11,6 +11,7 @@ from rfe.study.definition import StudyDefinition
 from rfe.study.importance import Importance, Point, measure_importance
 
 MOST_BARS = 20
+KEPT_ALL = ' A trial whose model.n_kept is "all" stands at the number of encoders in its pool.'
 
 
 def importance_blocks(definition: StudyDefinition, points: Sequence[Point], prefix: str) -> Iterator[Block]:
@@ -73,7 +74,7 @@ def slice_blocks(definition: StudyDefinition, points: Sequence[Point], prefix: s
             tuple(panels),
             f"Diamonds: the best {n_best} trials. A trial stands in a panel only where the parameter had an effect. "
             "The sampler looks more often where it found good trials, and parameters move together: a slope is no "
-            "effect.",
+            "effect." + (KEPT_ALL if any(panel.title == "model.n_kept" and panel.x.whole for panel in panels) else ""),
             "small",
         )
 

@@ -26,6 +26,7 @@ TOP_TRIALS = 20
 MOST_CURVES = 5
 MOST_SEARCHED = 12
 """Searched parameters in the table of trials; all are in the CSV of all trials."""
+KEPT_ALL = ' Where model.n_kept is "all", the gate keeps every encoder of the trial\'s pool.'
 SHADES: tuple[Colour, ...] = ("blue", "orange", "green", "purple", "grey")
 
 
@@ -69,9 +70,12 @@ def trial_blocks(journal: StudyJournal, prefix: str) -> Iterator[Block]:
         "Score and its halves are the search's own, and optimistic for the best; confirmed: mean over fresh seeds.",
     )
     searched = _searched(journal, trials)
-    shown = searched[:MOST_SEARCHED] if "pool" not in searched else [*searched[: MOST_SEARCHED - 1], "pool"]
+    shown = searched[:MOST_SEARCHED]
+    if "pool" in searched[MOST_SEARCHED:]:
+        shown[-1] = "pool"
     if shown:
         more = f" {len(searched) - len(shown)} more parameters were searched." if len(searched) > len(shown) else ""
+        kept_all = KEPT_ALL if any(log.config.get("model.n_kept") == "all" for log in top) else ""
         yield Table(
             f"{prefix}best-parameters",
             "What the best trials are made of",
@@ -80,7 +84,7 @@ def trial_blocks(journal: StudyJournal, prefix: str) -> Iterator[Block]:
                 (log.number, float(log.scores["score"]), *(_cell(log.config.get(name)) for name in shown))
                 for log in top
             ),
-            f"Effective values.{more} All trials with all fields: tables/{prefix}all-trials.csv.",
+            f"Effective values.{kept_all}{more} All trials with all fields: tables/{prefix}all-trials.csv.",
         )
     best = (
         trials[0]

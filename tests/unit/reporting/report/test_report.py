@@ -11,9 +11,13 @@ from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
 from rfe.reporting.report.comparison import is_blemore, read_published
-from rfe.reporting.report.document import Report, Table, Text
+from rfe.reporting.report.document import Figure, Report, Table, Text
 from rfe.reporting.report.html import report_html
+from rfe.reporting.report.parameters import slice_blocks
 from rfe.reporting.report.write import write_report
+from rfe.search_space import load_space
+from rfe.study import define_study
+from rfe.study.importance import Point
 from rfe.workspace import Workspace
 from tests.unit.reporting.report.studies import empty_study, make_workspace
 
@@ -64,6 +68,13 @@ def test_everything_asked_for_is_there(report: Report) -> None:
     assert ran["trials"].startswith("24: 24 complete")
 
 
+def test_no_column_stands_twice(report: Report) -> None:
+    for table in report.tables:
+        titles = [column.title for column in table.columns]
+        assert len(titles) == len(set(titles)), table.name
+    assert "pool" in [column.title for column in _table(report, "first-best-parameters").columns]
+
+
 def test_both_evaluators_stand_side_by_side(report: Report) -> None:
     table = _table(report, "first-importance")
     assert [column.title for column in table.columns] == ["parameter", "PED-ANOVA", "fANOVA"]
@@ -71,6 +82,14 @@ def test_both_evaluators_stand_side_by_side(report: Report) -> None:
         shares = {row[0]: row[index] for row in table.rows if row[index] is not None}
         assert shares.keys() >= {"pool.face", "pool.voice", "train.lr", "model.dropout", "adaptation.kind"}
         assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_a_trial_that_keeps_all_is_placed_with_a_word() -> None:
+    kept = load_space({"study": "kept", "space": {"model.n_kept": {"int": [1, 4]}}})
+    definition = define_study(kept, ("face", "voice", "hand", "text"), seed=0, fingerprint="f")
+    points = [Point(n, 0.1 * n, {"model.n_kept": n}, {"model.n_kept": n}) for n in (1, 2, 4)]
+    (figure,) = (block for block in slice_blocks(definition, points, "") if isinstance(block, Figure))
+    assert 'model.n_kept is "all"' in figure.note
 
 
 def test_a_gate_that_alternates_is_seen(report: Report) -> None:
