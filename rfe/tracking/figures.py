@@ -50,12 +50,12 @@ def confusion_figure(table: str, number: int) -> bytes:
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=max(0.5, float(share.max())))
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_yticks(range(len(names)), names, fontsize=9)
-    for truth, answer in zip(*np.nonzero(counts >= 0.5), strict=True):
+    for truth, answer in zip(*np.nonzero(counts), strict=True):
         dark = share[truth, answer] > 0.5 * image.norm.vmax if image.norm.vmax else False
         axes.text(
             answer,
             truth,
-            f"{counts[truth, answer]:.0f}",
+            say_clips(counts[truth, answer]),
             ha="center",
             va="center",
             fontsize=7,
@@ -64,6 +64,13 @@ def confusion_figure(table: str, number: int) -> bytes:
     axes.set(xlabel="answer", ylabel="truth", title=f"trial {number}: clips by set, out of fold")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true set's clips")
     return _png(figure)
+
+
+def say_clips(count: float) -> str:
+    """A number of clips in a cell, where a mean over seeds may be a part of one; nothing for none."""
+    if count == 0:
+        return ""
+    return f"{count:.0f}" if count >= 10 else f"{count:.2g}"
 
 
 def curve_figure(log: TrialLog) -> bytes:

@@ -30,6 +30,7 @@ from rfe.reporting.report.document import (
 )
 from rfe.reporting.report.gates import gate_blocks, read_gate
 from rfe.reporting.report.subject import Data
+from rfe.tracking.figures import say_clips
 
 
 def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> Section:
@@ -112,6 +113,8 @@ def confusion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
     if shared == shared:
         words += f" Of the blends that are answered wrongly, {shared:.0%} are answered with one of their emotions."
     yield Text(words, "finding")
+    seeds = len(answers.predicted)
+    means = "" if seeds == 1 else f" (means over {seeds} seeds)"
     yield Figure(
         f"{prefix}confusion",
         "Confusion by set",
@@ -127,14 +130,14 @@ def confusion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
                         SET_NAMES,
                         SET_NAMES,
                         share.tolist(),
-                        [[f"{count:.0f}" if count >= 0.5 else "" for count in row] for row in counts],
+                        [[say_clips(count) for count in row] for row in counts],
                         "share of the true set's clips",
                         max(0.5, float(np.nanmax(share))),
                     ),
                 ),
             ),
         ),
-        "Numbers are clips (means over seeds), colours are shares of the true set's clips.",
+        f"Numbers are clips{means}, colours are shares of the true set's clips.",
         "large",
     )
     yield Table(

@@ -6,6 +6,9 @@ import pytest
 from rfe.data.metadata import Clips
 from rfe.labels import SET_NAMES, state_index
 from rfe.reporting.report.answers import Answers, measure_actors, measure_confusion, measure_recalls
+from rfe.reporting.report.document import Figure, Heat
+from rfe.reporting.report.models import confusion_blocks
+from rfe.tracking.figures import say_clips
 
 ANG, HAP = state_index({"ang": 100}), state_index({"hap": 100})
 ANG_HAP, ANG_SAD = state_index({"ang": 50, "hap": 50}), state_index({"ang": 70, "sad": 30})
@@ -44,6 +47,24 @@ def test_confusion_counts_sets_and_shared_emotions() -> None:
         ("ang+hap", "ang+sad"): True,
         ("ang+hap", "disg+fea"): False,
     }
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "clips, colours"), (2, "clips (means over 2 seeds), colours")])
+def test_a_part_of_a_clip_is_no_zero(seeds: int, said: str) -> None:
+    predicted = [[ANG_HAP, HAP, HAP], [ANG_HAP, ANG, HAP]][:seeds]
+    blocks = confusion_blocks(_answers([ANG_HAP, ANG, HAP], predicted, [0, 1, 0]), "")
+    (figure,) = (block for block in blocks if isinstance(block, Figure))
+    (heat,) = figure.panels[0].marks
+    assert isinstance(heat, Heat)
+    ang, hap = SET_NAMES.index("ang"), SET_NAMES.index("hap")
+    assert heat.texts[ang][hap] == ("1" if seeds == 1 else "0.5")
+    assert heat.texts[hap][ang] == ""
+    assert said in figure.note
+
+
+@pytest.mark.parametrize(("clips", "said"), [(0, ""), (0.2, "0.2"), (1 / 3, "0.33"), (9.96, "10"), (12.5, "12")])
+def test_a_cell_says_its_clips(clips: float, said: str) -> None:
+    assert say_clips(clips) == said
 
 
 def test_recall_is_over_clips_that_show_the_emotion() -> None:
