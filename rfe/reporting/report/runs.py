@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rfe.data.caveats import TRUTH_FILE
 from rfe.data.dataset import Dataset
 from rfe.reporting.report.document import (
     Block,
@@ -83,12 +84,19 @@ def _sizes(dataset: Dataset | None) -> list[tuple[str, Any]]:
         return []
     clips = dataset.clips
     actors = np.unique(clips.actor[: clips.n_source])
-    target = f"{clips.n_target} clips, unlabelled" if clips.n_target else "none: nothing to adapt to or to hand in"
     return [
         ("training clips", f"{clips.n_source} of {int((actors >= 0).sum())} actors, in {len(clips.folds)} folds"),
-        ("target", target),
+        ("target", _target(dataset)),
         ("encoders", ", ".join(f"{name} ({file.dim})" for name, file in dataset.encoders.items())),
     ]
+
+
+def _target(dataset: Dataset) -> str:
+    clips = dataset.clips.n_target
+    if not clips:
+        return "none: nothing to adapt to or to hand in"
+    known = dataset.simulated and (dataset.path / TRUTH_FILE).is_file()
+    return f"{clips} clips, " + ("labels known to the simulator, not used here" if known else "unlabelled")
 
 
 def _state(journal: StudyJournal) -> str:

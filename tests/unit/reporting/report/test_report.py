@@ -68,6 +68,15 @@ def test_everything_asked_for_is_there(report: Report) -> None:
     assert ran["trials"].startswith("24: 24 complete")
 
 
+def test_target_clips_are_called_unlabelled_only_where_nobody_knows(report: Report, tmp_path: Path) -> None:
+    assert dict(_table(report, "first-what-ran").rows)["target"].endswith("clips, unlabelled")
+    workspace, dataset = make_workspace(tmp_path, n_trials=0)
+    (dataset.path / "truth.json").write_text("{}")
+    made, _ = build_report(["first"], workspace, None, SilentProgress())
+    target = dict(_table(made, "first-what-ran").rows)["target"]
+    assert target.endswith("clips, labels known to the simulator, not used here")
+
+
 def test_no_column_stands_twice(report: Report) -> None:
     for table in report.tables:
         titles = [column.title for column in table.columns]
