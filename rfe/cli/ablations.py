@@ -9,13 +9,12 @@ from rfe.api.ablation_question import Asked
 from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.completion import complete_plan, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, Workers
-from rfe.cli.output import print_heading, print_json, print_lines, print_table
+from rfe.cli.output import print_heading, print_json, print_lines, print_table, show_bounds
 
 if TYPE_CHECKING:
     from rfe.ablation.compare import ArmComparison
     from rfe.ablation.result import AblationResult
     from rfe.ablation.study import Ablation
-    from rfe.metrics.intervals import Interval
 
 
 def register(app: typer.Typer) -> None:
@@ -114,8 +113,8 @@ def _print_result(result: "AblationResult") -> None:
             [
                 [
                     " x ".join(f"{field} {a} -> {b}" for field, (a, b) in zip(one.fields, one.values, strict=True)),
-                    f"{one.interval.estimate:+.3f}",
-                    _bounds(one.interval),
+                    f"{one.interval.estimate:+z.3f}",
+                    show_bounds(one.interval),
                     "" if one.p_holm is None else f"{one.p_holm:.3f}",
                 ]
                 for one in result.interactions
@@ -137,10 +136,10 @@ def _print_result(result: "AblationResult") -> None:
                     one.encoder,
                     f"{one.kept_frequency:.2f}",
                     "" if one.mean_weight is None else f"{one.mean_weight:.2f}",
-                    f"{one.lost_masked.estimate:+.3f}",
-                    _bounds(one.lost_masked),
-                    f"{one.lost_permuted.estimate:+.3f}",
-                    _bounds(one.lost_permuted),
+                    f"{one.lost_masked.estimate:+z.3f}",
+                    show_bounds(one.lost_masked),
+                    f"{one.lost_permuted.estimate:+z.3f}",
+                    show_bounds(one.lost_permuted),
                 ]
                 for one in result.encoders
             ],
@@ -167,16 +166,12 @@ def _row(row: "ArmComparison") -> list[str]:
     return [
         row.arm.name,
         *own,
-        f"{one.estimate:+.3f}",
-        _bounds(one),
+        f"{one.estimate:+z.3f}",
+        show_bounds(one),
         "" if one.probability_better is None else f"{one.probability_better:.2f}",
         "" if row.p_holm is None else f"{row.p_holm:.3f}",
         row.verdict,
     ]
-
-
-def _bounds(interval: "Interval") -> str:
-    return "{:+.3f} to {:+.3f}".format(*interval.bounds())
 
 
 def _print_plan(ablation: "Ablation", *, as_json: bool) -> None:

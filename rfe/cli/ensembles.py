@@ -8,7 +8,7 @@ from rfe import api
 from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_study
 from rfe.cli.options import AsJson, DataOrKnown
-from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path
+from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path, show_bounds
 
 
 def register(app: typer.Typer) -> None:
@@ -80,8 +80,8 @@ def ensemble(
             *(
                 [
                     label,
-                    f"{one.estimate:+.3f}" if one.paired else one.estimate,
-                    "{:.3f} to {:.3f}".format(*one.bounds()),
+                    f"{one.estimate:+z.3f}" if one.paired else one.estimate,
+                    show_bounds(one),
                 ]
                 for label, one in rows
             ),
@@ -106,6 +106,8 @@ def ensemble(
     print_lines(
         "nested: each fold is answered by what was chosen without its labels; intervals are over actors"
         + ("; the difference's includes 0: no difference" if lower <= 0 <= upper else ""),
+        *result.nested["score"].notes,
+        *([result.one_member] if result.one_member else []),
         *([built.note] if built.note else []),
         f"kept in {short_path(built.folder)}" + (", the selection's steps in trajectory.png" * bool(result.trajectory)),
         f"next: rfe export {built.name}",

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rfe.metrics.intervals import Interval
 
 WIDTH_WITHOUT_TERMINAL = 160
 """A pipe or a file has no width; a table is not cut for it."""
@@ -78,6 +81,12 @@ def space_rows(space: Mapping[str, str]) -> list[tuple[str, str]]:
     pool = [name.removeprefix("pool.") for name in space if name.startswith("pool.")]
     rows = [(name, values) for name, values in space.items() if not name.startswith("pool.")]
     return ([("pool", f"any of {', '.join(pool)}")] if pool else []) + rows
+
+
+def show_bounds(interval: "Interval") -> str:
+    """`low to high`; those of a difference carry their sign, which what rounds to zero has not below it."""
+    sign = "+" if interval.paired else ""
+    return " to ".join(f"{end:{sign}z.3f}" for end in interval.bounds())
 
 
 def show(value: Any) -> str:

@@ -165,12 +165,12 @@ def diff(
     print_table(["parameter", "A", "B"], parameters or [["all are equal", "", ""]])
     rows = []
     for part, one in found.scores.items():
-        interval = "" if one.low is None else f"{one.low:+.3f} to {one.high:+.3f}"
-        rows.append([part, one.first, one.second, f"{one.difference:+.3f}", interval, one.p_value])
+        interval = "" if one.low is None else f"{one.low:+z.3f} to {one.high:+z.3f}"
+        rows.append([part, one.first, one.second, f"{one.difference:+z.3f}", interval, one.p_value])
     columns = ["", "A", "B", "B - A", "95% interval", "p"]
     shown = len(columns) if any(row[-1] is not None for row in rows) else len(columns) - 1  # the notes say why not
     print_table(columns[:shown], [row[:shown] for row in rows])
-    folds = [[fold, one, other, f"{other - one:+.3f}"] for fold, (one, other) in found.folds.items()]
+    folds = [[fold, one, other, f"{other - one:+z.3f}"] for fold, (one, other) in found.folds.items()]
     if folds:
         print_table(["fold", "A", "B", "B - A"], folds)
     print_lines(*found.notes)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
-from rfe.ensemble.calibrated import CalibratedCandidate, Float32, Truth, map_in_threads
+from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Float32, Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
@@ -59,6 +59,11 @@ class EnsembleResult:
         """Models in the average at the trajectory's first step."""
         return first_step(self.how, self.n_candidates)
 
+    @property
+    def one_member(self) -> str:
+        """Why an ensemble of one trial does not answer as the trial does; empty where nothing is to be explained."""
+        return explain_one_member(len(self.ensemble.members), self.how.decoding)
+
     def scores(self) -> dict[str, float]:
         """The numbers by name."""
         return {
@@ -90,6 +95,16 @@ class EnsembleResult:
             "candidates": self.n_candidates,
             "studies": list(self.studies),
         }
+
+
+def explain_one_member(n_members: int, decoding: Decoding) -> str:
+    """See `EnsembleResult.one_member`; thresholds on an average of one are those of the trial."""
+    if n_members > 1 or decoding != "states":
+        return ""
+    return (
+        "one member: as in any ensemble, what is averaged is calibrated once more before it answers, so this one does "
+        "not answer just as the trial alone"
+    )
 
 
 def build_ensemble(

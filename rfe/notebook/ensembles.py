@@ -116,7 +116,9 @@ class Ensemble(Shown):
         return {"members": self.members, "scores": self.scores}
 
     def _notes(self) -> Sequence[str]:
-        return [NESTED, *self.built.caveats, *([self.built.note] if self.built.note else [])]
+        result, built = self.built.result, self.built
+        said = [*result.nested["score"].notes, result.one_member, built.note]
+        return [NESTED, *built.caveats, *(note for note in said if note)]
 
 
 def ensemble(

@@ -84,7 +84,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
             continue
         p = "" if row["p_holm"] is None else f"{row['p_holm']:.3f}"
         lines.append(
-            f"| {arm} | {row['score']['estimate']:.3f} | {one['estimate']:+.3f} | "
-            f"{one['lower_95']:+.3f} to {one['upper_95']:+.3f} | {p} | {row['verdict']} |"
+            f"| {arm} | {row['score']['estimate']:.3f} | {one['estimate']:+z.3f} | "
+            f"{one['lower_95']:+z.3f} to {one['upper_95']:+z.3f} | {p} | {row['verdict']} |"
         )
     return "\n".join(lines)

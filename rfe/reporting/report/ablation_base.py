@@ -79,7 +79,7 @@ def encoder_blocks(values: tuple[EncoderValue, ...], prefix: str) -> Iterator[Bl
     yield Figure(
         f"{prefix}encoder-value",
         "Score lost without an encoder",
-        "Score lost when masked: " + ", ".join(f"{one.encoder} {one.lost_masked.estimate:+.3f}" for one in values),
+        "Score lost when masked: " + ", ".join(f"{one.encoder} {one.lost_masked.estimate:+z.3f}" for one in values),
         (
             Panel(
                 "",

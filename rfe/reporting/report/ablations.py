@@ -81,7 +81,7 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
             f"{prefix}arms",
             "Arms against the base",
             "Differences in Score with 95% intervals: "
-            + ", ".join(f"{row.arm.name} {row.difference.estimate:+.3f}" for row in arms if row.difference is not None),
+            + ", ".join(f"{row.arm.name} {row.difference.estimate:+z.3f}" for row in arms if row.difference is not None),
             (
                 Panel(
                     "",

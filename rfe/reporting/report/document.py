@@ -216,7 +216,7 @@ def say(value: Any, column: Column | None = None) -> str:
     if isinstance(value, float):
         if column.decimals is None:
             return f"{value:.4g}"
-        return f"{value:+.{column.decimals}f}" if column.signed else f"{value:.{column.decimals}f}"
+        return f"{value:+z.{column.decimals}f}" if column.signed else f"{value:z.{column.decimals}f}"
     if isinstance(value, list | tuple):
         return ", ".join(say(one) for one in value)
     return str(value)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rfe.ensemble.build import explain_one_member
 from rfe.ensemble.stored import StoredEnsemble, read_nested
 from rfe.errors import StudyError
 from rfe.reporting.report.answers import answers_of
@@ -44,7 +45,7 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
         headlines,
         (
             Section("What ran", tuple(_what(stored, data, prefix))),
-            Section("What it scores", tuple(_scores(about, prefix))),
+            Section("What it scores", tuple(_scores(stored, prefix))),
             Section("Members", tuple(_members(about, prefix))),
             _answers(stored, data, prefix),
         ),
@@ -74,8 +75,8 @@ def _what(stored: StoredEnsemble, data: Data, prefix: str) -> Iterator[Block]:
         yield Text("The data folder has changed since the ensemble was chosen.", "caveat")
 
 
-def _scores(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
-    scores = about["scores"]
+def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
+    scores = stored.about["scores"]
     lines = [
         ("ensemble, nested", scores["score_nested"]),
         ("best single trial, nested", scores["score_single_nested"]),
@@ -83,11 +84,13 @@ def _scores(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     difference = scores["difference_nested"]
     inside = difference["lower_95"] <= 0 <= difference["upper_95"]
     yield Text(
-        f"Against the best single trial by the same rule the ensemble differs by {difference['estimate']:+.3f} "
-        f"[{difference['lower_95']:+.3f}, {difference['upper_95']:+.3f}], paired by clip"
+        f"Against the best single trial by the same rule the ensemble differs by {difference['estimate']:+z.3f} "
+        f"[{difference['lower_95']:+z.3f}, {difference['upper_95']:+z.3f}], paired by clip"
         + (": the interval includes 0, so no difference was shown." if inside else "."),
         "finding",
     )
+    if alone := explain_one_member(len(stored.ensemble.members), stored.decoding):
+        yield Text(f"{alone[0].upper()}{alone[1:]}.")
     yield Figure(
         f"{prefix}scores",
         "The ensemble and the best single trial",
@@ -163,6 +166,7 @@ def _answers(stored: StoredEnsemble, data: Data, prefix: str) -> Section:
 
 def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
     folds = sorted(about["by_fold"])
+    apart = bool(about["selection"]["separate_heads"])
     chosen = {fold: {(one["study"], one["trial"]): one["weight"] for one in about["by_fold"][fold]} for fold in folds}
     yield Table(
         f"{prefix}members",
@@ -171,7 +175,7 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
             Column("study"),
             Column("trial"),
             Column("weight"),
-            Column("weight in the ratio"),
+            *([Column("salience weight")] if apart else []),
             *(Column(f"without fold {fold}") for fold in folds),
         ),
         tuple(
@@ -179,17 +183,18 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
                 one["study"],
                 one["trial"],
                 float(one["weight"]),
-                float(one["ratio_weight"]),
+                *([float(one["ratio_weight"])] if apart else []),
                 *(chosen[fold].get((one["study"], one["trial"]), 0.0) for fold in folds),
             )
             for one in about["members"]
         ),
-        "Weights that change much from fold to fold say that the choice among members is luck.",
+        ("Weight: in the average that says which set; salience weight: in the one that splits a blend. " if apart else "")
+        + "Weights that change much from fold to fold say that the choice among members is luck.",
     )
     losses = about["trajectory"]
     if losses:
         start = int(about["trajectory_start"])
-        of = "the set" if about["selection"]["separate_heads"] else "the state"
+        of = "the set" if apart else "the state"
         steps = list(range(start, start + len(losses)))
         lowest = min(range(len(losses)), key=losses.__getitem__)
         yield Figure(

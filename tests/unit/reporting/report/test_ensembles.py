@@ -19,13 +19,13 @@ from tests.unit.reporting.report.studies import make_workspace
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Dataset]:
     workspace, dataset = make_workspace(tmp_path_factory.mktemp("ensemble"), n_trials=6)
-    for name, decoding in (("final", "states"), ("by-thresholds", "official")):
-        choose(workspace, dataset, name, decoding)  # type: ignore[arg-type]
+    decodings: tuple[tuple[str, Decoding], ...] = (("final", "states"), ("by-thresholds", "official"))
+    for name, decoding in decodings:
+        choose(workspace, dataset, name, Selection(members=3, candidates=4, bags=2, decoding=decoding))
     return workspace, dataset
 
 
-def choose(workspace: Workspace, dataset: Dataset, name: str, decoding: Decoding) -> None:
-    how = Selection(members=3, candidates=4, bags=2, decoding=decoding)
+def choose(workspace: Workspace, dataset: Dataset, name: str, how: Selection) -> None:
     result = build_ensemble([workspace.study("first")], dataset, how, SilentProgress())
     about = {
         "path": str(dataset.path),
@@ -36,6 +36,20 @@ def choose(workspace: Workspace, dataset: Dataset, name: str, decoding: Decoding
         "caveats": ["saliences are guessed."],
     }
     write_ensemble(workspace, name, result, about)
+
+
+def test_one_member_and_weights_apart_are_explained(tmp_path: Path) -> None:
+    workspace, dataset = make_workspace(tmp_path, n_trials=4)
+    choose(workspace, dataset, "alone", Selection(method="single"))
+    report = report_on((workspace, dataset), "alone")
+    assert "calibrated once more" in words(report)
+    assert "salience weight" not in [column.title for column in table(report, "alone-members").columns]
+    choose(workspace, dataset, "apart", Selection(members=3, candidates=4, bags=2, separate_heads=True))
+    report = report_on((workspace, dataset), "apart")
+    assert "calibrated once more" not in words(report)
+    members = table(report, "apart-members")
+    assert "salience weight" in [column.title for column in members.columns]
+    assert "salience weight: in the one that splits a blend" in members.note
 
 
 def report_on(made: tuple[Workspace, Dataset], name: str) -> Report:

@@ -9,7 +9,7 @@ import pytest
 
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.document import Column, Table
+from rfe.reporting.report.document import Column, Table, say
 from rfe.reporting.report.latex import escape, table_latex
 from tests.unit.reporting.report.studies import make_workspace
 
@@ -28,6 +28,12 @@ TEX = shutil.which("tectonic") or shutil.which("pdflatex")
 )
 def test_special_letters_are_escaped(text: str, typeset: str) -> None:
     assert escape(text) == typeset
+
+
+def test_what_rounds_to_zero_has_no_minus() -> None:
+    assert say(-0.0004, Column("", signed=True)) == "+0.000"
+    assert say(-0.0004, Column("")) == "0.000"
+    assert say(-0.0006, Column("", signed=True)) == "-0.001"
 
 
 def test_a_table_is_whole_and_nothing_in_it_is_special() -> None:
