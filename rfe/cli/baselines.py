@@ -10,6 +10,13 @@ from rfe.cli.completion import complete_encoder
 from rfe.cli.options import AsJson, Data
 from rfe.cli.output import print_json, print_lines, print_table
 
+PROTOCOLS = {
+    "crossfit": "selected: each fold is answered by the candidate that is best on the other folds",
+    "official": "protocol official: thresholds and epoch are chosen on the reported fold, as published tables do "
+    "(optimistic)",
+}
+"""What is printed below a table that has such rows."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -72,7 +79,5 @@ def baselines(
             for row in rows
         ],
     )
-    print_lines(
-        "selected: each fold is answered by the candidate that is best on the other folds",
-        "protocol official: thresholds and epoch are chosen on the reported fold, as published tables do (optimistic)",
-    )
+    protocols = {row.protocol for row in rows}
+    print_lines(*(explained for protocol, explained in PROTOCOLS.items() if protocol in protocols))

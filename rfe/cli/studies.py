@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rfe.reporting.studies import TrialLine
     from rfe.tracking.live import LiveStatus
 
+NOT_COMPARED = "one trial, cross-validated: nothing was chosen by its score"
+
 group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and how far.")
 
 
@@ -61,14 +63,16 @@ def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson 
                 one.data + (" (simulated)" if one.simulated else ""),
                 sum(one.trials.values()),
                 one.trials["failed"],
-                one.score_selected,
+                one.score_selected if one.compared else one.score_best,
                 one.score_confirmed,
-                one.score_best,
+                one.score_best if one.compared else None,
                 f"{datetime.fromtimestamp(one.changed):%Y-%m-%d %H:%M}",
             ]
             for one in studies
         ],
     )
+    if any(one.score_best is not None and not one.compared for one in studies):
+        print_lines(f"{NOT_COMPARED}, so it stands under selected")
 
 
 @group.command(epilog="Example: rfe studies show demo --top 5 --sort acc_salience")
@@ -98,14 +102,19 @@ def show(
     print_heading(f"study {one.name}: {one.state}, {counts or 'no trial yet'}")
     if detail.live is not None:
         print_live(detail.live)
-    print_settings({"folder": one.folder, **detail.settings})
+    print_settings(
+        {"folder": one.folder, **{name: value for name, value in detail.settings.items() if value is not None}}
+    )
     print_lines(*(f"caveat: {sentence}" for sentence in detail.caveats))
     print_table(["parameter", "values"], space_rows(detail.space))
     _print_trials(detail.trials)
     if detail.front:
         print_heading(f"Pareto front of {' and '.join(detail.settings['objective'])}")
         _print_trials(detail.front)
-    print_lines("the score of the best of many trials is optimistic; selected: " + (_score(one.score_selected)))
+    if one.compared:
+        print_lines(f"the score of the best of many trials is optimistic; selected: {_score(one.score_selected)}")
+    else:
+        print_lines(NOT_COMPARED)
 
 
 def _print_trials(lines: "Sequence[TrialLine]") -> None:

@@ -40,6 +40,11 @@ class StudySummary:
     """Last entry of the journal, seconds since 1970; 0 of an empty one."""
     folder: str
 
+    @property
+    def compared(self) -> bool:
+        """Whether a best trial was chosen among several."""
+        return sum(self.trials.values()) > 1
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
         return asdict(self)

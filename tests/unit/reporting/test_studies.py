@@ -50,6 +50,26 @@ def test_an_unended_study_is_interrupted_and_its_best_is_known(folder: StudyFold
     assert (summary.score_best, summary.score_selected) == (0.4, None)
 
 
+def test_one_trial_has_no_optimistic_best_and_no_setting_is_empty(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RFE_WORKSPACE", str(workspace.root))
+    with Journal(workspace.study("first")) as journal:
+        journal.record_study(replace(STUDY, settings={"budget.trials": 1, "budget.hours": None}))
+        journal.record_trial(make_trial(0, 0.30))
+    listed = invoke("studies", "list").stdout
+    assert listed.count("0.300") == 1
+    assert "nothing was chosen by its score, so it stands under selected" in listed
+    shown = invoke("studies", "show", "first").stdout
+    assert "budget.trials" in shown
+    assert "budget.hours" not in shown
+    assert "nothing was chosen by its score" in shown
+    with Journal(workspace.study("first")) as journal:
+        journal.record_trial(make_trial(1, 0.40))
+    assert "nothing was chosen" not in invoke("studies", "list").stdout
+    assert "the best of many trials is optimistic" in invoke("studies", "show", "first").stdout
+
+
 def test_an_ended_study_says_how(folder: StudyFolder) -> None:
     with Journal(folder) as journal:
         journal.record_outcome(
