@@ -79,9 +79,11 @@ def arm_blocks(result: AblationResult, prefix: str) -> Iterator[Block]:
     if arms:
         yield Figure(
             f"{prefix}arms",
-            "Arms against the base",
+            "Difference of each arm",
             "Differences in Score with 95% intervals: "
-            + ", ".join(f"{row.arm.name} {row.difference.estimate:+z.3f}" for row in arms if row.difference is not None),
+            + ", ".join(
+                f"{row.arm.name} {row.difference.estimate:+z.3f}" for row in arms if row.difference is not None
+            ),
             (
                 Panel(
                     "",

@@ -90,7 +90,7 @@ def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, pr
     )
     yield Table(
         f"{prefix}calibration",
-        "Calibration",
+        "Loss of the probabilities",
         (Column("of"), Column("negative log-likelihood (nats per clip)"), Column("uniform guess")),
         (("16 sets", sets.nll, float(np.log(16))), ("36 states", states.nll, float(np.log(36)))),
     )

@@ -70,7 +70,7 @@ def _what(stored: StoredEnsemble, data: Data, prefix: str) -> Iterator[Block]:
         ("blend share of the training clips", about["blend_share"]),
         *((f"selection.{name}", value) for name, value in about["selection"].items()),
     ]
-    yield Table(f"{prefix}what-ran", "What ran", (Column(""), Column("value")), tuple(rows))
+    yield Table(f"{prefix}what-ran", "Method, members and data", (Column(""), Column("value")), tuple(rows))
     if data.dataset is not None and data.dataset.fingerprint != about["data"]["fingerprint"]:
         yield Text("The data folder has changed since the ensemble was chosen.", "caveat")
 
@@ -133,7 +133,7 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
     rows.append(("Score on the clips it was chosen by (optimistic)", scores["score_optimistic"], None, None))
     yield Table(
         f"{prefix}scores",
-        "What it scores",
+        "Scores of the ensemble and of the best single trial",
         (Column("score"), Column("value"), Column("lower 95%"), Column("upper 95%")),
         tuple(rows),
     )
@@ -188,7 +188,11 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
             )
             for one in about["members"]
         ),
-        ("Weight: in the average that says which set; salience weight: in the one that splits a blend. " if apart else "")
+        (
+            "Weight: in the average that says which set; salience weight: in the one that splits a blend. "
+            if apart
+            else ""
+        )
         + "Weights that change much from fold to fold say that the choice among members is luck.",
     )
     losses = about["trajectory"]

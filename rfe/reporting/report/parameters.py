@@ -68,7 +68,7 @@ def slice_blocks(definition: StudyDefinition, points: Sequence[Point], prefix: s
     if panels:
         yield Figure(
             f"{prefix}slices",
-            "Score along each parameter",
+            "Trials by the value of each parameter",
             f"One panel for each of {len(panels)} parameters: Score of every trial in which it counted, against its "
             f"value; the best {n_best} trials are marked.",
             tuple(panels),

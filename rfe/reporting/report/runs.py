@@ -58,7 +58,7 @@ def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
     blocks: list[Block] = [
         Table(
             f"{folder.name}-what-ran",
-            "What ran",
+            "Data, settings and cost",
             (Column(""), Column("value")),
             tuple((name, say(value, Column("", None))) for name, value in rows if value is not None),
         )
