@@ -39,7 +39,7 @@ ONE_ANSWER = (
 )
 NO_TEST = f"{ONE_ANSWER}, and there is no p-value"
 FEWEST_ACTORS = 10
-FEW_ACTORS = f"fewer than {FEWEST_ACTORS} actors: the interval is itself uncertain"
+FEW_ACTORS = f"fewer than {FEWEST_ACTORS} actors: intervals over them are themselves uncertain"
 
 
 @dataclass(frozen=True)

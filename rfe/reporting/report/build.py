@@ -1,6 +1,6 @@
 """From names to a report: studies, ablations and ensembles of a workspace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +11,7 @@ from rfe.data.dataset import load_dataset
 from rfe.data.remote import local_folder
 from rfe.ensemble.stored import StoredEnsemble, ensemble_names, read_ensemble
 from rfe.errors import ConfigError, RfeError, StudyError
+from rfe.metrics.intervals import FEW_ACTORS, FEWEST_ACTORS
 from rfe.progress import Progress
 from rfe.reporting.report.ablations import ablation_subject
 from rfe.reporting.report.comparison import published_section, side_by_side
@@ -110,7 +111,7 @@ def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
         lead.insert(
             0, f"{what} simulated: this shows that a method recovers what was planted, not how it does on people."
         )
-    sections = [side_by_side(subjects, "Named scores" if len(subjects) == 1 else "Side by side")]
+    sections = [side_by_side(subjects, "Scores" if len(subjects) == 1 else "Side by side")]
     if len(subjects) == 1:
         sections += subjects[0].sections
     else:
@@ -123,11 +124,19 @@ def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
         f"{title}{' (simulated data)' if simulated else ''}",
         tuple(lead),
         tuple(_headlines(subjects)),
-        tuple(dict.fromkeys([*caveats, *remarks, *GENERAL])),
+        tuple(dict.fromkeys([*caveats, *remarks, *GENERAL, *_few_actors(datas)])),
         tuple(sections),
         tuple(table for subject in subjects for table in subject.attached),
         {"made by": f"rfe {version('rfe')}", "on": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
     )
+
+
+def _few_actors(datas: Sequence[Data]) -> Iterator[str]:
+    """What the intervals of small data sets need beside them."""
+    for dataset in (data.dataset for data in datas if data.dataset is not None):
+        actors = dataset.clips.actor[: dataset.clips.n_source]
+        if (actors >= 0).all() and 0 < len(set(actors.tolist())) < FEWEST_ACTORS:
+            yield f"{dataset.name}: {FEW_ACTORS}."
 
 
 def _headlines(subjects: Sequence[Subject]) -> list[str]:

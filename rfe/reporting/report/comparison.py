@@ -71,6 +71,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
             )
         )
     rows: list[tuple[Any, ...]] = []
+    unit, size = _training_unit(subjects)
     for subject in subjects:
         for one in subject.headlines:
             bounds = one.bounds or (None, None)
@@ -85,7 +86,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                     one.acc_salience,
                     subject.data_name,
                     subject.trials,
-                    None if subject.seconds is None else subject.seconds / 60,
+                    None if subject.seconds is None else subject.seconds / size,
                 )
             )
     first = [(subject, subject.headlines[0]) for subject in subjects if subject.headlines]
@@ -95,7 +96,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
         blocks.append(
             Figure(
                 "side-by-side",
-                "Side by side",
+                "First named score of each",
                 ", ".join(f"{label} {one.score:.3f}" for label, (_, one) in zip(labels, first, strict=True)),
                 (
                     Panel(
@@ -113,14 +114,14 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                         ),
                     ),
                 ),
-                "The first named score of each. Intervals of single scores are no test of their difference: they are "
+                "Intervals of single scores are no test of their difference: they are "
                 "of the same clips and so move together; `rfe studies diff` compares two trials in pairs.",
             )
         )
     blocks.append(
         Table(
             "side-by-side",
-            title,
+            "Named scores",
             (
                 Column("name"),
                 Column("kind"),
@@ -132,13 +133,19 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                 Column("salience"),
                 Column("data"),
                 Column("trials"),
-                Column("training (min)", 1),
+                Column(f"training ({unit})", 1),
             ),
             tuple(rows),
             "Differences below .02 on one data set are not evidence.",
         )
     )
     return Section(title, tuple(blocks))
+
+
+def _training_unit(subjects: Sequence[Subject]) -> tuple[str, int]:
+    """(name, seconds) of the largest unit in which no subject's training is next to nothing."""
+    shortest = min((subject.seconds for subject in subjects if subject.seconds is not None), default=0.0)
+    return ("min", 60) if shortest >= 60 else ("s", 1)
 
 
 def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) -> Section:
@@ -174,7 +181,7 @@ def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) 
             ),
             Table(
                 "published",
-                "Beside published numbers",
+                "Our results and published ones",
                 (Column("model"), Column("Score"), Column("presence"), Column("salience"), Column("protocol")),
                 (*ours, *theirs),
             ),

@@ -32,8 +32,13 @@ from rfe.reporting.report.gates import gate_blocks, read_gate
 from rfe.reporting.report.subject import Data
 from rfe.tracking.figures import say_clips
 
+CHOSEN = (
+    " The configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to "
+    "look at."
+)
 
-def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> Section:
+
+def model_section(candidate: Candidate, data: Data, prefix: str, which: str, *, chosen: bool) -> Section:
     """How a configuration answers, from its out-of-fold outputs.
 
     Args:
@@ -41,6 +46,7 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> 
         data: of its study.
         prefix: of the names of tables and figures.
         which: the configuration in words, e.g. `trial 12, confirmed`.
+        chosen: whether it is the best of several.
     """
     title = f"How {which} answers"
     if data.dataset is None:
@@ -60,9 +66,8 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str) -> 
     return answer_section(
         title,
         answers,
-        "All of this is out of fold: each clip is answered by a model that did not train on its actor. The "
-        "configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to look "
-        "at.",
+        "All of this is out of fold: each clip is answered by a model that did not train on its actor."
+        + (CHOSEN if chosen else ""),
         prefix,
         (
             Section("Calibration", tuple(guarded(calibration()))),

@@ -27,6 +27,9 @@ from rfe.search.outcome import study_scores
 from rfe.study import StudyScore, read_study
 from rfe.workspace import StudyFolder
 
+SELECTED = "the study's result: each fold is answered by the trial that is best on the other folds"
+NOT_CHOSEN = "one trial, cross-validated: nothing was chosen by it"
+
 
 def study_subject(folder: StudyFolder, data: Data) -> Subject:
     """Everything that is said of a study.
@@ -47,7 +50,8 @@ def study_subject(folder: StudyFolder, data: Data) -> Subject:
     sections.append(Section("Learning curves", tuple(curve_blocks(trials, prefix))))
     if record.candidates:
         best = select_single(record.candidates).members[0].candidate
-        sections.append(model_section(best, data, prefix, describe_candidate(best)))
+        chosen = len(journal.trials) > 1
+        sections.append(model_section(best, data, prefix, describe_candidate(best), chosen=chosen))
     return Subject(
         folder.name,
         "study",
@@ -73,7 +77,7 @@ def describe_candidate(candidate: Candidate) -> str:
 
 def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | None) -> Iterator[Headline]:
     ended = journal.outcome.scores if journal.outcome is not None else {}
-    trials = scored_trials(journal)
+    trials, alone = scored_trials(journal), len(journal.trials) == 1
     _, selected = study_scores(trials, dataset) if dataset is not None and trials else (None, None)
     if selected is not None and dataset is not None:
         yield Headline(
@@ -82,10 +86,14 @@ def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | No
             selected.acc_presence,
             selected.acc_salience,
             _selected_interval(selected, journal, record, dataset),
-            "the study's result: each fold is answered by the trial that is best on the other folds",
+            NOT_CHOSEN if alone else SELECTED,
         )
     elif "score_selected" in ended:
-        yield Headline("score_selected", ended["score_selected"], about="the study's result, as it last ended")
+        yield Headline(
+            "score_selected",
+            ended["score_selected"],
+            about=NOT_CHOSEN if alone else "the study's result, as it last ended",
+        )
     confirmed = [one for one in record.candidates if one.confirmed]
     if confirmed:
         top = select_single(confirmed).members[0].candidate
@@ -99,7 +107,7 @@ def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | No
             f"trial {top.number}, mean of {len(top.confirmed)} seeds that the search never used; the best of "
             f"{len(confirmed)} so trained, a little optimistic by that",
         )
-    if trials:
+    if trials and not (alone and (selected is not None or "score_selected" in ended)):
         log = max(trials, key=lambda one: (float(one.scores["score"]), -one.number))
         yield Headline(
             "score_best",
@@ -107,7 +115,7 @@ def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | No
             log.scores.get("acc_presence"),
             log.scores.get("acc_salience"),
             None,
-            f"trial {log.number}, {OPTIMISTIC}",
+            NOT_CHOSEN if alone else f"trial {log.number}, {OPTIMISTIC}",
         )
 
 

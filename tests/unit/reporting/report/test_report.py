@@ -11,7 +11,7 @@ from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
 from rfe.reporting.report.comparison import is_blemore, read_published
-from rfe.reporting.report.document import Figure, Report, Table, Text
+from rfe.reporting.report.document import Figure, Report, Section, Table, Text
 from rfe.reporting.report.html import report_html
 from rfe.reporting.report.parameters import slice_blocks
 from rfe.reporting.report.write import write_report
@@ -53,6 +53,7 @@ def test_simulated_data_and_caveats_come_first(report: Report) -> None:
     assert "simulated" in report.title
     assert "simulated" in report.lead[0]
     assert report.caveats[0] == "saliences are guessed."
+    assert report.caveats[-1] == "data: fewer than 10 actors: intervals over them are themselves uncertain."
 
 
 def test_everything_asked_for_is_there(report: Report) -> None:
@@ -75,6 +76,27 @@ def test_target_clips_are_called_unlabelled_only_where_nobody_knows(report: Repo
     made, _ = build_report(["first"], workspace, None, SilentProgress())
     target = dict(_table(made, "first-what-ran").rows)["target"]
     assert target.endswith("clips, labels known to the simulator, not used here")
+
+
+def test_one_trial_was_not_chosen_and_short_training_is_in_seconds(tmp_path: Path) -> None:
+    workspace, _ = make_workspace(tmp_path, n_trials=1)
+    made, _ = build_report(["first"], workspace, None, SilentProgress())
+    assert [sentence.split(":")[0] for sentence in made.headlines] == ["score_selected", "confirmed"]
+    assert "nothing was chosen by it" in made.headlines[0]
+    assert "levels are optimistic" not in _words(made)
+    scores = _table(made, "side-by-side")
+    assert scores.columns[-1].title == "training (s)"
+    assert scores.rows[0][-1] == pytest.approx(1.5)
+
+
+def _doubled(section: Section) -> list[str]:
+    own = [block.title for block in section.blocks if not isinstance(block, Text) and block.title == section.title]
+    return own + [title for inner in section.sections for title in _doubled(inner)]
+
+
+def test_nothing_is_titled_like_its_section(workspace: Workspace, report: Report) -> None:
+    two, _ = build_report(["first", empty_study(workspace).name], workspace, None, SilentProgress())
+    assert [title for section in (*report.sections, *two.sections) for title in _doubled(section)] == []
 
 
 def test_no_column_stands_twice(report: Report) -> None:
