@@ -18,6 +18,7 @@ from rfe.data.simulation.content import Performers, draw_content, draw_performer
 from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
 from rfe.data.simulation.knobs import KNOBS, Knobs
+from rfe.data.simulation.room import check_room
 from rfe.data.simulation.skeleton import Skeleton, build_skeleton, list_cells
 from rfe.data.simulation.spec import SimulationSpec, check_spec
 from rfe.data.simulation.streams import open_stream
@@ -43,25 +44,34 @@ class World:
     """How each encoder sees the clips."""
 
 
-def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS) -> World:
+def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS, progress: Progress | None = None) -> World:
     """Draw actors, clips, contents and what each encoder sees of them.
+
+    Args:
+        spec: what to simulate.
+        knobs: sizes of what is planted.
+        progress: told each actor, then each encoder; one step each.
 
     Raises:
         ConfigError: for impossible values, all of them in one message.
     """
     check_spec(spec)
-    skeleton = build_skeleton(spec.actors, spec.test_actors, spec.clips_per_actor, spec.seed)
+    progress = progress or SilentProgress()
+    actors = spec.actors + spec.test_actors
+    progress.start(f"laying out {actors * spec.clips_per_actor:,} clips", actors + len(spec.encoder_specs))
+    skeleton = build_skeleton(spec.actors, spec.test_actors, spec.clips_per_actor, spec.seed, progress.update)
     performers = draw_performers(skeleton.actor_fold < 0, spec.shift, knobs, spec.seed)
     stream = open_stream(spec.seed, "content")
     content = draw_content(skeleton.cell, skeleton.actor, list_cells(), performers, knobs, stream)
     by_name = {encoder.name: encoder for encoder in spec.encoder_specs}
     first = spec.encoder_specs[0].name
-    views = []
+    views: list[View] = []
     for encoder in spec.encoder_specs:
         source = by_name[encoder.copies or encoder.name]
         # The encoder whose gain changes on test clips is the first one, and what copies it.
         shifted = source.name == first
         views.append(build_view(encoder, source, content, skeleton, knobs, spec.shift, shifted, spec.seed))
+        progress.update(actors + len(views))
     lengths = draw_lengths(len(skeleton.filename), spec.seed)
     return World(skeleton, performers, content, lengths, tuple(views))
 
@@ -72,14 +82,15 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
     Args:
         spec: what to simulate; equal specs give equal files.
         output: the data folder to make; new, empty, or one that holds the same simulated set already.
-        progress: told each encoder; one step each.
+        progress: told what is laid out, then each encoder's file and the truth; one step each.
         knobs: sizes of what is planted; the default is the calibrated table.
 
     Returns:
         `output`.
 
     Raises:
-        ConfigError: for impossible values, all of them in one message; or `output` holds something else.
+        ConfigError: for impossible values, all of them in one message, a data set that is larger than what is free on
+            the disk or in memory, or an `output` that holds something else.
     """
     check_spec(spec)
     place = output.absolute()
@@ -89,9 +100,10 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
             return output
         what = "something else" if _planned(place) is None else "another simulated data set"
         raise ConfigError(f"{output}: holds {what}; name another folder, or remove that one")
-    world = build_world(spec, knobs)
+    check_room(spec, output)
     progress = progress or SilentProgress()
-    progress.start(f"simulating {len(world.skeleton.filename)} clips", len(world.views))
+    world = build_world(spec, knobs, progress)
+    progress.start(f"simulating {len(world.skeleton.filename):,} clips", len(world.views) + 1)
     beside = place.with_name(f".{place.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
     beside.mkdir(parents=True)
@@ -107,6 +119,7 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
         truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
         write_text(beside / TRUTH_FILE, json.dumps(truth))
         replace_folder(beside, place)
+        progress.update(len(world.views) + 1)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return output

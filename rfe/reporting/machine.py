@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
+from rfe.data.arrays import free_memory, machine_memory
 from rfe.errors import ConfigError, StudyError
 from rfe.search.session import OBJECT_STORE_BYTES, available_cpus, knock
 from rfe.workspace import Workspace, redact_uri
@@ -114,8 +115,8 @@ def _torch() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = _available_bytes() or total
+    total = machine_memory()
+    free = free_memory() or total
     found = f"{available_cpus()} CPUs, {free / GB:.1f} of {total / GB:.1f} GB memory free"
     scarce = free < LEAST_MEMORY
     remedy = "close what else runs, or search with --workers 1" if scarce else ""
@@ -124,15 +125,6 @@ def _memory() -> Iterator[Finding]:
     if shared.is_dir() and (room := shutil.disk_usage(shared).free) < OBJECT_STORE_BYTES:
         remedy = "give the container more (docker run --shm-size=1g): Ray passes results through it"
         yield Finding("/dev/shm", f"{room / 2**20:.0f} MB free", "look", remedy)
-
-
-def _available_bytes() -> int | None:
-    """Memory that could be had now; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _folders(workspace: Workspace) -> Iterator[Finding]:

@@ -3,6 +3,8 @@
 Source of names, counts and folds: the BlEmoRE challenge (arXiv 2601.13225).
 """
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +74,9 @@ class Skeleton:
         return self.actor_fold[self.actor]
 
 
-def build_skeleton(actors: int, test_actors: int, clips_per_actor: int, seed: int) -> Skeleton:
+def build_skeleton(
+    actors: int, test_actors: int, clips_per_actor: int, seed: int, drawn: Callable[[int], None] = lambda n: None
+) -> Skeleton:
     """Lay out the clips.
 
     The official size (47 actors with 54 clips each) has the official folds' exact counts, 2,456 training clips; any
@@ -83,16 +87,18 @@ def build_skeleton(actors: int, test_actors: int, clips_per_actor: int, seed: in
         test_actors: test actors, 0 or more.
         clips_per_actor: 2 to 54.
         seed: decides which clips an actor lacks, the order of the anonymous test clips and of the recordings.
+        drawn: told how many actors have their clips.
     """
     actor_fold = np.concatenate([_spread_over_folds(actors), np.full(test_actors, -1, np.int64)])
     # Streams of their own: training clips do not depend on how many test actors there are.
     train_stream, test_stream = open_stream(seed, "skeleton", "train"), open_stream(seed, "skeleton", "test")
-    train = _draw_clips(np.arange(actors), clips_per_actor, train_stream)
+    train = _draw_clips(np.arange(actors), clips_per_actor, train_stream, drawn)
     if actors == OFFICIAL_ACTORS and clips_per_actor == OFFICIAL_CLIPS_PER_ACTOR:
         train = _apply_fold_changes(train, actor_fold, train_stream)
     train = train[np.lexsort((train[:, 2], train[:, 1], train[:, 0]))]
     # Test clips are shuffled before they are numbered: a name must not give away actor or emotion.
-    test = test_stream.permutation(_draw_clips(np.arange(actors, actors + test_actors), clips_per_actor, test_stream))
+    test = _draw_clips(np.arange(actors, actors + test_actors), clips_per_actor, test_stream, drawn)
+    test = test_stream.permutation(test)
     clips, n_train = np.concatenate([train, test]), len(train)
     names = _name_actors(actor_fold)
     filenames = [_name_clip(names[actor], cell, version) for actor, cell, version in clips[:n_train]]
@@ -119,7 +125,9 @@ def _spread_over_folds(actors: int) -> NDArray[np.int64]:
     return np.sort(np.arange(actors) % N_FOLDS)
 
 
-def _draw_clips(actors: NDArray[np.int64], clips_per_actor: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _draw_clips(
+    actors: NDArray[np.int64], clips_per_actor: int, rng: np.random.Generator, drawn: Callable[[int], None]
+) -> NDArray[np.int64]:
     """[clip, (actor, cell, version)]: each actor's cells, every set as often as any other where they are fewer."""
     cells = list_cells()
     is_blend = STATE_IS_BLEND[cells.state]
@@ -135,6 +143,7 @@ def _draw_clips(actors: NDArray[np.int64], clips_per_actor: int, rng: np.random.
             chosen.append(candidates[np.argsort(turn, kind="stable")][:wanted])
         cell = np.concatenate(chosen)
         rows.append(np.stack([np.full_like(cell, int(actor)), cell, np.ones_like(cell)], axis=1))
+        drawn(int(actor) + 1)
     return np.concatenate(rows)
 
 
@@ -160,9 +169,10 @@ def _apply_fold_changes(
 def _name_actors(actor_fold: NDArray[np.int64]) -> tuple[str, ...]:
     """`A` + fold + number within it, test actors with a 9: A001, ..., A410, A901."""
     names = []
-    for actor, fold in enumerate(actor_fold):
-        number = int((actor_fold[:actor] == fold).sum()) + 1
-        names.append(f"A{9 if fold < 0 else fold}{number:02d}")
+    named: Counter[int] = Counter()
+    for fold in actor_fold.tolist():
+        named[fold] += 1
+        names.append(f"A{9 if fold < 0 else fold}{named[fold]:02d}")
     return tuple(names)
 
 

@@ -4,6 +4,7 @@ import zipfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from rfe.data.simulation import encoders as encoders_module
 from rfe.data.simulation.encoders import iterate_features
 from rfe.errors import ConfigError
 from rfe.labels import EMOTIONS, STATE_IS_BLEND, STATE_SET, state_index
+from rfe.progress import SilentProgress
 
 SMALL = SimulationSpec(actors=10, test_actors=4, clips_per_actor=18)
 
@@ -324,6 +326,43 @@ def test_impossible_values_are_all_named() -> None:
         "nobody",
     ):
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (replace(SMALL, actors=4000), "actors: 4000 makes 72,072 clips with 18 of each actor"),
+        (replace(SMALL, test_actors=4000), "test_actors: 4000 makes 72,180 clips"),
+        (replace(SMALL, size="full"), "GiB on the disk of .*; use fewer actors or clips_per_actor, or size demo"),
+    ],
+)
+def test_more_than_there_is_room_for_is_refused_at_once(
+    spec: SimulationSpec, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rfe.data.simulation.room.shutil.disk_usage", lambda _: SimpleNamespace(free=2**24))
+    monkeypatch.setattr("rfe.data.simulation.room.free_memory", lambda: 2**26)
+    with pytest.raises(ConfigError, match=said):
+        simulate(spec, tmp_path / "sim")
+    assert not (tmp_path / "sim").exists()
+    simulate(SMALL, tmp_path / "sim")
+
+
+def test_progress_is_shown_from_the_first_actor_to_the_truth(tmp_path: Path) -> None:
+    told: list[tuple[str, int | None] | int] = []
+
+    class Told(SilentProgress):
+        def start(self, title: str, total: int | None = None) -> None:
+            told.append((title, total))
+
+        def update(self, status: object) -> None:
+            assert isinstance(status, int)
+            told.append(status)
+
+    simulate(SMALL, tmp_path, Told())
+    n_actors, n_encoders = 14, len(encoders_module.DEMO_ENCODERS)
+    steps = n_actors + n_encoders
+    assert told[: steps + 1] == [("laying out 252 clips", steps), *range(1, steps + 1)]
+    assert told[steps + 1 :] == [("simulating 252 clips", n_encoders + 1), *range(1, n_encoders + 2)]
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,5 +95,5 @@ def test_the_exit_code_says_whether_a_search_can_run(
 
 
 def test_memory_is_read_where_the_system_says_it() -> None:
-    free = machine._available_bytes()
+    free = machine.free_memory()
     assert free is None or 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
