@@ -4,10 +4,12 @@ A file is judged by its headers before anything is allocated; see `rfe.data.arra
 """
 
 import hashlib
+import re
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from rfe.data.metadata import Clips, clip_key
 from rfe.errors import DataError
 
 _SUFFIXES = ("_static_features.npz", ".npz")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Inspection:
     sha256: str
     non_finite: NDArray[np.int64]
     """[row] how many values are NaN or infinite."""
+    too_large: NDArray[np.int64]
+    """[row] how many values are finite, but beyond float32."""
     constant_columns: int
     """Columns with one value in all rows: they tell nothing of a clip."""
 
@@ -53,6 +58,16 @@ def encoder_name(path: Path) -> str:
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
     return path.name
+
+
+def encoder_name_problem(name: object) -> str | None:
+    """Why no file of features should be made for an encoder of this name; None if it may."""
+    if isinstance(name, str) and _NAME.fullmatch(name):
+        return None
+    return (
+        f"{name!r} cannot name an encoder and its file; use at most 100 letters, digits, dots, dashes and underscores, "
+        "beginning with a letter or digit"
+    )
 
 
 def is_feature_file(path: Path) -> bool:
@@ -71,7 +86,7 @@ def inspect_features(path: Path) -> Inspection:
         DataError: one sentence: damaged or truncated, an array missing or of objects, a claim larger than the file
             or this machine's memory, a wrong dimension, no rows, a clip that stands there twice.
     """
-    filenames, values = _load(path)
+    filenames, values, too_large = _load(path)
     digest = hashlib.sha256("\n".join(filenames).encode())
     digest.update(repr(values.shape).encode())
     digest.update(values.data)
@@ -79,7 +94,8 @@ def inspect_features(path: Path) -> Inspection:
         filenames=filenames,
         dim=values.shape[1],
         sha256=digest.hexdigest(),
-        non_finite=np.count_nonzero(~np.isfinite(values), axis=1),
+        non_finite=np.count_nonzero(~np.isfinite(values), axis=1) - too_large,
+        too_large=too_large,
         constant_columns=int((values == values[0]).all(axis=0).sum()),
     )
 
@@ -97,15 +113,16 @@ def read_features(encoder: EncoderFile, clips: Clips) -> NDArray[np.float32]:
         [clip, dim], zeros where the encoder has no features of the clip (see `encoder.available`).
 
     Raises:
-        DataError: as `inspect_features`, or if a clip's values are not finite.
+        DataError: as `inspect_features`, or if a clip's values are not finite, or not as float32.
     """
-    filenames, values = _load(encoder.path)
+    filenames, values, too_large = _load(encoder.path)
     rows = match_rows(filenames, clips)
     aligned = np.zeros((len(clips), values.shape[1]), np.float32)
     aligned[rows >= 0] = values[rows[rows >= 0]]
     broken = clips.filename[~np.isfinite(aligned).all(axis=1)].tolist()
     if broken:
-        raise DataError(f"{encoder.path}: {non_finite_sentence(len(broken))}: {list_names(broken)}")
+        sentence = too_large_sentence if too_large[rows[rows >= 0]].any() else non_finite_sentence
+        raise DataError(f"{encoder.path}: {sentence(len(broken))}: {list_names(broken)}")
     return aligned
 
 
@@ -116,17 +133,33 @@ def non_finite_sentence(n_clips: int) -> str:
     )
 
 
-def _load(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-    """`filenames` and `X` as float32, after every check that needs no metadata."""
+def too_large_sentence(n_clips: int) -> str:
+    return (
+        f"X holds values beyond {np.finfo(np.float32).max:.1e}, which do not fit float32, for {n_clips} "
+        f"clip{'s' if n_clips != 1 else ''}; scale the values, or leave these clips' rows out (a clip without features "
+        "is masked)"
+    )
+
+
+def to_float32(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(values, [row] how many of them were finite and are infinite now, as they are too large) of real numbers."""
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(values, np.float32)
+    if values.dtype == np.float32:
+        return converted, np.zeros(len(values), np.int64)
+    return converted, np.count_nonzero(np.isinf(converted) & np.isfinite(values), axis=1)
+
+
+def _load(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.int64]]:
+    """`filenames`, `X` as float32 and [row] how many values that made infinite; every check without metadata passed."""
     with open_arrays(path) as arrays:
         _check_shapes(arrays, path)
         filenames = _decode(arrays.read("filenames"))
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity and is reported as such
-            values = np.ascontiguousarray(arrays.read("X"), np.float32)
+        values, too_large = to_float32(arrays.read("X"))
     repeated = [key for key, count in Counter(map(clip_key, filenames)).items() if count > 1]
     if repeated:
         raise DataError(f"{path}, filenames: more than one row of the same clip: {list_names(repeated)}; keep one each")
-    return filenames, values
+    return filenames, values, too_large
 
 
 def _check_shapes(arrays: Arrays, path: Path) -> None:

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset, list_encoders, load_dataset, read_features
-from rfe.errors import DataError
+from rfe.data.features import encoder_name_problem, to_float32, too_large_sentence
+from rfe.errors import DataError, gather
 from rfe.labels import EMOTIONS, SET_NAMES, STATE_SET, state_percents
 from rfe.workspace import replace_folder
 
@@ -34,8 +35,9 @@ def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], outp
         DataError: the tables do not fit together, they would be no sound data folder, or `output` holds something else.
     """
     metadata = _with_column(metadata)
-    if not features:
+    if not isinstance(features, Mapping) or not features:
         raise DataError("features: name at least one encoder, as {'face': table}")
+    gather([one for name in features if (one := encoder_name_problem(name))], DataError, "features")
     output = Path(output).absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
@@ -119,14 +121,16 @@ def _aligned(encoder: str, table: FrameLike, filenames: list[str]) -> tuple[list
         table = table.set_index("filename") if "filename" in table.columns else table
         filenames = table.index.astype(str).tolist()
     try:
-        values = np.asarray(table, np.float32)
+        given = np.asarray(table)
+        given = given if given.dtype.kind == "f" else given.astype(np.float64)
     except (TypeError, ValueError) as problem:
         raise DataError(f"features.{encoder}: are not all numbers ({problem})") from None
-    if named:
-        return filenames, values
-    if values.ndim != 2 or len(values) != len(filenames):
+    if not named and (given.ndim != 2 or len(given) != len(filenames)):
         raise DataError(
             f"features.{encoder}: an array must be [clip, dim] in the order of the metadata's {len(filenames)} rows, "
-            f"but its shape is {values.shape}; a table with filename as its index may have other rows"
+            f"but its shape is {given.shape}; a table with filename as its index may have other rows"
         )
+    values, too_large = to_float32(given)
+    if too_large.any():
+        raise DataError(f"features.{encoder}: {too_large_sentence(int((too_large > 0).sum()))}")
     return filenames, values

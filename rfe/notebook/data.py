@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rfe import api
+from rfe.config.reading import describe_value
 from rfe.errors import DataError
 from rfe.notebook.shown import Shown
 
@@ -93,6 +94,11 @@ def load_data(
         >>> data = rfe.load_data("my-data", encoders=["clip", "wavlm"])
         >>> data = rfe.load_data(metadata, {"clip": clip_features}, folder="my-data")
     """
+    if not isinstance(source, str | Path | pd.DataFrame):
+        raise DataError(
+            f"load_data: {describe_value(source)} is neither a data folder (its path or URI) nor metadata as a "
+            "pandas.DataFrame; give one of them"
+        )
     if isinstance(source, pd.DataFrame):
         if features is None or folder is None:
             raise DataError("load_data: of metadata as a table also give features={...} and folder=, where it is kept")

@@ -58,6 +58,11 @@ def test_tables_that_do_not_fit_leave_nothing(tmp_path: Path) -> None:
         ((metadata, {}), "at least one encoder"),
         ((metadata.drop(columns="filename"), {"face": face}), "no column filename"),
         ((metadata.drop(columns="fold"), {"face": face}), "fold"),
+        ((metadata, {"a b/c": face}), "features: 'a b/c' cannot name an encoder and its file; use at most 100 letters"),
+        ((metadata, {3: face}), "features: 3 cannot name an encoder"),
+        ((metadata, face), "at least one encoder"),
+        ((metadata, {"face": face.astype(float) * 1e300}), r"features.face: X holds values beyond 3.4e\+38"),
+        ((42, {"face": face}), "load_data: 42 is neither a data folder"),
         ((metadata, None), "features=\\{...\\} and folder="),
     ]
     for given, said in wrong:
