@@ -193,10 +193,15 @@ def check(settings: Settings, folder: Folder, as_json: AsJson = False) -> None:
 def print_report(report: "CheckReport") -> None:
     """The tables by which a person judges a data folder."""
     print_heading(f"{report.folder}: {report.name}" + (" (simulated)" if report.simulated else ""))
-    actors = f" of {report.source_actors} actors" if report.source_actors else ", actors unknown"
-    print_lines(f"{report.source_clips} training clips{actors}")
-    actors = f" of {report.target_actors} actors" if report.target_actors else ", actors unknown"
-    print_lines(f"{report.target_clips} target clips{actors if report.target_clips else ''}")
+    if report.source_clips is None:
+        print_lines("clips, actors and folds: not known while the metadata have problems (below)")
+    for what, clips, actors in (
+        ("training", report.source_clips, report.source_actors),
+        ("target", report.target_clips, report.target_actors),
+    ):
+        if clips is not None:
+            known = "" if not clips else f" of {actors} actors" if actors else ", actors unknown"
+            print_lines(f"{clips} {what} clips{known}")
     print_table(
         ["encoder", "features", "rows", "training clips", "target clips", "constant columns", "NaN or inf"],
         [
@@ -216,12 +221,13 @@ def print_report(report: "CheckReport") -> None:
         ["fold", "clips", "actors", "single", "blend"],
         [[one.fold, one.clips, one.actors or None, one.single, one.blend] for one in report.folds],
     )
-    labels = list(report.sets.items())
+    labels = list(report.sets.items()) if report.source_clips else []
     quarters = [labels[start : start + 4] for start in range(0, len(labels), 4)]
     print_table(["label", "clips"] * len(quarters), [[*chain(*row)] for row in zip(*quarters, strict=True)])
     for title, sentences in (("caveat", report.caveats), ("warning", report.warnings), ("PROBLEM", report.problems)):
         print_lines(*(f"{title}: {sentence}" for sentence in sentences))
-    print_lines("usable" if report.usable else f"not usable: {len(report.problems)} problems would spoil a result")
+    n = len(report.problems)
+    print_lines("usable" if report.usable else f"not usable: {n} problem{'s' * (n != 1)} would spoil a result")
 
 
 def _percent(share: float | None) -> str:

@@ -25,6 +25,11 @@ SIMULATED = "simulated data: shows that a method recovers what was planted, not 
 
 ONE_ENCODER = "one encoder: nothing is selected or fused; a search compares heads, decoders and training only."
 
+NO_ACTORS = (
+    "actors unknown (no video_id): it cannot be checked that an actor stays in one fold, features can be standardised "
+    "by fold only, and intervals over clips are too narrow (clips of one actor are alike)."
+)
+
 _KNOWN_CAVEATS: tuple[tuple[str, str, str], ...] = (
     (
         "blemore_hicmae",

@@ -49,10 +49,11 @@ class CheckReport:
     fingerprint: str | None
     """None while there are problems."""
     simulated: bool
-    source_clips: int
-    target_clips: int
-    source_actors: int
-    target_actors: int
+    source_clips: int | None
+    """None while the metadata cannot be read; the next three too."""
+    target_clips: int | None
+    source_actors: int | None
+    target_actors: int | None
     """0 where target clips carry no `video_id`."""
     encoders: tuple[EncoderRow, ...]
     folds: tuple[FoldRow, ...]
@@ -94,10 +95,10 @@ def check_folder(folder: Path) -> CheckReport:
         name=survey.description.name,
         fingerprint=None if clips is None or faults.problems else fingerprint(clips, survey.encoders),
         simulated=survey.description.simulated,
-        source_clips=clips.n_source if clips is not None else 0,
-        target_clips=clips.n_target if clips is not None else 0,
-        source_actors=_count_actors(clips, slice(None, clips.n_source)) if clips is not None else 0,
-        target_actors=_count_actors(clips, slice(clips.n_source, None)) if clips is not None else 0,
+        source_clips=clips.n_source if clips is not None else None,
+        target_clips=clips.n_target if clips is not None else None,
+        source_actors=_count_actors(clips, slice(None, clips.n_source)) if clips is not None else None,
+        target_actors=_count_actors(clips, slice(clips.n_source, None)) if clips is not None else None,
         encoders=_describe_encoders(survey),
         folds=_describe_folds(clips) if clips is not None else (),
         sets=dict(zip(SET_NAMES, sets, strict=True)),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
-from rfe.data.caveats import DESCRIPTION_FILE, ONE_ENCODER, TRUTH_FILE, Description, describe
+from rfe.data.caveats import DESCRIPTION_FILE, NO_ACTORS, ONE_ENCODER, TRUTH_FILE, Description, describe
 from rfe.data.faults import Faults, list_names
 from rfe.data.features import (
     EncoderFile,
@@ -20,6 +20,7 @@ from rfe.data.features import (
     match_rows,
     non_finite_sentence,
     read_features,
+    too_large_sentence,
 )
 from rfe.data.metadata import METADATA_FILES, Clips, clip_key, collect_clips
 from rfe.errors import DataError
@@ -60,23 +61,32 @@ class Survey:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What every report on this data says; of the encoders that were read, too."""
-        return (*self.description.caveats, *((ONE_ENCODER,) if len(self.inspections) == 1 else ()))
+        """What every report on this data says; of its actors and the encoders that were read, too."""
+        clips = self.clips
+        labelled = clips is not None and bool((clips.state >= 0).any())
+        return (
+            *self.description.caveats,
+            *((ONE_ENCODER,) if len(self.inspections) == 1 else ()),
+            *((NO_ACTORS,) if clips is not None and labelled and not clips.source_has_actors else ()),
+        )
 
 
-def load_dataset(folder: Path, encoders: Sequence[str] | None = None, *, need_source: bool = True) -> Dataset:
+def load_dataset(
+    folder: Path, encoders: Sequence[str] | None = None, *, need_source: bool = True, need_labels: bool = True
+) -> Dataset:
     """Open a data folder.
 
     Args:
         folder: metadata and one `<encoder>_static_features.npz` or `<encoder>.npz` for each encoder.
         encoders: names of those to use; default all. Others are not even opened.
         need_source: False also accepts a folder of target clips only (to predict, not to train).
+        need_labels: False reads neither labels nor folds, and also a `metadata.csv` without `split` (to predict only).
 
     Raises:
         DataError: everything that would spoil a result, in one message.
     """
     faults = Faults()
-    survey = survey_folder(Path(folder), faults, encoders, need_source=need_source)
+    survey = survey_folder(Path(folder), faults, encoders, need_source=need_source, need_labels=need_labels)
     faults.refuse(str(folder))
     assert survey.clips is not None  # None comes with a problem
     return Dataset(
@@ -91,7 +101,12 @@ def load_dataset(folder: Path, encoders: Sequence[str] | None = None, *, need_so
 
 
 def survey_folder(
-    folder: Path, faults: Faults, encoders: Sequence[str] | None = None, *, need_source: bool = True
+    folder: Path,
+    faults: Faults,
+    encoders: Sequence[str] | None = None,
+    *,
+    need_source: bool = True,
+    need_labels: bool = True,
 ) -> Survey:
     """Read what can be read of a folder and note every problem and warning; arguments as `load_dataset`.
 
@@ -100,7 +115,7 @@ def survey_folder(
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the data folder that holds metadata.csv and *.npz files")
-    clips = collect_clips(folder, faults, need_source=need_source)
+    clips = collect_clips(folder, faults, need_source=need_source, need_labels=need_labels)
     if clips is not None:
         _warn_of_shared_actors(clips, faults)
     files = _find_encoders(folder, faults)
@@ -153,7 +168,7 @@ def _select(files: dict[str, Path], encoders: Sequence[str] | None, folder: Path
         return list(files)
     for name in encoders:
         if name not in files:
-            raise DataError(f"{folder}: {unknown('encoder', name, files)}; it has: {', '.join(files) or 'none'}")
+            raise DataError(f"{folder}: {unknown('encoder', name, files)}")
     return sorted(set(encoders))
 
 
@@ -161,10 +176,10 @@ def _match_encoder(name: str, path: Path, inspection: Inspection, clips: Clips, 
     rows = match_rows(inspection.filenames, clips)
     available = rows >= 0
     _note_coverage(path.name, inspection, clips, available, faults)
-    broken = available & (inspection.non_finite[rows] > 0)
-    if broken.any():
-        n_broken = int(broken.sum())
-        faults.problem(f"{path.name}, {non_finite_sentence(n_broken)}: {list_names(clips.filename[broken].tolist())}")
+    for sentence, counts in ((non_finite_sentence, inspection.non_finite), (too_large_sentence, inspection.too_large)):
+        broken = clips.filename[available & (counts[rows] > 0)].tolist()
+        if broken:
+            faults.problem(f"{path.name}, {sentence(len(broken))}: {list_names(broken)}")
     return EncoderFile(name, path.resolve(), inspection.dim, available, inspection.sha256)
 
 

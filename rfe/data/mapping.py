@@ -16,15 +16,15 @@ from rfe.config.fields import nearest, problems_of
 from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
 from rfe.data.aggregation import SeriesFiles
+from rfe.data.features import encoder_name_problem
 from rfe.data.layout import Layout, find_metadata
-from rfe.data.metadata import METADATA_FILES, SOURCE_COLUMNS
+from rfe.data.metadata import COLUMNS, METADATA_FILES
 from rfe.data.parts import Files
 from rfe.data.series import Reading
 from rfe.errors import ConfigError, gather
 
 CLIP = "{clip}"
 SUFFIXES = (".npy", ".npz", ".csv")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -92,13 +92,12 @@ def _place_metadata(files: MetadataFiles, folder: Path, problems: list[str]) -> 
     named = {"file": files.file, "train": files.train, "test": files.test}
     if files.file is not None and (files.train is not None or files.test is not None):
         problems.append("metadata: file stands beside train or test; name one file of all clips, or the pair")
-    known = ("filename", "split", "mix", *SOURCE_COLUMNS)
     for column in files.columns:
-        if column not in known:
-            guess = nearest(column, known)
+        if column not in COLUMNS:
+            guess = nearest(column, COLUMNS)
             problems.append(
                 f"metadata.columns: {column!r} is no column of ours"
-                + (f"; did you mean {guess}?" if guess else f"; they are {', '.join(known)}")
+                + (f"; did you mean {guess}?" if guess else f"; they are {', '.join(COLUMNS)}")
             )
     found = {}
     for (field, text), name in zip(named.items(), METADATA_FILES, strict=True):
@@ -115,8 +114,8 @@ def _place_metadata(files: MetadataFiles, folder: Path, problems: list[str]) -> 
 
 def _list_files(encoder: str, given: EncoderFiles, folder: Path, problems: list[str]) -> SeriesFiles:
     where = f"encoders.{encoder}"
-    if not _NAME.fullmatch(encoder):
-        problems.append(f"{where}: use letters, digits, dots, dashes and underscores for an encoder's name")
+    if problem := encoder_name_problem(encoder):
+        problems.append(f"encoders: {problem}")
     clips: dict[str, Files] = {}
     if problem := _pattern_problem(given.files):
         problems.append(f"{where}.files: {problem}")

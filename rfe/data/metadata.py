@@ -2,7 +2,8 @@
 
 Either one `metadata.csv` with a `split` column (train, test), or the official pair `train_metadata.csv` and
 `test_metadata.csv` (the latter optional). Labels come from columns only, never from file names; a target clip's
-labels are not read even where they stand. Source of the columns: the BlEmoRE challenge (arXiv 2601.13225).
+labels are not read even where they stand. Whoever only predicts needs neither labels and folds nor a split.
+Source of the columns: the BlEmoRE challenge (arXiv 2601.13225).
 """
 
 import re
@@ -17,7 +18,18 @@ from rfe.data.table import Row, read_table, require_columns
 from rfe.labels import EMOTION_NAMES, EMOTIONS, STATE_IS_BLEND, state_index
 
 METADATA_FILES = ("metadata.csv", "train_metadata.csv", "test_metadata.csv")
-SOURCE_COLUMNS = ("video_id", "emotion_1", "emotion_2", "emotion_1_salience", "emotion_2_salience", "fold")
+COLUMNS = (
+    *("filename", "split", "video_id", "mix"),
+    *("emotion_1", "emotion_2", "emotion_1_salience", "emotion_2_salience", "fold"),
+)
+"""All that are read."""
+_NAMES = {"filename": "name each clip in it, as the feature files do"}
+_SPLIT = {"split": "write train or test for each clip in it, or name a file of unlabelled clips test_metadata.csv"}
+_LABELS = dict.fromkeys(
+    ("emotion_1", "emotion_2", "emotion_1_salience", "emotion_2_salience"),
+    "a training clip needs its label (clips without one are test clips)",
+)
+_FOLD = {"fold": "give each training clip a whole number from 0, the same for all clips of an actor"}
 _EXTENSION = re.compile(r"\.(mov|mp4|avi|mkv|webm|wav|flac|mp3|npy|csv)$", re.IGNORECASE)
 
 
@@ -31,9 +43,9 @@ class Clips:
     """[clip] index into `actor_names`; -1 unknown."""
     actor_names: tuple[str, ...]
     fold: NDArray[np.int64]
-    """[clip] the official fold; -1 for target clips."""
+    """[clip] the official fold; -1 for target clips, and where labels were not asked for."""
     state: NDArray[np.int64]
-    """[clip] index into `labels.STATE_SALIENCE`; -1 for target clips."""
+    """[clip] index into `labels.STATE_SALIENCE`; -1 as of `fold`."""
     n_source: int
 
     def __len__(self) -> int:
@@ -89,29 +101,32 @@ def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
     return clips
 
 
-def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True) -> Clips | None:
-    """`read_clips` that notes faults instead of raising; None if the files have any problem."""
+def collect_clips(
+    folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True
+) -> Clips | None:
+    """`read_clips` that notes faults instead of raising; None if the files have any problem.
+
+    Args:
+        folder, faults, need_source: as `read_clips`.
+        need_labels: False reads names and actors only, also of a `metadata.csv` without `split`, whose clips then all
+            count as training clips (to predict, not to train).
+    """
     before = len(faults.problems)
-    tables = _read_split_tables(folder, faults)
+    tables = _read_split_tables(folder, faults, need_labels=need_labels)
     if len(faults.problems) > before:
         return None
     source, target = tables["train"], tables["test"]
     rows = source + target
     _report_repeated(rows, faults)
-    states: list[int] = []
-    folds: list[int] = []
-    for row in source:
-        for values, read in ((states, _read_state), (folds, _read_fold)):
-            try:
-                values.append(read(row))
-            except ValueError as error:
-                faults.problem(f"{row.file}, {error}", row.filename)
     actors = [_read_actor(row["video_id"]) for row in rows]
-    _report_actor_gaps(source, target, actors, faults)
-    if len(folds) == len(source):
-        _report_folds(source, folds, actors, faults, need_source=need_source)
-    if source and len(states) == len(source) and not STATE_IS_BLEND[states].any():
-        faults.problem(f"{source[0].file}: no training clip is a blend, so ACC_salience and Score are not defined")
+    states, folds = [-1] * len(source), [-1] * len(source)
+    if need_labels:
+        _report_actor_gaps(source, target, actors, faults)
+        states, folds = _read_labels(source, faults)
+        if len(folds) == len(source):
+            _report_folds(source, folds, actors, faults, need_source=need_source)
+        if source and len(states) == len(source) and not STATE_IS_BLEND[states].any():
+            faults.problem(f"{source[0].file}: no training clip is a blend, so ACC_salience and Score are not defined")
     if len(faults.problems) > before:
         return None
     names = tuple(sorted(set(actors) - {""}))
@@ -127,7 +142,20 @@ def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True) -> 
     )
 
 
-def _read_split_tables(folder: Path, faults: Faults) -> dict[str, list[Row]]:
+def _read_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int]]:
+    """(states, folds) of the training clips; shorter where a row has none."""
+    states: list[int] = []
+    folds: list[int] = []
+    for row in source:
+        for values, read in ((states, _read_state), (folds, _read_fold)):
+            try:
+                values.append(read(row))
+            except ValueError as error:
+                faults.problem(f"{row.file}, {error}", row.filename)
+    return states, folds
+
+
+def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool) -> dict[str, list[Row]]:
     """The rows of both splits, whichever files hold them; required columns are there unless a problem was noted."""
     present = [name for name in METADATA_FILES if (folder / name).is_file()]
     tables: dict[str, list[Row]] = {"train": [], "test": []}
@@ -138,18 +166,30 @@ def _read_split_tables(folder: Path, faults: Faults) -> dict[str, list[Row]]:
     elif "metadata.csv" in present:
         if len(present) > 1:
             faults.problem(f"both metadata.csv and {', '.join(present[1:])} are there; keep one form, move the other")
-        for row in read_table(folder / "metadata.csv", ("filename", "split"), faults):
-            split = row["split"].lower()
-            if split in tables:
-                tables[split].append(row)
-            elif "split" in row.values:
-                faults.problem(f"metadata.csv, split: {split or 'empty'!r} is neither train nor test", row.filename)
+        required = _NAMES | _SPLIT if need_labels else _NAMES
+        rows = read_table(folder / "metadata.csv", required, COLUMNS, faults)
+        if need_labels or any(row["split"] for row in rows):
+            _divide(rows, tables, faults)
+        else:
+            tables["train"] = rows
     else:
         for name in present:
-            tables[name.split("_")[0]] = read_table(folder / name, ("filename",), faults)
-    if tables["train"]:
-        require_columns(tables["train"][0].file, tables["train"][0].values, SOURCE_COLUMNS, faults)
+            tables[name.split("_")[0]] = read_table(folder / name, _NAMES, COLUMNS, faults)
+    if tables["train"] and need_labels:
+        require_columns(tables["train"][0].file, tables["train"][0].values, _LABELS | _FOLD, COLUMNS, faults)
     return tables
+
+
+def _divide(rows: list[Row], tables: dict[str, list[Row]], faults: Faults) -> None:
+    """Put each row of a `metadata.csv` to its split's."""
+    for row in rows:
+        split = row["split"].lower()
+        if split in tables:
+            tables[split].append(row)
+        elif split:
+            faults.problem(f"metadata.csv, split: {split!r} is neither train nor test", row.filename)
+        elif "split" in row.values:
+            faults.problem("metadata.csv, split is empty; write train or test", row.filename)
 
 
 def _report_repeated(rows: list[Row], faults: Faults) -> None:
@@ -174,11 +214,6 @@ def _report_actor_gaps(source: list[Row], target: list[Row], actors: list[str], 
         if unnamed and len(unnamed) < len(part):
             remedy = "fill them in" if part is source else "their part counts as one of unknown actors"
             note(f"{part[0].file}, video_id is empty for some clips only; {remedy}", *unnamed)
-        elif unnamed and part is source:
-            faults.warn(
-                f"{part[0].file}, video_id is empty throughout: it cannot be checked that an actor stays in one fold, "
-                "and intervals over clips are too narrow (clips of one actor are alike)"
-            )
 
 
 def _report_folds(source: list[Row], folds: list[int], actors: list[str], faults: Faults, *, need_source: bool) -> None:

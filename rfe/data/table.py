@@ -2,15 +2,17 @@
 
 import csv
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from rfe.config.fields import nearest
 from rfe.data.faults import Faults
 
 _LARGEST = 2**31 - 1
 _GAPS = frozenset(("", "nan", "none", "null", "na", "n/a"))
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -51,19 +53,31 @@ class Row:
             ValueError: with a sentence that begins with the column; also where it is missing.
         """
         number = self.number(column)
-        if number is None or not number.is_integer() or not 0 <= number <= _LARGEST:
-            raise ValueError(f"{column}: {self[column] or 'empty'!r} is not a whole number from 0")
+        if number is None:
+            raise ValueError(f"{column} is empty; give a whole number from 0")
+        if not number.is_integer() or not 0 <= number <= _LARGEST:
+            raise ValueError(f"{column}: {self[column]!r} is not a whole number from 0")
         return int(number)
 
 
-def read_table(path: Path, required: Sequence[str], faults: Faults) -> list[Row]:
-    """The rows of a metadata file with a `filename` column; blank lines are passed over, all faults noted."""
+def read_table(path: Path, required: Mapping[str, str], known: Sequence[str], faults: Faults) -> list[Row]:
+    """The rows of a metadata file with a `filename` column; blank lines are passed over, all faults noted.
+
+    Args:
+        path: the file.
+        required: column that must be there -> what to do where it is not.
+        known: all columns that are read.
+        faults: told what is wrong.
+    """
     rows = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            require_columns(path.name, header, required, faults)
+            if problem := _header_problem(header, required, known):
+                faults.problem(f"{path.name} {problem}")
+                return []
+            require_columns(path.name, header, required, known, faults)
             for cells in reader:
                 values = {name: cell.strip() for name, cell in zip_longest(header, cells[: len(header)], fillvalue="")}
                 if not any(values.values()):
@@ -83,8 +97,29 @@ def read_table(path: Path, required: Sequence[str], faults: Faults) -> list[Row]
     return rows
 
 
-def require_columns(file: str, found: Collection[str], columns: Sequence[str], faults: Faults) -> None:
-    """Note the `columns` that a file with the columns `found` lacks."""
-    missing = [column for column in columns if column not in found]
-    if missing:
-        faults.problem(f"{file} has no column {', '.join(missing)}; it has: {', '.join(found) or 'nothing at all'}")
+def require_columns(
+    file: str, found: Collection[str], required: Mapping[str, str], known: Sequence[str], faults: Faults
+) -> None:
+    """Note the columns that a file with the columns `found` lacks, each with what to do; see `read_table`."""
+    missing = [column for column in required if column not in found]
+    if not missing:
+        return
+    strange = [name for name in found if name not in known]
+    remedies = [
+        required[column] if (guess := nearest(column, strange)) is None else f"did you mean {guess}? Rename it"
+        for column in missing
+    ]
+    faults.problem(
+        f"{file} has no column {', '.join(missing)}; it has: {', '.join(found)}; {'; '.join(dict.fromkeys(remedies))}"
+    )
+
+
+def _header_problem(header: Sequence[str], required: Collection[str], known: Sequence[str]) -> str | None:
+    """Why a first line is not the header it was meant to be: none at all, another separator, capital letters."""
+    if not any(header):
+        return f"is empty or begins with an empty line; give it a header with the columns {', '.join(required)}"
+    for separator, word in _OTHER_SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            return f"separates its columns by {word} ({header[0]!r}); save it as CSV with commas"
+    capital = [name for name in header if name.lower() in known and name.lower() not in header]
+    return f"has the columns {', '.join(capital)}; write their names in small letters" if capital else None

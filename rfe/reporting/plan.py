@@ -16,7 +16,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
-from rfe.search.driver import check_folds_first, study_seed
+from rfe.search.driver import check_actors, check_folds_first, study_seed
 from rfe.search_space import SearchSpace, effective_config, grid_points, sample_params, space_size
 from rfe.study import define_study, describe_opening
 from rfe.training.build import memory_bytes
@@ -89,6 +89,7 @@ def plan(
     definition = define_study(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
+    check_actors(definition.resolved, dataset)
     resolved, learnt = definition.resolved, describe_opening(folder.path, definition, warm_start)
     rng = random.Random(SEED)
     configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]

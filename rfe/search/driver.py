@@ -20,7 +20,8 @@ from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
 from rfe.search.session import Session, cluster_address, knock, open_session
-from rfe.search_space import SearchSpace
+from rfe.search_space import ResolvedSpace, SearchSpace
+from rfe.search_space.effective import base_values
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
 from rfe.tracking.base import NullTracker, StudyLog, Tracker, TrialLog
@@ -105,6 +106,7 @@ def run_search(
     definition = define_study(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
+    check_actors(definition.resolved, dataset)
     mirror = open_mirror(folder, space.storage)
     with ExitStack() as stacked:
         store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
@@ -168,6 +170,21 @@ def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
         raise ConfigError(
             f"study {space.study}: pruner.folds_first: {first}, but {dataset.path} has {n_folds} folds: at most "
             f"{n_folds - 1} can come first; lower it, or leave it out"
+        )
+
+
+def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
+    """Raises ConfigError where the space standardises by actor and the data do not say who that is."""
+    if dataset.clips.source_has_actors:
+        return
+    name = "data.standardize"
+    searched = {one.name: one.choices for one in resolved.dimensions if one.name.startswith(name)}
+    fixed = {f"{name}.{encoder}": value for encoder, value in base_values(resolved)[name].items()}
+    values = [fixed[one] for one in fixed if not {one, name} & set(searched)]
+    if "actor" in values or any("actor" in choices for choices in searched.values()):
+        raise ConfigError(
+            f"{name}: actor needs video_id for all training clips, which {dataset.path} lacks; add that column, or fix "
+            f"it with --set {name}=fold (base: {{{name}: fold}} in the space)"
         )
 
 

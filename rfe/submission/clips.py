@@ -28,7 +28,7 @@ class NewClips:
 
     @classmethod
     def of_dataset(cls, dataset: Dataset, encoders: Collection[str] | None = None) -> "NewClips":
-        """A data folder's target clips; where it has none, its labelled clips, whose labels are not looked at.
+        """A data folder's target clips; where it has none, all of its clips, whose labels are not looked at.
 
         Args:
             dataset: the folder.

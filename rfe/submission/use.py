@@ -59,7 +59,7 @@ def predict_folder(bundle: Path, data: Path) -> BundlePrediction:
                 f"{data}: has the encoders {', '.join(there)}, but the models read {', '.join(predictor.pool)}; "
                 "compute their features"
             )
-        dataset = load_dataset(data, known or None, need_source=False)
+        dataset = load_dataset(data, known or None, need_source=False, need_labels=False)
         if not dataset.clips.n_target and dataset.clips.n_source == manifest["data"]["source_clips"]:
             shared = {name: file.sha256 for name, file in dataset.encoders.items()}
             if shared == {name: manifest["data"]["encoders"][name]["sha256"] for name in shared}:

@@ -53,6 +53,17 @@ def test_check_shows_encoders_folds_and_labels(folder: Path) -> None:
         assert word in ended.stdout
 
 
+def test_check_claims_nothing_of_metadata_that_it_could_not_read(tmp_path: Path, folder: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "metadata.csv").write_text("")
+    ended = invoke("data", "check", tmp_path)
+    assert ended.exit_code == 2
+    for word in ("not known while the metadata have problems", "video_strong", "not usable: 1 problem would"):
+        assert word in ended.stdout
+    for word in ("training clips, actors", "0 target", "ang+disg"):
+        assert word not in ended.stdout
+
+
 def test_check_ends_with_2_on_what_would_spoil_a_result(tmp_path: Path, folder: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -130,7 +130,7 @@ CASES = [
         "no metadata: expected metadata.csv",
         spoil=lambda _: Path("empty").mkdir(),
     ),
-    wrong(SEARCH, "metadata.csv has no column filename, split", spoil=write("data/metadata.csv", "")),
+    wrong(SEARCH, "metadata.csv is empty", "filename, split", spoil=write("data/metadata.csv", "")),
     wrong(SEARCH, "fold", "at least two", spoil=clips(lambda rows: rows.__delitem__(slice(1, None)))),
     wrong(
         SEARCH,
@@ -145,7 +145,10 @@ CASES = [
         "put all clips of an actor into one fold",
         spoil=clips(lambda rows: rows[0].update(fold="2")),
     ),
-    wrong(SEARCH, "no column video_id", "it has: filename", spoil=clips(rename_column)),
+    wrong(SEARCH, "actor needs video_id", "--set data.standardize=fold", spoil=clips(rename_column)),
+    wrong(
+        f"train baselines/concat_mlp {DATA} --set data.standardize=actor", "needs video_id", spoil=clips(rename_column)
+    ),
     wrong(SEARCH, "more than once", "a0_c0", spoil=clips(lambda rows: rows.append(rows[0]))),
     wrong(SEARCH, "emotion_1: unknown emotion 'joy'", spoil=clips(lambda rows: rows[0].update(emotion_1="joy"))),
     wrong(SEARCH, "fold: 'x' is not a number", "a0_c0", spoil=clips(lambda rows: rows[0].update(fold="x"))),
@@ -162,6 +165,7 @@ CASES = [
     wrong(SEARCH, "good_static", "more than the file can hold", "damaged", spoil=claim("(25000000000, 1)")),
     wrong("data simulate -o sim --actors 2", "actors: 2 cannot fill 5 folds", "use 5 or more"),
     wrong("data simulate -o sim --size huge", "size: 'huge' is unknown", "use demo or full"),
+    wrong("data simulate -o sim --actors 1000000000", "actors: 1000000000 makes 54,000,000,594 clips", "is free; use"),
     wrong("data import nowhere -o out", "nowhere is not a folder", "unpacked"),
     wrong("data import w -o out", "w holds no train_metadata.csv", "unpack the published metadata"),
     wrong("data import data -o data", "data exists and is not empty", "give a new folder"),

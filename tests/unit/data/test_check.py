@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfe.data.caveats import NO_ACTORS
 from rfe.data.check import check_folder
 from rfe.data.dataset import load_dataset
 from rfe.errors import DataError
@@ -73,6 +74,7 @@ def test_encoders_are_described_even_while_the_metadata_cannot_be_read(tmp_path:
     assert report.encoders[0].source_coverage is None
     assert len(report.problems) == 2
     assert report.folds == ()
+    assert (report.source_clips, report.target_clips, report.source_actors, report.target_actors) == (None,) * 4
 
 
 def test_an_actor_in_two_folds_and_in_both_domains(tmp_path: Path) -> None:
@@ -98,6 +100,14 @@ def test_says_what_the_target_lacks(tmp_path: Path) -> None:
     assert any("target clips carry no video_id" in warning for warning in report.warnings)
     write_csv(folder / "metadata.csv", rows[:36])
     assert any("no target clips" in warning for warning in check_folder(folder).warnings)
+
+
+def test_says_what_unknown_actors_mean(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, spoil=lambda rows: [row.pop("video_id") for row in rows])
+    report = check_folder(folder)
+    assert report.usable
+    assert report.caveats == load_dataset(folder).caveats == (NO_ACTORS,)
+    assert NO_ACTORS not in load_dataset(folder, need_source=False, need_labels=False).caveats
 
 
 def test_no_folder(tmp_path: Path) -> None:

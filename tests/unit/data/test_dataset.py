@@ -25,8 +25,10 @@ def test_a_selection_leaves_other_files_alone(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     (folder / "voice_static_features.npz").write_bytes(b"broken")
     assert list(load_dataset(folder, ["face"]).encoders) == ["face"]
-    with pytest.raises(DataError, match=r"unknown encoder 'fce'; did you mean face\?; it has: face, voice"):
+    with pytest.raises(DataError, match=r"unknown encoder 'fce'; did you mean face\?$"):
         load_dataset(folder, ["fce"])
+    with pytest.raises(DataError, match=r"unknown encoder 'smell'; known are face, voice$"):
+        load_dataset(folder, ["smell"])
 
 
 def test_the_fingerprint_follows_content(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def test_counts_constant_columns_and_values_that_are_not_finite(tmp_path: Path) 
     assert inspection.constant_columns == 1
     assert inspection.non_finite.tolist() == [1, 1, 0]
     beyond_float32 = inspect_features(save(tmp_path / "b.npz", X=np.full((3, 1), 1e300), filenames=NAMES))
-    assert beyond_float32.non_finite.tolist() == [1, 1, 1]
+    assert beyond_float32.too_large.tolist() == [1, 1, 1]
+    assert beyond_float32.non_finite.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,17 @@ def test_values_that_are_not_finite_are_named(tmp_path: Path) -> None:
     write_features(folder / "face_static_features.npz", values, names(rows))
     with pytest.raises(DataError, match=r"NaN or infinity for 1 clip; .*: A0_clip3"):
         read_features(dataset.encoders["face"], dataset.clips)
+
+
+def test_values_that_do_not_fit_float32_are_not_called_infinite(tmp_path: Path) -> None:
+    rows = make_rows()
+    folder = make_folder(tmp_path, rows)
+    dataset = load_dataset(folder)
+    values = draw_features(rows).astype(np.float64)
+    values[3, 0] = 1e300
+    write_features(folder / "face_static_features.npz", values, names(rows))
+    said = r"beyond 3.4e\+38, which do not fit float32, for 1 clip; scale the values, .*: A0_clip3"
+    with pytest.raises(DataError, match=said):
+        read_features(dataset.encoders["face"], dataset.clips)
+    with pytest.raises(DataError, match=said):
+        load_dataset(folder)

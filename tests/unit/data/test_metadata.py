@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.data.metadata import read_clips
+from rfe.data.faults import Faults
+from rfe.data.metadata import collect_clips, read_clips
 from rfe.errors import DataError
 from rfe.labels import state_index
-from tests.unit.data.folders import Row, make_folder, make_rows, write_csv
+from tests.unit.data.folders import COLUMNS, Row, make_folder, make_rows, write_csv
 
 
 def write_metadata(folder: Path, rows: list[Row]) -> Path:
@@ -107,13 +108,14 @@ FAULTS = [
     (change(0, emotion_2_salience="30"), "emotion_2_salience is 30 but emotion_2 is empty"),
     (change(0, emotion_1_salience="70"), "a single emotion has salience 100"),
     (change(0, fold="1.5"), "fold: '1.5' is not a whole number"),
-    (change(0, fold=""), "fold: 'empty' is not a whole number"),
+    (change(0, fold=""), r"metadata.csv, fold is empty; give a whole number from 0 \(1 clip: A0_clip0\)"),
     (change(0, fold="2"), r"fold: actor A0 \(folds 0, 2\) stands in more than one fold"),
     (change(1, filename="A0_clip0"), r"stands there more than once; .* \(1 clip: A0_clip0\)"),
     (change(1, filename="A0_clip0.mov"), "stands there more than once"),
     (change(-1, filename="A0_clip0"), "both a training and a test clip"),
     (change(0, filename=""), "line 2: filename is empty"),
     (change(0, split="dev"), "split: 'dev' is neither train nor test"),
+    (change(0, split=""), r"split is empty; write train or test \(1 clip: A0_clip0\)"),
     (change(0, video_id=""), "video_id is empty for some clips only; fill them in"),
     ([row | {"fold": "0"} for row in make_rows()], "all training clips stand in fold 0"),
     ([row | {"split": "test"} for row in make_rows()], "no training clips"),
@@ -144,9 +146,13 @@ def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "has no column filename, split; it has: nothing at all"),
-        (b"filename\nclip\n", "has no column split; it has: filename"),
-        (b"filename,split\nclip,train\n", "has no column video_id, emotion_1"),
+        (b"", "is empty or begins with an empty line; give it a header with the columns filename, split"),
+        (b"filename\nclip\n", "has no column split; it has: filename; write train or test for each clip"),
+        (b"filename,split\nclip,train\n", "has no column emotion_1, .*; give each training clip a whole number from 0"),
+        (b"filename;split\nclip;train\n", r"separates its columns by semicolons \('filename;split'\); .* with commas"),
+        (b"filename\tsplit\nclip\ttrain\n", "separates its columns by tabs"),
+        (b"FILENAME,Split\nclip,train\n", "has the columns FILENAME, Split; write their names in small letters"),
+        (b"file_name,split\nclip,train\n", r"no column filename; .*; did you mean file_name\? Rename it"),
         (b"filename,split\nclip\n", "line 2: 1 fields where the header has 2"),
         (b"filename,split\n\xff\xfe,train\n", "not UTF-8"),
         (b'filename,split\n"clip,train\n', "cannot be read as CSV"),
@@ -173,8 +179,24 @@ def test_blank_lines_and_a_byte_order_mark_are_harmless(tmp_path: Path) -> None:
     assert len(read_clips(tmp_path)) == 48
 
 
-def test_actors_may_be_unknown_throughout(tmp_path: Path) -> None:
-    clips = read_clips(write_metadata(tmp_path, [row | {"video_id": ""} for row in make_rows()]))
-    assert not clips.source_has_actors
-    assert np.all(clips.actor == -1)
-    assert clips.actor_names == ()
+def test_actors_may_be_unknown_throughout_and_the_column_left_out(tmp_path: Path) -> None:
+    rows = [row | {"video_id": ""} for row in make_rows()]
+    for _ in ("empty", "left out"):
+        clips = read_clips(write_metadata(tmp_path, rows))
+        assert not clips.source_has_actors
+        assert np.all(clips.actor == -1)
+        assert clips.actor_names == ()
+        rows = [{name: value for name, value in row.items() if name != "video_id"} for row in rows]
+
+
+@pytest.mark.parametrize("columns", [("filename",), ("filename", "video_id"), ("filename", "split"), COLUMNS])
+def test_whoever_only_predicts_needs_names_alone(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    unlabelled = {"emotion_1": "", "emotion_2": "", "fold": "", "split": "train" if columns == ("filename", "split") else ""}
+    rows = [{name: (row | unlabelled)[name] for name in columns} for row in make_rows()[:36]]
+    write_metadata(tmp_path, rows)
+    clips = collect_clips(tmp_path, Faults(), need_source=False, need_labels=False)
+    assert clips is not None
+    assert (clips.n_source, clips.n_target, clips.source_has_actors) == (36, 0, "video_id" in columns)
+    assert set(clips.fold.tolist()) == set(clips.state.tolist()) == {-1}
+    with pytest.raises(DataError):
+        read_clips(tmp_path, need_source=False)

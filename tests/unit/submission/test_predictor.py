@@ -141,6 +141,17 @@ def test_labels_are_not_looked_at_and_labelled_clips_of_others_can_be_asked(bund
     np.testing.assert_array_equal(first.probabilities, second.probabilities)
 
 
+@pytest.mark.parametrize("split", [None, "", "train"])
+def test_clips_without_split_labels_and_folds_can_be_asked(split: str | None, bundle: Path, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "labelled", make_rows(n_actors=4, n_target_actors=0))
+    expected = predict_folder(bundle, folder).prediction
+    rows = [{name: row[name] for name in ("filename", "video_id")} for row in make_rows(4, n_target_actors=0)]
+    write_csv(folder / "metadata.csv", rows if split is None else [row | {"split": split} for row in rows])
+    found = predict_folder(bundle, folder).prediction
+    assert found.filename == expected.filename
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+
+
 def test_what_does_not_fit_is_told_in_a_sentence(bundle: Path, dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="encoder 'face' has 7 features, but the models were trained on 5"):
         predict_folder(bundle, new_folder(tmp_path / "wide", {"face": 7, "voice": 6}))
