@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rfe.api import DataSource
+from rfe.errors import DataError
 from rfe.notebook.data import Data
 from rfe.workspace import Workspace, open_workspace
 
@@ -21,10 +22,17 @@ def find_workspace(given: WorkspaceLike) -> Workspace:
 
 
 def find_data(given: DataLike | None) -> DataSource | None:
-    """The data as `rfe.api` takes it."""
-    return given.dataset if isinstance(given, Data) else given
+    """The data as `rfe.api` takes it; DataError where it is something else."""
+    return given.dataset if isinstance(given, Data) else find_folder(given)
 
 
 def find_folder(given: DataLike | None) -> Path | str | None:
-    """The data's folder or URI."""
-    return given.path if isinstance(given, Data) else given
+    """The data's folder or URI; DataError where it is something else."""
+    if given is None or isinstance(given, str | Path):
+        return given
+    if isinstance(given, Data):
+        return given.path
+    raise DataError(
+        f"data: a {type(given).__name__} is neither a data folder (its path or URI) nor what rfe.load_data returned; "
+        "give one of them"
+    )

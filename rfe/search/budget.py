@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import inf
 
 from rfe.errors import ConfigError
+from rfe.search.arguments import positive_number, whole_number
 from rfe.search_space import SearchSpace
 from rfe.tracking.records import Record
 
@@ -51,16 +51,13 @@ class Budget:
 
 
 def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> Budget:
-    """The budget of a space, with what the command line says instead.
+    """The budget of a space, with what was asked for instead.
 
     Raises:
-        ConfigError: neither trials nor hours are limited (a grid ends by itself), or a limit is not above 0.
+        ConfigError: neither trials nor hours are limited (a grid ends by itself), or a limit is no number above 0.
     """
-    for name, value in (("--trials", trials), ("--hours", hours)):
-        if value is not None and not 0 < value < inf:
-            raise ConfigError(f"{name} {value:g} must be above 0, and a number")
-    trials = trials if trials is not None else space.budget.trials
-    hours = hours if hours is not None else space.budget.hours
+    trials = whole_number("trials", trials) if trials is not None else space.budget.trials
+    hours = positive_number("hours", hours) if hours is not None else space.budget.hours
     if trials is None and not space.space and not space.arms:
         trials = max(1, len(space.first_trials))  # a fixed list of configurations
     if trials is None and hours is None and space.sampler.kind != "grid":

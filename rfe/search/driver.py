@@ -16,6 +16,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
+from rfe.search.arguments import whole_number
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
@@ -93,6 +94,7 @@ def run_search(
     imports.start()
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, trials, hours)
+    workers = workers if workers is None else whole_number("workers", workers)
     if fleet is None and (cluster := cluster_address(address)):
         knock(cluster)  # before there is a study's folder
     folder = workspace.study(space.study)
@@ -189,9 +191,9 @@ def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
 
 
 def study_seed(folder: StudyFolder, seed: int | None) -> int:
-    """The seed asked for, else that of the study if it exists, else 0."""
+    """The seed asked for, else that of the study if it exists, else 0; raises ConfigError where it is no number."""
     if seed is not None:
-        return seed
+        return whole_number("seed", seed, 0)
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 

@@ -10,6 +10,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from rfe.errors import ConfigError
+from rfe.search.arguments import whole_number
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -101,8 +102,7 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if workers is not None and workers < 1:
-        raise ConfigError(f"--workers {workers}: at least 1 worker is needed")
+    workers = workers if workers is None else whole_number("workers", workers)
     address = cluster_address(address)
     import ray
 

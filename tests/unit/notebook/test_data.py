@@ -49,6 +49,12 @@ def test_tables_become_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
+def test_what_is_no_data_is_answered(tmp_path: Path) -> None:
+    for given in (42, pd.DataFrame(make_rows())):
+        with pytest.raises(DataError, match="is neither a data folder .* nor what rfe.load_data returned"):
+            rfe.search("everything", given, workspace=tmp_path)  # type: ignore[arg-type]
+
+
 def test_tables_that_do_not_fit_leave_nothing(tmp_path: Path) -> None:
     rows = make_rows()
     metadata, face = pd.DataFrame(rows), draw_features(rows)

@@ -1,19 +1,25 @@
 """When a study ends, what it has spent, and how an interrupt is heard."""
 
+import math
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rfe.errors import ConfigError
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
+from rfe.search.driver import run_search
 from rfe.search.interrupt import LEFT_AT_ONCE, catch_interrupts
 from rfe.search_space import SearchSpace, load_space
 from rfe.tracking.records import Record
+from rfe.workspace import open_workspace
+from tests.unit.data.folders import make_folder
 
 SEARCHED = {"train.lr": {"float": [0.001, 0.01]}}
 
@@ -44,11 +50,36 @@ def test_a_grid_needs_no_budget() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trials", "hours", "named"), [(None, None, "budget.trials"), (0, None, "--trials 0"), (None, -1.0, "--hours -1")]
+    ("trials", "hours", "named"),
+    [
+        (None, None, "budget.trials"),
+        (0, None, r"trials \(--trials\): 0 is not a whole number above 0"),
+        ("two", None, "trials .*: 'two' is not"),
+        (2.5, None, "trials .*: 2.5 is not"),
+        (True, None, "trials .*: True is not"),
+        (None, -1.0, r"hours \(--hours\): -1.0 is not a number above 0"),
+        (None, math.inf, "hours .*: inf is not"),
+        (None, "1 h", "hours .*: '1 h' is not"),
+    ],
 )
-def test_an_impossible_budget_is_refused(trials: int | None, hours: float | None, named: str) -> None:
+def test_an_impossible_budget_is_refused(trials: Any, hours: Any, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         plan_budget(space(), trials, hours)
+
+
+def test_numbers_of_other_libraries_are_numbers() -> None:
+    found = plan_budget(space(), np.int64(3), 2)  # type: ignore[arg-type]
+    assert (found.trials, found.hours) == (3, 2.0)
+    assert [type(one) for one in (found.trials, found.hours)] == [int, float]
+
+
+@pytest.mark.parametrize("asked", [{"workers": "two"}, {"workers": 0}, {"seed": -1}, {"seed": 0.5}])
+def test_other_numbers_are_refused_before_there_is_a_study(asked: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = asked
+    data = make_folder(tmp_path / "data")
+    with pytest.raises(ConfigError, match=rf"{name} \(--{name}\): .* is not a whole number"):
+        run_search(space(budget={"trials": 1}), data, open_workspace(tmp_path / "w"), **asked)
+    assert not (tmp_path / "w" / "studies").exists()
 
 
 def test_what_ends_a_study() -> None:

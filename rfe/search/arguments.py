@@ -1,0 +1,34 @@
+"""Numbers as a command or a caller gave them. A sentence names both: the argument, and the option of its name."""
+
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+from rfe.config.reading import describe_value
+from rfe.errors import ConfigError
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """`value` as a whole number of at least `least`, 0 or 1.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise ConfigError(_sentence(name, value, f"a whole number {'above 0' if least else 'from 0'}"))
+
+
+def positive_number(name: str, value: Any) -> float:
+    """`value` as a finite number above 0.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf:
+        return float(value)
+    raise ConfigError(_sentence(name, value, "a number above 0"))
+
+
+def _sentence(name: str, value: Any, expected: str) -> str:
+    return f"{name} (--{name}): {describe_value(value)} is not {expected}"
