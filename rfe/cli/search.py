@@ -160,8 +160,11 @@ def print_plan(plan: "SearchPlan") -> None:
     print_heading(f"study {plan.study} on {plan.data}: a plan, nothing is started")
     print_lines(f"encoders: {', '.join(plan.encoders)}", *(f"caveat: {one}" for one in plan.caveats))
     print_table(["parameter", "values"], space_rows(plan.space))
-    print_lines(f"{'endlessly many' if plan.points is None else f'{plan.points:,}'} points; some of them:")
+    points = "endlessly many" if plan.points is None else f"{plan.points:,}"
+    different = "" if plan.configurations in (None, plan.points) else f", {plan.configurations:,} configurations"
+    print_lines(f"{points} points{different}; some of them:")
     print_lines(*(f"  {short_config(sample)}" for sample in plan.samples))
+    print_lines(*plan.notes)
     print_lines(", ".join(f"{name} {value}" for name, value in plan.settings.items()))
     budget = [f"{plan.trials} trials"] if plan.trials else []
     budget += [f"{plan.hours:g} hours"] if plan.hours else []

@@ -2,13 +2,15 @@
 
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rfe.config.identity import config_id
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
@@ -17,13 +19,24 @@ from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search.driver import check_actors, check_folds_first, study_seed
-from rfe.search_space import SearchSpace, effective_config, grid_points, sample_params, space_size
+from rfe.search_space import (
+    ResolvedSpace,
+    SearchSpace,
+    alike_values,
+    effective_config,
+    grid_points,
+    sample_params,
+    space_size,
+)
+from rfe.search_space.dimensions import Value
 from rfe.study import define_study, describe_opening
+from rfe.study.distinct import MOST_COUNTED
 from rfe.training.build import memory_bytes
 from rfe.training.configurations import train_configurations
 from rfe.workspace import Workspace
 
-SAMPLES = 4
+SAMPLES, DRAWS = 4, 40
+"""So many different configurations are looked for, in so many draws."""
 SEED = 0
 EPOCHS_TIMED = 4
 
@@ -41,10 +54,14 @@ class SearchPlan:
     """Parameter -> its range in words."""
     points: int | None
     """How many points the space has; None where a parameter is continuous."""
+    configurations: int | None
+    """How many different configurations these train; None where there are more points than are worth counting."""
     samples: tuple[dict[str, Any], ...]
-    """Random effective configurations, what is searched of them."""
+    """Random effective configurations, all different, what is searched of them."""
     settings: dict[str, str]
     """The sampler, the pruner, what is maximised, and what another study's trials teach."""
+    notes: tuple[str, ...]
+    """What of the space is searched in vain."""
     trials: int | None
     """Of a grid at most the configurations it has."""
     hours: float | None
@@ -91,8 +108,10 @@ def plan(
     )
     check_actors(definition.resolved, dataset)
     resolved, learnt = definition.resolved, describe_opening(folder.path, definition, warm_start)
-    rng = random.Random(SEED)
-    configs = [effective_config(resolved, sample_params(resolved, rng)) for _ in range(SAMPLES)]
+    points = space_size(resolved)
+    every = list(grid_points(resolved)) if points is not None and points <= MOST_COUNTED else None
+    configurations = None if every is None else len(every)
+    configs = _draw(resolved, [params for params, _ in every or ()])
     folds = len(dataset.clips.folds)
     progress.start("timing a few epochs of a few configurations")
     start_s, epoch_s = _time(configs, FeatureCache(dataset, cache), dataset)
@@ -102,8 +121,9 @@ def plan(
     trials = budget.trials
     if space.sampler.kind == "grid":
         trials = sum(1 for _ in islice(grid_points(resolved), budget.trials))
-    n = trials or 0
-    confirmed = space.confirm.seeds * (space.confirm.top if trials is None else min(space.confirm.top, trials))
+    n = min(trials or 0, configurations or trials or 0)  # a copy is not trained again
+    most = min((one for one in (trials, configurations) if one), default=space.confirm.top)
+    confirmed = space.confirm.seeds * min(space.confirm.top, most)
     one_minutes = (start_s + epochs * epoch_s) / 60
     search_minutes = n * one_minutes
     if budget.hours is not None:
@@ -115,7 +135,8 @@ def plan(
         encoders=tuple(dataset.encoders),
         caveats=dataset.caveats,
         space={one.name: one.describe() for one in resolved.dimensions},
-        points=space_size(resolved),
+        points=points,
+        configurations=configurations,
         samples=tuple(_searched(config, space) for config in configs),
         settings={
             "sampler": space.sampler.kind,
@@ -123,12 +144,25 @@ def plan(
             "objective": " and ".join(space.objectives),
             **({"warm start from": learnt} if learnt else {}),
         },
+        notes=alike_values(resolved),
         trials=trials,
         hours=budget.hours,
         models=int(n * folds * seeds) + confirmed * folds,
         memory_mb=max(memory_bytes(config, dataset) for config in configs) / 2**20,
         minutes=search_minutes + confirmed / seeds * one_minutes,
     )
+
+
+def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:
+    """A few random configurations, all different; made up from `others` where hardly anything else is drawn."""
+    rng = random.Random(SEED)
+    found: dict[str, Config] = {}
+    for params in chain((sample_params(resolved, rng) for _ in range(DRAWS)), others):
+        config = effective_config(resolved, params)
+        found.setdefault(config_id(config), config)
+        if len(found) == SAMPLES:
+            break
+    return list(found.values())
 
 
 def _time(configs: list[Config], cache: FeatureCache, dataset: Dataset) -> tuple[float, float]:

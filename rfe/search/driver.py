@@ -21,7 +21,7 @@ from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
 from rfe.search.session import Session, cluster_address, knock, open_session
-from rfe.search_space import ResolvedSpace, SearchSpace
+from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
@@ -109,6 +109,8 @@ def run_search(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     check_actors(definition.resolved, dataset)
+    for sentence in alike_values(definition.resolved):
+        progress.note(sentence)
     mirror = open_mirror(folder, space.storage)
     with ExitStack() as stacked:
         store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))

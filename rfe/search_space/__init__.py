@@ -4,7 +4,7 @@ from rfe.search_space.dimensions import ARM, Dimension, ResolvedSpace
 from rfe.search_space.effective import effective_config, normalize
 from rfe.search_space.grid import grid_points
 from rfe.search_space.load import load_space
-from rfe.search_space.resolve import resolve, sample_params, space_size
+from rfe.search_space.resolve import alike_values, resolve, sample_params, space_size
 from rfe.search_space.schema import SearchSpace
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Dimension",
     "ResolvedSpace",
     "SearchSpace",
+    "alike_values",
     "effective_config",
     "grid_points",
     "load_space",

@@ -88,6 +88,22 @@ def sample_params(resolved: ResolvedSpace, rng: random.Random) -> dict[str, Valu
     return params
 
 
+def alike_values(resolved: ResolvedSpace) -> tuple[str, ...]:
+    """Sentences on values that are searched but train the same, whatever else is drawn: `n_kept` beyond the pool."""
+    name = "model.n_kept"
+    base = resolved.base.pool
+    most = len(resolved.pool_encoders or (resolved.encoders if base == "all" else base))
+    for dimension in resolved.dimensions:
+        if dimension.name != name or dimension.kind != "int" or (dimension.high or 0) <= most:
+            continue
+        first = max(most, int(dimension.low or 1))
+        return (
+            f"space.{name}: {dimension.describe()}, but there are {most} encoders to keep: all values from {first} on "
+            f"train the same; {most} is enough as the highest",
+        )
+    return ()
+
+
 def space_size(resolved: ResolvedSpace) -> int | None:
     """How many points the space has; None where a parameter is continuous."""
     size = 1

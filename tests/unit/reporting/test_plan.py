@@ -1,6 +1,7 @@
 """The plan of a search: counts that can be checked by hand, and an estimate that grows with the work."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ SPACE = {
 }
 
 
-def _plan(folder: Path, trials: int | None = None, hours: float | None = None) -> SearchPlan:
-    space = load_space(SPACE | {"data": {"path": str(folder)}})
+def _plan(folder: Path, trials: int | None = None, hours: float | None = None, **changes: Any) -> SearchPlan:
+    space = load_space(SPACE | {"data": {"path": str(folder)}} | changes)
     return plan(space, _workspace(folder), trials=trials, hours=hours, progress=SilentProgress())
 
 
@@ -42,16 +43,32 @@ def test_no_more_trials_are_confirmed_than_there_are(folder: Path) -> None:
 
 def test_it_counts_models_and_points(folder: Path) -> None:
     found = _plan(folder)
-    assert found.models == 10 * 3 * 2 + 2 * 5 * 3  # trials x folds x seeds, and the confirmation's
     assert found.points == 2 * 2 * 2
+    assert found.configurations == 1 + 1 + 2  # face, voice, both with one or all kept
+    assert found.models == 4 * 3 * 2 + 2 * 5 * 3  # configurations x folds x seeds, and the confirmation's
+    assert _plan(folder, trials=3).models == 3 * 3 * 2 + 2 * 5 * 3
+    assert found.notes == ()
     assert found.encoders == ("face", "voice")
     assert all(set(sample) == {"pool", "model.n_kept"} for sample in found.samples)
 
 
 def test_more_trials_take_longer_and_hours_are_a_limit(folder: Path) -> None:
-    many = _plan(folder, trials=100_000).minutes
-    assert many > 3 * _plan(folder, trials=100).minutes
-    assert _plan(folder, trials=10**9, hours=1.0).minutes < many + 60
+    endless = {"model.dropout": {"float": [0.0, 0.5]}}
+    many = _plan(folder, trials=100_000, space=endless).minutes
+    assert many > 3 * _plan(folder, trials=100, space=endless).minutes
+    assert _plan(folder, trials=10**9, hours=1.0, space=endless).minutes < many + 60
+    assert _plan(folder, trials=10, space=endless).configurations is None
+
+
+def test_what_is_searched_in_vain_is_said_and_not_counted(folder: Path) -> None:
+    found = _plan(folder, trials=60, space={"model.n_kept": {"int": [1, 60]}})
+    assert (found.points, found.configurations, len(found.samples)) == (60, 2, 2)
+    assert found.models == 2 * 3 * 2 + 2 * 5 * 3
+    (note,) = found.notes
+    assert note == (
+        "space.model.n_kept: 1 to 60, but there are 2 encoders to keep: all values from 2 on train the same; "
+        "2 is enough as the highest"
+    )
 
 
 def test_a_grid_is_counted_and_needs_no_budget(folder: Path) -> None:

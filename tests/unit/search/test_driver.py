@@ -1,0 +1,60 @@
+"""What is said, and refused, before a study is begun."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rfe.data.dataset import load_dataset
+from rfe.errors import ConfigError
+from rfe.progress import SilentProgress
+from rfe.search.driver import check_actors, run_search
+from rfe.search_space import load_space, resolve
+from rfe.workspace import open_workspace
+from tests.unit.data.folders import make_folder
+
+
+@pytest.mark.parametrize(
+    ("given", "fine"),
+    [
+        ({}, False),  # the default
+        ({"base": {"data.standardize": "fold"}}, True),
+        ({"base": {"data.standardize": {"face": "fold"}}}, True),
+        ({"base": {"data.standardize": {"face": "actor"}}}, False),
+        ({"space": {"data.standardize": {"choice": ["fold", "actor"]}}}, False),
+        ({"space": {"data.standardize": {"choice": ["fold"]}}}, True),
+        ({"base": {"data.standardize": "fold"}, "space": {"data.standardize.face": {"choice": ["actor"]}}}, False),
+        ({"space": {"data.standardize.face": {"choice": ["fold"]}}}, False),  # the other encoder has the default
+    ],
+)
+def test_a_search_that_standardises_by_actor_needs_actors(given: dict[str, Any], fine: bool, tmp_path: Path) -> None:
+    known = load_dataset(make_folder(tmp_path / "known"))
+    unknown = load_dataset(make_folder(tmp_path / "un", spoil=lambda rows: [row.pop("video_id") for row in rows]))
+    resolved = resolve(load_space({"study": "s", **given}), ("face", "voice"))
+    check_actors(resolved, known)
+    if fine:
+        check_actors(resolved, unknown)
+        return
+    with pytest.raises(ConfigError, match=r"actor needs video_id .*--set data\.standardize=fold"):
+        check_actors(resolved, unknown)
+
+
+def test_what_is_searched_in_vain_is_said_before_the_study_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+
+    class Noted(SilentProgress):
+        def note(self, line: str) -> None:
+            notes.append(line)
+
+    def begin(*_: object, **__: object) -> None:
+        raise AssertionError("begun")
+
+    monkeypatch.setattr("rfe.search.driver.import_module", lambda name: None)
+    monkeypatch.setattr("rfe.search.driver.StudyStore.open", begin)
+    space = load_space({"study": "s", "space": {"model.n_kept": {"int": [1, 60]}}, "budget": {"trials": 9}})
+    with pytest.raises(AssertionError, match="begun"):
+        run_search(space, make_folder(tmp_path / "data"), open_workspace(tmp_path / "w"), progress=Noted())
+    assert len(notes) == 1
+    assert "there are 2 encoders to keep: all values from 2 on train the same" in notes[0]
