@@ -16,6 +16,8 @@ from rfe.errors import ConfigError, StudyError
 
 _USER = re.compile(r"://[^/\s]*@")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME_LETTERS = "letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+"""What names of studies and ablations are made of, which are names of folders."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Errors of the operating system that more room on the disk would mend."""
@@ -260,11 +262,8 @@ class Workspace:
         Raises:
             StudyError: the name is not one plain folder name.
         """
-        if not STUDY_NAME.fullmatch(name):
-            raise StudyError(
-                f"study name {name!r}: use at most 100 letters, digits, dots, dashes and underscores, "
-                "beginning with a letter or digit"
-            )
+        if not (isinstance(name, str) and STUDY_NAME.fullmatch(name)):
+            raise StudyError(f"study name {name!r}: use at most 100 {NAME_LETTERS}")
         return StudyFolder(self.studies / name)
 
     def study_names(self) -> tuple[str, ...]:

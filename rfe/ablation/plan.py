@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rfe.config.fields import FIELDS, SECTIONS, check_value, locate, problems_of, unknown
+from rfe.config.fields import check_value, locate, problems_of, unknown_field
 from rfe.config.load import flatten_names
 from rfe.config.reading import parse_overrides, read_yaml, with_overrides
-from rfe.config.schema import Section
+from rfe.config.schema import Section, Words
 from rfe.errors import ConfigError, gather
+from rfe.workspace import NAME_LETTERS
 
 FIRST_SEED = 10_000
 """Base and arms are trained with seeds from here on, or from beyond the last that the base was chosen by."""
@@ -35,7 +36,9 @@ class StudyBase(Section):
 class Plan(Section):
     """What is asked of a configuration."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"), Words(f"text of at most 80 {NAME_LETTERS}")
+    ]
     """Name of the ablation and of its folder among the studies; `--name` wins."""
     base: StudyBase | str | dict[str, Any] = Field(default_factory=dict)
     """A study, a configuration file, or fields of a configuration; what is not named has its default. A base that was
@@ -144,4 +147,4 @@ def _problems(plan: Plan) -> list[str]:
 
 
 def _wrong(name: str, value: Any) -> str | None:
-    return unknown("field", name, [*FIELDS, *SECTIONS]) if locate(name) is None else check_value(name, value)
+    return unknown_field(name) if locate(name) is None else check_value(name, value)

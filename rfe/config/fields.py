@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from rfe.config.reading import describe_value
-from rfe.config.schema import Config
+from rfe.config.schema import Config, Words
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
@@ -71,6 +71,38 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {what} {name!r}"
 
 
+SEARCH_SETTINGS: tuple[str, ...] = (
+    *(
+        "study",
+        "base",
+        "space",
+        "arms",
+        "first_trials",
+        "objective",
+        "sampler",
+        "pruner",
+        "budget",
+        "confirm",
+        "limits",
+    ),
+    *("cohort", "keep_top", "keep_arms", "storage", "data.path", "data.encoders"),
+)
+"""What a search space has beside the fields of a configuration. (`data` is a section of both.)"""
+
+
+def unknown_field(name: str) -> str:
+    """A sentence on a name that is no field of a configuration; what a search space has at its top is sent there."""
+    if not any(name == one or name.startswith(f"{one}.") for one in SEARCH_SETTINGS):
+        return unknown("field", name, [*FIELDS, *SECTIONS])
+    top, _, rest = name.partition(".")
+    line = f"{top}: {{{rest}: ...}}" if rest else f"{top}: ..."
+    pool = "; pool names the encoders that a configuration uses" if name == "data.encoders" else ""
+    return (
+        f"unknown field {name!r}; it is no field of a configuration but a search's: write {line} at the top of the "
+        f"search space, or --set {name}=... with rfe search{pool}"
+    )
+
+
 def check_value(name: str, value: Any) -> str | None:
     """A sentence on why the field called `name` cannot take `value`; None if it can. `name` must be known.
 
@@ -78,7 +110,7 @@ def check_value(name: str, value: Any) -> str | None:
     """
     located = locate(name)
     if located is None:
-        return unknown("field", name, [*FIELDS, *SECTIONS])
+        return unknown_field(name)
     field, entry = located
     if entry is not None:
         if value is None and check_value(field, None) is None:
@@ -143,11 +175,18 @@ def problems_of(model: type[BaseModel], value: Any, cross_checks: bool = True) -
 def describe_type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     """What a field takes, in words: "a whole number of at least 1, or 'all'"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    metadata = list(metadata)
+    for part in metadata:
+        if isinstance(part, Words):
+            return part.text
     if origin is Annotated:
         inner = [part for extra in arguments[1:] for part in getattr(extra, "metadata", [extra])]
         return describe_type(arguments[0], [*inner, *metadata])
     if origin in (Union, types.UnionType):
-        return ", or ".join(describe_type(option, metadata) for option in arguments)
+        forms = [describe_type(option, metadata) for option in arguments]
+        if forms[-1] == "null" and forms[-2].endswith(" null"):  # a list of what may be null
+            forms.pop()
+        return ", or ".join(forms)
     if origin is Literal:
         options = ", ".join(str(option) for option in arguments)
         return f"one of {options}" if len(arguments) > 1 else repr(arguments[0])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rfe.config.fields import FIELDS, MAP_FIELDS, SECTIONS, locate, nest_names, problems_of, unknown
+from rfe.config.fields import FIELDS, MAP_FIELDS, locate, nest_names, problems_of, unknown_field
 from rfe.config.reading import describe_value, parse_overrides, read_yaml, with_overrides, write_yaml
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, gather
@@ -22,6 +22,10 @@ def load_config(source: Path | str | Mapping[str, Any], overrides: Sequence[str]
     """
     heading = "configuration" if isinstance(source, Mapping) else with_overrides(str(source), overrides)
     given = source if isinstance(source, Mapping) else read_yaml(Path(source))
+    if "study" in given or "space" in given:
+        raise ConfigError(
+            f"{heading}: has study or space, so it is a search space and no configuration; search it with `rfe search`"
+        )
     fields, problems = flatten_names(given)
     for name, value in parse_overrides(list(overrides)).items():
         problems += [f"--set {problem}" for problem in set_field(fields, name, value)]
@@ -66,7 +70,7 @@ def flatten_names(given: Mapping[str, Any], prefix: str = "") -> tuple[dict[str,
             found, inner = flatten_names(value, name + ".")
             problems += inner
         else:
-            problems.append(unknown("field", name, [*FIELDS, *SECTIONS]))
+            problems.append(unknown_field(name))
             continue
         for field, one in found.items():
             old = fields.get(field)
@@ -83,7 +87,7 @@ def set_field(fields: dict[str, Any], name: str, value: Any) -> list[str]:
     """Put `value` under `name` in values by field name; returns sentences on why it cannot be."""
     located = locate(name)
     if located is None:
-        return [unknown("field", name, [*FIELDS, *SECTIONS])]
+        return [unknown_field(name)]
     field, entry = located
     if entry is None:
         fields[field] = value

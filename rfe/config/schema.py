@@ -4,12 +4,20 @@ Frozen and strict: an unknown field or a wrong type is refused. `rfe.config.load
 `rfe.config.identity` hashes it. Equations behind the fields are in the modules they configure.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Standardize = Literal["fold", "actor"]
 TargetActors = Literal["auto", "known", "pseudo", "unknown"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Beside a field's type: what it takes, in the words of a message, where the type and its bounds do not say it."""
+
+    text: str
 
 
 class Section(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rfe.config.fields import FIELDS, SECTIONS, check_value, locate, nest_names, problems_of, unknown
+from rfe.config.fields import FIELDS, check_value, locate, nest_names, problems_of, unknown, unknown_field
 from rfe.config.reading import describe_value
 from rfe.config.schema import Config
 from rfe.search_space.dimensions import Dimension, Value
@@ -19,7 +19,7 @@ def space_problems(space: SearchSpace) -> list[str]:
         problems += [
             f"arms.{name}.{field}: {reason}"
             for field, value in changes.items()
-            if (reason := check_value(field, value) if locate(field) else unknown("field", field, [*FIELDS]))
+            if (reason := check_value(field, value) if locate(field) else unknown_field(field))
         ]
     if problems:
         return problems
@@ -59,7 +59,7 @@ def _dimension_problems(name: str, spec: DimensionSpec, space: SearchSpace) -> l
     if name == "pool" and spec.subset is None:
         return ["is searched with subset, e.g. {subset: all, min_size: 2}"]
     if locate(name) is None:
-        return [unknown("field", name, [*FIELDS, *SECTIONS])]
+        return [unknown_field(name)]
     if name in space.base:
         return ["stands under base and under space; leave one out"]
     if spec.subset is not None:

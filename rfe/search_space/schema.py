@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from rfe.config.schema import Section
+from rfe.config.schema import Section, Words
 from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
-from rfe.workspace import carries_secret, redact_uri
+from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
 Objective = Literal["score", "acc_presence", "acc_salience"]
 
@@ -168,7 +168,7 @@ class Limits(Section):
 class SearchSpace(Section):
     """One study: what is fixed, what is searched, how, and for how long."""
 
-    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    study: Annotated[str, Field(pattern=f"^{STUDY_NAME.pattern}$"), Words(f"text of at most 100 {NAME_LETTERS}")]
     """Name of the study and of its folder; `--study` wins."""
     data: DataSource = DataSource()
     base: dict[str, Any] = Field(default_factory=dict)

@@ -110,6 +110,20 @@ def test_a_files_name_stands_in_its_message(tmp_path: Path) -> None:
         load_config(path)
 
 
+def test_a_search_space_is_no_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("study: s\nspace: {train.lr: {float: [0.1, 1.0]}}\nbudget: {trials: 3}\n", encoding="utf-8")
+    said = r"space.yaml: has study or space, so it is a search space .*; search it with `rfe search`$"
+    with pytest.raises(ConfigError, match=said):
+        load_config(path)
+
+
+def test_what_belongs_to_a_search_is_sent_there() -> None:
+    message = refuse({}, ("data.encoders=[a]",))
+    assert "--set unknown field 'data.encoders'; it is no field of a configuration but a search's" in message
+    assert "did you mean data.target_actors" not in message
+
+
 def test_a_changed_configuration_is_checked_again() -> None:
     assert change_config(Config(), {"train.lr": 0.5, "data.reduce.a": 3}).data.reduce == {"a": 3}
     with pytest.raises(ConfigError, match=r"train\.lr: -1 is not allowed"):

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from rfe.config.fields import SEARCH_SETTINGS
 from rfe.errors import ConfigError
-from rfe.search_space import load_space
+from rfe.search_space import SearchSpace, load_space
+from rfe.search_space.schema import DataSource
 
 PARETO = ["acc_presence", "acc_salience"]
 MINIMAL: dict[str, Any] = {"study": "s", "space": {"train.lr": {"float": [0.001, 0.1], "log": True}}}
@@ -16,6 +18,10 @@ def refuse(given: dict[str, Any], overrides: tuple[str, ...] = ()) -> str:
     with pytest.raises(ConfigError) as caught:
         load_space({**MINIMAL, **given}, overrides)
     return str(caught.value)
+
+
+def test_null_is_offered_once() -> None:
+    assert "or null, or null" not in refuse_line("train.lr", {"choice": []})
 
 
 def refuse_line(name: str, spec: Any, **others: Any) -> str:
@@ -54,6 +60,11 @@ def test_all_problems_of_the_file_come_at_once(tmp_path: Path) -> None:
     ("name", "spec", "answer"),
     [
         ("train.lrr", {"float": [0.1, 1.0]}, "space.train.lrr: unknown field 'train.lrr'; did you mean train.lr?"),
+        (
+            "train.lr",
+            {"choice": []},
+            "it must be a list of at least 1, each text, or a whole number, or a number, or true or false, or null",
+        ),
         ("train.lr", {"float": [0.0, 1.0]}, "space.train.lr: 0.0 is not allowed; it must be a number above 0"),
         ("train.lr", {"float": [0.0, 1.0], "log": True}, "log needs a range above 0"),
         ("train.lr", {"float": [1.0, 0.1]}, "is no range"),
@@ -151,12 +162,22 @@ def test_first_trials_are_checked(trial: dict[str, Any], answer: str) -> None:
         ({"objective": PARETO, "pruner": {"kind": "asha"}}, "set pruner.on to score, or pruner.kind to none"),
         ({"objective": PARETO, "sampler": {"kind": "cmaes"}}, "sampler.kind: cmaes has one objective only; use nsga2"),
         ({"objective": "loss"}, "objective: 'loss' is not allowed; it must be 'score', or a list"),
-        ({"study": "a/b"}, "study: 'a/b' is not allowed"),
+        ({"study": "a/b"}, "study: 'a/b' is not allowed; it must be text of at most 100 letters, digits, dots, dashes"),
+        ({"study": "a" * 300}, "is not allowed; it must be text of at most 100 letters"),
+        ({"base": {"data.encoders": ["a"]}}, "base: unknown field 'data.encoders'; it is no field of a configuration"),
+        ({"base": {"data": {"encoders": ["a"]}}}, "write data: {encoders: ...} at the top of the search space"),
+        ({"space": {"data.encoders": {"choice": ["a"]}}}, "or --set data.encoders=... with rfe search; pool names"),
+        ({"base": {"budget.trials": 3}}, "base: unknown field 'budget.trials'; it is no field of a configuration"),
         ({"budget": {"hours": 0}}, "budget.hours: 0 is not allowed; it must be a number above 0, or null"),
     ],
 )
 def test_what_is_not_offered_is_said(given: dict[str, Any], answer: str) -> None:
     assert answer in refuse(given)
+
+
+def test_what_a_search_has_beside_a_configuration_is_known_there_too() -> None:
+    of_data = {f"data.{name}" for name in DataSource.model_fields}
+    assert {*SEARCH_SETTINGS} == {*SearchSpace.model_fields} - {"data"} | of_data
 
 
 def test_set_fixes_a_searched_field_and_leaves_it_out_of_first_trials() -> None:
