@@ -71,8 +71,8 @@ def find_question(source: Source, data: DataSource | None, workspace: Workspace,
         raise ConfigError("--base and --from: an ablation has one base; leave one out")
     given = source if isinstance(source, Mapping) else find_space(source, "ablations")
     plan = load_plan(given, asked.get("overrides", ()))
-    name, seeds, retune = asked.get("name") or plan.name, asked.get("seeds") or plan.seeds, asked.get("retune")
-    changes: dict[str, Any] = {"name": name, "seeds": seeds, "retune": plan.retune if retune is None else retune}
+    beside: dict[str, Any] = {name: asked.get(name) for name in ("name", "seeds", "retune")}
+    changes = {name: getattr(plan, name) if value is None else value for name, value in beside.items()}
     if from_study is not None:
         changes["base"] = StudyBase(study=from_study)
     elif base is not None:

@@ -49,7 +49,7 @@ def search(
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
     options: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers, "seed": seed, "address": address}
-    options["warm_start"] = find_study(workspace, warm_start).path if warm_start else None
+    options["warm_start"] = None if warm_start is None else find_study(workspace, warm_start).path
     return _run(space, workspace, progress, **options)
 
 
@@ -72,7 +72,7 @@ def plan_search(
 
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
-    old = find_study(workspace, warm_start).path if warm_start else None
+    old = None if warm_start is None else find_study(workspace, warm_start).path
     progress = progress or SilentProgress()
     return plan(space, workspace, progress=progress, trials=trials, hours=hours, seed=seed, warm_start=old)
 
@@ -196,7 +196,7 @@ def _load_space(source: Source, overrides: Sequence[str], study: str | None) -> 
     from rfe.search_space.ready_made import find_space
 
     if isinstance(source, Mapping):
-        return load_space({**source, "study": study} if study else source, overrides)
+        return load_space(source if study is None else {**source, "study": study}, overrides)
     return load_space(find_space(source), overrides)
 
 
@@ -218,7 +218,7 @@ def _placed(space: SearchSpace, data: DataSource | None, study: str | None) -> S
             )
     changes = {"path": str(source), **({} if encoders is None else {"encoders": list(encoders)})}
     located = space.data.model_copy(update=changes)
-    return space.model_copy(update={"data": located, "study": study or space.study})
+    return space.model_copy(update={"data": located, "study": space.study if study is None else study})
 
 
 def _place(data: DataSource | None) -> tuple[Path | str | None, tuple[str, ...] | None]:

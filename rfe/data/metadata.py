@@ -101,9 +101,7 @@ def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
     return clips
 
 
-def collect_clips(
-    folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True
-) -> Clips | None:
+def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True) -> Clips | None:
     """`read_clips` that notes faults instead of raising; None if the files have any problem.
 
     Args:

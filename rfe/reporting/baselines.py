@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import unknown
+from rfe.config.fields import check_value, unknown
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
+from rfe.data.domains import resolve_target_actors
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.errors import ConfigError
@@ -133,12 +134,16 @@ def run_baselines(
         Rows in the order of `FAMILIES`; one `single_encoder` row for each encoder.
 
     Raises:
-        ConfigError: an unknown family.
+        ConfigError: an unknown family, or a wrong `target_actors`.
+        DataError: `target_actors` that the data do not have.
     """
     wanted = set(families) if families is not None else None
     for name in sorted(wanted or ()):
         if name not in FAMILIES:
             raise ConfigError(unknown("baseline", name, FAMILIES))
+    if reason := check_value("data.target_actors", target_actors):
+        raise ConfigError(f"target_actors (--target-actors): {reason}")
+    resolve_target_actors(target_actors, dataset.clips)
 
     def asked(name: str) -> bool:
         return wanted is None or name in wanted

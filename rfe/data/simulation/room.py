@@ -40,8 +40,8 @@ def check_room(spec: SimulationSpec, output: Path) -> None:
         name = "actors" if spec.actors >= spec.test_actors else "test_actors"
         narrower = ", or size demo" if not spec.encoders and spec.encoder_specs != ENCODERS["demo"] else ""
         raise ConfigError(
-            f"simulation: {name}: {getattr(spec, name)} makes {clips:,} clips with {spec.clips_per_actor} of each actor, "
-            f"which need {', and '.join(lacking)}; use fewer actors or clips_per_actor{narrower}"
+            f"simulation: {name}: {getattr(spec, name)} makes {clips:,} clips with {spec.clips_per_actor} of each "
+            f"actor, which need {', and '.join(lacking)}; use fewer actors or clips_per_actor{narrower}"
         )
 
 

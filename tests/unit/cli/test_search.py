@@ -110,7 +110,7 @@ def test_wrong_input_is_refused_before_anything_starts(command: str, tmp_path: P
     for arguments, said in (
         (["nothing.yaml"], "nothing.yaml does not exist"),
         (["everything" if command == "search" else "baselines/mean_fusion"], "--data"),
-        (["everything", "--set", "train.epoch=3"], "train.epochs"),
+        (["everything" if command == "search" else "baselines/mean_fusion", "--set", "train.epoch=3"], "train.epochs"),
     ):
         ended = invoke(command, *arguments, "--workspace", tmp_path)
         assert ended.exit_code == 2

@@ -111,7 +111,10 @@ def test_metadata_may_be_found_by_their_names(folder: Path, tmp_path: Path) -> N
         ({"encoders": {"a": {"files": "text/{clip}.npy", "array": "x"}}}, "is for .npz files"),
         ({"encoders": {"a": {"files": "text/{clip}.npy", "columns": ["x"]}}}, "is for .csv files"),
         ({"encoders": {"a": {"files": "text/{clip}.npy", "time_axis": -1}}}, "a whole number of at least 0"),
-        ({"encoders": {"a/b": {"files": "text/{clip}.npy"}}}, "'a/b' cannot name an encoder and its file; use at most 100 letters"),
+        (
+            {"encoders": {"a/b": {"files": "text/{clip}.npy"}}},
+            "'a/b' cannot name an encoder and its file; use at most 100 letters",
+        ),
         (
             {"encoders": {"a": {"files": "segments/{clip}_*.npy"}}},
             "48 clips have more than one file (segments/A0_clip0",

@@ -191,7 +191,12 @@ def test_actors_may_be_unknown_throughout_and_the_column_left_out(tmp_path: Path
 
 @pytest.mark.parametrize("columns", [("filename",), ("filename", "video_id"), ("filename", "split"), COLUMNS])
 def test_whoever_only_predicts_needs_names_alone(tmp_path: Path, columns: tuple[str, ...]) -> None:
-    unlabelled = {"emotion_1": "", "emotion_2": "", "fold": "", "split": "train" if columns == ("filename", "split") else ""}
+    unlabelled = {
+        "emotion_1": "",
+        "emotion_2": "",
+        "fold": "",
+        "split": "train" if columns == ("filename", "split") else "",
+    }
     rows = [{name: (row | unlabelled)[name] for name in columns} for row in make_rows()[:36]]
     write_metadata(tmp_path, rows)
     clips = collect_clips(tmp_path, Faults(), need_source=False, need_labels=False)

@@ -69,6 +69,13 @@ def test_an_unknown_name_is_answered_with_the_nearest(data: tuple[Dataset, Featu
         run_baselines(*data, families=["late_fusoin"])
 
 
+def test_wrong_target_actors_are_refused_before_anything_is_trained(data: tuple[Dataset, FeatureCache]) -> None:
+    notes: list[str] = []
+    with pytest.raises(ConfigError, match=r"target_actors \(--target-actors\): 'foo' is not allowed; .*one of auto"):
+        run_baselines(*data, target_actors="foo", note=notes.append)
+    assert notes == []
+
+
 def test_a_fold_is_answered_by_a_pool_that_its_labels_cannot_change(tmp_path: Path) -> None:
     simulate(SimulationSpec(actors=10, test_actors=0, clips_per_actor=24, seed=5), tmp_path / "sim")
     dataset = load_dataset(tmp_path / "sim", ["audio_strong", "noise", "video_strong"])
