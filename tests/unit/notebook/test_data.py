@@ -51,7 +51,7 @@ def test_tables_become_a_folder(tmp_path: Path) -> None:
 
 def test_what_is_no_data_is_answered(tmp_path: Path) -> None:
     for given in (42, pd.DataFrame(make_rows())):
-        with pytest.raises(DataError, match="is neither a data folder .* nor what rfe.load_data returned"):
+        with pytest.raises(DataError, match=r"is neither a data folder .* nor what rfe\.load_data returned"):
             rfe.search("everything", given, workspace=tmp_path)  # type: ignore[arg-type]
 
 
