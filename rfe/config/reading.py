@@ -121,8 +121,8 @@ _Quoting.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.01
 
 
 def with_overrides(heading: str, overrides: Sequence[str]) -> str:
-    """What was read, for messages: a file, and what was set over it."""
-    return " ".join([heading, *(f"--set {one}" for one in overrides)])
+    """What was read, for messages: a file, and the fields that were set over it (values may be secret)."""
+    return " ".join([heading, *(f"--set {one.partition('=')[0]}" for one in overrides)])
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:
