@@ -4,6 +4,9 @@ Thin: `rfe.api` does the work, as for the command line; here its results become 
 tables and that give pandas tables, and progress is drawn below the cell.
 """
 
+import logging
+import warnings
+
 from rfe.notebook.ablations import Ablation, ablate
 from rfe.notebook.answers import predict
 from rfe.notebook.data import Data, load_data
@@ -23,3 +26,7 @@ __all__ = [
     "predict",
     "search",
 ]
+
+# Ray and tqdm say as they are imported that ipywidgets are missing, for progress bars that nobody sees: ours needs none.
+logging.getLogger("ray.widgets").setLevel(logging.CRITICAL)
+warnings.filterwarnings("ignore", message="IProgress not found")
