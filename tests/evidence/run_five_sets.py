@@ -181,9 +181,9 @@ def _write_report(tiny: bool) -> None:
         "each fold is answered by the one that is best on the other folds. The best single configuration is the best "
         "of those trained again with fresh seeds, a little optimistic by that. The ensemble's candidates are the "
         f"trials of that search and of one of `search_spaces/{RIVAL}.yaml` with {RIVAL_TRIALS} trials. It is nested: "
-        "each fold is answered by one that was ranked, calibrated, chosen and weighted without its labels, of the models "
-        "that the searches themselves trained. The "
-        "difference is to the crossfit baseline with the highest Score, paired by clip; where its interval includes 0 "
+        "each fold is answered by one that was ranked, calibrated, chosen and weighted without its labels, of the "
+        "models that the searches themselves trained. The difference "
+        "is to the crossfit baseline with the highest Score, paired by clip; where its interval includes 0 "
         "it is no difference.",
     ]
     for setting in (*SETTINGS, *SIMULATED):
