@@ -78,6 +78,28 @@ def check_folder_place(path: Path) -> None:
             raise ConfigError(f"{path}: {place if place != path else 'it'} {there}; name another folder")
 
 
+@contextmanager
+def fill_folder(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files come to stand in `folder` when the block ends well; when it raises, none does.
+
+    It lies in a folder that is there already, which may be a mount or the current one, and beside one that is not.
+    """
+    folder = folder.absolute()
+    is_there = folder.is_dir()
+    scratch = folder / ".partial" if is_there else folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+        if is_there:
+            for path in sorted(scratch.iterdir()):
+                path.replace(folder / path.name)
+        else:
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def replace_folder(beside: Path, path: Path) -> None:
     """Rename the folder `beside` to `path`; an older folder there is kept aside until the new one stands."""
     if not path.exists():

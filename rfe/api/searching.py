@@ -92,8 +92,8 @@ def train(
 ) -> StudyOutcome:
     """Cross-validate one configuration as a study of one trial: that of a file, or of a study's trial.
 
-    The study has the file's name unless `study` says otherwise, or that of its folder where the file is a bundle's
-    `config.yaml`; that of a mapping is named by its content.
+    The study has the file's name unless `study` says otherwise, or the bundle's where the file is a bundle's; that of a
+    mapping is named by its content.
 
     Raises:
         ConfigError: neither or both are given, or the configuration is wrong.
@@ -101,9 +101,10 @@ def train(
     """
     from rfe.config.identity import config_id
     from rfe.config.load import load_config
-    from rfe.ensemble.candidates import CONFIG_FILE
     from rfe.reporting.studies import find_study, read_trial, study_source
     from rfe.search_space.ready_made import find_space
+    from rfe.submission.layout import MANIFEST
+    from rfe.workspace import STUDY_NAME
 
     workspace = workspace or open_workspace()
     if (source is None) == (from_study is None) or (from_study is None) != (trial is None):
@@ -113,14 +114,15 @@ def train(
         name = f"configuration-{config_id(config)[:8]}"
     elif source is not None:
         path = find_space(source)
-        # a bundle's file, and its members', are all called so; the folder says what it is
-        name = path.absolute().parent.name if path.name == CONFIG_FILE else path.stem
-        config = load_config(path, overrides)
+        config, name = load_config(path, overrides), path.stem
+        bundle = path.absolute().parent
+        if (bundle / MANIFEST).is_file() and STUDY_NAME.fullmatch(bundle.name):
+            name = bundle.name  # every bundle's file has the same name
     else:
         folder = find_study(workspace, str(from_study))
         config = load_config(read_trial(folder, trial or 0), overrides)
         data, name = data or study_source(folder)[0], f"{from_study}-trial-{trial}"
-    space = _placed(_space_of_one(config, name), data, study)
+    space = _placed(_space_of_one(config, name if study is None else study), data, study)
     return _run(space, workspace, progress, workers=workers, address=address)
 
 

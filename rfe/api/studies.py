@@ -145,7 +145,7 @@ class DeletedStudy:
     runs: bool
     """Whether its MLflow experiment was marked deleted."""
     ensembles: tuple[str, ...] = ()
-    """Those that had trials of it as members, and cannot be exported any more."""
+    """Those that had trials of it as members, and cannot be exported without it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""

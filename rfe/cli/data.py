@@ -64,7 +64,7 @@ def simulate(
     if as_json:
         print_json({"output": folder})
     else:
-        print_lines(f"written to {short_path(folder)}", f"next: rfe data check {typed_path(folder)}")
+        print_lines(f"simulated data is in {short_path(folder)}", f"next: rfe data check {typed_path(folder)}")
 
 
 @group.command(epilog="Example: rfe data fetch 15096942 -o blemore-download --unpack")

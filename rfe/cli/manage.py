@@ -137,7 +137,10 @@ def delete(
     runs = "its MLflow experiment is marked deleted" if deleted.runs else "nothing was changed in MLflow"
     print_lines(f"{short_path(deleted.folder)} is removed; {runs}")
     if deleted.ensembles:
-        print_lines(f"{_name_ensembles(deleted.ensembles)} had trials of it and cannot be exported any more")
+        print_lines(
+            f"{_name_ensembles(deleted.ensembles)} had trials of it and cannot be exported, unless `rfe studies pull "
+            f"{study}` brings it back from MLflow"
+        )
 
 
 def _ask(study: str, settings: Settings) -> None:

@@ -134,7 +134,13 @@ def free_memory() -> int | None:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    try:  # a container, or a job of a cluster, may have less than its machine
+        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
+        found += [max(0, int(most) - int(used))] if most.strip() != "max" else []
+    except (OSError, ValueError):
+        pass
+    return min(found, default=None)
 
 
 def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

@@ -5,7 +5,6 @@ nothing of the model: it plants content, actors, reliability and noise, not gate
 """
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from rfe.data.simulation.streams import open_stream
 from rfe.data.simulation.truth import describe_truth, plan_of
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import check_folder_place, replace_folder, write_text
+from rfe.workspace import check_folder_place, fill_folder, write_text
 
 __all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "simulate"]
 
@@ -97,6 +96,9 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
     check_folder_place(place)
     if place.is_dir() and any(place.iterdir()):
         if _planned(place) == json.loads(json.dumps(plan_of(spec, knobs))):
+            lacking = [name for name in files_of(spec) if not (place / name).is_file()]
+            if lacking:
+                raise ConfigError(f"{output}: lacks {', '.join(lacking)} of this set; remove it to make it anew")
             return output
         what = "something else" if _planned(place) is None else "another simulated data set"
         raise ConfigError(f"{output}: holds {what}; name another folder, or remove that one")
@@ -104,25 +106,29 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
     progress = progress or SilentProgress()
     world = build_world(spec, knobs, progress)
     progress.start(f"simulating {len(world.skeleton.filename):,} clips", len(world.views) + 1)
-    beside = place.with_name(f".{place.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
-    beside.mkdir(parents=True)
-    try:
+    with fill_folder(place) as scratch:
         for done, view in enumerate(world.views, start=1):
             name = view.spec.name
             present = open_stream(spec.seed, "missing", name).random(len(world.lengths)) >= spec.missing
             features = iterate_features(view, world.lengths, spec.seed)
             filenames = np.array(world.skeleton.filename)
-            write_features(beside / f"{name}_static_features.npz", features, present, filenames, view.spec.dim)
+            write_features(scratch / features_file(name), features, present, filenames, view.spec.dim)
             progress.update(done)
-        write_metadata(beside / "metadata.csv", world.skeleton, spec.anonymous_actors)
+        write_metadata(scratch / "metadata.csv", world.skeleton, spec.anonymous_actors)
         truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
-        write_text(beside / TRUTH_FILE, json.dumps(truth))
-        replace_folder(beside, place)
-        progress.update(len(world.views) + 1)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_text(scratch / TRUTH_FILE, json.dumps(truth))
+    progress.update(len(world.views) + 1)
     return output
+
+
+def features_file(encoder: str) -> str:
+    """Name of an encoder's file."""
+    return f"{encoder}_static_features.npz"
+
+
+def files_of(spec: SimulationSpec) -> tuple[str, ...]:
+    """Names of all files of a simulated set."""
+    return ("metadata.csv", *(features_file(one.name) for one in spec.encoder_specs), TRUTH_FILE)
 
 
 def _planned(folder: Path) -> Any:

@@ -74,7 +74,7 @@ def read_table(path: Path, required: Mapping[str, str], known: Sequence[str], fa
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            if problem := _header_problem(header, required, known):
+            if problem := _header_problem(header, required):
                 faults.problem(f"{path.name} {problem}")
                 return []
             require_columns(path.name, header, required, known, faults)
@@ -114,12 +114,12 @@ def require_columns(
     )
 
 
-def _header_problem(header: Sequence[str], required: Collection[str], known: Sequence[str]) -> str | None:
+def _header_problem(header: Sequence[str], required: Collection[str]) -> str | None:
     """Why a first line is not the header it was meant to be: none at all, another separator, capital letters."""
     if not any(header):
         return f"is empty or begins with an empty line; give it a header with the columns {', '.join(required)}"
     for separator, word in _OTHER_SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
             return f"separates its columns by {word} ({header[0]!r}); save it as CSV with commas"
-    capital = [name for name in header if name.lower() in known and name.lower() not in header]
+    capital = [name for name in header if name.lower() in required and name.lower() not in header]
     return f"has the columns {', '.join(capital)}; write their names in small letters" if capital else None

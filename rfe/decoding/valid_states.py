@@ -30,6 +30,8 @@ CHUNK_NUMBERS = 200_000
 LARGEST_SPAN = 30.0
 """A clip with a broken feature may be answered wrongly and without bounds, and would take every slope to 0 by itself:
 clips whose logits span more than so many times the median clip's have no part in a fit."""
+MOST_BROKEN = 0.05
+"""Share of clips up to which such spans are a fault of the clips; beyond it they are how the model answers."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class ValidStatesDecoder:
         parts = []
         for part in _replica_chunks(len(flat.fused), membership.size * N_SETS):
             presence, salience, finite = _finite_logits(flat.replicas(part))
-            sound = finite & _is_ordinary(presence) & _is_ordinary(salience)
+            sound = finite & _is_ordinary(presence, finite) & _is_ordinary(salience, finite)
             weight = (sound[:, None] & membership).astype(np.float64)  # [replica, fold, clip]
             evidence = (
                 presence_evidence(presence, None if offset is None else offset[part]),
@@ -218,10 +220,14 @@ def _finite_logits(flat: Outputs) -> tuple[Float, Float, NDArray[np.bool_]]:
     return np.where(keep, flat.presence_logits, 0.0), np.where(keep, flat.salience_logits, 0.0), finite
 
 
-def _is_ordinary(logits: Float) -> NDArray[np.bool_]:
-    """[replica, clip] whether the clip's logits span at most `LARGEST_SPAN` times what they span in a typical clip."""
-    span = np.ptp(logits, -1)
-    return np.asarray(span <= LARGEST_SPAN * np.maximum(np.median(span, -1, keepdims=True), np.finfo(np.float32).tiny))
+def _is_ordinary(logits: Float, finite: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[replica, clip] whether the clip's logits span at most `LARGEST_SPAN` times the median of those that span
+    anything; True throughout a replica where more than `MOST_BROKEN` of the clips do not."""
+    span = np.where(finite, np.ptp(logits, -1), 0.0)
+    some, last = (span > 0).sum(-1, keepdims=True), span.shape[-1] - 1
+    typical = np.take_along_axis(np.sort(span, -1), np.minimum(last + 1 - some + some // 2, last), -1)
+    ordinary = span <= LARGEST_SPAN * typical
+    return np.asarray(ordinary | ((~ordinary).mean(-1, keepdims=True) > MOST_BROKEN))
 
 
 def _flat_offset(set_offset: Float | None, leading: tuple[int, ...]) -> Float | None:

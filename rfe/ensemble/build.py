@@ -122,8 +122,9 @@ def build_ensemble(
         StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
     """
     candidates = _candidates(folders, dataset)
+    by_trial = {(one.study, one.number): one for one in _candidates(folders, dataset, confirmed=False)}
+    searched = [by_trial[one.study, one.number] if one.confirmed_models else one for one in candidates]
     again = [place for place, one in enumerate(candidates) if one.confirmed_models]
-    searched = _candidates(folders, dataset, confirmed=False) if again else candidates
     truth = Truth.of(dataset)
     progress.start("calibrating candidates", len(candidates) + len(again))
     done = count(1)

@@ -87,7 +87,10 @@ def confirm_best(
             mine = [key for key in plan if plan[key][0].number == log.number]
             done = [results.pop(key) for key in mine if key in results] if waiting.isdisjoint(mine) else []
             if done:
-                yield _confirmation(log, in_a_row(done), ledger)
+                kept = in_a_row(done)
+                if left := len(done) - len(kept):
+                    progress.note(f"confirming trial {log.number}: {left} seeds are left out, parted by a failed one")
+                yield _confirmation(log, kept, ledger)
     progress.update(len(plan) - len(waiting))
     fleet.pool.withdraw(run)
 

@@ -28,6 +28,8 @@ class Holder:
     heard: float
     leases: dict[str, float] = field(default_factory=dict)
     """Key -> start of the lease."""
+    has_taken: bool = False
+    """Whether it has asked for work, and so has started well."""
     stack: int = 1
     """Size of the stack it trains."""
     leave: bool = False

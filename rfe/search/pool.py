@@ -20,7 +20,7 @@ LEASE_S = 60.0
 """A worker not heard of for so long has lost its leases; a busy machine keeps a living one silent for half of that. One
 that was replaced in its place is known to be gone at once."""
 FAILED_STARTS = 6
-"""So many workers in a row that fail before one takes anything are no accident."""
+"""So many workers in a row that fail in one place, while none works anywhere, are no accident."""
 HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
 
@@ -47,7 +47,9 @@ class Pool:
         self._n_ended = 0
         self._epochs: dict[str, int] = {}
         self._bars: dict[str, float] = {}
-        self._failed_starts, self._why_failed = 0, ""
+        self._failed_starts: dict[str, int] = {}
+        """Slot -> workers in a row that failed there before one took anything anywhere."""
+        self._why_failed = ""
         self._stopped = False
         self._idle_s = 0.0
 
@@ -83,8 +85,9 @@ class Pool:
     def collect(self, study: str) -> News:
         """Which items of the study ended, and which scores were reported, since the last call."""
         deliveries, reports = self._deliveries.pop(study, []), self._reports.pop(study, [])
-        hopeless = self._failed_starts >= FAILED_STARTS
-        return News(tuple(deliveries), tuple(reports), self._why_failed if hopeless else "")
+        hopeless = max(self._failed_starts.values(), default=0) >= FAILED_STARTS
+        works = any(worker.has_taken for worker in self._workers.values())
+        return News(tuple(deliveries), tuple(reports), self._why_failed if hopeless and not works else "")
 
     def decide(self, verdicts: Mapping[str, str]) -> None:
         """The study compared what was reported of these items: key -> why it is to end, "" to go on."""
@@ -142,8 +145,9 @@ class Pool:
     def fail_start(self, worker: str, reason: str) -> bool:
         """The worker cannot start, and one that Ray starts in its place may fare no better; True: it is to go quietly,
         as nothing is handed out any more."""
-        self._workers.pop(worker, None)
-        self._failed_starts, self._why_failed = self._failed_starts + 1, reason
+        if (holder := self._workers.pop(worker, None)) is not None:
+            self._failed_starts[holder.slot] = self._failed_starts.get(holder.slot, 0) + 1
+            self._why_failed = reason
         return self._stopped
 
     def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
@@ -153,8 +157,9 @@ class Pool:
         A worker that asks trains nothing: what it still has on lease never reached it, or came back half said.
         """
         self._sweep()
-        self._failed_starts = 0
+        self._failed_starts.clear()
         holder = self._hear(worker)
+        holder.has_taken = True
         self._waiting[:0] = holder.leases
         holder.leases.clear()
         if self._stopped:

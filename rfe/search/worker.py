@@ -142,7 +142,7 @@ def _train_items(
         train(orders.items, settings, device, heart.tick, deliver)
     except Exception as error:
         log.exception("a stack of %d raised an error", len(orders.items))
-        if is_device_error(error):  # every later call of this process would raise it too
+        if not is_usable(device):
             pool.lose(name, describe_error(error))
             os._exit(1)
         pool.return_stack(name, left, describe_error(error))
@@ -258,13 +258,17 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' * bool(text)}{text}{place}"
 
 
-def is_device_error(error: BaseException) -> bool:
-    """Whether a GPU raised it that computes nothing more for this process; out of memory is another matter."""
+def is_usable(device: str) -> bool:
+    """Whether the device still computes for this process; after some errors a GPU raises the same at every call."""
     import torch
 
-    if isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error):
-        return False
-    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+    if device == "cpu":
+        return True
+    try:
+        torch.cuda.synchronize()
+        return torch.ones(1, device=device).sum().item() == 1.0
+    except RuntimeError as error:
+        return "out of memory" in str(error)
 
 
 def _load_function(path: str) -> TrainStack:

@@ -1,6 +1,5 @@
 """A bundle used on a data folder: checked, read, asked, and its answers written."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from rfe.submission.clips import NewClips
 from rfe.submission.layout import PREDICTIONS_NAME
 from rfe.submission.manifest import title
 from rfe.submission.predictor import Prediction, Predictor
-from rfe.submission.submission import VIDEO_EXTENSION, write_submission
+from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION, ZIP_NAME, write_submission
 from rfe.submission.table import predictions_csv
 from rfe.submission.verification import verify_bundle
-from rfe.workspace import check_folder_place, write_text
+from rfe.workspace import check_folder_place, fill_folder, write_text
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,10 @@ def write_files(answered: BundlePrediction, output: Path) -> tuple[Path, ...]:
     check_folder_place(output)
     if any((output / name).exists() for name in METADATA_FILES):
         raise ConfigError(f"{output}: is a data folder; name another one with -o/--output")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
-        beside = Path(scratch)
-        write_text(beside / PREDICTIONS_NAME, predictions_csv(prediction))
-        submission = write_submission(beside, prediction.filename, prediction.state, answered.extension)
-        output.mkdir(exist_ok=True)
-        return tuple(one.replace(output / one.name) for one in (beside / PREDICTIONS_NAME, *submission))
+    for name in (PREDICTIONS_NAME, JSON_NAME, ZIP_NAME):
+        if (output / name).is_dir():
+            raise ConfigError(f"{output / name}: is a folder; remove it, or name another folder with -o/--output")
+    with fill_folder(output) as scratch:
+        write_text(scratch / PREDICTIONS_NAME, predictions_csv(prediction))
+        submission = write_submission(scratch, prediction.filename, prediction.state, answered.extension)
+    return (output / PREDICTIONS_NAME, *(output / one.name for one in submission))

@@ -170,8 +170,8 @@ class Journal:
 
     def _drop_weights(self) -> None:
         """Delete the weights of trials that fell out of the ranking."""
-        best = best_trials(self._scores, self._keep_top)
-        for number in self._holding & self._scores.keys() - set(best) - self._pinned:
+        kept = self._pinned.union(best_trials(self._scores, self._keep_top))
+        for number in [one for one in self._holding if one in self._scores and one not in kept]:
             (self._folder.trial(number) / WEIGHTS).unlink(missing_ok=True)
             self._holding.remove(number)
 

@@ -71,12 +71,14 @@ def test_train_from_a_trial_takes_its_data_too(tmp_path: Path, run: list[SearchS
 
 def test_train_names_a_bundles_configuration_by_its_folder(tmp_path: Path, run: list[SearchSpace]) -> None:
     make_folder(tmp_path / "data")
-    for place in ("first-bundle", "second-bundle/members/mini-1"):
+    for place, is_bundle in (("first-bundle", True), ("second-bundle", True), ("mine", False), ("a bundle", True)):
         path = tmp_path / place / "config.yaml"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir()
         path.write_text("train.epochs: 2\n")
+        if is_bundle:
+            (path.parent / "MANIFEST.json").write_text("{}")
         api.train(str(path), tmp_path / "data", workspace=open_workspace(tmp_path))
-    assert [space.study for space in run] == ["first-bundle", "mini-1"]
+    assert [space.study for space in run] == ["first-bundle", "second-bundle", "config", "config"]
 
 
 @pytest.mark.parametrize("given", [{}, {"source": "x.yaml", "from_study": "s", "trial": 1}, {"from_study": "s"}])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rfe.errors import ConfigError, StudyError
-from rfe.workspace import carries_secret, open_workspace, redact_text, redact_uri, write_beside, write_json
+from rfe.workspace import carries_secret, fill_folder, open_workspace, redact_text, redact_uri, write_beside, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +134,18 @@ def test_a_full_disk_is_said_of_the_file_that_was_written(tmp_path: Path, monkey
         write_json(tmp_path / "a.json", {})
     assert said.value.filename == str(tmp_path / "a.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_filled_at_once_or_not_at_all(tmp_path: Path) -> None:
+    for folder in (tmp_path / "new", tmp_path / "there"):
+        if folder.name == "there":
+            folder.mkdir()
+        with pytest.raises(IsADirectoryError), fill_folder(folder) as scratch:
+            scratch.write_text("it is a folder")
+        assert not folder.exists() or not list(folder.iterdir())
+        inode = folder.stat().st_ino if folder.exists() else None
+        with fill_folder(folder) as scratch:
+            (scratch / "a").write_text("whole")
+        assert [path.name for path in folder.iterdir()] == ["a"]
+        assert inode in (None, folder.stat().st_ino)  # a mount, or where the shell is
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]

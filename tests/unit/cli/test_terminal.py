@@ -55,4 +55,4 @@ def test_quiet_is_the_result_and_no_more(word: str) -> None:
     assert "simulating" in loud.stderr
     assert quiet.stderr == ""
     assert loud.stdout == quiet.stdout
-    assert "written to sim" in quiet.stdout
+    assert "simulated data is in sim" in quiet.stdout

@@ -382,6 +382,9 @@ def test_nothing_that_is_there_already_is_replaced(tmp_path: Path) -> None:
     mine.write_text("mine")
     assert simulate(SMALL, folder) == folder  # the same command again
     assert mine.read_text() == "mine"
+    next(folder.glob("*.npz")).rename(tmp_path / "aside.npz")
+    with pytest.raises(ConfigError, match=r"lacks .*npz of this set"):
+        simulate(SMALL, folder)
     for spec, what in ((replace(SMALL, seed=1), "another simulated data set"), (SMALL, "something else")):
         if what == "something else":
             (folder / "truth.json").unlink()

@@ -254,3 +254,15 @@ def test_one_clip_with_broken_outputs_spoils_no_other_clips_answer() -> None:
     spoilt = (decoder.decode(broken, decoder.fit(broken, truth))[0] == truth)[others].mean()
     assert sound > 0.5
     assert spoilt == pytest.approx(sound, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["equal", "small", "nan"])
+def test_how_a_model_answers_most_clips_is_no_fault_of_the_others(kind: str) -> None:
+    truth = draw_truth(300)
+    outputs = draw_outputs(truth, (1,))
+    presence, salience = outputs.presence_logits.copy(), outputs.salience_logits.copy()
+    for logits in (presence, salience):
+        many = logits[0, :180]
+        many[:] = {"equal": 0.0, "small": many / 50, "nan": np.nan}[kind]
+    fitted = ValidStatesDecoder(0.5).fit(replace(outputs, presence_logits=presence, salience_logits=salience), truth)
+    assert 0.3 < float(np.ravel(fitted.presence_slope)[0]) < 60
