@@ -20,7 +20,8 @@ from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable, Interval, difference_interval
-from rfe.workspace import StudyFolder, write_bytes
+from rfe.workspace import StudyFolder
+from rfe.writing import write_bytes
 
 if TYPE_CHECKING:
     from rfe.ablation.altered_encoders import AlteredAnswers

@@ -25,7 +25,8 @@ from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable
 from rfe.tracking.records import as_json
-from rfe.workspace import StudyFolder, write_text
+from rfe.workspace import StudyFolder
+from rfe.writing import write_text
 
 __all__ = ["AblationResult", "EncoderValue", "is_ablation", "read_ablation"]
 

@@ -14,7 +14,8 @@ from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, StudyError
 from rfe.search_space import SearchSpace, load_space, normalize
 from rfe.training.build import memory_bytes, shape_key
-from rfe.workspace import StudyFolder, write_json
+from rfe.workspace import StudyFolder
+from rfe.writing import write_json
 
 TRIAL_MINUTES = 24 * 60.0
 """An arm is many models; what would be too long for a trial of a search is not for it."""

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from rfe.config.fields import unknown
 from rfe.errors import ConfigError
-from rfe.workspace import write_json, write_text
+from rfe.writing import write_json, write_text
 
 SchemaKind = Literal["config", "space", "plan", "job", "mapping"]
 KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)

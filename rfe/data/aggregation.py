@@ -14,12 +14,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from rfe.data.faults import Faults, list_names
+from rfe.data.features import feature_file
 from rfe.data.parts import Files, Part, PartSummary, find_part, make_part, read_rows, split_clips
 from rfe.data.series import SERIES_SUFFIXES, Reading
 from rfe.data.statistics import N_STATISTICS
 from rfe.errors import DataError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import write_beside
+from rfe.writing import write_beside
 
 MOST_WORKERS = 4
 """Processes, unless asked for more: reading soon waits for the disk."""
@@ -88,7 +89,7 @@ def aggregate_series(
     """
     folders = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
     encoder = encoder or name_encoder(folders[0])
-    path = output if output.suffix == ".npz" else output / f"{encoder}_static_features.npz"
+    path = output if output.suffix == ".npz" else output / feature_file(encoder)
     faults = Faults()
     files = list_series(folders, encoder, faults)
     faults.refuse(str(folders[0]))

@@ -20,6 +20,13 @@ from rfe.data.metadata import Clips, clip_key
 from rfe.errors import DataError
 
 _SUFFIXES = ("_static_features.npz", ".npz")
+
+
+def feature_file(encoder: str) -> str:
+    """Name of an encoder's file, as the challenge names them."""
+    return f"{encoder}{_SUFFIXES[0]}"
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset, list_encoders, load_dataset, read_features
-from rfe.data.features import encoder_name_problem, to_float32, too_large_sentence
+from rfe.data.features import encoder_name_problem, feature_file, to_float32, too_large_sentence
 from rfe.errors import DataError, gather
 from rfe.labels import EMOTIONS, SET_NAMES, STATE_SET, state_percents
-from rfe.workspace import replace_folder
+from rfe.writing import replace_folder
 
 FrameLike: TypeAlias = "pd.DataFrame | NDArray[np.floating[Any]]"
 
@@ -46,7 +46,7 @@ def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], outp
         metadata.to_csv(beside / "metadata.csv", index=False)
         for encoder, table in features.items():
             filenames, values = _aligned(encoder, table, metadata["filename"].astype(str).tolist())
-            np.savez(beside / f"{encoder}_static_features.npz", X=values, filenames=np.array(filenames, np.str_))
+            np.savez(beside / feature_file(encoder), X=values, filenames=np.array(filenames, np.str_))
         try:
             made = load_dataset(beside, need_source=False)
         except DataError as error:

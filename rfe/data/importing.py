@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
 from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE
 from rfe.data.check import CheckReport, check_folder
+from rfe.data.features import feature_file
 from rfe.data.layout import Layout, read_published
 from rfe.data.mapping import read_mapping
 from rfe.data.metadata import Clips, clip_key, read_clips
 from rfe.errors import DataError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import DISK_FULL
+from rfe.writing import DISK_FULL
 
 NO_FILE = "no file"
 NOT_A_CLIP = "no clip of the metadata"
@@ -86,7 +87,7 @@ def import_folder(
             shutil.copyfile(path, made / name)
         aggregated = []
         for files in layout.series:
-            path = made / f"{files.encoder}_static_features.npz"
+            path = made / feature_file(files.encoder)
             parts = partial / "parts" / files.encoder
             one = aggregate_files(_match_clips(files, clips), path, parts, workers=workers, progress=progress)
             aggregated.append(replace(one, path=output / path.name))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rfe.data.aggregation import SeriesFiles, list_series, name_encoder
 from rfe.data.faults import Faults
+from rfe.data.features import feature_file
 from rfe.data.metadata import METADATA_FILES
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
@@ -47,7 +48,7 @@ def read_published(folder: Path) -> Layout:
             f"{folder} holds no features: expected pre_extracted_train_data/<Encoder>_train/<filename>.npy or "
             "<encoder>_static_features.npz; describe any other layout in a file, and name it with --mapping"
         )
-    clash = sorted({f"{encoder}_static_features.npz" for encoder in folders} & set(features))
+    clash = sorted({feature_file(encoder) for encoder in folders} & set(features))
     if clash:
         raise DataError(f"{folder}: {', '.join(clash)} stand beside series of the same encoder; keep one of the two")
     faults = Faults()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rfe.data.arrays import UNREADABLE_ARRAY
 from rfe.data.series import Reading, SeriesError, read_row
-from rfe.workspace import write_beside
+from rfe.writing import write_beside
 
 CLIPS_PER_PART = 32
 """About a second of work: what is lost when an import is killed."""

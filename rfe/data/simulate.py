@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.caveats import TRUTH_FILE
+from rfe.data.features import feature_file
 from rfe.data.simulation.content import Performers, draw_content, draw_performers
 from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
@@ -24,7 +25,7 @@ from rfe.data.simulation.streams import open_stream
 from rfe.data.simulation.truth import describe_truth, plan_of
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import check_folder_place, fill_folder, write_text
+from rfe.writing import check_folder_place, fill_folder, write_text
 
 __all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "simulate"]
 
@@ -112,7 +113,7 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
             present = open_stream(spec.seed, "missing", name).random(len(world.lengths)) >= spec.missing
             features = iterate_features(view, world.lengths, spec.seed)
             filenames = np.array(world.skeleton.filename)
-            write_features(scratch / features_file(name), features, present, filenames, view.spec.dim)
+            write_features(scratch / feature_file(name), features, present, filenames, view.spec.dim)
             progress.update(done)
         write_metadata(scratch / "metadata.csv", world.skeleton, spec.anonymous_actors)
         truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
@@ -121,14 +122,9 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
     return output
 
 
-def features_file(encoder: str) -> str:
-    """Name of an encoder's file."""
-    return f"{encoder}_static_features.npz"
-
-
 def files_of(spec: SimulationSpec) -> tuple[str, ...]:
     """Names of all files of a simulated set."""
-    return ("metadata.csv", *(features_file(one.name) for one in spec.encoder_specs), TRUTH_FILE)
+    return ("metadata.csv", *(feature_file(one.name) for one in spec.encoder_specs), TRUTH_FILE)
 
 
 def _planned(folder: Path) -> Any:

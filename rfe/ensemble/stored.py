@@ -18,7 +18,8 @@ from rfe.ensemble.calibrated import Decoding, Float32
 from rfe.ensemble.candidates import StudyRecord, read_study
 from rfe.ensemble.selection import Ensemble, Member
 from rfe.errors import DataError, StudyError
-from rfe.workspace import Workspace, write_bytes, write_json, write_text
+from rfe.workspace import Workspace
+from rfe.writing import write_bytes, write_json, write_text
 
 ENSEMBLE_FILE = "ensemble.json"
 TRAJECTORY_FILE = "trajectory.csv"
@@ -82,8 +83,8 @@ def check_name(workspace: Workspace, name: str, studies: Sequence[str]) -> Path:
     if workspace.study(name).exists():
         raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
     folder = workspace.ensembles / name
-    former = _studies_of(folder)
-    if former is not None and set(former) != set(studies):
+    former = _about(folder).get("studies", studies)
+    if set(former) != set(studies):
         raise StudyError(
             f"--name {name}: is an ensemble of {', '.join(former)}, not of {', '.join(studies)}; give another name, or "
             f"remove {folder}"
@@ -123,38 +124,25 @@ def record_run(folder: Path, run_id: str | None) -> None:
 
 def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
     """Names of the ensembles that are kept, sorted."""
-    return tuple(sorted(path.parent.name for path in (workspace.ensembles).glob(f"*/{ENSEMBLE_FILE}")))
+    return tuple(sorted(path.parent.name for path in workspace.ensembles.glob(f"*/{ENSEMBLE_FILE}")))
 
 
 def ensembles_with(workspace: Workspace, study: str) -> tuple[str, ...]:
     """Names of the ensembles that have trials of a study as members."""
-    folder = workspace.ensembles
-    return tuple(name for name in ensemble_names(workspace) if study in (_members_of(folder / name) or ()))
+    return tuple(
+        name
+        for name in ensemble_names(workspace)
+        if study in {one.get("study") for one in _about(workspace.ensembles / name).get("members", ())}
+    )
 
 
-def _studies_of(folder: Path) -> list[str] | None:
-    """Whose trials were an ensemble's candidates; None where there is no (readable) one."""
-    about = _about(folder)
+def _about(folder: Path) -> dict[str, Any]:
+    """What `ensemble.json` says; nothing where there is none that can be read."""
     try:
-        return None if about is None else [str(study) for study in about["studies"]]
-    except (KeyError, TypeError):
-        return None
-
-
-def _members_of(folder: Path) -> set[str] | None:
-    """Whose trials are an ensemble's members; None where there is no (readable) one."""
-    about = _about(folder)
-    try:
-        return None if about is None else {str(entry["study"]) for entry in about["members"]}
-    except (KeyError, TypeError):
-        return None
-
-
-def _about(folder: Path) -> Any:
-    try:
-        return json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
+        about = json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:

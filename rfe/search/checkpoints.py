@@ -13,7 +13,7 @@ import numpy as np
 
 from rfe.search.work import WorkItem
 from rfe.training.record import Checkpoint, ReplicaState
-from rfe.workspace import write_beside
+from rfe.writing import write_beside
 
 log = logging.getLogger(__name__)
 

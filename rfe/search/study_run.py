@@ -24,7 +24,7 @@ from rfe.search_space import SearchSpace
 from rfe.tracking.base import ConfirmationLog, StudyState, Tracker
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events
-from rfe.workspace import DISK_FULL, write_json
+from rfe.writing import DISK_FULL, write_json
 
 COHORTS_AT_ONCE = 4
 """Into so many cohorts at least the trials in training are divided, so that a sampler learns between them."""

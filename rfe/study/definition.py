@@ -9,7 +9,7 @@ from typing import Any
 from rfe.config.load import flatten
 from rfe.errors import RfeError, StudyError
 from rfe.search_space import ResolvedSpace, SearchSpace, resolve
-from rfe.workspace import write_json, write_text
+from rfe.writing import write_json, write_text
 
 DEFINITION_FILE = "definition.json"
 SPACE_FILE = "space.yaml"

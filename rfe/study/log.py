@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 from optuna.trial import TrialState
 
-from rfe.workspace import write_bytes
+from rfe.writing import write_bytes
 
 RECORD = "record"
 """Attribute of a trial that was told: what it was told with."""

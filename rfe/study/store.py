@@ -19,7 +19,7 @@ from rfe.study.pruning import build_pruner, report_score
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
 from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_storage, row_of
 from rfe.study.warm_start import SOURCE, is_own
-from rfe.workspace import cut_torn_line
+from rfe.writing import cut_torn_line
 
 LOCK_FILE = "study.lock"
 LOCK_WAIT_S = 1.0

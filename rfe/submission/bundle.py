@@ -30,7 +30,7 @@ from rfe.submission.archive import is_archive, open_bundle, pack
 from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
 from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, read_manifest, verify_bundle
-from rfe.workspace import check_folder_place, replace_folder, write_beside
+from rfe.writing import check_folder_place, replace_folder, write_beside
 
 IDENTITY = ("study", "trial", "ensemble")
 OTHER_ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")

@@ -14,7 +14,7 @@ from typing import Any
 from rfe.data.metadata import clip_key
 from rfe.errors import SubmissionError
 from rfe.labels import state_percents
-from rfe.workspace import write_beside
+from rfe.writing import write_beside
 
 VIDEO_EXTENSION = ".mov"
 """Extension of the challenge's clips."""

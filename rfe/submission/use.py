@@ -15,7 +15,7 @@ from rfe.submission.predictor import Prediction, Predictor
 from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION, ZIP_NAME, write_submission
 from rfe.submission.table import predictions_csv
 from rfe.submission.verification import verify_bundle
-from rfe.workspace import check_folder_place, fill_folder, write_text
+from rfe.writing import check_folder_place, fill_folder, write_text
 
 
 @dataclass(frozen=True)

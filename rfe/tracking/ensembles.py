@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rfe.tracking.figures import trajectory_figure
 from rfe.tracking.run_writer import NOTE
-from rfe.workspace import Workspace, write_bytes
+from rfe.workspace import Workspace
+from rfe.writing import write_bytes
 
 if TYPE_CHECKING:
     from rfe.tracking.mlflow_server import MlflowServer

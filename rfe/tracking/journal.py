@@ -31,7 +31,8 @@ from rfe.tracking.base import (
     finite,
 )
 from rfe.tracking.records import Record, as_json, own_fields, read_events, read_records
-from rfe.workspace import StudyFolder, cut_torn_line, write_bytes
+from rfe.workspace import StudyFolder
+from rfe.writing import cut_torn_line, write_bytes
 
 WEIGHTS = "weights.safetensors"
 CONFIRMED = "confirmed"

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rfe.progress import Progress, SearchStatus
-from rfe.workspace import StudyFolder, write_json
+from rfe.workspace import StudyFolder
+from rfe.writing import write_json
 
 BEAT_S = 2.0
 """How often the file is brought up to date."""

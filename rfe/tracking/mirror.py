@@ -14,7 +14,8 @@ from rfe.errors import ConfigError, StudyError
 from rfe.study.log import reopen_trials
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events
-from rfe.workspace import StudyFolder, cut_torn_line, redact_text, redact_uri, replace_folder
+from rfe.workspace import StudyFolder, redact_text, redact_uri
+from rfe.writing import cut_torn_line, replace_folder
 
 MIRROR_S = 60.0
 """How often what changed is copied."""

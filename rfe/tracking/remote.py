@@ -16,7 +16,8 @@ from rfe.tracking.base import ConfirmationLog, TrialLog
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
 from rfe.tracking.mirror import check_replaceable
 from rfe.tracking.records import read_events
-from rfe.workspace import StudyFolder, Workspace, cut_torn_line, redact_uri, replace_folder, write_json
+from rfe.workspace import StudyFolder, Workspace, redact_uri
+from rfe.writing import cut_torn_line, replace_folder, write_json
 
 if TYPE_CHECKING:
     from rfe.tracking.mlflow_server import MlflowServer  # seconds of imports, which lists of local studies do without

@@ -31,7 +31,8 @@ from rfe.tracking.presentation import (
     trial_table,
     trial_tags,
 )
-from rfe.workspace import StudyFolder, write_json
+from rfe.workspace import StudyFolder
+from rfe.writing import write_json
 
 RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
 STATES: tuple[TrialState, ...] = ("complete", "pruned", "failed")

@@ -35,7 +35,8 @@ from rfe.submission.scoring import known_states, read_probabilities
 from rfe.submission.submission import write_submission
 from rfe.tracking.base import NullTracker
 from rfe.tracking.live import read_live
-from rfe.workspace import StudyFolder, Workspace, write_json
+from rfe.workspace import StudyFolder, Workspace
+from rfe.writing import write_json
 from tests.contract.damage import damaged_bytes, damaged_json, damaged_text
 from tests.unit.data.folders import make_folder
 from tests.unit.search.tiny_study import run_study

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rfe.metrics.intervals import HitTable
 from rfe.tracking.provenance import git_commit
-from rfe.workspace import write_text
+from rfe.writing import write_text
 
 
 def make_part(path: Path, make: Callable[[], Any]) -> None:

@@ -22,7 +22,8 @@ from rfe import api
 from rfe.ablation.compare import describe_verdicts
 from rfe.ablation.result import RESULT_FILE
 from rfe.config.reading import write_yaml
-from rfe.workspace import Workspace, open_workspace, write_bytes, write_text
+from rfe.workspace import Workspace, open_workspace
+from rfe.writing import write_bytes, write_text
 from tests.evidence.simulated import REPORTS, SCRATCH, simulated_set, table
 
 HARD = ["contour", "logmel", "mfcc", "modspec"]

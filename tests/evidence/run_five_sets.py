@@ -31,7 +31,7 @@ from rfe.metrics.score import fold_hits, score
 from rfe.progress import SilentProgress
 from rfe.reporting.report.answers import read_answers
 from rfe.study.result import TrialHits, score_selected
-from rfe.workspace import write_text
+from rfe.writing import write_text
 from tests.evidence.parts import hits_by_actor, make_part, read_parts, table_of
 from tests.evidence.searched_sets import (
     FAST,

@@ -46,7 +46,8 @@ from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 from rfe.training.stack_run import OUTPUTS
-from rfe.workspace import StudyFolder, write_json
+from rfe.workspace import StudyFolder
+from rfe.writing import write_json
 from tests.evidence.parts import make_part, read_parts
 from tests.evidence.simulated import SCRATCH, report_folder, simulated_set, table, write_report
 

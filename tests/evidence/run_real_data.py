@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rfe.workspace import write_text
+from rfe.writing import write_text
 from tests.evidence.parts import make_part, read_parts
 from tests.evidence.searched_sets import FAST, HOURS, SETTINGS, TRIALS, Place, Setting
 from tests.evidence.simulated import REPORTS, table

@@ -18,7 +18,7 @@ from rfe.data.simulate import SimulationSpec, build_world, simulate
 from rfe.data.simulation.encoders import iterate_features
 from rfe.data.simulation.knobs import KNOBS
 from rfe.labels import STATE_SET
-from rfe.workspace import write_text
+from rfe.writing import write_text
 from tests.evidence.organisers_baseline import (
     Official,
     Training,

@@ -21,7 +21,7 @@ from rfe.data.simulate import EncoderSpec, SimulationSpec, simulate
 from rfe.metrics.intervals import HitTable, Interval, difference_interval, score_interval
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
-from rfe.workspace import write_text
+from rfe.writing import write_text
 from tests.evidence.simulated import REPORTS, SCRATCH, table, write_report
 
 N_SETS = 200

@@ -21,7 +21,7 @@ from rfe.ensemble.prediction import answer_target, fit_final_decoder
 from rfe.labels import state_index
 from rfe.metrics.score import score
 from rfe.training.configurations import train_configurations
-from rfe.workspace import write_json
+from rfe.writing import write_json
 from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report
 
 SEEDS = (21, 22)

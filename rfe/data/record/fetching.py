@@ -18,7 +18,7 @@ from rfe.data.record.listing import PUBLIC_API, Record, RecordFile, parse_record
 from rfe.data.record.unpacking import archive_stem, is_unpacked, unpack
 from rfe.errors import ConfigError, DataError
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import DISK_FULL
+from rfe.writing import DISK_FULL
 
 API_VARIABLE = "RFE_RECORDS_API"
 """Environment variable: the API to ask where no other is given."""

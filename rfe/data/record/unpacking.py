@@ -17,7 +17,8 @@ from typing import IO
 
 from rfe.errors import DataError
 from rfe.progress import Progress
-from rfe.workspace import member_problem, replace_folder
+from rfe.workspace import member_problem
+from rfe.writing import replace_folder
 
 SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar")
 MOST_FILES = 200_000

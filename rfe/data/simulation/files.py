@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rfe.data.simulation.skeleton import Skeleton, list_cells
 from rfe.labels import EMOTIONS, NEUTRAL, STATE_IS_BLEND, state_percents
-from rfe.workspace import write_beside, write_text
+from rfe.writing import write_beside, write_text
 
 METADATA_FIELDS: tuple[str, ...] = (
     "filename",

@@ -16,7 +16,7 @@ from rfe.reporting.report.html import report_html
 from rfe.reporting.report.latex import table_latex
 from rfe.reporting.report.markdown import report_markdown
 from rfe.reporting.report.static import draw
-from rfe.workspace import replace_folder, write_bytes, write_json, write_text
+from rfe.writing import replace_folder, write_bytes, write_json, write_text
 
 MARKER = "report.json"
 """Says that a folder is a report, and may be replaced by one."""

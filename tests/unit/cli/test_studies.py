@@ -23,7 +23,8 @@ from rfe.progress import SearchStatus
 from rfe.search_space import SearchSpace
 from rfe.tracking.base import NullTracker
 from rfe.tracking.live import LiveStatus, stop_requested
-from rfe.workspace import StudyFolder, Workspace, open_workspace, write_json
+from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.writing import write_json
 from tests.integration.fakes import write_data
 from tests.unit.cli.invoke import invoke
 from tests.unit.search.tiny_study import run_study

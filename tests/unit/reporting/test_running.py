@@ -14,7 +14,8 @@ from filelock import FileLock
 from rfe.reporting.running import find_running
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.live import SILENT_S, LiveStatus
-from rfe.workspace import StudyFolder, write_json
+from rfe.workspace import StudyFolder
+from rfe.writing import write_json
 
 ALIVE = LiveStatus("s1", socket.gethostname(), os.getpid(), 0.0)
 

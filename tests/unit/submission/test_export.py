@@ -21,7 +21,8 @@ from rfe.submission.export import export_ensemble, export_study
 from rfe.submission.reading import read_submission
 from rfe.submission.verification import verify_bundle
 from rfe.training.record import TrialResult
-from rfe.workspace import Workspace, write_json
+from rfe.workspace import Workspace
+from rfe.writing import write_json
 from tests.unit.data.folders import make_folder, make_rows
 from tests.unit.ensemble.studies import (
     CONFIG,

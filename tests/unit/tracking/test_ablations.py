@@ -9,7 +9,7 @@ from rfe.tracking.base import OutcomeLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.presentation import VIEW_TAG
 from rfe.tracking.run_writer import NOTE, RunWriter
-from rfe.workspace import write_text
+from rfe.writing import write_text
 from tests.unit.tracking.logs import study_folder, study_log, trial_log
 from tests.unit.tracking.test_run_writer import MemoryServer
 

@@ -9,7 +9,8 @@ from mlflow import MlflowClient
 
 from rfe.tracking.attachments import attach_files, study_run
 from rfe.tracking.mlflow_server import open_server
-from rfe.workspace import Workspace, open_workspace, write_json
+from rfe.workspace import Workspace, open_workspace
+from rfe.writing import write_json
 
 
 @pytest.fixture

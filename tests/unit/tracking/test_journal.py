@@ -12,7 +12,7 @@ from rfe.errors import StudyError
 from rfe.tracking.base import OutcomeLog, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events, read_records
-from rfe.workspace import cut_torn_line
+from rfe.writing import cut_torn_line
 from tests.unit.tracking.logs import CONFUSION, confirmation_log, failed_log, study_folder, study_log, trial_log
 
 

@@ -24,7 +24,8 @@ from rfe.tracking.mlflow_server import MlflowServer, open_server
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.remote import ask_to_stop, find_remote, list_remote, pull_study
 from rfe.tracking.ui import free_port
-from rfe.workspace import StudyFolder, Workspace, open_workspace, write_json
+from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.writing import write_json
 from tests.integration.fakes import write_data
 from tests.unit.search.tiny_study import ENDED, run_study
 from tests.unit.tracking.logs import study_log, trial_log

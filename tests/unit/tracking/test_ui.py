@@ -6,7 +6,8 @@ import pytest
 from rfe.errors import ConfigError
 from rfe.tracking import ui
 from rfe.tracking.access import LOOPBACK
-from rfe.workspace import open_workspace, write_json
+from rfe.workspace import open_workspace
+from rfe.writing import write_json
 
 
 def test_a_taken_port_is_answered_with_the_next_free_one() -> None:

@@ -1,0 +1,117 @@
+"""How files and folders are written: whole or not at all, and in places where they can be."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rfe.errors import ConfigError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of the operating system that more room on the disk would mend."""
+
+
+@contextmanager
+def write_beside(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path` (made if missing) that replaces `path` when the block ends well.
+
+    The temporary name keeps the suffix, so that writers which look at it (`np.savez`) behave. When the block raises,
+    `path` is as it was and nothing is left beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        # a full disk is noticed by a file that is open and nameless
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, then rename."""
+    with write_beside(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` as UTF-8 beside `path`, then rename."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON beside `path`, then rename."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def check_folder_place(path: Path) -> None:
+    """Refuse a place where no folder can be, before any work for it.
+
+    Raises:
+        ConfigError: a file is there, or where one of its parents should be.
+    """
+    path = path.absolute()
+    for place in (path, *path.parents):
+        if place.is_dir():
+            return
+        if place.exists() or place.is_symlink():
+            there = "is a file" if place.exists() else "is a link to nothing"
+            raise ConfigError(f"{path}: {place if place != path else 'it'} {there}; name another folder")
+
+
+@contextmanager
+def fill_folder(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files come to stand in `folder` when the block ends well; when it raises, none does.
+
+    It lies in a folder that is there already, which may be a mount or the current one, and beside one that is not.
+    """
+    folder = folder.absolute()
+    is_there = folder.is_dir()
+    scratch = folder / ".filling" if is_there else folder.with_name(f".{folder.name}.filling")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+        if is_there:
+            for path in sorted(scratch.iterdir()):
+                path.replace(folder / path.name)
+        else:
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def replace_folder(beside: Path, path: Path) -> None:
+    """Rename the folder `beside` to `path`; an older folder there is kept aside until the new one stands."""
+    if not path.exists():
+        beside.rename(path)
+        return
+    old = path.with_name(f".{path.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    path.rename(old)
+    beside.rename(path)
+    shutil.rmtree(old)
+
+
+def cut_torn_line(path: Path) -> bool:
+    """Cut off a last line that a crash left incomplete; True if there was one. Only its one writer may."""
+    if not path.is_file():
+        return False
+    with path.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole == len(content):
+            return False
+        file.truncate(whole)
+        os.fsync(file.fileno())
+    return True
