@@ -122,7 +122,8 @@ _Quoting.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.01
 
 def with_overrides(heading: str, overrides: Sequence[str]) -> str:
     """What was read, for messages: a file, and the fields that were set over it (values may be secret)."""
-    return " ".join([heading, *(f"--set {one.partition('=')[0]}" for one in overrides)])
+    fields = ", ".join(one.partition("=")[0] for one in overrides)
+    return f"{heading} (with --set {fields})" if fields else heading
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:

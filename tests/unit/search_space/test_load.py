@@ -215,5 +215,5 @@ def test_a_wrong_set_is_answered() -> None:
 def test_a_value_that_was_set_is_not_looked_for_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("study: s\nspace:\n  train.lr: {float: [0.1, 1.0]}\n")
-    with pytest.raises(ConfigError, match=r"mine.yaml --set train.epochs: base.train.epochs"):
+    with pytest.raises(ConfigError, match=r"mine.yaml \(with --set train.epochs\): base.train.epochs"):
         load_space(path, ["train.epochs=abc"])
