@@ -1,6 +1,6 @@
 """`rfe data`: simulate, fetch, import, aggregate, check."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -166,7 +166,7 @@ def _print_aggregations(made: "Sequence[Aggregation]") -> None:
     if made:
         print_table(
             ["encoder", "clips", "dimension", "clips skipped", "frames left out"],
-            [[one.encoder, one.clips, one.dim, one.n_skipped, one.incomplete_frames] for one in made],
+            [[one.encoder, one.clips, one.dim, one.n_skipped, one.frames_left_out] for one in made],
         )
     skipped = [
         [one.encoder, reason, len(names), list_names(names)] for one in made for reason, names in one.skipped.items()
@@ -174,8 +174,30 @@ def _print_aggregations(made: "Sequence[Aggregation]") -> None:
     if skipped:
         print_table(["encoder", "skipped because", "clips", "which"], skipped)
     for one in made:
-        if one.ignored:
-            print_lines(f"{one.encoder}: {len(one.ignored)} stray files not read: {list_names(one.ignored)}")
+        print_lines(*(f"{one.encoder}: {sentence}" for sentence in _explain(one)))
+
+
+def _explain(made: "Aggregation") -> Iterator[str]:
+    """What a person checks an encoder's features by."""
+    from rfe.data.columns import list_columns
+    from rfe.data.faults import list_names
+
+    yield from (f"{reason}: e.g. {example}" for reason, example in made.examples.items())
+    if made.columns:
+        yield f"channels ({len(made.columns)}): {list_columns(made.columns)}"
+    if made.left_out:
+        yield (
+            f"columns left out ({len(made.left_out)}), as they number, time, name, rate or label a frame: "
+            f"{list_columns(made.left_out)}; name them under columns: in the mapping to take them"
+        )
+    if made.undetected_frames:
+        yield f"{made.undetected_frames} frames are left out, as nothing was found in them (success is 0)"
+    if made.incomplete_frames:
+        example = f", e.g. {made.gap}" if made.gap else ""
+        yield f"{made.incomplete_frames} frames are left out, as a channel is missing or not finite{example}"
+    yield from (f"warning: {note}" for note in made.notes)
+    if made.ignored:
+        yield f"{len(made.ignored)} stray files not read: {list_names(made.ignored)}"
 
 
 @group.command(epilog="Example: rfe data check my-data")

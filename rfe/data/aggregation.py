@@ -4,7 +4,6 @@ A clip that cannot be used gets no row and is reported with the reason; it will 
 """
 
 import zipfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,16 @@ from shutil import rmtree
 
 import numpy as np
 from numpy.lib import format as npy_format
+from numpy.typing import NDArray
 
+from rfe.data.alignment import Alignment, align_rows, explain_misfits, warn_of_counters
+from rfe.data.clip_table import make_table_parts
 from rfe.data.faults import Faults, list_names
 from rfe.data.features import feature_file
+from rfe.data.metadata import clip_key
 from rfe.data.parts import Files, Part, PartSummary, find_part, make_part, read_rows, split_clips
-from rfe.data.series import SERIES_SUFFIXES, Reading
-from rfe.data.statistics import N_STATISTICS
+from rfe.data.reading import Reading
+from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
 from rfe.progress import Progress, SilentProgress
 from rfe.writing import write_beside
@@ -26,6 +29,8 @@ MOST_WORKERS = 4
 """Processes, unless asked for more: reading soon waits for the disk."""
 PARTS_PER_WORKER = 4
 """Fewer do not pay for starting another process."""
+REASONS_SHOWN = 3
+"""Why clips cannot be used, where none can."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal clips give equal files
 
 
@@ -53,12 +58,28 @@ class Aggregation:
     dim: int
     skipped: dict[str, tuple[str, ...]]
     """Reason -> clips without a row: they will be masked."""
+    examples: dict[str, str]
+    """Reason -> the file of the first of these clips, and what more is known of it."""
     incomplete_frames: int
-    """Frames left out because a channel was missing or not finite (e.g. no face was found)."""
+    """Frames left out because a channel was missing or not finite."""
+    gap: str
+    """File, line, column and text of the first such gap of a table; "": none."""
+    undetected_frames: int
+    """Frames left out because the table says that nothing was found in them (`success` is 0)."""
+    columns: tuple[str, ...]
+    """[channel] of tables, in the order in which features have them."""
+    left_out: tuple[str, ...]
+    """Columns that were not asked for, and are known to be no channels."""
+    notes: tuple[str, ...]
+    """Sentences on channels that are probably no features."""
     ignored: tuple[str, ...]
     """Names of stray files and folders."""
     resumed: int
     """Clips that an earlier, broken-off run had done."""
+
+    @property
+    def frames_left_out(self) -> int:
+        return self.incomplete_frames + self.undetected_frames
 
     @property
     def n_skipped(self) -> int:
@@ -116,26 +137,41 @@ def aggregate_files(
         DataError: no clip can be used, or there is no width that most clips have.
     """
     all_parts = split_clips(files.clips, files.reading, parts)
-    ordered, resumed = _complete_parts(files.encoder, all_parts, workers, progress or SilentProgress())
-    rows = [row for one in ordered for row in zip(one.names, one.dims, strict=True)]  # (clip, features)
+    ordered, resumed = _complete_parts(files, all_parts, workers, progress or SilentProgress())
     skipped = {reason: list(names) for reason, names in files.skipped.items()}
+    examples: dict[str, str] = {}
     for one in ordered:
         for reason, names in one.skipped.items():
             skipped.setdefault(reason, []).extend(names)
-    dim = _usual_dim(files, [other for _, other in rows], skipped)
-    for name, other in rows:
-        if other != dim:
-            reason = f"{_width(files, other)} where most clips have {_width(files, dim)}"
-            skipped.setdefault(reason, []).append(name)
-    kept = [name for name, other in rows if other == dim]
-    _write_features(path, kept, dim, all_parts)
+            examples.setdefault(reason, one.examples[reason])
+    try:
+        if not any(one.names for one in ordered):
+            raise DataError(f"{files.encoder}: {_explain_nothing(files, skipped, examples)}")
+        alignment = align_rows(files.encoder, files.reading, ordered)
+    except DataError:
+        for part in all_parts:  # of no use to the next run, which will read them in another way
+            part.path.unlink(missing_ok=True)
+        raise
+    rows = [(name, one.headers[index]) for one in ordered for name, index in zip(one.names, one.header, strict=True)]
+    misfits = {name: header for name, header in rows if alignment.order(header) is None}
+    for reason, (names, example) in explain_misfits(files.reading, alignment, misfits).items():
+        skipped.setdefault(reason, []).extend(names)
+        examples.setdefault(reason, example)
+    kept = [name for name, _ in rows if name not in misfits]
+    varying = _write_features(path, kept, alignment, list(zip(all_parts, ordered, strict=True)))
     return Aggregation(
         encoder=files.encoder,
         path=path,
         clips=len(kept),
-        dim=dim,
+        dim=alignment.dim,
         skipped={reason: tuple(names) for reason, names in skipped.items()},
+        examples=examples,
         incomplete_frames=sum(one.incomplete_frames for one in ordered),
+        gap=next((one.gap for one in ordered if one.gap), ""),
+        undetected_frames=sum(one.undetected_frames for one in ordered),
+        columns=tuple(alignment.header.columns),
+        left_out=tuple(alignment.header.left_out),
+        notes=warn_of_counters(alignment, varying),
         ignored=files.ignored,
         resumed=resumed,
     )
@@ -155,12 +191,13 @@ def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> Series
         for path in sorted(folder.iterdir()):
             if path.name.startswith("."):
                 continue
-            if not path.is_file() or path.suffix not in SERIES_SUFFIXES:
+            clip = clip_key(path.stem)
+            if not path.is_file() or path.suffix.lower() not in SERIES_SUFFIXES:
                 ignored.append(path.name)
-            elif path.stem in clips:
-                faults.problem(f"{path}: a second series of clip {path.stem}, beside {clips[path.stem][0]}; keep one")
+            elif clip in clips:
+                faults.problem(f"{path}: a second series of clip {clip}, beside {clips[clip][0]}; keep one")
             else:
-                clips[path.stem] = (path,)
+                clips[clip] = (path,)
     return SeriesFiles(encoder, clips, Reading(), tuple(ignored))
 
 
@@ -170,14 +207,20 @@ def name_encoder(folder: Path) -> str:
 
 
 def _complete_parts(
-    encoder: str, parts: Sequence[Part], workers: int | None, progress: Progress
+    files: SeriesFiles, parts: Sequence[Part], workers: int | None, progress: Progress
 ) -> tuple[list[PartSummary], int]:
     """What became of each part, in order, and how many clips were done already."""
-    progress.start(f"{encoder}: clips", sum(len(part.clips) for part in parts))
+    progress.start(f"{files.encoder}: clips", sum(len(part.clips) for part in parts))
     found = {part.path: summary for part in parts if (summary := find_part(part)) is not None}
+    missing = [part for part in parts if part.path not in found]
+    if files.reading.clip_column is None:
+        made = _make_parts(missing, workers)
+    else:  # one pass over the table makes all
+        found = {} if missing else found
+        made = make_table_parts(parts) if missing else iter(())
     resumed = done = sum(len(part.clips) for part in parts if part.path in found)
     progress.update(done)
-    for part, summary in _make_parts([part for part in parts if part.path not in found], workers):
+    for part, summary in made:
         found[part.path] = summary
         done += len(part.clips)
         progress.update(done)
@@ -205,34 +248,48 @@ def _make_and_tell(part: Part) -> tuple[Part, PartSummary]:
     return part, make_part(part)
 
 
-def _usual_dim(files: SeriesFiles, dims: Sequence[int], skipped: Mapping[str, Sequence[str]]) -> int:
-    if not dims:
-        reasons = "; ".join(f"{reason}: {list_names(names)}" for reason, names in skipped.items())
-        raise DataError(
-            f"{files.encoder}: no clip has a series to make statistics of; expected <filename>.npy or <filename>.csv"
-            + (f" ({reasons})" if reasons else "")
-        )
-    common = Counter(dims).most_common(5)
-    usual, count = common[0]
-    if 2 * count <= len(dims):
-        found = ", ".join(f"{_width(files, dim)} for {number}" for dim, number in common)
-        raise DataError(f"{files.encoder}: clips differ in width ({found}); are these files of one encoder?")
-    return usual
+def _explain_nothing(files: SeriesFiles, skipped: Mapping[str, Sequence[str]], examples: Mapping[str, str]) -> str:
+    """Why no clip has features, with the commonest reasons first."""
+    what = "vector to take" if files.reading.form == "vector" else "series to make statistics of"
+    reasons = sorted(skipped, key=lambda one: -len(skipped[one]))
+    told = [
+        f"{reason} ({len(skipped[reason])} clip{'s' * (len(skipped[reason]) > 1)}: {list_names(skipped[reason])}"
+        + (f"; e.g. {examples[reason]})" if reason in examples else ")")
+        for reason in reasons[:REASONS_SHOWN]
+    ]
+    told += [f"{len(reasons) - REASONS_SHOWN} other reasons"] if len(reasons) > REASONS_SHOWN else []
+    if files.ignored:
+        told.append(f"not read: {list_names(files.ignored)}")
+    told = told or ["expected <filename>.npy or <filename>.csv"]
+    return f"no clip has a {what}; {'; '.join(told)}"
 
 
-def _width(files: SeriesFiles, dim: int) -> str:
-    return f"{dim} values" if files.reading.form == "vector" else f"{dim // N_STATISTICS} channels"
+def _write_features(
+    path: Path, names: Sequence[str], alignment: Alignment, parts: Sequence[tuple[Part, PartSummary]]
+) -> list[int]:
+    """Write `X` and `filenames` as `np.savez` does, with one part in memory at a time.
 
-
-def _write_features(path: Path, names: Sequence[str], dim: int, parts: Sequence[Part]) -> None:
-    """`X` and `filenames` as `np.savez` writes them, with one part in memory at a time."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(names), dim)}
+    Returns:
+        Those of the channels that stand still within each clip whose value differs between clips.
+    """
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (len(names), alignment.dim)}
+    constant = alignment.header.constant
+    first: NDArray[np.float32] | None = None
+    varying: set[int] = set()
     with write_beside(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         with archive.open(zipfile.ZipInfo("X.npy", _EPOCH), "w", force_zip64=True) as file:
-            npy_format.write_array_header_1_0(file, header)
-            for part in parts:
-                for row in read_rows(part):
-                    if len(row) == dim:
-                        file.write(row.astype("<f4").tobytes())
+            npy_format.write_array_header_1_0(file, shape)
+            for part, summary in parts:
+                orders = [alignment.order(header) for header in summary.headers]
+                for row, index in zip(read_rows(part), summary.header, strict=True):
+                    order = orders[index]
+                    if order is None:
+                        continue
+                    row = row[order]
+                    file.write(row.astype("<f4").tobytes())
+                    means = row[constant]
+                    first = means if first is None else first
+                    varying.update(np.asarray(constant)[means != first].tolist())
         with archive.open(zipfile.ZipInfo("filenames.npy", _EPOCH), "w") as file:
             npy_format.write_array(file, np.array(names, np.str_), allow_pickle=False)
+    return sorted(varying)

@@ -6,16 +6,18 @@ is interrupted or killed leaves it there, and the same import again goes on with
 
 import csv
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from rfe.config.fields import nearest
 from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
 from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE
 from rfe.data.check import CheckReport, check_folder
+from rfe.data.faults import list_names
 from rfe.data.features import feature_file
 from rfe.data.layout import Layout, read_published
 from rfe.data.mapping import read_mapping
@@ -82,7 +84,7 @@ def import_folder(
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         notes = _write_metadata(layout, made)
-        clips = read_clips(made, need_source=False)
+        clips = _read_metadata(layout, made, folder, notes)
         for name, path in {**layout.features, **_what_it_says(layout)}.items():
             shutil.copyfile(path, made / name)
         aggregated = []
@@ -106,6 +108,7 @@ def _what_it_says(layout: Layout) -> dict[str, Path]:
 def _open_partial(output: Path, progress: Progress) -> Iterator[Path]:
     """The folder of what is done; when the block ends it stays only if it holds finished parts."""
     partial = output.absolute().with_name(f".{output.absolute().name}.partial")
+    made = [parent for parent in partial.parents if not parent.exists()]
     partial.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(partial / "lock", timeout=0):
@@ -125,6 +128,9 @@ def _open_partial(output: Path, progress: Progress) -> Iterator[Path]:
             finally:
                 if not _has_parts(partial):
                     shutil.rmtree(partial, ignore_errors=True)
+                    for parent in made:
+                        with suppress(OSError):  # the data folder is in it
+                            parent.rmdir()
     except Timeout:
         raise DataError(f"another import is writing {output}; wait for its end, or give another folder") from None
 
@@ -134,25 +140,42 @@ def _has_parts(partial: Path) -> bool:
 
 
 def _write_metadata(layout: Layout, made: Path) -> tuple[str, ...]:
-    """Where no metadata names the test clips, their series do; returns a note that says so."""
+    """Where no metadata names the test clips, their series do; returns notes that say so."""
+    notes: tuple[str, ...] = ()
     for name, path in layout.metadata.items():
-        _copy_table(path, made / name, layout.columns)
+        notes += _copy_table(path, made / name, layout.columns)
     if "metadata.csv" in layout.metadata or "test_metadata.csv" in layout.metadata:
-        return ()
+        return notes
     names = layout.test_clips
     if not names:
-        return ("no test_metadata.csv and no series of test clips: the data folder has no target clips",)
+        return (
+            *notes,
+            "no test_metadata.csv and no series of test clips: the data folder has no target clips",
+        )
     with (made / "test_metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["filename"], *([name] for name in names)])
-    return (f"no test_metadata.csv: its {len(names)} clips were taken from the names of the test series",)
+    return (
+        *notes,
+        f"no test_metadata.csv: its {len(names)} clips were taken from the names of the test series",
+    )
 
 
-def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> None:
-    """Copy a CSV file; `columns` says which of its columns get our names."""
-    ours = {theirs: name for name, theirs in columns.items()}
-    if not ours:
+def _read_metadata(layout: Layout, made: Path, folder: Path, notes: Sequence[str]) -> Clips:
+    """The clips; what is wrong is said of the files that were given, and not of their copies."""
+    try:
+        return read_clips(made, need_source=False)
+    except DataError as error:
+        sentence = str(error).replace(str(made), str(folder))
+        for name, path in layout.metadata.items():
+            sentence = sentence.replace(name, path.name)
+        raise DataError("\n".join((sentence, *notes))) from None
+
+
+def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
+    """Copy a CSV file; `columns`: ours -> what it calls them. Returns notes on its own columns that they replace."""
+    if not columns:
         shutil.copyfile(path, target)
-        return
+        return ()
     try:
         with (
             path.open(encoding="utf-8-sig", newline="") as file,
@@ -160,23 +183,63 @@ def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> None:
         ):
             reader, writer = csv.reader(file, strict=True), csv.writer(into)
             header = [name.strip() for name in next(reader, [])]
-            lacking = [name for name in ours if name not in header]
-            if lacking:
-                raise DataError(
-                    f"{path} has no column {', '.join(lacking)} (metadata.columns); it has: {', '.join(header)}"
-                )
-            writer.writerow([ours.get(name, name) for name in header])
-            writer.writerows(reader)
+            places = _place_columns(path, header, columns)
+            writer.writerow([name for name, _ in places])
+            for cells in reader:
+                if not any(cell.strip() for cell in cells):
+                    into.write("\n")  # messages name lines
+                    continue
+                if len(cells) != len(header):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: {len(cells)} fields where the header has {len(header)}"
+                    )
+                writer.writerow([cells[place] for _, place in places])
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 CSV file ({error})") from None
+    return tuple(
+        f"{path.name}: its own column {name} is not used, as the mapping takes {theirs} for it"
+        for name, theirs in columns.items()
+        if name in header and name != theirs
+    )
+
+
+def _place_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> list[tuple[str, int]]:
+    """(name, position in the file) of each column of the copy: a mapped one replaces one of ours that is there."""
+    lacking = [theirs for theirs in columns.values() if theirs not in header]
+    if lacking:
+        guess = nearest(lacking[0], header)
+        raise DataError(
+            f"{path} has no column {', '.join(lacking)} (metadata.columns); it has: {', '.join(header)}"
+            + (f"; did you mean {guess}?" if guess else "")
+        )
+    for theirs in columns.values():
+        if header.count(theirs) > 1:
+            raise DataError(f"{path} has {header.count(theirs)} columns {theirs} (metadata.columns); keep one of them")
+    mapped = set(columns.values())
+    kept = [(name, place) for place, name in enumerate(header) if name not in columns and name not in mapped]
+    return [*((name, header.index(theirs)) for name, theirs in columns.items()), *kept]
 
 
 def _match_clips(files: SeriesFiles, clips: Clips) -> SeriesFiles:
-    """Only files of clips that the metadata know are read; clips without any are counted."""
-    known = {clip_key(name) for name in clips.filename.tolist()}
+    """Only files of clips that the metadata know are read; clips without any are counted.
+
+    Raises:
+        DataError: no file is of a clip of the metadata.
+    """
+    names = clips.filename.tolist()
+    known = {clip_key(name) for name in names}
     wanted = {clip: paths for clip, paths in files.clips.items() if clip_key(clip) in known}
+    if files.clips and not wanted:
+        folded = {name.casefold() for name in known}
+        alike = any(clip_key(clip).casefold() in folded for clip in files.clips)
+        raise DataError(
+            f"{files.encoder}: none of its {len(files.clips)} clips is one of the metadata "
+            f"({list_names(list(files.clips))} against {list_names(names)}); "
+            + ("they differ in capital letters: " if alike else "")
+            + "make the names agree"
+        )
     have = {clip_key(clip) for clip in wanted}
-    missing = tuple(name for name in clips.filename.tolist() if clip_key(name) not in have)
+    missing = tuple(name for name in names if clip_key(name) not in have)
     strays = tuple(clip for clip in files.clips if clip not in wanted)
     skipped = {reason: names for reason, names in ((NO_FILE, missing), (NOT_A_CLIP, strays)) if names}
     return replace(files, clips=wanted, skipped=skipped)

@@ -5,13 +5,14 @@ Found, wherever below the given folder they lie: `train_metadata.csv` and `test_
 `<encoder>_static_features.npz` that were made before. Source: the BlEmoRE challenge's dataset draft.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rfe.data.aggregation import SeriesFiles, list_series, name_encoder
 from rfe.data.faults import Faults
 from rfe.data.features import feature_file
+from rfe.data.file_tree import walk_tree
 from rfe.data.metadata import METADATA_FILES
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
@@ -40,9 +41,10 @@ def read_published(folder: Path) -> Layout:
     Raises:
         DataError: no metadata, no features, or the same file or clip in two places.
     """
-    metadata = find_metadata(folder)
-    folders = _find_series(folder)
-    features = _find_features(folder)
+    tree = list(walk_tree(folder))
+    metadata = _choose_metadata(folder, tree)
+    folders = _find_series(tree)
+    features = _find_features(tree)
     if not folders and not features:
         raise DataError(
             f"{folder} holds no features: expected pre_extracted_train_data/<Encoder>_train/<filename>.npy or "
@@ -66,25 +68,20 @@ def find_metadata(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: there is none, or one of them twice.
     """
-    found = {name: _only(_find(folder, name)) for name in METADATA_FILES}
+    return _choose_metadata(folder, list(walk_tree(folder)))
+
+
+def _choose_metadata(folder: Path, tree: Sequence[Path]) -> dict[str, Path]:
+    found = {name: _only([path for path in tree if path.name == name]) for name in METADATA_FILES}
     present = {name: path for name, path in found.items() if path is not None}
     if not present:
         raise DataError(f"{folder} holds no train_metadata.csv; unpack the published metadata into it")
     return present
 
 
-def _find_features(folder: Path) -> dict[str, Path]:
-    paths = _find(folder, "*_static_features.npz")
+def _find_features(tree: Sequence[Path]) -> dict[str, Path]:
+    paths = [path for path in tree if path.name.endswith("_static_features.npz")]
     return {path.name: path for path in paths if _only([one for one in paths if one.name == path.name])}
-
-
-def _find(folder: Path, pattern: str) -> list[Path]:
-    """What fits, by path, at any depth; nothing hidden (parts of imports and downloads are)."""
-    return [
-        path
-        for path in sorted(folder.rglob(pattern))
-        if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-    ]
 
 
 def _only(paths: list[Path]) -> Path | None:
@@ -93,12 +90,14 @@ def _only(paths: list[Path]) -> Path | None:
     return paths[0] if paths else None
 
 
-def _find_series(folder: Path) -> dict[str, list[Path]]:
+def _find_series(tree: Sequence[Path]) -> dict[str, list[Path]]:
     """Encoder -> its folders of series, training clips first."""
     found: dict[str, list[Path]] = {}
     for split in SPLITS:
-        for path in _find(folder, f"*_{split}"):
+        for path in tree:
             inside = any(parent.name == f"pre_extracted_{split}_data" for parent in path.parents)
-            if inside and path.is_dir() and any(file.suffix in SERIES_SUFFIXES for file in path.iterdir()):
+            if not path.name.endswith(f"_{split}") or not inside or not path.is_dir():
+                continue
+            if any(file.suffix.lower() in SERIES_SUFFIXES for file in path.iterdir()):
                 found.setdefault(name_encoder(path), []).append(path)
     return dict(sorted(found.items()))

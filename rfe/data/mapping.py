@@ -7,6 +7,8 @@ encoders:
 """
 
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -16,16 +18,17 @@ from rfe.config.fields import nearest, problems_of
 from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
 from rfe.data.aggregation import SeriesFiles
+from rfe.data.clip_table import list_table_clips
+from rfe.data.columns import is_ours
+from rfe.data.faults import Faults
 from rfe.data.features import encoder_name_problem
 from rfe.data.layout import Layout, find_metadata
+from rfe.data.matching import SUFFIXES, find_columns, match_files, match_rows_files, path_problem, pattern_problem
 from rfe.data.metadata import COLUMNS, METADATA_FILES
 from rfe.data.parts import Files
-from rfe.data.series import Reading
-from rfe.errors import ConfigError, gather
-
-CLIP = "{clip}"
-SUFFIXES = (".npy", ".npz", ".csv")
-_WILD = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+from rfe.data.reading import Reading
+from rfe.data.table import Row, read_table
+from rfe.errors import ConfigError, DataError, gather
 
 
 class MetadataFiles(Section):
@@ -42,18 +45,29 @@ class MetadataFiles(Section):
 
 
 class EncoderFiles(Section):
-    """The files of one encoder."""
+    """The files of one encoder: one or several for each clip, or one table of all clips."""
 
     files: str
-    """Where a clip's file lies below the folder; `{clip}` is the clip's name, `*`, `?` and `**/` match anything."""
+    """Where a clip's file is below the folder. `{clip}` is the clip's name; `*`, `?` and `**/` match anything. Another
+    name in braces is a column of the metadata, whose value for the clip stands there: `wavlm/{wav_file}.npy`."""
     form: Literal["series", "vector"] = "series"
     """`series`: [time, channel], of which seven statistics are taken; `vector`: one vector per clip, taken as it is."""
+    clip_column: str | None = None
+    """`.csv` only: `files` is one table of all clips, and this column names the clip of each row (`audio/a.wav` names
+    clip `a`). A clip's rows stand together: one for `form: vector`, one for each frame for `form: series`."""
     array: str | None = None
     """`.npz` only: which of its arrays. Left out: there is only one."""
     time_axis: Annotated[int, Field(ge=0)] = 0
     """The axis of an array that is time."""
     columns: list[str] = Field(default_factory=list)
-    """`.csv` only: the columns that are channels. Left out: all but those that number or rate the frame."""
+    """`.csv` only: the columns that are channels: names, patterns (`F0*`) and ranges in the table's order
+    (`mfcc_0:mfcc_12`). Left out: all but those that are known to number, time, name, rate or label a frame; the import
+    says which these are."""
+    without: list[str] = Field(default_factory=list)
+    """`.csv` only: columns that are left out, likewise."""
+    header: bool | None = None
+    """`.csv` only: whether the first line names the columns. Left out: it does unless it is all numbers; columns
+    without names are 0, 1, ..."""
     pieces: bool = False
     """Several files of one clip are pieces of its series, such as segments; otherwise they are refused."""
 
@@ -83,7 +97,8 @@ def read_mapping(path: Path, folder: Path) -> Layout:
     mapping = ImportMapping.model_validate(given)
     problems: list[str] = []
     metadata = _place_metadata(mapping.metadata, folder, problems)
-    series = tuple(_list_files(name, one, folder, problems) for name, one in sorted(mapping.encoders.items()))
+    rows = _Rows(folder, tuple(metadata.values()), mapping.metadata.columns.get("filename", "filename"))
+    series = tuple(_list_files(name, one, rows, problems) for name, one in sorted(mapping.encoders.items()))
     gather(problems, ConfigError, str(path))
     return Layout(metadata or find_metadata(folder), series, columns=mapping.metadata.columns)
 
@@ -103,7 +118,7 @@ def _place_metadata(files: MetadataFiles, folder: Path, problems: list[str]) -> 
     for (field, text), name in zip(named.items(), METADATA_FILES, strict=True):
         if text is None:
             continue
-        if problem := _path_problem(text):
+        if problem := path_problem(text):
             problems.append(f"metadata.{field}: {problem}")
         elif not (folder / text).is_file():
             problems.append(f"metadata.{field}: {text} is no file below {folder}{_suggest(text, folder)}")
@@ -112,19 +127,41 @@ def _place_metadata(files: MetadataFiles, folder: Path, problems: list[str]) -> 
     return found
 
 
-def _list_files(encoder: str, given: EncoderFiles, folder: Path, problems: list[str]) -> SeriesFiles:
-    where = f"encoders.{encoder}"
+def _list_files(encoder: str, given: EncoderFiles, metadata: "_Rows", problems: list[str]) -> SeriesFiles:
+    where, folder = f"encoders.{encoder}", metadata.folder
     if problem := encoder_name_problem(encoder):
         problems.append(f"encoders: {problem}")
+    reading = Reading(
+        given.form,
+        given.array,
+        given.time_axis,
+        tuple(given.columns),
+        tuple(given.without),
+        given.header,
+        given.clip_column,
+    )
+    problems += [f"{where}.{problem}" for problem in _field_problems(given)]
     clips: dict[str, Files] = {}
-    if problem := _pattern_problem(given.files):
+    if problem := pattern_problem(
+        given.files, metadata.columns if find_columns(given.files) else (), given.clip_column
+    ):
         problems.append(f"{where}.files: {problem}")
+        return SeriesFiles(encoder, clips, reading)
+    if find_columns(given.files):
+        clips = match_rows_files(given.files, folder, metadata.rows, metadata.filename)
     else:
-        clips = _match(given.files, folder)
-        if not clips:
-            problems.append(
-                f"{where}.files: {given.files} matches no file below {folder}{_suggest(given.files, folder)}"
-            )
+        clips = match_files(given.files, folder)
+    if not clips:
+        problems.append(f"{where}.files: {given.files} matches no file below {folder}{_suggest(given.files, folder)}")
+    if given.clip_column is not None:
+        try:
+            clips = _list_tables(clips.get("", ()), reading)
+        except DataError as error:
+            problems.append(f"{where}: {error}")
+            return SeriesFiles(encoder, {}, reading)
+    strange = [path for paths in clips.values() for path in paths if path.suffix.lower() not in SUFFIXES]
+    if strange:
+        problems.append(f"{where}.files: {strange[0]} is no {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
     several = [clip for clip, paths in clips.items() if len(paths) > 1]
     if several and not given.pieces:
         first = ", ".join(path.relative_to(folder).as_posix() for path in clips[several[0]][:2])
@@ -132,48 +169,58 @@ def _list_files(encoder: str, given: EncoderFiles, folder: Path, problems: list[
             f"{where}.files: {len(several)} clips have more than one file ({first}); narrow the pattern, or say "
             "pieces: true where they are pieces of one series"
         )
-    for name, value, suffix in (("array", given.array, ".npz"), ("columns", given.columns, ".csv")):
-        if value and not given.files.endswith(suffix):
-            problems.append(f"{where}.{name}: is for {suffix} files; {given.files} is none")
-    if given.form == "vector" and given.pieces:
-        problems.append(f"{where}.pieces: a vector has none; leave it out")
-    reading = Reading(given.form, given.array, given.time_axis, tuple(given.columns))
     return SeriesFiles(encoder, clips, reading)
 
 
-def _match(pattern: str, folder: Path) -> dict[str, Files]:
-    """Clip -> the files whose path fits, both by path."""
-    expression = re.compile(
-        "".join(
-            "(?P<clip>[^/]+)" if part == CLIP else _WILD.get(part) or re.escape(part)
-            for part in re.split(r"(\{clip\}|\*\*/|[*?])", pattern)
-        )
+def _list_tables(paths: Files, reading: Reading) -> dict[str, Files]:
+    clips: dict[str, Files] = {}
+    for path in paths:
+        for clip in list_table_clips(path, reading):
+            clips[clip] = (*clips.get(clip, ()), path)
+    return clips
+
+
+def _field_problems(given: EncoderFiles) -> list[str]:
+    """Fields that do not go with the file's kind, with each other, or with what a feature is."""
+    problems = []
+    fields = (
+        ("array", given.array, ".npz"),
+        ("columns", given.columns, ".csv"),
+        ("without", given.without, ".csv"),
+        ("header", given.header is not None, ".csv"),
     )
-    found: dict[str, Files] = {}
-    for path in sorted(folder.glob(pattern.replace(CLIP, "*"))):
-        fits = expression.fullmatch(path.relative_to(folder).as_posix())
-        if fits and path.is_file() and not path.name.startswith("."):
-            found[fits["clip"]] = (*found.get(fits["clip"], ()), path)
-    return found
+    for name, value, suffix in fields:
+        if value and not given.files.lower().endswith((suffix, "}")):
+            problems.append(f"{name}: is for {suffix} files; {given.files} is none")
+    for name in given.columns:
+        if is_ours(name):
+            problems.append(f"columns: {name} is a column of the metadata, a label leak as a feature; leave it out")
+    if given.form == "vector" and given.pieces:
+        problems.append("pieces: a vector has none; leave it out")
+    if given.clip_column is not None and given.pieces:
+        problems.append("pieces: one table holds all clips; leave it out")
+    return problems
 
 
-def _pattern_problem(pattern: str) -> str | None:
-    if problem := _path_problem(pattern):
-        return problem
-    if pattern.count(CLIP) != 1:
-        return f"{pattern!r} must have {CLIP} once, where the clip's name stands, e.g. wavlm/{CLIP}.npy"
-    if re.search(r"[{}\[\]]", pattern.replace(CLIP, "")) or "**" in pattern.replace("**/", ""):
-        return f"{pattern!r}: beside {CLIP} it may have *, ? and **/ only"
-    if not pattern.endswith(SUFFIXES):
-        return f"{pattern!r} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    return None
+@dataclass(frozen=True)
+class _Rows:
+    """The metadata as they stand, for patterns that name their columns; read once it is needed."""
 
+    folder: Path
+    named: tuple[Path, ...]
+    """By the mapping; none: found in the folder."""
+    filename: str
+    """What they call the column `filename`."""
 
-def _path_problem(text: str) -> str | None:
-    path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        return f"{text!r} must be a path below the folder"
-    return None
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Of all files; what is wrong with them the import says."""
+        paths = self.named or find_metadata(self.folder).values()
+        return [row for path in paths for row in read_table(path, {}, (), Faults())]
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.values))
 
 
 def _suggest(text: str, folder: Path) -> str:

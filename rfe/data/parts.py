@@ -7,8 +7,8 @@ what lies under a name is therefore never stale.
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.arrays import UNREADABLE_ARRAY
-from rfe.data.series import Reading, SeriesError, read_row
+from rfe.data.reading import Reading, SeriesError
+from rfe.data.series import SHORTEST, ClipRow, read_row
 from rfe.writing import write_beside
 
 CLIPS_PER_PART = 32
 """About a second of work: what is lost when an import is killed."""
-_VERSION = 1
+_VERSION = 2
 """Of what is computed; a change makes parts of other versions unknown."""
 
 Files = tuple[Path, ...]
@@ -38,17 +39,81 @@ class Part:
     reading: Reading
 
 
-@dataclass(frozen=True)
+@dataclass
+class Header:
+    """The channels of a series, and what is known of all clips that have the same ones in the same order."""
+
+    columns: list[str]
+    """[channel] names, of a table; none of an array."""
+    width: int
+    """How many channels."""
+    left_out: list[str] = field(default_factory=list)
+    """Columns that were left out as they are known to be no channels."""
+    judged: int = 0
+    """Clips that are long enough to tell the following."""
+    steady: list[int] = field(default_factory=list)
+    """Channels that run evenly in each of them."""
+    constant: list[int] = field(default_factory=list)
+    """Channels that have one value in each of them."""
+
+    def take(self, row: ClipRow) -> None:
+        """Keep what holds of this clip, too."""
+        enough = len(row.series.values) - row.incomplete >= SHORTEST
+        self.merge(Header([], 0, list(row.series.left_out), int(enough), sorted(row.steady), sorted(row.constant)), {})
+
+    def merge(self, other: "Header", places: Mapping[int, int]) -> None:
+        """Keep what holds of the other's clips, too; `places`: its channels' positions here, where they differ."""
+        self.left_out += [name for name in other.left_out if name not in self.left_out]
+        if not other.judged:
+            return
+        steady, constant = ({places.get(one, one) for one in found} for found in (other.steady, other.constant))
+        self.steady = sorted(steady.intersection(self.steady) if self.judged else steady)
+        self.constant = sorted(constant.intersection(self.constant) if self.judged else constant)
+        self.judged += other.judged
+
+
+@dataclass
 class PartSummary:
     """What became of a part's clips."""
 
-    names: tuple[str, ...]
+    names: list[str] = field(default_factory=list)
     """[row] clips that have features."""
-    dims: tuple[int, ...]
+    dims: list[int] = field(default_factory=list)
     """[row] how many features; clips may differ."""
-    skipped: dict[str, list[str]]
+    lengths: list[int] = field(default_factory=list)
+    """[row] frames of the clip's series."""
+    header: list[int] = field(default_factory=list)
+    """[row] index into `headers`."""
+    headers: list[Header] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
     """Reason -> clips without features."""
-    incomplete_frames: int
+    examples: dict[str, str] = field(default_factory=dict)
+    """Reason -> file, and what more is known of it, of the first of these clips."""
+    incomplete_frames: int = 0
+    undetected_frames: int = 0
+    gap: str = ""
+    """File, line, column and text of the first gap of a table."""
+
+    def take(self, name: str, row: ClipRow) -> None:
+        """Count a clip that has features."""
+        columns, width = list(row.series.columns), row.series.values.shape[1]
+        found = [index for index, one in enumerate(self.headers) if (one.columns, one.width) == (columns, width)]
+        if not found:
+            found = [len(self.headers)]
+            self.headers.append(Header(columns, width))
+        self.headers[found[0]].take(row)
+        self.names.append(name)
+        self.dims.append(len(row.values))
+        self.lengths.append(len(row.series.values))
+        self.header.append(found[0])
+        self.incomplete_frames += row.incomplete
+        self.undetected_frames += row.series.undetected
+        self.gap = self.gap or row.series.gap
+
+    def skip(self, name: str, error: SeriesError) -> None:
+        """Count a clip that cannot be used."""
+        self.skipped.setdefault(error.reason, []).append(name)
+        self.examples.setdefault(error.reason, error.example)
 
 
 def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> list[Part]:
@@ -60,24 +125,33 @@ def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> l
 
 def make_part(part: Part) -> PartSummary:
     """Read a part's clips one after the other and write its file."""
-    rows: dict[str, NDArray[np.float32]] = {}
-    skipped: dict[str, list[str]] = {}
-    incomplete_frames = 0
-    for name, paths in part.clips:
-        try:
-            rows[name], incomplete = read_row(paths, part.reading)
-        except SeriesError as error:
-            skipped.setdefault(error.reason, []).append(name)
+    return fill_part(part, (_read(paths, part.reading) for _, paths in part.clips))
+
+
+def fill_part(part: Part, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
+    """Write a part's file of what each of its clips came to."""
+    summary = PartSummary()
+    values: list[NDArray[np.float32]] = []
+    for (name, _), row in zip(part.clips, rows, strict=False):  # a table's rows go on with the next part's clips
+        if isinstance(row, SeriesError):
+            summary.skip(name, row)
         else:
-            incomplete_frames += incomplete
-    summary = PartSummary(tuple(rows), tuple(map(len, rows.values())), skipped, incomplete_frames)
+            summary.take(name, row)
+            values.append(row.values)
     with write_beside(part.path) as beside:
         np.savez(
             beside,
-            values=np.concatenate(list(rows.values()), dtype=np.float32) if rows else np.zeros(0, np.float32),
+            values=np.concatenate(values, dtype=np.float32) if values else np.zeros(0, np.float32),
             summary=np.array(json.dumps(asdict(summary))),
         )
     return summary
+
+
+def _read(paths: Files, reading: Reading) -> ClipRow | SeriesError:
+    try:
+        return read_row(paths, reading)
+    except SeriesError as error:
+        return error
 
 
 def find_part(part: Part) -> PartSummary | None:
@@ -100,8 +174,12 @@ def read_rows(part: Part) -> list[NDArray[np.float32]]:
 def _load(path: Path) -> tuple[NDArray[np.float32], PartSummary]:
     with np.load(path, allow_pickle=False) as content:
         values, told = content["values"], json.loads(str(content["summary"]))
-    summary = PartSummary(tuple(told["names"]), tuple(told["dims"]), told["skipped"], told["incomplete_frames"])
-    if values.dtype != np.float32 or len(values) != sum(summary.dims) or len(summary.names) != len(summary.dims):
+    try:
+        summary = PartSummary(**{**told, "headers": [Header(**one) for one in told["headers"]]})
+    except TypeError as error:
+        raise ValueError(f"no summary of a part ({error})") from None
+    whole = {len(summary.names), len(summary.lengths), len(summary.header)} == {len(summary.dims)}
+    if values.dtype != np.float32 or len(values) != sum(summary.dims) or not whole:
         raise ValueError("values and summary do not agree")
     return values, summary
 

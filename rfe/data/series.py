@@ -2,17 +2,18 @@
 
 import csv
 import errno
-import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.arrays import DAMAGED_ZIP, UNREADABLE_ARRAY, Arrays
+from rfe.data.columns import list_columns
+from rfe.data.frame_table import read_frames
+from rfe.data.reading import Reading, Series, SeriesError
 from rfe.data.statistics import clip_statistics
 from rfe.errors import DataError
 
@@ -20,69 +21,114 @@ SERIES_SUFFIXES = (".npy", ".csv")
 """What a folder of series is looked through for."""
 DAMAGED = "truncated, damaged or not a series of numbers"
 NO_FRAME = "no whole frame"
-_COUNTERS = frozenset(("frame", "frame_id", "timestamp", "face_id", "confidence", "success"))
-"""Columns of a frame table that number or rate the frame; they describe nothing of the face."""
-
-
-class SeriesError(DataError):
-    """A clip's file that cannot be used.
-
-    Args:
-        path: of the file.
-        reason: without the file's name, so that clips can be counted by it.
-        detail: what more is known.
-    """
-
-    def __init__(self, path: Path, reason: str, detail: str = "") -> None:
-        super().__init__(f"{path}: {reason}" + (f" ({detail})" if detail else ""))
-        self.reason = reason
+NO_DETECTION = "no frame in which anything was found (success is 0 in all)"
+SHORTEST = 3
+"""Fewer frames than this are even or constant by chance."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How a clip's file is read, and what becomes of it."""
+class ClipRow:
+    """A clip's features, and what is worth knowing of the series that they were made of."""
 
-    form: Literal["series", "vector"] = "series"
-    """`series`: seven statistics over time; `vector`: one vector for each clip, taken as it is."""
-    array: str | None = None
-    """Name of the array in a `.npz` file; None: it has only one."""
-    time_axis: int = 0
-    """The axis of an array that is time."""
-    columns: tuple[str, ...] = ()
-    """The columns of a CSV file that are channels; none given: all but those that number or rate the frame."""
+    values: NDArray[np.float32]
+    """[7 * channel] statistics over time (`rfe.data.statistics`), or the vector [channel] as it is."""
+    series: Series
+    """As it was read, all pieces together."""
+    incomplete: int
+    """Frames that were left out because a channel was missing or not finite."""
+    steady: frozenset[int] = frozenset()
+    """Channels that run up or down evenly over the whole clip, as a counter or a time does."""
+    constant: frozenset[int] = frozenset()
+    """Channels that have one value in the whole clip."""
 
 
-def read_row(paths: Sequence[Path], reading: Reading) -> tuple[NDArray[np.float32], int]:
-    """A clip's features, and how many incomplete frames were left out for them.
-
-    Args:
-        paths: the clip's file, or the pieces of its series.
-
-    Returns:
-        [7 * channel] statistics over time (`rfe.data.statistics`), or the vector [channel] as it is.
+def read_row(paths: Sequence[Path], reading: Reading) -> ClipRow:
+    """A clip's features of its file, or of the pieces of its series.
 
     Raises:
-        SeriesError: as `read_series`; no frame is whole, pieces differ in width, or a vector has gaps or several rows.
+        SeriesError: as `read_series` and `make_row`; pieces differ in width or in their columns.
         DataError: as `read_series`.
     """
     pieces = [read_series(path, reading) for path in paths]
-    if len({piece.shape[1] for piece in pieces}) > 1:
-        raise SeriesError(paths[0].parent, "pieces that differ in width")
-    series = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    whole = np.isfinite(series).all(axis=1)
+    return make_row(paths[0], pieces[0] if len(pieces) == 1 else _join(paths[0], pieces), reading)
+
+
+def make_row(path: Path, series: Series, reading: Reading) -> ClipRow:
+    """A clip's features.
+
+    Args:
+        path: named in messages.
+        series: the clip's.
+        reading: says whether statistics are taken of it.
+
+    Raises:
+        SeriesError: no frame is whole, or a vector has gaps or several rows.
+    """
+    values = series.values
+    whole = np.isfinite(values).all(axis=1)
+    if not len(values) and series.undetected:
+        raise SeriesError(path, NO_DETECTION, f"of {series.undetected}")
     if reading.form == "vector":
-        if len(series) != 1:
-            raise SeriesError(paths[0], f"{len(series)} rows, not one vector")
+        if len(values) > 1:
+            remedy = "form: series takes statistics over them"
+            remedy += (
+                ", time_axis: 1 reads a column as the vector" if values.shape[1] == 1 and not series.columns else ""
+            )
+            raise SeriesError(path, f"several rows, not one vector; {remedy}", f"{len(values)} rows")
+        if not len(values):
+            raise SeriesError(path, "no row")
         if not whole.all():
-            raise SeriesError(paths[0], "a vector with values that are not finite")
-        return series[0], 0
+            raise SeriesError(path, "a vector with values that are not finite", series.gap)
+        return ClipRow(values[0], series, 0)
     if not whole.any():
-        raise SeriesError(paths[0], NO_FRAME)
-    return clip_statistics(series if whole.all() else series[whole]), int((~whole).sum())
+        raise SeriesError(path, NO_FRAME, _explain_gaps(series))
+    kept = values if whole.all() else values[whole]
+    return ClipRow(clip_statistics(kept), series, int((~whole).sum()), *_find_unlikely(kept))
 
 
-def read_series(path: Path, reading: Reading | None = None) -> NDArray[np.float32]:
-    """[time, channel] of one file; gaps of a CSV file are NaN.
+def _explain_gaps(series: Series) -> str:
+    """Which channel keeps every frame from being whole, where it is not all of them."""
+    empty = np.flatnonzero(~np.isfinite(series.values).any(axis=0)).tolist()
+    if not empty or len(empty) == series.values.shape[1]:
+        return series.gap
+    names = [series.columns[index] if series.columns else str(index) for index in empty]
+    return f"channel {list_columns(names, 3)} has no value in any frame" + (f"; {series.gap}" if series.gap else "")
+
+
+def _find_unlikely(values: NDArray[np.float32]) -> tuple[frozenset[int], frozenset[int]]:
+    """Channels that run evenly, and those that stand still: few features do, while counters, times and labels do."""
+    if len(values) < SHORTEST:
+        return frozenset(), frozenset()
+    steps = np.diff(values.astype(np.float64), axis=0)
+    first = steps[0]
+    # times are rounded: 0.033, 0.067, 0.1
+    steady = (np.abs(steps - first) <= 0.1 * np.abs(first)).all(axis=0) & (first != 0)
+    constant = (steps == 0).all(axis=0)
+    return frozenset(np.flatnonzero(steady).tolist()), frozenset(np.flatnonzero(constant).tolist())
+
+
+def _join(path: Path, pieces: Sequence[Series]) -> Series:
+    """The pieces one after the other, each with its columns in the order of the first."""
+    first = pieces[0]
+    if len({piece.values.shape[1] for piece in pieces}) > 1:
+        raise SeriesError(path.parent, "pieces that differ in width")
+    if len({frozenset(piece.columns) for piece in pieces}) > 1:
+        raise SeriesError(path.parent, "pieces that differ in their columns")
+    ordered = [
+        piece.values[:, [piece.columns.index(name) for name in first.columns]] if first.columns else piece.values
+        for piece in pieces
+    ]
+    return Series(
+        np.concatenate(ordered),
+        first.columns,
+        tuple(dict.fromkeys(name for piece in pieces for name in piece.left_out)),
+        sum(piece.undetected for piece in pieces),
+        next((piece.gap for piece in pieces if piece.gap), ""),
+    )
+
+
+def read_series(path: Path, reading: Reading | None = None) -> Series:
+    """The series [time, channel] of one file.
 
     Axes of length one between time and channels are dropped; [channel] is a single step.
 
@@ -91,11 +137,12 @@ def read_series(path: Path, reading: Reading | None = None) -> NDArray[np.float3
         DataError: the operating system does not let it be read.
     """
     reading = reading or Reading()
+    suffix = path.suffix.lower()
     try:
-        if path.suffix == ".csv":
-            return _read_frames(path, reading.columns)
-        series = _read_archived(path, reading.array) if path.suffix == ".npz" else _map_array(path)
-        return _as_series(path, series, reading.time_axis)
+        if suffix == ".csv":
+            return read_frames(path, reading)
+        series = _read_archived(path, reading.array) if suffix == ".npz" else _map_array(path)
+        return Series(_as_series(path, series, reading.time_axis))
     except SeriesError:
         raise
     except OSError as error:
@@ -104,6 +151,8 @@ def read_series(path: Path, reading: Reading | None = None) -> NDArray[np.float3
         raise SeriesError(path, DAMAGED, str(error)) from None
     except MemoryError:
         raise SeriesError(path, "does not fit into this machine's memory") from None
+    except UnicodeError as error:
+        raise SeriesError(path, DAMAGED, f"not UTF-8 text: {error}") from None
     except (*UNREADABLE_ARRAY, *DAMAGED_ZIP, csv.Error) as error:
         raise SeriesError(path, DAMAGED, str(error)) from None
 
@@ -124,7 +173,7 @@ def _read_archived(path: Path, array: str | None) -> NDArray[np.generic]:
         arrays = Arrays(archive, path)
         if array is None and len(arrays.names) != 1:
             raise SeriesError(
-                path, f"{len(arrays.names)} arrays; the mapping's `array` says which", ", ".join(arrays.names)
+                path, f"{len(arrays.names)} arrays; say which with array: in the mapping", ", ".join(arrays.names)
             )
         name = arrays.names[0] if array is None else array
         if name not in arrays.names:
@@ -144,31 +193,12 @@ def _as_series(path: Path, series: NDArray[np.generic], time_axis: int) -> NDArr
     elif time_axis < series.ndim:
         series = np.moveaxis(series, time_axis, 0)
     else:
-        raise SeriesError(path, f"shape {shape} has no axis {time_axis}")
+        raise SeriesError(path, f"no axis {time_axis}", f"shape {shape}")
     if series.ndim < 2 or any(size != 1 for size in series.shape[1:-1]):
-        raise SeriesError(path, f"shape {shape}; a series is [time, channel]")
+        if time_axis == 0 and len(shape) == 3 and shape[0] == 1:
+            reason = "a shape [1, time, channel]; write time_axis: 1 in the mapping, or save array[0]"
+        else:
+            reason = f"an array of {len(shape)} axes; a series is [time, channel]"
+        raise SeriesError(path, reason, f"shape {shape}")
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which is a gap
         return np.asarray(series.reshape(len(series), series.shape[-1]), np.float32)
-
-
-def _read_frames(path: Path, columns: Sequence[str]) -> NDArray[np.float32]:
-    frames = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        header = [name.strip().lower() for name in next(reader, [])]
-        lacking = [name for name in columns if name.lower() not in header]
-        if lacking:
-            raise SeriesError(path, f"no column {', '.join(lacking)}", f"it has: {', '.join(header) or 'nothing'}")
-        kept = [header.index(name.lower()) for name in columns]
-        kept = kept or [index for index, name in enumerate(header) if name not in _COUNTERS]
-        if not kept:
-            raise SeriesError(path, "no header of channel names")
-        for cells in reader:
-            if len(cells) != len(header):
-                detail = f"line {reader.line_num} has {len(cells)} fields, the header {len(header)}"
-                raise SeriesError(path, "a line with more or fewer fields than the header", detail)
-            try:
-                frames.append([float(cells[index]) if cells[index].strip() else math.nan for index in kept])
-            except ValueError as error:
-                raise SeriesError(path, "a field that is not a number", f"line {reader.line_num}: {error}") from None
-    return np.array(frames, np.float32).reshape(-1, len(kept))

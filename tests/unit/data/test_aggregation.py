@@ -9,7 +9,8 @@ import pytest
 from rfe.data import aggregation, parts
 from rfe.data.aggregation import SeriesFiles, aggregate_files, aggregate_series
 from rfe.data.features import inspect_features
-from rfe.data.series import DAMAGED, NO_FRAME, Reading
+from rfe.data.reading import Reading
+from rfe.data.series import DAMAGED, NO_FRAME
 from rfe.data.statistics import clip_statistics
 from rfe.errors import DataError
 
@@ -76,7 +77,9 @@ def test_refused(tmp_path: Path) -> None:
         aggregate_series(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.npy").write_bytes(b"")
-    with pytest.raises(DataError, match=r"bad: no clip has a series .*damaged or not a series of numbers: a\)"):
+    with pytest.raises(
+        DataError, match=r"bad: no clip has a series .*damaged or not a series of numbers \(1 clip: a; e\.g\. .*a\.npy"
+    ):
         aggregate_series(tmp_path / "bad", tmp_path / "out")
     make_series(tmp_path / "in", "a", "b")
     make_series(tmp_path / "in", "c", "d", channels=4)

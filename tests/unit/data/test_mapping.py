@@ -11,7 +11,7 @@ from rfe.config.fields import problems_of
 from rfe.config.reading import parse_yaml, write_yaml
 from rfe.data.importing import import_folder
 from rfe.data.mapping import ImportMapping, read_mapping
-from rfe.data.series import Reading
+from rfe.data.reading import Reading
 from rfe.errors import ConfigError, DataError
 from tests.docs.blocks import ROOT
 from tests.unit.data.folders import make_rows, names, write_csv

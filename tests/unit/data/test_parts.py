@@ -8,7 +8,8 @@ import pytest
 
 from rfe.data import parts
 from rfe.data.parts import Part, find_part, make_part, read_rows, split_clips
-from rfe.data.series import NO_FRAME, Reading
+from rfe.data.reading import Reading
+from rfe.data.series import NO_FRAME
 from rfe.data.statistics import clip_statistics
 
 
@@ -31,7 +32,7 @@ def test_a_part_keeps_rows_and_reasons(clips: dict[str, tuple[Path, ...]], tmp_p
     part = only_part(clips, tmp_path / "parts")
     assert find_part(part) is None
     made = make_part(part)
-    assert (made.names, made.dims, made.skipped) == (("a", "b", "wide"), (21, 21, 28), {NO_FRAME: ["holes"]})
+    assert (made.names, made.dims, made.skipped) == (["a", "b", "wide"], [21, 21, 28], {NO_FRAME: ["holes"]})
     assert find_part(part) == made
     for name, row in zip(made.names, read_rows(part), strict=True):
         np.testing.assert_array_equal(row, clip_statistics(np.load(clips[name][0])))
@@ -40,7 +41,7 @@ def test_a_part_keeps_rows_and_reasons(clips: dict[str, tuple[Path, ...]], tmp_p
 def test_a_part_without_rows(clips: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
     part = only_part({"holes": clips["holes"]}, tmp_path / "parts")
     made = make_part(part)
-    assert (find_part(part), made.names, read_rows(part)) == (made, (), [])
+    assert (find_part(part), made.names, read_rows(part)) == (made, [], [])
 
 
 def test_another_file_or_reading_is_another_part(clips: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_damaged_part_is_not_taken_for_done(left: int, clips: dict[str, tuple[
 
 def test_a_part_of_other_content_is_not_taken_for_done(clips: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
     part = only_part(clips, tmp_path)
-    summary = '{"names": ["a"], "dims": [21], "skipped": {}, "incomplete_frames": 0}'
+    summary = '{"names": ["a"], "dims": [21], "lengths": [4], "header": [0], "headers": []}'
     for content in ({"values": np.zeros(21, np.float32)}, {"values": np.zeros(3, np.float32), "summary": summary}):
         np.savez(part.path, **content)
         assert find_part(part) is None

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.data.series import NO_FRAME, Reading, SeriesError, read_row, read_series
+from rfe.data.reading import Reading, SeriesError
+from rfe.data.series import NO_FRAME, read_row, read_series
 from rfe.data.statistics import clip_statistics
 from rfe.errors import DataError
 
@@ -18,26 +19,28 @@ from rfe.errors import DataError
 )
 def test_shapes_of_series(tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     np.save(tmp_path / "a.npy", np.zeros(shape))
-    assert read_series(tmp_path / "a.npy").shape == expected
+    assert read_series(tmp_path / "a.npy").values.shape == expected
 
 
 def test_time_may_be_another_axis(tmp_path: Path) -> None:
     values = np.arange(12.0).reshape(3, 4)
     np.save(tmp_path / "a.npy", values)
-    np.testing.assert_array_equal(read_series(tmp_path / "a.npy", Reading(time_axis=1)), values.T)
+    np.testing.assert_array_equal(read_series(tmp_path / "a.npy", Reading(time_axis=1)).values, values.T)
     np.save(tmp_path / "b.npy", values[np.newaxis])
-    np.testing.assert_array_equal(read_series(tmp_path / "b.npy", Reading(time_axis=1)), values)
-    with pytest.raises(SeriesError, match="has no axis 2"):
+    np.testing.assert_array_equal(read_series(tmp_path / "b.npy", Reading(time_axis=1)).values, values)
+    with pytest.raises(SeriesError, match="no axis 2"):
         read_series(tmp_path / "a.npy", Reading(time_axis=2))
 
 
 def test_frame_tables(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("frame, emotion_index,gaze_yaw\n0,1,0.5\n1,2,1.5\n2,,\n")
     expected = [[1, 0.5], [2, 1.5], [np.nan, np.nan]]
-    np.testing.assert_array_equal(read_series(tmp_path / "a.csv"), expected)
+    np.testing.assert_array_equal(read_series(tmp_path / "a.csv").values, expected)
     chosen = read_series(tmp_path / "a.csv", Reading(columns=("Gaze_Yaw", "frame")))
-    np.testing.assert_array_equal(chosen, [[0.5, 0], [1.5, 1], [np.nan, 2]])
-    with pytest.raises(SeriesError, match=r"no column gaze_yaws \(it has: frame, emotion_index, gaze_yaw\)"):
+    np.testing.assert_array_equal(chosen.values, [[0.5, 0], [1.5, 1], [np.nan, 2]])
+    with pytest.raises(
+        SeriesError, match=r"no column gaze_yaws; did you mean gaze_yaw\? \(it has: frame, emotion_index, gaze_yaw\)"
+    ):
         read_series(tmp_path / "a.csv", Reading(columns=("gaze_yaws",)))
 
 
@@ -45,9 +48,9 @@ def test_archives_of_arrays(tmp_path: Path) -> None:
     values = np.arange(6.0).reshape(3, 2)
     np.savez_compressed(tmp_path / "one.npz", x=values)
     np.savez(tmp_path / "two.npz", x=values, times=np.arange(3))
-    np.testing.assert_array_equal(read_series(tmp_path / "one.npz"), values)
-    np.testing.assert_array_equal(read_series(tmp_path / "two.npz", Reading(array="x")), values)
-    with pytest.raises(SeriesError, match="2 arrays; the mapping's `array` says which"):
+    np.testing.assert_array_equal(read_series(tmp_path / "one.npz").values, values)
+    np.testing.assert_array_equal(read_series(tmp_path / "two.npz", Reading(array="x")).values, values)
+    with pytest.raises(SeriesError, match=r"2 arrays; say which with array: in the mapping \(x, times\)"):
         read_series(tmp_path / "two.npz")
     with pytest.raises(SeriesError, match="no array 'y'"):
         read_series(tmp_path / "two.npz", Reading(array="y"))
@@ -64,27 +67,27 @@ def test_a_row_is_the_statistics_of_whole_frames(tmp_path: Path) -> None:
     holes = values.copy()
     holes[2, 1] = np.inf
     np.save(tmp_path / "a.npy", holes)
-    row, incomplete = read_row([tmp_path / "a.npy"], Reading())
-    np.testing.assert_array_equal(row, clip_statistics(np.delete(values, 2, axis=0)))
-    assert incomplete == 1
+    row = read_row([tmp_path / "a.npy"], Reading())
+    np.testing.assert_array_equal(row.values, clip_statistics(np.delete(values, 2, axis=0)))
+    assert row.incomplete == 1
 
 
 def test_pieces_are_one_series(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     for name, part in (("s0", values[:2]), ("s1", values[2:]), ("wide", np.zeros((1, 4)))):
         np.save(tmp_path / f"{name}.npy", part)
-    row, _ = read_row([tmp_path / "s0.npy", tmp_path / "s1.npy"], Reading())
-    np.testing.assert_array_equal(row, clip_statistics(values))
+    row = read_row([tmp_path / "s0.npy", tmp_path / "s1.npy"], Reading())
+    np.testing.assert_array_equal(row.values, clip_statistics(values))
     with pytest.raises(SeriesError, match="pieces that differ in width"):
         read_row([tmp_path / "s0.npy", tmp_path / "wide.npy"], Reading())
 
 
 def test_a_vector_is_taken_as_it_is(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(4.0))
-    np.testing.assert_array_equal(read_row([tmp_path / "a.npy"], Reading("vector"))[0], np.arange(4))
+    np.testing.assert_array_equal(read_row([tmp_path / "a.npy"], Reading("vector")).values, np.arange(4))
     np.save(tmp_path / "b.npy", np.zeros((2, 4)))
     np.save(tmp_path / "c.npy", np.array([1.0, np.nan]))
-    for name, said in (("b", "2 rows, not one vector"), ("c", "not finite")):
+    for name, said in (("b", "several rows, not one vector; form: series .*2 rows"), ("c", "not finite")):
         with pytest.raises(SeriesError, match=said):
             read_row([tmp_path / f"{name}.npy"], Reading("vector"))
 
@@ -114,7 +117,7 @@ def test_every_fault_has_its_reason_without_the_files_name(tmp_path: Path) -> No
     damaged = "truncated, damaged or not a series of numbers"
     expected = {
         "objects.npy": "Python objects, which only pickle could load (unsafe)",
-        "cube.npy": "shape [2, 3, 4]; a series is [time, channel]",
+        "cube.npy": "an array of 3 axes; a series is [time, channel]",
         "text.npy": "values of type <U1; a series holds real numbers",
         "none.npy": NO_FRAME,
         "holes.npy": NO_FRAME,
@@ -123,7 +126,8 @@ def test_every_fault_has_its_reason_without_the_files_name(tmp_path: Path) -> No
         "empty.npy": damaged,
         "pickle.npy": damaged,
         "ragged.csv": "a line with more or fewer fields than the header",
-        "words.csv": "a field that is not a number",
+        "words.csv": "column z holds what is no number; leave it out with without: [z] in the mapping, or name the "
+        "channels with columns: [...]",
         "binary.csv": damaged,
         "nothing.csv": "no header of channel names",
         "counters.csv": "no header of channel names",

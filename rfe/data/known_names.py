@@ -1,0 +1,69 @@
+"""Names by which tables of features call what is no feature: numbers, times, names, ratings and labels of frames.
+
+Names are compared without regard to capital letters, blanks and underscores: `frameTime` is `frame_time`.
+"""
+
+import re
+
+_LABELS = """
+emotion emotions emotion_id emotion_label emotion_name emotion_1_id emotion_2_id label labels label_id label_name class
+class_id class_name class_label target ground_truth salience intensity_level situation version
+"""
+_FOLDS = "partition subset set train_test is_train is_test fold_id cv_fold"
+_INDEX = """
+index idx level_0 row row_id row_index row_number id nr number counter frame frames frame_id frame_index frame_idx
+frame_nr frame_no frame_num frame_number frame_count n_frames num_frames image_id image_index window window_id chunk
+chunk_id
+"""
+_TIMES = """
+time times time_s time_sec time_ms timestamp timestamps timestamp_s timestamp_ms frame_time frame_time_ms
+frame_time_in_ms approx_time seconds milliseconds sec msec pts start end start_time end_time time_start time_end start_s
+end_s start_ms end_ms start_frame end_frame begin begin_time stop onset offset fps frame_rate duration duration_s
+duration_ms length clip_length
+"""
+_ACTORS = """
+subject subject_id subject_name speaker speaker_id speaker_name actor actor_id actor_name person person_id participant
+participant_id user user_id performer performer_id identity identity_id
+"""
+_PEOPLE = "face_id track_id gender sex age"
+_CLIPS = """
+file files file_name file_path path clip clip_id clip_name video video_name video_file video_path audio audio_file
+audio_path wav wav_file name input image image_path image_name segment segment_id segment_name seg_id utterance
+utterance_id utt_id recording recording_id session session_id sample sample_id trial trial_id
+"""
+_RATINGS = "confidence face_score face_confidence detection_score detection_confidence"
+_DETECTED = "success detected face_detected is_detected valid is_valid face_valid tracking_success"
+
+
+def normalize_name(name: str) -> str:
+    """What a column's name is compared by; "" of the header of a pandas index (`` or `Unnamed: 0`).
+
+    >>> normalize_name("Frame Time"), normalize_name("Unnamed: 0")
+    ('frametime', '')
+    """
+    key = re.sub(r"[\W_]+", "", name.casefold())
+    return "" if re.fullmatch(r"unnamed\d+(level\d+)?", key) else key
+
+
+def _normalized(*texts: str) -> frozenset[str]:
+    return frozenset(normalize_name(name) for text in texts for name in text.split())
+
+
+_ACTOR_NAMES = _normalized(_ACTORS)
+_DETECTIONS = _normalized(_DETECTED)
+_NO_CHANNELS = _normalized(_LABELS, _FOLDS, _INDEX, _TIMES, _ACTORS, _PEOPLE, _CLIPS, _RATINGS, _DETECTED) | {""}
+
+
+def is_no_channel(name: str) -> bool:
+    """Whether a column is known to number, time, name, rate or label a frame, by its name."""
+    return normalize_name(name) in _NO_CHANNELS
+
+
+def is_detection(name: str) -> bool:
+    """Whether a column says by 0 that nothing was found in the frame."""
+    return normalize_name(name) in _DETECTIONS
+
+
+def may_name_actor(name: str) -> bool:
+    """Whether a column may be meant to name the actor."""
+    return normalize_name(name) in _ACTOR_NAMES
