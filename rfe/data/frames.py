@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rfe.data.columns import is_known, is_ours, list_columns
 from rfe.data.dataset import Dataset, list_encoders, load_dataset, read_features
 from rfe.data.features import encoder_name_problem, feature_file, to_float32, too_large_sentence
 from rfe.errors import DataError, gather
@@ -107,21 +108,56 @@ def feature_table(dataset: Dataset, encoder: str) -> pd.DataFrame:
 
 def _with_column(metadata: pd.DataFrame) -> pd.DataFrame:
     """The metadata with columns `filename` and `split`."""
+    metadata = _without_levels(metadata, "metadata")
     if "filename" not in metadata.columns:
         if metadata.index.name not in (None, "filename") or isinstance(metadata.index, pd.RangeIndex):
             raise DataError(f"metadata: has no column filename; it has {', '.join(map(str, metadata.columns))}")
         metadata = metadata.rename_axis("filename").reset_index()
+    twice = [str(name) for name in metadata.columns[metadata.columns.duplicated()]]
+    if twice:
+        raise DataError(f"metadata: has more than one column {', '.join(dict.fromkeys(twice))}; keep one of each")
     return metadata if "split" in metadata.columns else metadata.assign(split="train")
+
+
+def _without_levels(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A table whose index and header have one level each; of an index with a level `filename` the others are dropped.
+
+    Raises:
+        DataError: it has several, and which is meant cannot be told.
+    """
+    if table.columns.nlevels > 1:
+        raise DataError(
+            f"{what}: its columns have {table.columns.nlevels} levels; name each by one, as "
+            "table.columns = ['_'.join(map(str, name)) for name in table.columns]"
+        )
+    if table.index.nlevels == 1:
+        return table
+    levels = [str(name) for name in table.index.names]
+    if "filename" in table.columns:
+        return table.reset_index(drop=True)
+    if "filename" not in levels:
+        raise DataError(
+            f"{what}: its index has {len(levels)} levels ({', '.join(levels)}) and none is filename; name the one that "
+            f"names clips, as table.rename_axis(index={{{levels[0]!r}: 'filename'}})"
+        )
+    others = [name for name in levels if name not in ("filename", *map(str, table.columns))]
+    if what == "metadata":  # columns of ours may stand in the index
+        return table.reset_index(others).reset_index("filename").reset_index(drop=True)
+    return table.reset_index("filename").reset_index(drop=True)
 
 
 def _aligned(encoder: str, table: FrameLike, filenames: list[str]) -> tuple[list[str], NDArray[np.float32]]:
     """(filenames, [row, dim]) of an encoder's features."""
     named = isinstance(table, pd.DataFrame)
     if isinstance(table, pd.DataFrame):
+        table = _without_levels(table, f"features.{encoder}")
         table = table.set_index("filename") if "filename" in table.columns else table
+        _refuse_columns(encoder, table)
         filenames = table.index.astype(str).tolist()
     try:
         given = np.asarray(table)
+        if given.dtype.kind in "cmM":
+            raise TypeError(f"they are of type {given.dtype}")
         given = given if given.dtype.kind == "f" else given.astype(np.float64)
     except (TypeError, ValueError) as problem:
         raise DataError(f"features.{encoder}: are not all numbers ({problem})") from None
@@ -134,3 +170,30 @@ def _aligned(encoder: str, table: FrameLike, filenames: list[str]) -> tuple[list
     if too_large.any():
         raise DataError(f"features.{encoder}: {too_large_sentence(int((too_large > 0).sum()))}")
     return filenames, values
+
+
+def _refuse_columns(encoder: str, table: pd.DataFrame) -> None:
+    """Refuse columns that carry labels, actors, folds or the clip's length into the features.
+
+    Raises:
+        DataError: with how to leave them out.
+    """
+    names = [str(name) for name in table.columns]
+    ours = [name for name in names if is_ours(name)]
+    if found := ours or [name for name in names if is_known(name)]:
+        what = (
+            "columns of the metadata, label leaks as features"
+            if ours
+            else "known to number, time, name or label a clip"
+        )
+        raise DataError(
+            f"features.{encoder}: {list_columns(found, 6)}: {what}; leave them out with "
+            f"table.drop(columns={found[:6]}), or rename what is a feature"
+        )
+    text = [
+        str(name)
+        for name, kind in table.dtypes.items()
+        if not pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_object_dtype(kind)
+    ]
+    if text:
+        raise DataError(f"features.{encoder}: {list_columns(text, 6)} holds no numbers; leave it out")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.faults import Faults, list_names
+from rfe.data.known_names import may_name_actor
 from rfe.data.table import Row, read_table, require_columns
 from rfe.labels import EMOTION_NAMES, EMOTIONS, STATE_IS_BLEND, state_index
 
@@ -30,7 +31,11 @@ _LABELS = dict.fromkeys(
     "a training clip needs its label (clips without one are test clips)",
 )
 _FOLD = {"fold": "give each training clip a whole number from 0, the same for all clips of an actor"}
-_EXTENSION = re.compile(r"\.(mov|mp4|avi|mkv|webm|wav|flac|mp3|npy|csv)$", re.IGNORECASE)
+_RECORDINGS = """
+mov mp4 avi mkv webm flv f4v m4v mpg mpeg mp2 mpv wmv asf 3gp 3g2 ogv mts m2ts ts vob mxf divx rm rmvb
+wav flac mp3 m4a aac ogg oga opus wma aif aiff amr mka weba caf ac3
+"""
+_EXTENSION = re.compile(rf"(\.({'|'.join((*_RECORDINGS.split(), 'npy', 'npz', 'csv'))}))+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Clips:
 
 
 def clip_key(filename: str) -> str:
-    """What a clip's name is compared by: without the extension of its recording or series (`test_0001.mov`)."""
+    """What a clip's name is compared by: without the extensions of its recording and series (`test_0001.mov.npy`)."""
     return _EXTENSION.sub("", filename)
 
 
@@ -173,9 +178,22 @@ def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool) -> di
     else:
         for name in present:
             tables[name.split("_")[0]] = read_table(folder / name, _NAMES, COLUMNS, faults)
+    for rows in tables.values():
+        if rows and need_labels:
+            _report_actor_column(rows[0], faults)
     if tables["train"] and need_labels:
         require_columns(tables["train"][0].file, tables["train"][0].values, _LABELS | _FOLD, COLUMNS, faults)
     return tables
+
+
+def _report_actor_column(row: Row, faults: Faults) -> None:
+    """Actors under another name would be taken for unknown, and not be kept in one fold each."""
+    other = [name for name in row.values if may_name_actor(name)]
+    if "video_id" not in row.values and other:
+        faults.problem(
+            f"{row.file} has no column video_id but {', '.join(other)}; did you mean video_id? Rename it, or give it a "
+            "name that says what else it is"
+        )
 
 
 def _divide(rows: list[Row], tables: dict[str, list[Row]], faults: Faults) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rfe.config.fields import nearest
 from rfe.data.faults import Faults
+from rfe.data.known_names import normalize_name
 
 _LARGEST = 2**31 - 1
 _GAPS = frozenset(("", "nan", "none", "null", "na", "n/a"))
@@ -74,7 +75,7 @@ def read_table(path: Path, required: Mapping[str, str], known: Sequence[str], fa
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            if problem := _header_problem(header, required):
+            if problem := _header_problem(header, required, known):
                 faults.problem(f"{path.name} {problem}")
                 return []
             require_columns(path.name, header, required, known, faults)
@@ -114,12 +115,23 @@ def require_columns(
     )
 
 
-def _header_problem(header: Sequence[str], required: Collection[str]) -> str | None:
-    """Why a first line is not the header it was meant to be: none at all, another separator, capital letters."""
+def _header_problem(header: Sequence[str], required: Collection[str], known: Collection[str]) -> str | None:
+    """Why a first line is not the header it was meant to be: none at all, another separator, other names, one twice."""
     if not any(header):
         return f"is empty or begins with an empty line; give it a header with the columns {', '.join(required)}"
     for separator, word in _OTHER_SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
             return f"separates its columns by {word} ({header[0]!r}); save it as CSV with commas"
-    capital = [name for name in header if name.lower() in required and name.lower() not in header]
-    return f"has the columns {', '.join(capital)}; write their names in small letters" if capital else None
+    ours = dict.fromkeys((*required, *known))
+    alike = {column: [name for name in header if name.lower() == column] for column in ours}
+    for column, names in alike.items():
+        if len(names) > 1:
+            return f"has the column {column} {len(names)} times ({', '.join(names)}); keep one of them"
+    capital = [names[0] for column, names in alike.items() if names and names[0] != column]
+    if capital:
+        return f"has the columns {', '.join(capital)}; write their names in small letters"
+    for name in header:
+        for column in ours:
+            if not alike[column] and column not in required and normalize_name(name) == normalize_name(column):
+                return f"has the column {name!r}; did you mean {column}? Rename it"
+    return None
