@@ -5,6 +5,7 @@ A clip that cannot be used gets no row and is reported with the reason; it will 
 
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -151,6 +152,8 @@ def aggregate_files(
     except DataError:
         for part in all_parts:  # of no use to the next run, which will read them in another way
             part.path.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds others
+            parts.rmdir()
         raise
     rows = [(name, one.headers[index]) for one in ordered for name, index in zip(one.names, one.header, strict=True)]
     misfits = {name: header for name, header in rows if alignment.order(header) is None}

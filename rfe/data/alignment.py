@@ -5,7 +5,7 @@ order by name. A clip with other channels than most is left out, and where most 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,7 @@ def align_rows(encoder: str, reading: Reading, summaries: Sequence[PartSummary])
             sets[frozenset(columns)] += count
     [(names, count), *_] = sets.most_common(1)
     if 2 * count <= sets.total():
-        found = "; ".join(f"{list_columns(sorted(one), 6)} for {number}" for one, number in sets.most_common(3))
+        found = "; ".join(f"{_list_names(one)} for {number}" for one, number in sets.most_common(3))
         raise DataError(
             f"{encoder}: clips differ in their columns ({found}); name those that all have with columns: in the mapping"
         )
@@ -94,13 +94,17 @@ def explain_misfits(
         if one.width == usual.width:
             here, there = set(one.columns), set(usual.columns)
             reason = "other columns than most clips have"
-            detail = f"{list_columns(sorted(here - there), 3)} in the place of {list_columns(sorted(there - here), 3)}"
+            detail = f"{_list_names(here - there)} in the place of {_list_names(there - here)}"
         else:
             detail = name_width(reading, one.width)
             has = detail if len(widths) == 1 else "another width"  # one reason, however many widths
             reason = f"{has} where most clips have {name_width(reading, usual.width)}"
         reasons.setdefault(reason, ([], f"{clip}: {detail}"))[0].append(clip)
     return reasons
+
+
+def _list_names(names: Set[str]) -> str:
+    return list_columns(sorted(names), 6) or "channels without names"
 
 
 def name_width(reading: Reading, width: int) -> str:

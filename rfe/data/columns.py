@@ -80,12 +80,14 @@ def _find(text: str, names: Sequence[str]) -> tuple[list[int], bool]:
 
 
 def _position(text: str, names: Sequence[str]) -> int | None:
-    """Where a column stands; OpenFace has both `x_0` and `X_0`, so capital letters are passed over only at need."""
-    exact = [index for index, name in enumerate(names) if name == text]
-    alike = exact or [index for index, name in enumerate(names) if name.casefold() == text.casefold()]
-    if len(alike) > 1:
-        raise LookupError(f"{len(alike)} columns are called {text}")
-    return alike[0] if alike else None
+    """Where a column is; OpenFace has both `x_0` and `X_0`, so spelling is passed over only where nothing else fits."""
+    for change in (str, str.casefold, normalize_name):
+        alike = [index for index, name in enumerate(names) if change(name) == change(text)]
+        if len(alike) > 1:
+            raise LookupError(f"{len(alike)} columns are called {text}")
+        if alike:
+            return alike[0]
+    return None
 
 
 def list_columns(names: Iterable[str], shown: int = 100) -> str:

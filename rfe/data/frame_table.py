@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,9 +80,7 @@ def open_frame_table(path: Path, header: bool | None = None) -> Iterator[FrameTa
         yield FrameTable(path, names, chain(lines, _rows(path, reader, len(names), skipped, separator)))
 
 
-def _rows(
-    path: Path, reader: "csv._reader", width: int, skipped: int, separator: str
-) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, reader: Any, width: int, skipped: int, separator: str) -> Iterator[tuple[int, list[str]]]:
     for cells in reader:
         if separator == " ":
             cells = [cell for cell in cells if cell]

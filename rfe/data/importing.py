@@ -197,9 +197,9 @@ def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> tuple[s
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 CSV file ({error})") from None
     return tuple(
-        f"{path.name}: its own column {name} is not used, as the mapping takes {theirs} for it"
-        for name, theirs in columns.items()
-        if name in header and name != theirs
+        f"{path.name}: its own column {name} is not used, as the mapping takes {columns[name.lower()]} for it"
+        for name in header
+        if name.lower() in columns and name not in columns.values()
     )
 
 
@@ -216,7 +216,7 @@ def _place_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]
         if header.count(theirs) > 1:
             raise DataError(f"{path} has {header.count(theirs)} columns {theirs} (metadata.columns); keep one of them")
     mapped = set(columns.values())
-    kept = [(name, place) for place, name in enumerate(header) if name not in columns and name not in mapped]
+    kept = [(name, place) for place, name in enumerate(header) if name.lower() not in columns and name not in mapped]
     return [*((name, header.index(theirs)) for name, theirs in columns.items()), *kept]
 
 

@@ -7,7 +7,8 @@ import re
 
 _LABELS = """
 emotion emotions emotion_id emotion_label emotion_name emotion_1_id emotion_2_id label labels label_id label_name class
-class_id class_name class_label target ground_truth salience intensity_level situation version
+class_id class_name class_label target ground_truth truth y_true annotation annotator category blend is_blend salience
+intensity_level situation version
 """
 _FOLDS = "partition subset set train_test is_train is_test fold_id cv_fold"
 _INDEX = """

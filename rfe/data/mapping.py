@@ -1,9 +1,13 @@
 """A YAML file that says where a folder of any layout has its metadata and the files of each clip.
 
-metadata: {file: labels.csv, columns: {video_id: speaker}}
+```yaml
+metadata: {file: labels.csv, columns: {video_id: speaker}}   # our column: its name there
 encoders:
-  wavlm: {files: "audio/wavlm/*/{clip}.npy"}
-  face: {files: "openface/{clip}/frames.csv", columns: [gaze_yaw, gaze_pitch]}
+  wavlm: {files: "audio/wavlm/*/{clip}.npy"}                 # an array [time, channel] for each clip
+  face: {files: "openface/{clip}/frames.csv", columns: ["gaze_*", "AU01_r:AU45_r"], without: ["AU28_*"]}
+  text: {files: "text/{transcript}.npy", form: vector}       # `transcript`: a column of labels.csv
+  egemaps: {files: egemaps.csv, clip_column: file, form: vector}   # one table of all clips
+```
 """
 
 import re
@@ -41,7 +45,8 @@ class MetadataFiles(Section):
     test: str | None = None
     """Of the test clips; below the folder."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Where a column has another name than ours: ours to theirs, `video_id: speaker`."""
+    """Where a column has another name than ours: ours to theirs, `video_id: speaker`. One of ours that is there as well
+    is not used."""
 
 
 class EncoderFiles(Section):

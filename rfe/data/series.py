@@ -20,6 +20,7 @@ from rfe.errors import DataError
 SERIES_SUFFIXES = (".npy", ".csv")
 """What a folder of series is looked through for."""
 DAMAGED = "truncated, damaged or not a series of numbers"
+NOT_UTF8 = "not UTF-8 text; save it as a UTF-8 CSV file"
 NO_FRAME = "no whole frame"
 NO_DETECTION = "no frame in which anything was found (success is 0 in all)"
 SHORTEST = 3
@@ -151,8 +152,8 @@ def read_series(path: Path, reading: Reading | None = None) -> Series:
         raise SeriesError(path, DAMAGED, str(error)) from None
     except MemoryError:
         raise SeriesError(path, "does not fit into this machine's memory") from None
-    except UnicodeError as error:
-        raise SeriesError(path, DAMAGED, f"not UTF-8 text: {error}") from None
+    except UnicodeDecodeError as error:
+        raise SeriesError(path, NOT_UTF8 if error.encoding == "utf-8" else DAMAGED, str(error)) from None
     except (*UNREADABLE_ARRAY, *DAMAGED_ZIP, csv.Error) as error:
         raise SeriesError(path, DAMAGED, str(error)) from None
 

@@ -157,3 +157,31 @@ def test_refuses_a_place_that_is_taken(published: Path, tmp_path: Path) -> None:
     ):
         import_folder(published, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_a_refused_import_leaves_nothing_beside_what_was_there(tmp_path: Path) -> None:
+    record = write_published(tmp_path / "record", {"ImageBind": (1, 6, 5)})
+    for path in record.glob("hubert*"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"write time_axis: 1 in the mapping"):
+        import_folder(record, tmp_path / "new" / "deep" / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]
+
+
+def test_linked_folders_of_series_are_followed(published: Path, tmp_path: Path) -> None:
+    folder = published / "blemore" / "pre_extracted_train_data"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    report = import_folder(published, tmp_path / "data")
+    assert all(one.clips == 48 for one in report.aggregated)
+
+
+def test_clips_under_other_names_are_refused_with_the_reason(tmp_path: Path) -> None:
+    record = write_published(tmp_path / "record", {"ImageBind": (6, 5)})
+    for path in list(record.rglob("*.npy")):
+        path.rename(path.with_name(path.name.upper().replace(".NPY", ".npy")))
+    with pytest.raises(
+        DataError, match=r"none of its 48 clips is one of the metadata .* they differ in capital letters"
+    ):
+        import_folder(record, tmp_path / "data")
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]

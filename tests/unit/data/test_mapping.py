@@ -134,10 +134,41 @@ def test_what_is_wrong_is_said_before_anything_is_read(
     assert not (tmp_path / "data").exists()
 
 
-def test_the_readmes_mapping_is_one() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    [mapping] = [block for block in blocks if "encoders:" in block and "files:" in block]
-    assert problems_of(ImportMapping, parse_yaml(mapping, "README.md")) == []
+def documented(text: str) -> dict[str, Any]:
+    """The mapping that a text shows."""
+    [mapping] = [
+        one for one in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "encoders:" in one and "files:" in one
+    ]
+    return parse_yaml(mapping, "the example")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/data.md", "rfe/data/mapping.py"])
+def test_the_mappings_that_are_shown_are_right(page: str) -> None:
+    assert problems_of(ImportMapping, documented((ROOT / page).read_text(encoding="utf-8"))) == []
+
+
+def test_the_guides_mapping_imports_what_it_says(tmp_path: Path) -> None:
+    root, stream = tmp_path / "lab", np.random.default_rng(0)
+    rows = [{**row, "recording": f"take{index}", "speaker": row["video_id"]} for index, row in enumerate(ROWS)]
+    smile = ["file,start,end,F0,jitter"]
+    for row in rows:
+        (root / "wavlm" / row["speaker"]).mkdir(parents=True, exist_ok=True)
+        (root / "openface").mkdir(exist_ok=True)
+        np.save(root / "wavlm" / row["speaker"] / f"{row['filename']}.npy", stream.normal(size=(5, 3)))
+        frames = ["frame, success, gaze_0_x, pose, AU01_r, AU28_r, AU45_r, AU45_c"]
+        frames += [f"{frame},{frame % 2},{','.join(map(str, stream.normal(size=6)))}" for frame in range(8)]
+        (root / "openface" / f"{row['recording']}.csv").write_text("\n".join(frames))
+        smile.append(f"wav/{row['filename']}.wav,0 days,0 days 00:00:02,{stream.normal()},{stream.normal()}")
+    (root / "egemaps.csv").write_text("\n".join(smile))
+    write_csv(root / "labels.csv", rows)
+    mapping = documented((ROOT / "docs/data.md").read_text(encoding="utf-8"))
+    (tmp_path / "mapping.yaml").write_text(write_yaml(mapping))
+    report = import_folder(root, tmp_path / "data", mapping=tmp_path / "mapping.yaml")
+    assert report.check.usable
+    made = {one.encoder: one for one in report.aggregated}
+    assert {name: one.dim for name, one in made.items()} == {"wavlm": 21, "face": 21, "egemaps": 2}
+    assert made["face"].columns == ("gaze_0_x", "AU01_r", "AU45_r")
+    assert made["face"].undetected_frames == 4 * 48
 
 
 def test_a_renamed_column_must_be_there(folder: Path, tmp_path: Path) -> None:
@@ -145,3 +176,44 @@ def test_a_renamed_column_must_be_there(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"labels.csv has no column actor \(metadata.columns\); it has: filename"):
         import_folder(folder, tmp_path / "data", mapping=path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lab", "m.yaml"]
+
+
+def test_a_mapped_column_replaces_one_of_ours(folder: Path, tmp_path: Path) -> None:
+    rows = [{**row, "speaker": row["video_id"], "video_id": f"yt{index}"} for index, row in enumerate(ROWS)]
+    write_csv(folder / "labels.csv", rows)
+    report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
+    assert (report.check.source_actors, report.check.target_actors) == (6, 2)
+    assert report.notes == ("labels.csv: its own column video_id is not used, as the mapping takes speaker for it",)
+
+
+def test_actors_of_a_mapped_column_are_checked(folder: Path, tmp_path: Path) -> None:
+    """The actor of the mapped column is in two folds; that of the table's own `video_id` is in one."""
+    rows = [{**row, "speaker": "one" if row["video_id"] in ("A0", "A1") else row["video_id"]} for row in ROWS]
+    write_csv(folder / "labels.csv", rows)
+    with pytest.raises(
+        DataError, match=r"labels.csv, fold: actor one \(folds 0, 1\) stands in more than one fold"
+    ) as caught:
+        import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
+    assert ".partial" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab", "mapping.yaml"]
+
+
+def test_one_column_may_stand_for_two_and_two_may_change_places(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {**row, "emotion_1": row["emotion_2"], "emotion_2": row["emotion_1"], "id": row["filename"]} for row in ROWS
+    ]
+    for row in rows:
+        del row["filename"], row["video_id"]
+    write_csv(folder / "labels.csv", rows)
+    columns = {"filename": "id", "video_id": "id", "emotion_1": "emotion_2", "emotion_2": "emotion_1"}
+    path = write(tmp_path / "mapping.yaml", metadata={"file": "labels.csv", "columns": columns})
+    report = import_folder(folder, tmp_path / "data", mapping=path)
+    assert (report.check.source_actors, report.check.sets["ang"]) == (36, 6)
+
+
+@pytest.mark.parametrize("header", ["filename,speaker,speaker,split", "filename,speaker,fold,fold,split"])
+def test_a_column_that_is_there_twice_is_refused(header: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "labels.csv").write_text(f"{header}\n")
+    with pytest.raises(DataError, match=r"2 columns speaker|column fold 2 times"):
+        import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab", "mapping.yaml"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rfe.data.faults import Faults
-from rfe.data.metadata import collect_clips, read_clips
+from rfe.data.metadata import clip_key, collect_clips, read_clips
 from rfe.errors import DataError
 from rfe.labels import state_index
 from tests.unit.data.folders import COLUMNS, Row, make_folder, make_rows, write_csv
@@ -152,6 +152,11 @@ def test_all_faults_come_in_one_message(tmp_path: Path) -> None:
         (b"filename;split\nclip;train\n", r"separates its columns by semicolons \('filename;split'\); .* with commas"),
         (b"filename\tsplit\nclip\ttrain\n", "separates its columns by tabs"),
         (b"FILENAME,Split\nclip,train\n", "has the columns FILENAME, Split; write their names in small letters"),
+        (b"filename,split,Video_ID\nclip,train,a\n", "has the columns Video_ID; write their names in small letters"),
+        (b"filename,split,video id\nclip,train,a\n", r"has the column 'video id'; did you mean video_id\? Rename it"),
+        (b"filename,split,fold,fold\nclip,train,0,1\n", r"has the column fold 2 times \(fold, fold\); keep one"),
+        (b"filename,split,mix,Mix\nclip,train,0,1\n", r"has the column mix 2 times \(mix, Mix\); keep one of them"),
+        (b"filename,split,speaker_id\nclip,train,a\n", r"no column video_id but speaker_id; did you mean video_id\?"),
         (b"file_name,split\nclip,train\n", r"no column filename; .*; did you mean file_name\? Rename it"),
         (b"filename,split\nclip\n", "line 2: 1 fields where the header has 2"),
         (b"filename,split\n\xff\xfe,train\n", "not UTF-8"),
@@ -205,3 +210,14 @@ def test_whoever_only_predicts_needs_names_alone(tmp_path: Path, columns: tuple[
     assert set(clips.fold.tolist()) == set(clips.state.tolist()) == {-1}
     with pytest.raises(DataError):
         read_clips(tmp_path, need_source=False)
+
+
+@pytest.mark.parametrize(
+    ("filename", "key"),
+    [
+        *((f"a.{extension}", "a") for extension in ("mov", "FLV", "m4a", "m4v", "wmv", "ogg", "opus", "aiff", "mpeg")),
+        *(("a.wav.npy", "a"), ("a.mp4.npy", "a"), ("a.b.csv", "a.b"), ("a_70_30.ver1", "a_70_30.ver1"), ("a", "a")),
+    ],
+)
+def test_extensions_are_no_part_of_a_clips_name(filename: str, key: str) -> None:
+    assert clip_key(filename) == key
