@@ -14,12 +14,13 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from rfe.data.alignment import Alignment, align_rows, explain_misfits, warn_of_counters
+from rfe.data.alignment import Alignment, align_rows
 from rfe.data.clip_table import make_table_parts
-from rfe.data.faults import Faults, list_names
+from rfe.data.explanations import explain_misfits, explain_nothing, warn_of_counters, warn_of_faces
+from rfe.data.faults import Faults
 from rfe.data.features import feature_file
 from rfe.data.metadata import clip_key
-from rfe.data.parts import Files, Part, PartSummary, find_part, make_part, read_rows, split_clips
+from rfe.data.parts import Files, Header, Part, PartSummary, find_part, make_part, read_rows, split_clips
 from rfe.data.reading import Reading
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
@@ -30,8 +31,6 @@ MOST_WORKERS = 4
 """Processes, unless asked for more: reading soon waits for the disk."""
 PARTS_PER_WORKER = 4
 """Fewer do not pay for starting another process."""
-REASONS_SHOWN = 3
-"""Why clips cannot be used, where none can."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal clips give equal files
 
 
@@ -72,7 +71,7 @@ class Aggregation:
     left_out: tuple[str, ...]
     """Columns that were not asked for, and are known to be no channels."""
     notes: tuple[str, ...]
-    """Sentences on channels that are probably no features."""
+    """Sentences on channels that are probably no features, and on clips that mix several faces."""
     ignored: tuple[str, ...]
     """Names of stray files and folders."""
     resumed: int
@@ -147,7 +146,7 @@ def aggregate_files(
             examples.setdefault(reason, one.examples[reason])
     try:
         if not any(one.names for one in ordered):
-            raise DataError(f"{files.encoder}: {_explain_nothing(files, skipped, examples)}")
+            raise DataError(f"{files.encoder}: {explain_nothing(files.reading, skipped, examples, files.ignored)}")
         alignment = align_rows(files.encoder, files.reading, ordered)
     except DataError:
         for part in all_parts:  # of no use to the next run, which will read them in another way
@@ -155,12 +154,18 @@ def aggregate_files(
         with suppress(OSError):  # it holds others
             parts.rmdir()
         raise
-    rows = [(name, one.headers[index]) for one in ordered for name, index in zip(one.names, one.header, strict=True)]
-    misfits = {name: header for name, header in rows if alignment.order(header) is None}
+    kept: list[str] = []
+    misfits: dict[str, Header] = {}
+    for one in ordered:
+        fits = [alignment.order(header) is not None for header in one.headers]
+        for name, index in zip(one.names, one.header, strict=True):
+            if fits[index]:
+                kept.append(name)
+            else:
+                misfits[name] = one.headers[index]
     for reason, (names, example) in explain_misfits(files.reading, alignment, misfits).items():
         skipped.setdefault(reason, []).extend(names)
         examples.setdefault(reason, example)
-    kept = [name for name, _ in rows if name not in misfits]
     varying = _write_features(path, kept, alignment, list(zip(all_parts, ordered, strict=True)))
     return Aggregation(
         encoder=files.encoder,
@@ -174,7 +179,7 @@ def aggregate_files(
         undetected_frames=sum(one.undetected_frames for one in ordered),
         columns=tuple(alignment.header.columns),
         left_out=tuple(alignment.header.left_out),
-        notes=warn_of_counters(alignment, varying),
+        notes=(*warn_of_counters(alignment, varying), *warn_of_faces(ordered)),
         ignored=files.ignored,
         resumed=resumed,
     )
@@ -249,22 +254,6 @@ def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Pa
 
 def _make_and_tell(part: Part) -> tuple[Part, PartSummary]:
     return part, make_part(part)
-
-
-def _explain_nothing(files: SeriesFiles, skipped: Mapping[str, Sequence[str]], examples: Mapping[str, str]) -> str:
-    """Why no clip has features, with the commonest reasons first."""
-    what = "vector to take" if files.reading.form == "vector" else "series to make statistics of"
-    reasons = sorted(skipped, key=lambda one: -len(skipped[one]))
-    told = [
-        f"{reason} ({len(skipped[reason])} clip{'s' * (len(skipped[reason]) > 1)}: {list_names(skipped[reason])}"
-        + (f"; e.g. {examples[reason]})" if reason in examples else ")")
-        for reason in reasons[:REASONS_SHOWN]
-    ]
-    told += [f"{len(reasons) - REASONS_SHOWN} other reasons"] if len(reasons) > REASONS_SHOWN else []
-    if files.ignored:
-        told.append(f"not read: {list_names(files.ignored)}")
-    told = told or ["expected <filename>.npy or <filename>.csv"]
-    return f"no clip has a {what}; {'; '.join(told)}"
 
 
 def _write_features(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from rfe.data.columns import choose_columns, list_columns
-from rfe.data.known_names import is_detection
+from rfe.data.known_names import is_detection, is_face
 from rfe.data.reading import Reading, Series, SeriesError
 
 _SEPARATORS = ";\t,|"
@@ -132,14 +132,16 @@ class Frames:
         if len(set(self.columns)) < len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
             raise SeriesError(table.path, "a header with the same column twice", twice)
-        rating = [i for i, name in enumerate(names) if is_detection(name) and i not in self._channels]
-        self._rating = rating[0] if rating else None
+        others = {index: name for index, name in enumerate(names) if index not in self._channels}
+        self._rating = next((index for index, name in others.items() if is_detection(name)), None)
+        self._face = next((index for index, name in others.items() if is_face(name)), None)
         self.clear()
 
     def clear(self) -> None:
         """Begin with another clip."""
         self._values: list[list[float]] = []
         self._undetected, self._gap = 0, ""
+        self._faces: set[str] = set()
 
     def add(self, line: int, cells: Sequence[str]) -> None:
         """Take a frame, unless the table says that nothing was found in it.
@@ -150,6 +152,8 @@ class Frames:
         if self._rating is not None and _is_zero(cells[self._rating]):
             self._undetected += 1
             return
+        if self._face is not None:
+            self._faces.add(cells[self._face].strip())
         texts = [cells[index] for index in self._channels]
         try:
             frame = list(map(float, texts))
@@ -168,7 +172,7 @@ class Frames:
         """What was taken since the start, or since `clear`."""
         with np.errstate(over="ignore"):  # beyond float32 is infinity, which is a gap
             values = np.array(self._values, np.float32).reshape(-1, len(self.columns))
-        return Series(values, self.columns, self.left_out, self._undetected, self._gap)
+        return Series(values, self.columns, self.left_out, self._undetected, len(self._faces), self._gap)
 
     def _read_cell(self, text: str, name: str, line: int) -> float:
         text = text.strip().strip("'\"").strip()

@@ -4,6 +4,7 @@ Names are compared without regard to capital letters, blanks and underscores: `f
 """
 
 import re
+from functools import lru_cache
 
 _LABELS = """
 emotion emotions emotion_id emotion_label emotion_name emotion_1_id emotion_2_id label labels label_id label_name class
@@ -26,7 +27,8 @@ _ACTORS = """
 subject subject_id subject_name speaker speaker_id speaker_name actor actor_id actor_name person person_id participant
 participant_id user user_id performer performer_id identity identity_id
 """
-_PEOPLE = "face_id track_id gender sex age"
+_FACES = "face_id track_id"
+_PEOPLE = "gender sex age"
 _CLIPS = """
 file files file_name file_path path clip clip_id clip_name video video_name video_file video_path audio audio_file
 audio_path wav wav_file name input image image_path image_name segment segment_id segment_name seg_id utterance
@@ -36,6 +38,7 @@ _RATINGS = "confidence face_score face_confidence detection_score detection_conf
 _DETECTED = "success detected face_detected is_detected valid is_valid face_valid tracking_success"
 
 
+@lru_cache(100_000)
 def normalize_name(name: str) -> str:
     """What a column's name is compared by; "" of the header of a pandas index (`` or `Unnamed: 0`).
 
@@ -52,7 +55,10 @@ def _normalized(*texts: str) -> frozenset[str]:
 
 _ACTOR_NAMES = _normalized(_ACTORS)
 _DETECTIONS = _normalized(_DETECTED)
-_NO_CHANNELS = _normalized(_LABELS, _FOLDS, _INDEX, _TIMES, _ACTORS, _PEOPLE, _CLIPS, _RATINGS, _DETECTED) | {""}
+_FACE_NAMES = _normalized(_FACES)
+_NO_CHANNELS = _normalized(_LABELS, _FOLDS, _INDEX, _TIMES, _ACTORS, _FACES, _PEOPLE, _CLIPS, _RATINGS, _DETECTED) | {
+    ""
+}
 
 
 def is_no_channel(name: str) -> bool:
@@ -63,6 +69,11 @@ def is_no_channel(name: str) -> bool:
 def is_detection(name: str) -> bool:
     """Whether a column says by 0 that nothing was found in the frame."""
     return normalize_name(name) in _DETECTIONS
+
+
+def is_face(name: str) -> bool:
+    """Whether a column numbers the faces that were found in a recording."""
+    return normalize_name(name) in _FACE_NAMES
 
 
 def may_name_actor(name: str) -> bool:

@@ -91,6 +91,8 @@ class PartSummary:
     """Reason -> file, and what more is known of it, of the first of these clips."""
     incomplete_frames: int = 0
     undetected_frames: int = 0
+    several_faces: list[str] = field(default_factory=list)
+    """Clips whose frames are of more than one face."""
     gap: str = ""
     """File, line, column and text of the first gap of a table."""
 
@@ -108,6 +110,7 @@ class PartSummary:
         self.header.append(found[0])
         self.incomplete_frames += row.incomplete
         self.undetected_frames += row.series.undetected
+        self.several_faces += [name] if row.series.faces > 1 else []
         self.gap = self.gap or row.series.gap
 
     def skip(self, name: str, error: SeriesError) -> None:

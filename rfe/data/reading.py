@@ -43,6 +43,8 @@ class Series:
     """Columns that were left out as they are known to be no channels."""
     undetected: int = 0
     """Frames that were left out as the table says that nothing was found in them (`success` is 0)."""
+    faces: int = 0
+    """How many faces the frames are of, where the table numbers them (`face_id`)."""
     gap: str = ""
     """File, line, column and text of the first gap of a table; "": none."""
 

@@ -124,6 +124,7 @@ def _join(path: Path, pieces: Sequence[Series]) -> Series:
         first.columns,
         tuple(dict.fromkeys(name for piece in pieces for name in piece.left_out)),
         sum(piece.undetected for piece in pieces),
+        max(piece.faces for piece in pieces),
         next((piece.gap for piece in pieces if piece.gap), ""),
     )
 

@@ -12,6 +12,7 @@ import pytest
 from rfe.data.simulate import SimulationSpec, simulate
 from tests.unit.cli.commands import list_commands
 from tests.unit.cli.invoke import invoke
+from tests.unit.data.folders import make_rows, write_csv
 from tests.unit.data.published import break_clips, write_published
 from tests.unit.data.record.server import RECORD, serving
 
@@ -126,6 +127,33 @@ def test_import_by_a_mapping(tmp_path: Path) -> None:
     ended = invoke("data", "import", record, "-o", tmp_path / "out2", "--mapping", mapping)
     assert ended.exit_code == 2
     assert "did you mean encoders.sight.files?" in ended.stderr
+
+
+def test_import_says_which_columns_are_channels_and_what_it_left_out(tmp_path: Path) -> None:
+    rows = make_rows()
+    (tmp_path / "lab" / "f").mkdir(parents=True)
+    write_csv(tmp_path / "lab" / "metadata.csv", rows)
+    for index, row in enumerate(rows):
+        cell = "happy" if index == 5 else "NA"
+        lines = f"frame, success, label, a, b\n1,1,{index},{index * index},1\n2,0,{index},0,0\n3,1,{index},{cell},3\n"
+        (tmp_path / "lab" / "f" / f"{row['filename']}.csv").write_text(lines)
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("encoders: {face: {files: 'f/{clip}.csv'}}\n")
+    ended = invoke("data", "import", tmp_path / "lab", "-o", tmp_path / "out", "--mapping", mapping, "-q")
+    printed = " ".join(ended.stdout.split())
+    folder = tmp_path / "lab" / "f"
+    for said in (
+        "face: channels (2): a, b",
+        "face: columns left out (3), as they number, time, name, rate or label a frame: frame, success, label;",
+        "face: 47 frames are left out, as nothing was found in them (success is 0)",
+        f"face: 47 frames are left out, as a channel is missing or not finite, e.g. {folder}/A0_clip0.csv, line 4: a is 'NA'",
+        f"without: [a] in the mapping, or name the channels with columns: [...]: e.g. {folder}/A0_clip5.csv, line 4: a is",
+    ):
+        assert said in printed
+    told = json.loads(
+        invoke("data", "import", tmp_path / "lab", "-o", tmp_path / "o2", "--mapping", mapping, "--json").stdout
+    )
+    assert told["aggregated"][0]["left_out"] == ["frame", "success", "label"]
 
 
 def test_fetch_a_record_import_it_and_check_it(tmp_path: Path) -> None:

@@ -125,6 +125,14 @@ def test_counters_and_labels_of_any_name_are_warned_of(tmp_path: Path) -> None:
     assert label.startswith("channel wer: have one value within each clip and differ between clips")
 
 
+def test_clips_that_mix_faces_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for clip in CLIPS:
+        (tmp_path / "in" / f"{clip}.csv").write_text(f"face_id,a\n0,1\n{int(clip == 'c3')},3\n")
+    [note] = aggregate_series(tmp_path / "in", tmp_path / "x.npz").notes
+    assert note.startswith("frames of several faces (face_id) are taken together in 1 clip: c3;")
+
+
 def test_features_are_not_taken_for_counters(tmp_path: Path) -> None:
     folder = save(tmp_path / "in", dict.fromkeys(CLIPS, (5, 30)))
     assert aggregate_series(folder, tmp_path / "x.npz").notes == ()

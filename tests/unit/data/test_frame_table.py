@@ -164,3 +164,10 @@ def test_a_channel_without_any_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(SeriesError, match="channel iris has no value in any frame") as caught:
         read_row([path], Reading())
     assert caught.value.reason == NO_FRAME
+
+
+def test_faces_are_counted(tmp_path: Path) -> None:
+    table = "face_id, success, a\n0,1,2\n1,1,3\n2,0,0\n"
+    assert read(tmp_path / "clip.csv", table).faces == 2
+    assert read(tmp_path / "clip.csv", "face_id,a\n0,2\n0,3\n").faces == 1
+    assert read(tmp_path / "clip.csv", "a\n0\n").faces == 0
