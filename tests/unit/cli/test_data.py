@@ -146,8 +146,8 @@ def test_import_says_which_columns_are_channels_and_what_it_left_out(tmp_path: P
         "face: channels (2): a, b",
         "face: columns left out (3), as they number, time, name, rate or label a frame: frame, success, label;",
         "face: 47 frames are left out, as nothing was found in them (success is 0)",
-        f"face: 47 frames are left out, as a channel is missing or not finite, e.g. {folder}/A0_clip0.csv, line 4: a is 'NA'",
-        f"without: [a] in the mapping, or name the channels with columns: [...]: e.g. {folder}/A0_clip5.csv, line 4: a is",
+        f"47 frames are left out, as a channel is missing or not finite, e.g. {folder}/A0_clip0.csv, line 4: a is 'NA'",
+        f"or name the channels with columns: [...]: e.g. {folder}/A0_clip5.csv, line 4: a is 'happy'",
     ):
         assert said in printed
     told = json.loads(
