@@ -107,6 +107,17 @@ def list_columns(names: Iterable[str], shown: int = 100) -> str:
     return ", ".join(word or "(without a name)" for word in words[:shown]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def write_list(names: Sequence[str], shown: int = 3) -> str:
+    """Names as a list of a mapping file, whose bare `0`, `no` and `a: b` would not be text.
+
+    >>> write_list(["a", "0", "x y"])
+    "[a, '0', 'x y']"
+    """
+    plain = re.compile(r"(?!(yes|no|on|off|true|false|null|y|n)$)[a-z_]\w*", re.ASCII | re.IGNORECASE)
+    words = [name if plain.fullmatch(name) else "'" + name.replace("'", "''") + "'" for name in names[:shown]]
+    return f"[{', '.join(words)}{', ...' * (len(names) > shown)}]"
+
+
 def _follows(name: str, before: str) -> bool:
     """Whether two names differ in one number only, which is greater by one."""
     here, there = re.split(r"(\d+)", name), re.split(r"(\d+)", before)

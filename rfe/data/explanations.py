@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rfe.data.alignment import Alignment, list_channels, name_width
-from rfe.data.columns import list_columns
+from rfe.data.columns import list_columns, write_list
 from rfe.data.faults import list_names
 from rfe.data.parts import Header, PartSummary
 from rfe.data.reading import Reading
@@ -77,15 +77,15 @@ def warn_of_counters(alignment: Alignment, varying: Sequence[int]) -> tuple[str,
         return ()
     told = []
     for found, what in (
-        (header.steady, "run up or down evenly in every clip, as counters and times do"),
-        (varying, "have one value within each clip and differ between clips, as ids and labels do"),
+        (header.steady, "channels that run up or down evenly in every clip, as counters and times do"),
+        (varying, "channels that have one value within each clip and another in others, as ids and labels do"),
     ):
         if found:
             names = [header.columns[index] if header.columns else str(index) for index in found]
-            cure = f"without: [{', '.join(names[:3])}{', ...' * (len(names) > 3)}] in the mapping leaves them out"
+            cure = f"with without: {write_list(names)} in the mapping"
             if not header.columns:
-                cure = "save the arrays without them"
-            told.append(f"channel {list_columns(names, 6)}: {what}; if it is no feature, {cure}")
+                cure = "of the arrays"
+            told.append(f"{what}: {list_columns(names, 6)}; leave what is no feature out {cure}")
     return tuple(told)
 
 

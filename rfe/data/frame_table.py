@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rfe.data.columns import choose_columns, list_columns
+from rfe.data.columns import choose_columns, list_columns, write_list
 from rfe.data.known_names import is_detection, is_face
 from rfe.data.reading import Reading, Series, SeriesError
 
@@ -128,7 +128,12 @@ class Frames:
         self.columns = tuple(names[index] for index in self._channels)
         self.left_out = tuple(names[index] for index in passed)
         if not self.columns:
-            raise SeriesError(table.path, NO_CHANNELS, f"it has: {list_columns(names, _SHOWN)}")
+            raise SeriesError(
+                table.path,
+                "no column but those that number, time, name, rate or label a frame; name the channels with "
+                "columns: [...] in the mapping",
+                f"it has: {list_columns(names, _SHOWN)}",
+            )
         if len(set(self.columns)) < len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
             raise SeriesError(table.path, "a header with the same column twice", twice)
@@ -185,7 +190,7 @@ class Frames:
             raise SeriesError(self._path, "decimal commas; save the numbers with decimal points", detail)
         raise SeriesError(
             self._path,
-            f"column {name} holds what is no number; leave it out with without: [{name}] in the mapping, "
+            f"column {name} holds what is no number; leave it out with without: {write_list([name])} in the mapping, "
             "or name the channels with columns: [...]",
             detail,
         )

@@ -6,7 +6,7 @@ is interrupted or killed leaves it there, and the same import again goes on with
 
 import csv
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +143,8 @@ def _write_metadata(layout: Layout, made: Path) -> tuple[str, ...]:
     """Where no metadata names the test clips, their series do; returns notes that say so."""
     notes: tuple[str, ...] = ()
     for name, path in layout.metadata.items():
-        notes += _copy_table(path, made / name, layout.columns)
+        optional = frozenset(layout.columns) - {"filename"} if name == "test_metadata.csv" else frozenset[str]()
+        notes += _copy_table(path, made / name, layout.columns, optional)
     if "metadata.csv" in layout.metadata or "test_metadata.csv" in layout.metadata:
         return notes
     names = layout.test_clips
@@ -171,8 +172,18 @@ def _read_metadata(layout: Layout, made: Path, folder: Path, notes: Sequence[str
         raise DataError("\n".join((sentence, *notes))) from None
 
 
-def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> tuple[str, ...]:
-    """Copy a CSV file; `columns`: ours -> what it calls them. Returns notes on its own columns that they replace."""
+def _copy_table(path: Path, target: Path, columns: Mapping[str, str], optional: Set[str]) -> tuple[str, ...]:
+    """Copy a CSV file under our names of columns.
+
+    Args:
+        path: the file.
+        target: the copy.
+        columns: ours -> what it calls them.
+        optional: those of ours that it may lack, as test clips have no labels.
+
+    Returns:
+        Notes on its own columns that mapped ones replace.
+    """
     if not columns:
         shutil.copyfile(path, target)
         return ()
@@ -183,7 +194,8 @@ def _copy_table(path: Path, target: Path, columns: Mapping[str, str]) -> tuple[s
         ):
             reader, writer = csv.reader(file, strict=True), csv.writer(into)
             header = [name.strip() for name in next(reader, [])]
-            places = _place_columns(path, header, columns)
+            there = {name: theirs for name, theirs in columns.items() if theirs in header or name not in optional}
+            places = _place_columns(path, header, there)
             writer.writerow([name for name, _ in places])
             for cells in reader:
                 if not any(cell.strip() for cell in cells):

@@ -120,9 +120,13 @@ def test_counters_and_labels_of_any_name_are_warned_of(tmp_path: Path) -> None:
         (tmp_path / "in" / f"{clip}.csv").write_text("\n".join(["zeit,wer,rate,a", *lines]))
     made = aggregate_series(tmp_path / "in", tmp_path / "x.npz")
     counter, label = made.notes
-    assert counter.startswith("channel zeit: run up or down evenly in every clip")
-    assert "without: [zeit] in the mapping" in counter
-    assert label.startswith("channel wer: have one value within each clip and differ between clips")
+    assert counter == (
+        "channels that run up or down evenly in every clip, as counters and times do: zeit; leave what is no feature "
+        "out with without: [zeit] in the mapping"
+    )
+    assert label.startswith(
+        "channels that have one value within each clip and another in others, as ids and labels do: wer;"
+    )
 
 
 def test_clips_that_mix_faces_are_warned_of(tmp_path: Path) -> None:

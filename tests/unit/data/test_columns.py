@@ -3,9 +3,10 @@
 import doctest
 
 import pytest
+import yaml
 
 from rfe.data import columns, known_names, matching
-from rfe.data.columns import choose_columns, is_known, is_ours, list_columns
+from rfe.data.columns import choose_columns, is_known, is_ours, list_columns, write_list
 
 NAMES = ["file", "start", "F0_mean", "F0_std", "mfcc_sma[1]_mean", "mfcc_sma[2]_mean", "x_0", "X_0", "ratio:a", "label"]
 
@@ -112,6 +113,11 @@ def test_many_names_fit_a_sentence() -> None:
     assert list_columns(["a", *(f"x_{i}_r" for i in range(68)), "b", "b"]) == "a, x_0_r to x_67_r, b, b"
     assert list_columns(["q", "w", "e"], 2) == "q, w and 1 more"
     assert list_columns(["", "a1", "a2"]) == "(without a name), a1, a2"
+
+
+def test_names_are_written_as_yaml_reads_them() -> None:
+    names = ["a", "0", "no", "x: y", "it's", "[1]", "1e3", "AU01_r"]
+    assert yaml.safe_load(write_list(names, 20)) == names
 
 
 @pytest.mark.parametrize("module", [columns, known_names, matching], ids=lambda module: module.__name__)

@@ -131,7 +131,11 @@ def test_a_gap_costs_its_frame_only(text: str, tmp_path: Path) -> None:
         ('a,b\n"0,5",1\n', "decimal commas", "line 2: a is '0,5'"),
         ("a,b\n1,2,\n", "a line with more or fewer fields than the header", "line 2 has 3 fields, the header 2"),
         ("a,b,a\n1,2,3\n", "a header with the same column twice", "a"),
-        ("frame,label\n1,2\n", "no header of channel names", "it has: frame, label"),
+        (
+            "frame,label\n1,2\n",
+            "no column but those that number, time, name, rate or label a frame; name the channels",
+            "it has: frame, label",
+        ),
         ("@relation x\n@data\n1,2\n", "an ARFF file; save it as CSV", ""),
         ("größe,b\n1,2\n".encode("latin-1"), NOT_UTF8, ""),
     ],

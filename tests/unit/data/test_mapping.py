@@ -217,3 +217,17 @@ def test_a_column_that_is_there_twice_is_refused(header: str, folder: Path, tmp_
     with pytest.raises(DataError, match=r"2 columns speaker|column fold 2 times"):
         import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lab", "mapping.yaml"]
+
+
+def test_test_clips_may_lack_mapped_columns_but_not_their_names(folder: Path, tmp_path: Path) -> None:
+    rows = [{**row, "clip": row["filename"], "speaker": row["video_id"]} for row in ROWS]
+    for row in rows:
+        del row["filename"], row["video_id"], row["split"]
+    write_csv(folder / "labels.csv", rows[:36])
+    write_csv(folder / "test.csv", [{"clip": row["clip"]} for row in rows[36:]])
+    files = {"train": "labels.csv", "test": "test.csv", "columns": {"filename": "clip", "video_id": "speaker"}}
+    report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml", metadata=files))
+    assert (report.check.source_actors, report.check.target_clips) == (6, 12)
+    write_csv(folder / "test.csv", [{"name": row["clip"]} for row in rows[36:]])
+    with pytest.raises(DataError, match=r"test.csv has no column clip \(metadata.columns\); it has: name"):
+        import_folder(folder, tmp_path / "more", mapping=tmp_path / "mapping.yaml")

@@ -130,7 +130,8 @@ def test_every_fault_has_its_reason_without_the_files_name(tmp_path: Path) -> No
         "channels with columns: [...]",
         "binary.csv": damaged,
         "nothing.csv": "no header of channel names",
-        "counters.csv": "no header of channel names",
+        "counters.csv": "no column but those that number, time, name, rate or label a frame; name the channels with "
+        "columns: [...] in the mapping",
     }
     reasons = {}
     for name in expected:
