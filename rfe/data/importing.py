@@ -194,8 +194,7 @@ def _copy_table(path: Path, target: Path, columns: Mapping[str, str], optional: 
         ):
             reader, writer = csv.reader(file, strict=True), csv.writer(into)
             header = [name.strip() for name in next(reader, [])]
-            there = {name: theirs for name, theirs in columns.items() if theirs in header or name not in optional}
-            places = _place_columns(path, header, there)
+            places = _place_columns(path, header, columns, optional)
             writer.writerow([name for name, _ in places])
             for cells in reader:
                 if not any(cell.strip() for cell in cells):
@@ -215,9 +214,12 @@ def _copy_table(path: Path, target: Path, columns: Mapping[str, str], optional: 
     )
 
 
-def _place_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> list[tuple[str, int]]:
+def _place_columns(
+    path: Path, header: Sequence[str], columns: Mapping[str, str], optional: Set[str]
+) -> list[tuple[str, int]]:
     """(name, position in the file) of each column of the copy: a mapped one replaces one of ours that is there."""
-    lacking = [theirs for theirs in columns.values() if theirs not in header]
+    there = {name: theirs for name, theirs in columns.items() if theirs in header or name not in optional}
+    lacking = [theirs for theirs in there.values() if theirs not in header]
     if lacking:
         guess = nearest(lacking[0], header)
         raise DataError(
@@ -229,7 +231,7 @@ def _place_columns(path: Path, header: Sequence[str], columns: Mapping[str, str]
             raise DataError(f"{path} has {header.count(theirs)} columns {theirs} (metadata.columns); keep one of them")
     mapped = set(columns.values())
     kept = [(name, place) for place, name in enumerate(header) if name.lower() not in columns and name not in mapped]
-    return [*((name, header.index(theirs)) for name, theirs in columns.items()), *kept]
+    return [*((name, header.index(theirs)) for name, theirs in there.items()), *kept]
 
 
 def _match_clips(files: SeriesFiles, clips: Clips) -> SeriesFiles:

@@ -224,10 +224,11 @@ def test_test_clips_may_lack_mapped_columns_but_not_their_names(folder: Path, tm
     for row in rows:
         del row["filename"], row["video_id"], row["split"]
     write_csv(folder / "labels.csv", rows[:36])
-    write_csv(folder / "test.csv", [{"clip": row["clip"]} for row in rows[36:]])
+    write_csv(folder / "test.csv", [{"clip": row["clip"], "video_id": "yt"} for row in rows[36:]])
     files = {"train": "labels.csv", "test": "test.csv", "columns": {"filename": "clip", "video_id": "speaker"}}
     report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml", metadata=files))
-    assert (report.check.source_actors, report.check.target_clips) == (6, 12)
+    assert (report.check.source_actors, report.check.target_clips, report.check.target_actors) == (6, 12, 0)
+    assert report.notes[0].startswith("test.csv: its own column video_id is not used")
     write_csv(folder / "test.csv", [{"name": row["clip"]} for row in rows[36:]])
     with pytest.raises(DataError, match=r"test.csv has no column clip \(metadata.columns\); it has: name"):
         import_folder(folder, tmp_path / "more", mapping=tmp_path / "mapping.yaml")
