@@ -262,7 +262,7 @@ def _write_features(
     """Write `X` and `filenames` as `np.savez` does, with one part in memory at a time.
 
     Returns:
-        Those of the channels that stand still within each clip whose value differs between clips.
+        Those of the channels that are constant within each clip and whose value differs between clips.
     """
     shape = {"descr": "<f4", "fortran_order": False, "shape": (len(names), alignment.dim)}
     constant = alignment.header.constant

@@ -1,4 +1,4 @@
-"""One table of all clips: a column names the clip of each row, and a clip's rows stand together."""
+"""One table of all clips: a column names the clip of each row, and a clip's rows are adjacent."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -90,7 +90,7 @@ def _make_row(
 
 @contextmanager
 def _open_clip_table(path: Path, reading: Reading) -> Iterator[tuple[FrameTable, int]]:
-    """The table, and where its column of clips stands."""
+    """The table, and the position of its column of clips."""
     try:
         with open_frame_table(path, reading.header) as table:
             try:

@@ -71,7 +71,7 @@ def _find(text: str, names: Sequence[str]) -> tuple[list[int], bool]:
         ends = _position(text[:place].strip(), names), _position(text[place + 1 :].strip(), names)
         if ends[0] is not None and ends[1] is not None:
             if ends[0] > ends[1]:
-                raise LookupError(f"the range {text} ends before it begins; the columns stand in the other order")
+                raise LookupError(f"the range {text} ends before it begins; the columns are in the other order")
             return list(range(ends[0], ends[1] + 1)), False
     parts = [part.strip() for part in text.split(":")] if text.count(":") == 1 else [text]
     lacking = [part for part in parts if _position(part, names) is None] or [text]

@@ -11,7 +11,7 @@ from rfe.data.reading import Reading
 REASONS_SHOWN = 3
 """Why clips cannot be used, where none can."""
 ENOUGH_CLIPS = 5
-"""In fewer than this a channel runs up evenly, or stands still, by chance."""
+"""In fewer than this a channel runs up evenly, or is constant, by chance."""
 
 
 def explain_nothing(
@@ -70,7 +70,7 @@ def warn_of_counters(alignment: Alignment, varying: Sequence[int]) -> tuple[str,
 
     Args:
         alignment: of the rows.
-        varying: those of the channels that stand still within each clip whose value differs between clips.
+        varying: those of the channels that are constant within each clip and whose value differs between clips.
     """
     header = alignment.header
     if header.judged < ENOUGH_CLIPS:

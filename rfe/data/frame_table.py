@@ -203,7 +203,7 @@ def _encoding(path: Path) -> str:
 
 
 def _find_separator(line: str) -> str:
-    """The first separator that stands outside of quotes; blanks where there is none."""
+    """The first separator outside of quotes; blanks where there is none."""
     bare = re.sub(r'"[^"]*"', "", line)
     for separator in _SEPARATORS:
         if separator in bare:

@@ -141,7 +141,7 @@ def _without_levels(table: pd.DataFrame, what: str) -> pd.DataFrame:
             f"names clips, as table.rename_axis(index={{{levels[0]!r}: 'filename'}})"
         )
     others = [name for name in levels if name not in ("filename", *map(str, table.columns))]
-    if what == "metadata":  # columns of ours may stand in the index
+    if what == "metadata":  # columns of ours may be levels of the index
         return table.reset_index(others).reset_index("filename").reset_index(drop=True)
     return table.reset_index("filename").reset_index(drop=True)
 

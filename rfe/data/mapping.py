@@ -54,12 +54,12 @@ class EncoderFiles(Section):
 
     files: str
     """Where a clip's file is below the folder. `{clip}` is the clip's name; `*`, `?` and `**/` match anything. Another
-    name in braces is a column of the metadata, whose value for the clip stands there: `wavlm/{wav_file}.npy`."""
+    name in braces is a column of the metadata, whose value for the clip is put there: `wavlm/{wav_file}.npy`."""
     form: Literal["series", "vector"] = "series"
     """`series`: [time, channel], of which seven statistics are taken; `vector`: one vector per clip, taken as it is."""
     clip_column: str | None = None
     """`.csv` only: `files` is one table of all clips, and this column names the clip of each row (`audio/a.wav` names
-    clip `a`). A clip's rows stand together: one for `form: vector`, one for each frame for `form: series`."""
+    clip `a`). A clip's rows are adjacent: one for `form: vector`, one for each frame for `form: series`."""
     array: str | None = None
     """`.npz` only: which of its arrays. Left out: there is only one."""
     time_axis: Annotated[int, Field(ge=0)] = 0
@@ -209,7 +209,7 @@ def _field_problems(given: EncoderFiles) -> list[str]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The metadata as they stand, for patterns that name their columns; read once it is needed."""
+    """The metadata as given, for patterns that name their columns; read once it is needed."""
 
     folder: Path
     named: tuple[Path, ...]

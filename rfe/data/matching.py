@@ -47,7 +47,7 @@ def match_files(pattern: str, folder: Path) -> dict[str, Files]:
 def match_rows_files(pattern: str, folder: Path, rows: Sequence[Row], filename: str) -> dict[str, Files]:
     """Clip -> its file, of a pattern with columns of the metadata.
 
-    A name may stand in the metadata with the extension of its recording and in the folder without.
+    A name may be in the metadata with the extension of its recording and in the folder without.
 
     Args:
         pattern: has no `*` or `?`.
@@ -116,6 +116,6 @@ def _compile(pattern: str) -> re.Pattern[str]:
     texts = []
     for part in _PLACES.split(before + clip):
         texts.append("(?P<clip>[^/]+)" if part == CLIP else _WILD.get(part) or re.escape(part))
-    for part in _PLACES.split(after):  # the clip's name may stand there again, as in {clip}/{clip}.npy
+    for part in _PLACES.split(after):  # the name may be there again, as in {clip}/{clip}.npy
         texts.append("(?P=clip)" if part == CLIP else _WILD.get(part) or re.escape(part))
     return re.compile("".join(texts))

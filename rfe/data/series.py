@@ -97,7 +97,7 @@ def _explain_gaps(series: Series) -> str:
 
 
 def _find_unlikely(values: NDArray[np.float32]) -> tuple[frozenset[int], frozenset[int]]:
-    """Channels that run evenly, and those that stand still: few features do, while counters, times and labels do."""
+    """Channels that run evenly, and constant ones: few features are, while counters, times and labels are."""
     if len(values) < SHORTEST:
         return frozenset(), frozenset()
     steps = np.diff(values.astype(np.float64), axis=0)
