@@ -6,6 +6,9 @@ EXTRAS = {
 }
 """Extra of the package -> the modules that come with it."""
 
+LISTED = 20
+"""Problems that one error lists before it counts the rest."""
+
 
 class RfeError(Exception):
     """Base of every error this package raises on purpose; the command line prints it without a traceback."""
@@ -51,7 +54,8 @@ def gather(problems: list[str], error: type[RfeError], heading: str) -> None:
         return
     if len(problems) == 1:
         raise error(f"{heading}: {problems[0]}")
-    raise error(f"{heading}: {len(problems)} problems\n" + "\n".join(f"  - {problem}" for problem in problems))
+    listed = problems[:LISTED] + [f"and {len(problems) - LISTED} more"] * (len(problems) > LISTED)
+    raise error(f"{heading}: {len(problems)} problems\n" + "\n".join(f"  - {problem}" for problem in listed))
 
 
 def explain_missing(error: ModuleNotFoundError) -> str | None:

@@ -43,7 +43,7 @@ def fetch_data(
         record: `15096942`, `10.5281/zenodo.15096942`, or an address that ends so.
         output: folder for the files. The same call again fetches what is missing, and goes on within a file.
         only: names or patterns (`*train*`) of files; none: all.
-        unpack: unpack archives into folders of their names.
+        unpack: unpack archives to their names without suffix; those that Python cannot read stay packed, with a note.
         api: address of the API; default `RFE_RECORDS_API`, else Zenodo's.
 
     Raises:

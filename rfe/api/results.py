@@ -147,7 +147,11 @@ def write_predictions(prediction: BundlePrediction, output: Path) -> tuple[Path,
 
 def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     """Check a bundle, folder or archive, or a submission file on its own; with `data`, that every target clip is
-    answered.
+    answered (every clip, where none is one).
+
+    Args:
+        path: the bundle or submission.
+        data: a data folder, or a CSV file of clips; neither labels nor features are looked at.
 
     Returns:
         The bundle's manifest, or `{"clips": N}` of a submission.
@@ -155,11 +159,12 @@ def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     Raises:
         SubmissionError: with every fault found.
     """
+    from rfe.data.labelled import read_answered_names
     from rfe.submission.archive import is_archive, open_bundle
     from rfe.submission.validate import verify_submission
     from rfe.submission.verification import verify_bundle
 
-    names = None if data is None else _target_names(Path(data))
+    names = None if data is None else read_answered_names(Path(data))
     if path.is_file() and not is_archive(path):
         return {"clips": verify_submission(path, names)}
     with open_bundle(path) as folder:
@@ -167,11 +172,16 @@ def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
 
 
 def score(path: Path, data: Path | str) -> FileScore:
-    """The official metrics, with intervals, of a submission or of an `.npz` of probabilities."""
-    from rfe.data.dataset import load_dataset
+    """The official metrics, with intervals, of a submission or of an `.npz` of probabilities.
+
+    Args:
+        path: the submission or `.npz`.
+        data: a data folder or a CSV file; only its labels are read, and folds and actors where it has some.
+    """
+    from rfe.data.labelled import read_labelled_clips
     from rfe.submission.scoring import score_file
 
-    return score_file(path, load_dataset(Path(data), need_source=False))
+    return score_file(path, read_labelled_clips(Path(data)))
 
 
 def show_ui(
@@ -195,10 +205,3 @@ def show_ui(
         for study in close_stale_runs(workspace):
             note(f"study {study} was interrupted: its open runs are closed")
     serve_ui(workspace, port, tracking_uri, note, Access(host, tuple(allowed_hosts), auth))
-
-
-def _target_names(data: Path) -> list[str]:
-    from rfe.data.metadata import read_clips
-
-    clips = read_clips(data, need_source=False)
-    return [str(name) for name in clips.filename[clips.target]]

@@ -104,7 +104,10 @@ def verify(
         Path,
         typer.Argument(metavar="BUNDLE", show_default=False, help="A bundle, folder or archive, or a submission file."),
     ],
-    data: DataOrKnown = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "-d", metavar="PATH", show_default=False, help="A data folder, or a CSV file of clips."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a bundle, or a submission on its own; with --data also that every target clip is answered."""

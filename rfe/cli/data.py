@@ -79,7 +79,7 @@ def fetch(
         list[str] | None,
         typer.Option(metavar="PATTERN", show_default=False, help="Only such files, e.g. '*train*'; repeatable."),
     ] = None,
-    unpack: Annotated[bool, typer.Option("--unpack", help="Unpack archives into folders of their names.")] = False,
+    unpack: Annotated[bool, typer.Option("--unpack", help="Unpack archives to their names without suffix.")] = False,
     api_address: Annotated[
         str | None,
         typer.Option("--api", metavar="URL", show_default=False, help="RFE_RECORDS_API, else https://zenodo.org/api."),
@@ -100,7 +100,7 @@ def fetch(
             for one in report.files
         ],
     )
-    print_lines(f"next: rfe data import {typed_path(report.folder)} -o my-data")
+    print_lines(*report.notes, f"next: rfe data import {typed_path(report.folder)} -o my-data")
 
 
 @group.command("import", epilog="Example: rfe data import blemore-download -o my-data")

@@ -7,7 +7,7 @@ import typer
 
 from rfe import api
 from rfe.cli.command import Settings, command
-from rfe.cli.options import AsJson, Data
+from rfe.cli.options import AsJson
 from rfe.cli.output import print_heading, print_json, print_lines, print_table
 
 
@@ -27,10 +27,15 @@ def score(
             help="A submission (.json, .zip), or an .npz with probabilities [N, 6] and filenames.",
         ),
     ],
-    data: Data,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", "-d", metavar="PATH", show_default=False, help="A data folder, or a CSV file of labels alone."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Score answers on the clips whose labels the data folder has, with intervals over actors.
+    """Score answers on the clips whose labels are known, with intervals over actors; needs no features.
 
     For probabilities it also fits the organisers' two thresholds: their grid's choice and the exact optimum.
     """

@@ -133,6 +133,9 @@ def nest_names(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
+QUOTE_TEXT = "; put quotes around text that looks like a number (in a shell: --set \"NAME='TEXT'\")"
+
+
 def problems_of(model: type[BaseModel], value: Any, cross_checks: bool = True) -> list[str]:
     """Sentences, each beginning with its field's dotted name, on everything that keeps `value` from being a `model`.
 
@@ -164,9 +167,10 @@ def problems_of(model: type[BaseModel], value: Any, cross_checks: bool = True) -
                 sentences[path] = f"{path}: is missing; it must be {describe_type(annotation, metadata)}"
             else:
                 guess = _guess(annotation, given)
+                hint = f"; did you mean {guess}?" if guess else _quote_hint(annotation, given)
                 sentences[path] = (
                     f"{path}: {describe_value(given)} is not allowed; it must be {describe_type(annotation, metadata)}"
-                    + (f"; did you mean {guess}?" if guess else "")
+                    + hint
                 )
         return list(sentences.values())
     return []
@@ -240,6 +244,17 @@ def _is_model(annotation: Any) -> bool:
 
 def _names_of(model: Any) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _quote_hint(annotation: Any, given: Any) -> str:
+    """What to do about a number in the place of text."""
+    parts = given if isinstance(given, list) else [given]
+    return QUOTE_TEXT if any(isinstance(one, int | float) for one in parts) and _takes_text(annotation) else ""
+
+
+def _takes_text(annotation: Any) -> bool:
+    """Whether text of the user's own can stand in a field, alone or in a list."""
+    return annotation is str or (get_origin(annotation) is not dict and any(map(_takes_text, get_args(annotation))))
 
 
 def _guess(annotation: Any, given: Any) -> str | None:

@@ -1,28 +1,30 @@
 """YAML files into plain values, with an answer to what YAML reads differently from what was meant."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rfe.config.traps import EXPONENT, NUMBER_LIKE, find_tags, find_traps, read_number
 from rfe.errors import ConfigError, gather
 
 MAX_BYTES = 2**20
 """Largest file that is read: a space of thousands of first trials has some hundred kilobytes."""
 MOST_VALUES, DEEPEST = 200_000, 50
 """So many values may a file hold, those that an alias repeats counted each time, and so deep may they be nested."""
-_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds; an empty file is an empty mapping.
 
     Raises:
-        ConfigError: no such file, not UTF-8, not plain YAML, not a mapping at its top, a field given twice, a number
-            that YAML reads as text (`1e-3`), or a word that it reads as a boolean (`off`); all of them at once. A file
-            that is large, or whose aliases would make it so.
+        ConfigError: no such file, not UTF-8, not plain YAML, not a mapping at its top, a field given twice, or a value
+            that YAML reads as something else than it looks (`1e-3`, `010`, `1:30`, `off`; see `rfe.config.traps`); all
+            of them at once. A file that is large, or whose aliases would make it so.
     """
     try:
         if not path.is_file():
@@ -40,16 +42,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def parse_yaml(text: str, heading: str) -> dict[str, Any]:
     """As `read_yaml`, of a text; `heading` names it in messages."""
-    try:
-        value, problems = _read(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{heading}: not plain YAML: {' '.join(str(error).split())}{_remedy(error)}") from None
-    except _NOT_A_VALUE as error:
-        reason = str(error) or type(error).__name__
-        raise ConfigError(f"{heading}: not plain YAML: a value does not fit its tag ({reason}); quote it") from None
-    except RecursionError:
-        raise ConfigError(f"{heading}: nested too deeply for a file of settings; is it one?") from None
-    gather(problems, ConfigError, heading)
+    with _explain(heading):
+        node = _compose(text)
+        problems = [] if node is None else [*find_tags(text), *find_traps(node)]
+        gather([str(problem) for problem in problems], ConfigError, heading)
+        value = {} if node is None else _construct(node)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -66,29 +63,65 @@ _NOT_A_VALUE = (ValueError, TypeError, KeyError, IndexError, AttributeError, Ove
 """What PyYAML lets through of a text that is no number, date or truth value, though it looks or is tagged like one."""
 
 
-def _read(text: str) -> tuple[Any, list[str]]:
-    """The value, and what is wrong with it."""
+_REMEDIES = {
+    "\\t": "indent with spaces, not with tabs",
+    "another document": "a file of settings is one document: remove what follows the second line of ---",
+    "mapping values are not allowed": "write `field: value`, and quote a value that holds a colon and a blank",
+    "could not find expected ':'": "write each line as `field: value`, with a blank after the colon",
+    "unknown escape": "in double quotes a backslash begins a character's code; use single quotes",
+    "cannot start any token": "quote a value that begins with this sign",
+    "alias": "quote a value that begins with *",
+}
+"""Part of PyYAML's message -> what to do."""
+
+
+@contextmanager
+def _explain(heading: str) -> Iterator[None]:
+    """Turn what PyYAML raises into a `ConfigError`."""
+    try:
+        yield
+    except yaml.YAMLError as error:
+        told = _describe(error)
+        remedy = next((f"; {remedy}" for part, remedy in _REMEDIES.items() if part in told), "")
+        raise ConfigError(f"{heading}: not plain YAML: {told}{remedy}") from None
+    except _NOT_A_VALUE as error:
+        raise ConfigError(f"{heading}: not plain YAML: a value cannot be read ({error}); quote it") from None
+    except RecursionError:
+        raise ConfigError(f"{heading}: nested too deeply for a file of settings; is it one?") from None
+
+
+def _describe(error: yaml.YAMLError) -> str:
+    """PyYAML's reason and its place, without the lines that it quotes."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
+    mark = error.problem_mark or error.context_mark
+    return reason if mark is None else f"{reason} (line {mark.line + 1}, column {mark.column + 1})"
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """What a text holds, not yet turned into values; None if it is empty.
+
+    Raises:
+        yaml.YAMLError: also of one that would be too large or endless once its aliases are written out.
+        RecursionError: it is nested too deeply.
+    """
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
-        if node is None:
-            return None, []
-        problems = [problem] if (problem := _size_problem(node)) else _find_traps(node, "", set())
-        return None if problems else loader.construct_document(node), problems
     finally:
         loader.dispose()
+    if node is not None:
+        _check_size(node)
+    return node
 
 
-def _remedy(error: yaml.YAMLError) -> str:
-    if "\\t" in str(error):
-        return "; indent with spaces, not with tabs"
-    if "tag:yaml.org,2002:python" in str(error):
-        return "; a file of settings makes no Python objects: leave the tag out"
-    return ""
+def _construct(node: yaml.Node) -> Any:
+    return yaml.SafeLoader("").construct_document(node)
 
 
-def _size_problem(node: yaml.Node) -> str | None:
-    """Why a value would be too large, too deep or endless once its aliases are written out."""
+def _check_size(node: yaml.Node) -> None:
+    """Refuse what would be too large, too deep or endless once its aliases are written out."""
     sizes: dict[int, int | None] = {}  # None: being measured, so that whoever meets it again lies within it
 
     def measure(one: yaml.Node, depth: int) -> int:
@@ -107,17 +140,15 @@ def _size_problem(node: yaml.Node) -> str | None:
         sizes[id(one)] = size
         return size
 
-    size = measure(node, 0)
-    return (
-        None if size <= MOST_VALUES else f"holds {size:.3g} values once its aliases are written out; use fewer of them"
-    )
+    if (size := measure(node, 0)) > MOST_VALUES:
+        raise yaml.YAMLError(f"holds {size:.3g} values once its aliases are written out; use fewer of them")
 
 
 class _Quoting(yaml.SafeDumper):
     pass
 
 
-_Quoting.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+.0123456789"))
+_Quoting.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"{NUMBER_LIKE.pattern}$"), [*"-+.0123456789"])
 
 
 def with_overrides(heading: str, overrides: Sequence[str]) -> str:
@@ -157,57 +188,24 @@ def describe_value(value: Any) -> str:
 
 
 def _parse_value(name: str, text: str) -> Any:
-    if _EXPONENT.fullmatch(text):
-        return float(text)
-    return parse_yaml(f"value: {text}", name)["value"]
+    """The value of one override.
 
-
-def _find_traps(node: yaml.Node, field: str, seen: set[int]) -> list[str]:
-    """Sentences on every duplicate field and misread scalar below `node`, whose dotted name is `field`."""
-    if id(node) in seen:  # an alias; also ends the recursion of one that contains itself
-        return []
-    seen.add(id(node))
-    if isinstance(node, yaml.ScalarNode):
-        trap = _scalar_trap(node)
-        return [f"{field + ': ' if field else ''}{trap} (line {node.start_mark.line + 1})"] if trap else []
-    problems = []
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            problems += _find_traps(item, field, seen)
-    elif isinstance(node, yaml.MappingNode):
-        names: dict[str, int] = {}
-        for key, value in node.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            inner = f"{field}.{name}" if field else name
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                problems.append(f"line {line}: a field's name must be plain text")
-            elif name in names:
-                problems.append(f"{inner} is given twice, in lines {names[name]} and {line}; leave one of the two out")
-            elif trap := _scalar_trap(key):
-                problems.append(f"{inner}: {trap} (line {line})")
-            elif key.tag != "tag:yaml.org,2002:str":
-                problems.append(f"line {line}: the field name {name} is not text; write '{name}'")
-            names.setdefault(name, line)
-            problems += _find_traps(value, inner, seen)
-    return problems
-
-
-def _scalar_trap(node: yaml.ScalarNode) -> str | None:
-    if node.style is not None:  # quoted, so meant as it stands
-        return None
-    text = str(node.value)
-    if node.tag == "tag:yaml.org,2002:bool" and text.lower() not in ("true", "false"):
-        return f"YAML reads the bare word {text} as a boolean; write '{text}' for the word, or true or false"
-    if node.tag == "tag:yaml.org,2002:str" and _EXPONENT.fullmatch(text):
-        return f"YAML reads {text} as text, not as a number; write {_write_float(float(text))}"
-    return None
-
-
-def _write_float(number: float) -> str:
-    """A number as YAML reads it back: the mantissa has a dot, the exponent a sign."""
-    text = repr(number)
-    mantissa, e, exponent = text.partition("e")
-    if not e:
-        return text
-    return f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent if exponent[0] in '+-' else '+' + exponent}"
+    Raises:
+        ConfigError: what `parse_yaml` refuses; YAML would take a part of it for a comment.
+    """
+    if EXPONENT.fullmatch(text) and math.isfinite(number := read_number(text)):
+        return number
+    line = f"value: {text}"
+    with _explain(name):
+        node = _compose(line)
+        assert isinstance(node, yaml.MappingNode)
+        value = node.value[0][1]
+        problems = [one.sentence for one in (*find_tags(text), *find_traps(value, name))]
+        if problems:
+            # the shell takes away the quotes that a sentence asks for
+            whole = f"'{text}'" if isinstance(value, yaml.ScalarNode) else "..."
+            raise ConfigError(f'{name}: {"; ".join(problems)} (in a shell: --set "{name}={whole}")')
+        if unread := line[value.end_mark.index :].strip():
+            what = "reads {} as a comment" if unread.startswith("#") else "does not read {} as part of the value"
+            raise ConfigError(f"{name}: YAML {what.format(repr(unread))}; put quotes around the whole value")
+        return _construct(value)

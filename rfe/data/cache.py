@@ -28,7 +28,7 @@ from rfe.data.preparation import Recipe, prepare
 from rfe.data.standardize import Preprocessing, reduced_dim
 from rfe.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Part of every entry's name; raise it whenever the same recipe would give other values."""
 _VALUES = "values.npy"
 _FITTED = "preprocessing.npz"
@@ -120,7 +120,9 @@ class FeatureCache:
         }
 
         def build(entry: Path) -> None:
-            values, preprocessing, space = prepare(self._aligned(file), file.available, dataset.clips, recipe)
+            values, preprocessing, space = prepare(
+                file.name, self._aligned(file), file.available, dataset.clips, recipe
+            )
             identity = {f"identity_{name}": array for name, array in vars(space).items()} if space else {}
             np.save(entry / _VALUES, values)
             np.savez(entry / _FITTED, **vars(preprocessing), **identity)

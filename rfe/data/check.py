@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from rfe.data.dataset import Survey, fingerprint, survey_folder
+from rfe.config.invisible import invisible_characters
+from rfe.data.dataset import Survey, fingerprint, read_features, survey_folder
 from rfe.data.faults import Faults, list_names
+from rfe.data.leaks import find_leaks
+from rfe.data.lookalikes import find_lookalikes, list_pairs
 from rfe.data.metadata import Clips
+from rfe.data.scale import describe_scale
+from rfe.data.standardize import fit_statistics
+from rfe.errors import DataError
 from rfe.labels import N_STATES, SET_NAMES, STATE_IS_BLEND, STATE_SET, state_name
 
 
@@ -85,6 +91,9 @@ def check_folder(folder: Path) -> CheckReport:
     survey = survey_folder(Path(folder), faults)
     _warn_of_copies(survey, faults)
     clips = survey.clips
+    if clips is not None:
+        _warn_of_lookalikes(clips, faults)
+        _warn_of_values(survey, clips, faults)
     state = clips.state[clips.source] if clips is not None else np.zeros(0, np.int64)
     if clips is not None:
         _warn_of_labels(clips, faults)
@@ -151,6 +160,53 @@ def _warn_of_copies(survey: Survey, faults: Faults) -> None:
     copies = [name for name in names if by_content[survey.inspections[name].sha256] > 1]
     if copies:
         faults.warn(f"encoders with the same content as another one: {', '.join(copies)}")
+
+
+def _warn_of_lookalikes(clips: Clips, faults: Faults) -> None:
+    """Ids that a person takes for the same, and the program does not."""
+    for column, names, question in (
+        ("filename", clips.filename.tolist(), "are they the same clip?"),
+        ("video_id", clips.actor_names, "are they one actor, who then stands in two groups?"),
+    ):
+        if pairs := find_lookalikes(names):
+            faults.warn(f"{column}: {list_pairs(pairs)} look alike; {question} Write each in one way")
+        if hidden := [name for name in names if invisible_characters(name)]:
+            shown = list_names([f"{name!a} ({invisible_characters(name)})" for name in hidden])
+            faults.warn(f"{column}: invisible characters in {shown}; remove them")
+
+
+def _warn_of_values(survey: Survey, clips: Clips, faults: Faults) -> None:
+    """Columns of features that tell a label, and target clips whose features are of another scale."""
+    for encoder in survey.encoders.values():
+        try:
+            values = read_features(encoder, clips)
+        except DataError:
+            continue  # its values are not finite, which is a problem already
+        for told, columns in find_leaks(values, clips, encoder.available).items():
+            numbers = f"column{'s' * (len(columns) > 1)} {list_names([str(one) for one in columns])}"
+            faults.warn(
+                f"{encoder.path.name}, X: {numbers} (counted from 0) tell{'s' * (len(columns) == 1)} the {told} of "
+                f"every training clip, {_TOLD[told]}",
+                kind=f"tells the {told}",
+                where=f"{encoder.path.name} ({numbers})",
+            )
+        source, target = (part[encoder.available[part]] for part in (clips.source, clips.target))
+        if len(source):
+            mean, variance = fit_statistics(values[source])
+            if off := describe_scale(values[target], mean, variance):
+                faults.warn(
+                    f"{encoder.path.name}: the features of test clips are far off those of training clips ({off}); "
+                    "compute both in the same way, standardise neither",
+                    kind="scale of test clips",
+                    where=encoder.path.name,
+                )
+
+
+_TOLD = {
+    "label": "as no features do; leave labels out of the features",
+    "actor": "with one number for each; leave ids out of the features",
+    "fold": "with one number for each; leave the fold out of the features",
+}
 
 
 def _warn_of_labels(clips: Clips, faults: Faults) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
 from rfe.data.caveats import DESCRIPTION_FILE, NO_ACTORS, ONE_ENCODER, TRUTH_FILE, Description, describe
-from rfe.data.faults import Faults, list_names
+from rfe.data.faults import Faults, kind_of, list_names
 from rfe.data.features import (
     EncoderFile,
     Inspection,
@@ -22,6 +22,8 @@ from rfe.data.features import (
     read_features,
     too_large_sentence,
 )
+from rfe.data.left_to_train import report_folds
+from rfe.data.lookalikes import list_pairs, look_of
 from rfe.data.metadata import METADATA_FILES, Clips, clip_key, collect_clips
 from rfe.errors import DataError
 
@@ -126,7 +128,8 @@ def survey_folder(
         try:
             inspections[name] = inspect_features(files[name])
         except DataError as error:
-            faults.problem(str(error).removeprefix(f"{folder}/"))
+            sentence, file = str(error).removeprefix(f"{folder}/"), files[name].name
+            faults.problem(sentence, kind=kind_of(sentence.replace(file, "*")), where=file)
             continue
         if clips is not None:
             found[name] = _match_encoder(name, files[name], inspections[name], clips, faults)
@@ -138,6 +141,8 @@ def survey_folder(
                 "remove them from the metadata",
                 *clips.filename[uncovered].tolist(),
             )
+    if clips is not None and need_labels:
+        report_folds(clips, found, faults)
     return Survey(folder, clips, files, inspections, found, description)
 
 
@@ -153,7 +158,8 @@ def _find_encoders(folder: Path, faults: Faults) -> dict[str, Path]:
         if path.name.startswith(".") or path.name in _COMPANIONS or path.suffix.lower() in (".md", ".txt"):
             continue
         if path.suffix != ".npz" or not path.is_file() or not is_feature_file(path):
-            faults.warn(f"{path.name} is a stray {'folder' if path.is_dir() else 'file'}: not read")
+            what = "folder" if path.is_dir() else "file"
+            faults.warn(f"{path.name} is a stray {what}: not read", kind=f"stray {what}", where=path.name)
         elif (name := encoder_name(path)) in files:
             faults.problem(f"{files[name].name} and {path.name} both name encoder {name!r}; keep one")
         else:
@@ -179,29 +185,58 @@ def _match_encoder(name: str, path: Path, inspection: Inspection, clips: Clips, 
     for sentence, counts in ((non_finite_sentence, inspection.non_finite), (too_large_sentence, inspection.too_large)):
         broken = clips.filename[available & (counts[rows] > 0)].tolist()
         if broken:
-            faults.problem(f"{path.name}, {sentence(len(broken))}: {list_names(broken)}")
+            faults.problem(
+                f"{path.name}, {sentence(len(broken))}: {list_names(broken)}",
+                kind=sentence.__name__,
+                where=f"{path.name} ({len(broken)} clip{'s' * (len(broken) > 1)})",
+            )
     return EncoderFile(name, path.resolve(), inspection.dim, available, inspection.sha256)
 
 
 def _note_coverage(
     file: str, inspection: Inspection, clips: Clips, available: NDArray[np.bool_], faults: Faults
 ) -> None:
+    missing = clips.filename[~available].tolist()
+    known = {clip_key(name) for name in clips.filename.tolist()}
+    stray = [name for name in inspection.filenames if clip_key(name) not in known]
+    alike = _lookalike_hint(missing, stray)
     if not available.any():
         faults.problem(
             f"{file}, filenames: none of its names is a clip of the metadata ({list_names(inspection.filenames)} "
-            f"against {list_names(clips.filename.tolist())}); make the names agree or remove the file"
+            f"against {list_names(clips.filename.tolist())}); make the names agree or remove the file{alike}",
+            kind="no clip of the metadata",
+            where=file,
         )
         return
-    if not available.all():
-        faults.warn(f"{file} has no features of some clips: masked", *clips.filename[~available].tolist())
-    known = {clip_key(name) for name in clips.filename.tolist()}
-    stray = [name for name in inspection.filenames if clip_key(name) not in known]
+    if alike:
+        faults.warn(f"{file}, filenames: some are no clip of the metadata{alike}", kind="lookalikes", where=file)
+    if len(missing):
+        faults.warn(f"{file} has no features of some clips: masked", *missing, kind="masked", where=file)
     if stray:
-        faults.warn(f"{file} has rows of clips that the metadata does not know: ignored", *stray)
-    if inspection.constant_columns == inspection.dim:
-        faults.warn(f"{file}: every column is constant; the encoder tells nothing of a clip")
-    elif inspection.constant_columns:
-        faults.warn(f"{file}: {inspection.constant_columns} of {inspection.dim} columns are constant: they become 0")
+        faults.warn(
+            f"{file} has rows of clips that the metadata does not know: ignored", *stray, kind="ignored", where=file
+        )
+    constant = inspection.constant_columns
+    if constant == inspection.dim:
+        faults.warn(
+            f"{file}: every column is constant; the encoder tells nothing of a clip",
+            kind="all constant",
+            where=file,
+        )
+    elif constant:
+        faults.warn(
+            f"{file}: {constant} of {inspection.dim} columns are constant, or differ by less than float32 can tell: "
+            "they become 0",
+            kind="constant",
+            where=f"{file} ({constant} of {inspection.dim})",
+        )
+
+
+def _lookalike_hint(missing: Sequence[str], stray: Sequence[str]) -> str:
+    """Why rows may be of clips that have none: their names differ in what a person overlooks."""
+    look = {look_of(clip_key(name)): name for name in missing}
+    pairs = [(name, look[key]) for name in stray if (key := look_of(clip_key(name))) in look]
+    return f"; {list_pairs(pairs)}: write each name in one way" if pairs else ""
 
 
 def _warn_of_shared_actors(clips: Clips, faults: Faults) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rfe.data.arrays import DAMAGED_ZIP, Arrays, open_arrays
 from rfe.data.faults import list_names
 from rfe.data.metadata import Clips, clip_key
+from rfe.data.standardize import is_constant
 from rfe.errors import DataError
 
 _SUFFIXES = ("_static_features.npz", ".npz")
@@ -27,6 +28,8 @@ def feature_file(encoder: str) -> str:
     return f"{encoder}{_SUFFIXES[0]}"
 
 
+_BLOCK = 256
+"""Columns that are described at a time, so that float64 copies stay small."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -56,7 +59,7 @@ class Inspection:
     too_large: NDArray[np.int64]
     """[row] how many values are finite, but beyond float32."""
     constant_columns: int
-    """Columns with one value in all rows: they tell nothing of a clip."""
+    """Columns that are constant over all rows, as standardising judges it: they become 0."""
 
 
 def encoder_name(path: Path) -> str:
@@ -103,8 +106,17 @@ def inspect_features(path: Path) -> Inspection:
         sha256=digest.hexdigest(),
         non_finite=np.count_nonzero(~np.isfinite(values), axis=1) - too_large,
         too_large=too_large,
-        constant_columns=int((values == values[0]).all(axis=0).sum()),
+        constant_columns=_count_constant(values),
     )
+
+
+def _count_constant(values: NDArray[np.float32]) -> int:
+    count = 0
+    for start in range(0, values.shape[1], _BLOCK):
+        block = values[:, start : start + _BLOCK].astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are reported elsewhere
+            count += int(is_constant(block.mean(axis=0), block.var(axis=0)).sum())
+    return count
 
 
 def match_rows(filenames: tuple[str, ...], clips: Clips) -> NDArray[np.int64]:

@@ -106,16 +106,21 @@ def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
     return clips
 
 
-def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True) -> Clips | None:
+def collect_clips(
+    folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True, need_folds: bool = True
+) -> Clips | None:
     """`read_clips` that notes faults instead of raising; None if the files have any problem.
 
     Args:
         folder, faults, need_source: as `read_clips`.
         need_labels: False reads names and actors only, also of a `metadata.csv` without `split`, whose clips then all
-            count as training clips (to predict, not to train).
+            count as training clips (to predict, not to train); or of one CSV file.
+        need_folds: False reads labels wherever there are some, without `split`, folds and actors being needed (to
+            score); or of one CSV file, whose rows then all count as training clips. The state of clips without label
+            is -1; all stand in fold 0 where not every labelled one has a fold.
     """
     before = len(faults.problems)
-    tables = _read_split_tables(folder, faults, need_labels=need_labels)
+    tables = _read_split_tables(folder, faults, need_labels=need_labels, need_folds=need_folds)
     if len(faults.problems) > before:
         return None
     source, target = tables["train"], tables["test"]
@@ -123,7 +128,9 @@ def collect_clips(folder: Path, faults: Faults, *, need_source: bool = True, nee
     _report_repeated(rows, faults)
     actors = [_read_actor(row["video_id"]) for row in rows]
     states, folds = [-1] * len(source), [-1] * len(source)
-    if need_labels:
+    if need_labels and not need_folds:
+        states, folds = _read_given_labels(source, faults)
+    elif need_labels:
         _report_actor_gaps(source, target, actors, faults)
         states, folds = _read_labels(source, faults)
         if len(folds) == len(source):
@@ -158,20 +165,46 @@ def _read_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int
     return states, folds
 
 
-def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool) -> dict[str, list[Row]]:
+def _read_given_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int]]:
+    """As `_read_labels`; a row without label is of state -1, and all are of fold 0 if one with a label has none."""
+    states: list[int] = []
+    folds: list[int] = []
+    has_folds = True
+    for row in source:
+        labelled = bool(row["emotion_1"] or row["emotion_2"])
+        try:
+            states.append(_read_state(row) if labelled else -1)
+        except ValueError as error:
+            faults.problem(f"{row.file}, {error}", row.filename)
+        try:
+            folds.append(_read_fold(row))
+        except ValueError:
+            folds.append(0)
+            has_folds = has_folds and not labelled
+    return states, folds if has_folds else [0] * len(source)
+
+
+def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool, need_folds: bool) -> dict[str, list[Row]]:
     """The rows of both splits, whichever files hold them; required columns are there unless a problem was noted."""
     present = [name for name in METADATA_FILES if (folder / name).is_file()]
     tables: dict[str, list[Row]] = {"train": [], "test": []}
-    if not present:
+    needs_split = need_labels and need_folds
+    if folder.is_file():
+        rows = read_table(folder, _NAMES, COLUMNS, faults)
+        if need_labels or not any(row["split"] for row in rows):
+            tables["train"] = rows
+        else:
+            _divide(rows, tables, faults)
+    elif not present:
         faults.problem(
             "no metadata: expected metadata.csv with a split column, or train_metadata.csv (and test_metadata.csv)"
         )
     elif "metadata.csv" in present:
         if len(present) > 1:
             faults.problem(f"both metadata.csv and {', '.join(present[1:])} are there; keep one form, move the other")
-        required = _NAMES | _SPLIT if need_labels else _NAMES
+        required = _NAMES | _SPLIT if needs_split else _NAMES
         rows = read_table(folder / "metadata.csv", required, COLUMNS, faults)
-        if need_labels or any(row["split"] for row in rows):
+        if needs_split or any(row["split"] for row in rows):
             _divide(rows, tables, faults)
         else:
             tables["train"] = rows
@@ -182,7 +215,8 @@ def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool) -> di
         if rows and need_labels:
             _report_actor_column(rows[0], faults)
     if tables["train"] and need_labels:
-        require_columns(tables["train"][0].file, tables["train"][0].values, _LABELS | _FOLD, COLUMNS, faults)
+        required = _LABELS | _FOLD if need_folds else _LABELS
+        require_columns(tables["train"][0].file, tables["train"][0].values, required, COLUMNS, faults)
     return tables
 
 
@@ -203,9 +237,9 @@ def _divide(rows: list[Row], tables: dict[str, list[Row]], faults: Faults) -> No
         if split in tables:
             tables[split].append(row)
         elif split:
-            faults.problem(f"metadata.csv, split: {split!r} is neither train nor test", row.filename)
+            faults.problem(f"{row.file}, split: {split!r} is neither train nor test", row.filename)
         elif "split" in row.values:
-            faults.problem("metadata.csv, split is empty; write train or test", row.filename)
+            faults.problem(f"{row.file}, split is empty; write train or test", row.filename)
 
 
 def _report_repeated(rows: list[Row], faults: Faults) -> None:

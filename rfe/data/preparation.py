@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.domains import ActorKnowledge, IdentitySpace, fit_identity_space, group_clips
-from rfe.data.folds import held_out_clips, training_clips
+from rfe.data.folds import ALL_TRAIN, held_out_clips, training_clips
 from rfe.data.metadata import Clips
 from rfe.data.standardize import UNGROUPED, Preprocessing, fit_preprocessing, standardize
 from rfe.errors import DataError
@@ -31,11 +31,12 @@ class Recipe:
 
 
 def prepare(
-    values: Float32, available: NDArray[np.bool_], clips: Clips, recipe: Recipe
+    encoder: str, values: Float32, available: NDArray[np.bool_], clips: Clips, recipe: Recipe
 ) -> tuple[Float32, Preprocessing, IdentitySpace | None]:
     """Fit on the fold's training clips and apply to all clips.
 
     Args:
+        encoder: its name, for messages.
         values: [clip, dim] raw features, anything where not available.
         available: [clip]
 
@@ -49,7 +50,12 @@ def prepare(
     train = training_clips(clips, recipe.fold, recipe.training_actors)
     train = train[available[train]]
     if not len(train):
-        raise DataError(f"an encoder has no features of any training clip when fold {recipe.fold} is held out")
+        where = f"where fold {recipe.fold} is held out" if recipe.fold != ALL_TRAIN else "of the final models"
+        few = f" of the {recipe.training_actors} training actors" if recipe.training_actors is not None else ""
+        raise DataError(
+            f"encoder {encoder!r} has no features of any training clip{few} {where}; compute them, or leave it out "
+            "(data.encoders)"
+        )
     group = np.full(len(clips), UNGROUPED, np.int64)
     space = None
     if recipe.target_actors is not None:

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 SHRINKAGE = 5.0
 """k: how many clips the training statistics count for."""
+RESOLUTION = 1e-7
+"""Of float32: what varies by less than this part of its mean is constant but for rounding."""
+LEAST_DEVIATION = 1e-30
+"""What varies by less is constant, too: its standardised values would overflow float32."""
 UNGROUPED = -1
 """Group of clips that are standardised by the training statistics alone."""
 
@@ -26,7 +30,7 @@ class Preprocessing:
     mean: Float64
     """[dim] of the training clips."""
     variance: Float64
-    """[dim] of the training clips; 0 where a column is constant there."""
+    """[dim] of the training clips; 0 where a column is constant there (see `is_constant`)."""
     components: Float32
     """[reduced dim, dim] projection of standardised features; [0, dim] without reduction."""
     center: Float32
@@ -64,9 +68,7 @@ def fit_preprocessing(values: Float32, group: NDArray[np.int64], reduce: int | N
             by one number that makes their mean variance 1: the geometry stays, the scale suits a network. Where the
             clips span fewer dimensions the rest is 0, so that every fold has the same width.
     """
-    mean: Float64 = values.mean(axis=0, dtype=np.float64)
-    variance: Float64 = values.var(axis=0, dtype=np.float64)
-    variance[variance <= (1e-7 * mean) ** 2] = 0.0  # below float32's resolution: constant but for rounding
+    mean, variance = fit_statistics(values)
     dim = values.shape[1]
     components = np.zeros((0, dim), np.float32)
     center = np.zeros(dim, np.float32)
@@ -74,6 +76,19 @@ def fit_preprocessing(values: Float32, group: NDArray[np.int64], reduce: int | N
         standardized = standardize(values, group, mean, variance)
         components, center = _fit_components(standardized, reduced_dim(dim, reduce))
     return Preprocessing(mean, variance, components, center)
+
+
+def fit_statistics(values: Float32) -> tuple[Float64, Float64]:
+    """[dim] mean and variance of features [clip, dim]; the variance of constant columns is 0."""
+    mean: Float64 = values.mean(axis=0, dtype=np.float64)
+    variance: Float64 = values.var(axis=0, dtype=np.float64)
+    variance[is_constant(mean, variance)] = 0.0
+    return mean, variance
+
+
+def is_constant(mean: Float64, variance: Float64) -> NDArray[np.bool_]:
+    """[dim] whether a column is constant, or varies by less than float32 tells apart or can be divided by."""
+    return (variance <= (RESOLUTION * mean) ** 2) | (variance < LEAST_DEVIATION**2)
 
 
 def reduced_dim(dim: int, reduce: int | None) -> int:

@@ -85,7 +85,8 @@ def read_table(path: Path, required: Mapping[str, str], known: Sequence[str], fa
                     continue
                 where = f"{path.name}, line {reader.line_num}"
                 if len(cells) != len(header):
-                    faults.problem(f"{where}: {len(cells)} fields where the header has {len(header)}")
+                    faults.problem(f"{where}: {_ragged(cells, len(header))}")
+                    continue
                 if values.get("filename") == "":
                     faults.problem(f"{where}: filename is empty")
                 rows.append(Row(path.name, values.get("filename", ""), values))
@@ -115,10 +116,26 @@ def require_columns(
     )
 
 
+def _ragged(cells: Sequence[str], n_columns: int) -> str:
+    """Why a line has another number of fields than the header, and what to do."""
+    if cells[0].startswith("#"):
+        return "is a comment, which CSV does not have; remove such lines"
+    found = f"{len(cells)} fields where the header has {n_columns}"
+    if len(cells) < n_columns:
+        return f"{found}; write the missing ones, which may be empty"
+    if not any(cells[n_columns:]):
+        return f"{found}; remove the comma at its end, or end the header with one too"
+    return f"{found}; quote a field that holds a comma"
+
+
 def _header_problem(header: Sequence[str], required: Collection[str], known: Collection[str]) -> str | None:
     """Why a first line is not the header it was meant to be: none at all, another separator, other names, one twice."""
     if not any(header):
         return f"is empty or begins with an empty line; give it a header with the columns {', '.join(required)}"
+    if header[0].lower().startswith("sep="):
+        return f"begins with the line {','.join(header)!r}, which table programs read and CSV does not have; remove it"
+    if header[0].startswith("#"):
+        return f"begins with a comment ({','.join(header)!r}), which CSV does not have; remove such lines"
     for separator, word in _OTHER_SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
             return f"separates its columns by {word} ({header[0]!r}); save it as CSV with commas"

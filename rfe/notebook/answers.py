@@ -1,6 +1,7 @@
 """A bundle's answers as a table."""
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,12 +24,17 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
     Raises:
         SubmissionError: the bundle is not whole.
         DataError: data that the models cannot read.
+
+    Warns:
+        UserWarning: an encoder is missing, or its features are far off the scale of those in training.
     """
     from rfe.submission.table import prediction_columns
 
     folder = find_folder(data)
     assert folder is not None
     answered = api.predict(Path(bundle), folder).prediction
+    for note in answered.notes:
+        warnings.warn(note, stacklevel=2)
     columns = prediction_columns(answered.state, answered.probabilities)
     table = pd.DataFrame(columns, index=pd.Index(list(answered.filename), name="filename"))
     return table.astype({"emotion_1_salience": "Int64", "emotion_2_salience": "Int64"})

@@ -25,6 +25,7 @@ from rfe.data.arrays import machine_memory
 from rfe.data.domains import ActorKnowledge, IdentitySpace
 from rfe.data.faults import list_names
 from rfe.data.preparation import Fitted
+from rfe.data.scale import describe_scale
 from rfe.data.standardize import Preprocessing
 from rfe.decoding.base import Outputs
 from rfe.ensemble.prediction import decoder_from_dict
@@ -115,14 +116,29 @@ class Predictor:
                 raise SubmissionError(
                     f"decoder.json does not fit the bundle's models ({problem}); export the bundle again"
                 ) from None
+        notes = (*notes, *self._scale_notes(clips))
         return Prediction(clips.filename, decoded.state, np.asarray(decoded.probabilities, np.float64), notes)
 
-    def training_mean(self, encoder: str) -> NDArray[np.float64]:
-        """[dim] mean raw features of the training clips of an encoder that some model reads."""
+    def training_statistics(self, encoder: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[dim] mean and variance of the raw training features of an encoder that some model reads."""
         index = list(self.dims).index(encoder)
         member = next(one for one in self._members if index in one.pool)
         path = member.folder / "preprocessing" / part_name(member.folds[0]) / f"{encoder}.safetensors"
-        return np.asarray(_read_tensors(path)["mean"], np.float64)
+        tensors = _read_tensors(path)
+        return np.asarray(tensors["mean"], np.float64), np.asarray(tensors["variance"], np.float64)
+
+    def _scale_notes(self, clips: NewClips) -> list[str]:
+        """Sentences on encoders whose features are of another scale than those that the models learnt from."""
+        notes = []
+        for name in self.pool:
+            if name in clips.features:
+                given = clips.features[name][clips.available[name]]
+                if off := describe_scale(given, *self.training_statistics(name)):
+                    notes.append(
+                        f"encoder {name}: its features are far off those of training ({off}), so the answers are worth "
+                        "little; compute them as for the training data, neither standardised nor in another unit"
+                    )
+        return notes
 
     def _member(self, folder: Path, about: Mapping[str, Any]) -> _Member:
         place = folder / str(about["folder"])
@@ -161,6 +177,10 @@ class Predictor:
                 "its actor's clips (data.target_actors: known); fill it in"
             )
         notes = [f"encoder {name} is missing: masked" for name in missing]
+        for name in self.pool:
+            if name not in missing and not (there := clips.available[name]).all():
+                lacking = list_names([clip for clip, one in zip(clips.filename, there, strict=True) if not one])
+                notes.append(f"encoder {name} has no features of {(~there).sum()} clips: masked there ({lacking})")
         seen = np.any([clips.available[name] for name in self.pool if name not in missing], axis=0)
         if not seen.all():
             blind = [name for name, one in zip(clips.filename, seen, strict=True) if not one]

@@ -218,7 +218,7 @@ def example_table(predictor: Predictor) -> pd.DataFrame:
     """Two made-up clips of one actor: the training clips' mean features, and those a tenth larger."""
     columns: dict[str, list[Any]] = {"filename": ["clip_1", "clip_2"], "video_id": ["actor_1", "actor_1"]}
     for name in predictor.pool:
-        mean = predictor.training_mean(name)
+        mean, _ = predictor.training_statistics(name)
         columns[name] = [mean.tolist(), (1.1 * mean).tolist()]
     return pd.DataFrame(columns)
 

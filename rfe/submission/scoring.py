@@ -14,6 +14,7 @@ from rfe.data.arrays import read_arrays
 from rfe.data.caveats import TRUTH_FILE
 from rfe.data.dataset import Dataset
 from rfe.data.faults import list_names
+from rfe.data.labelled import LabelledClips
 from rfe.data.metadata import clip_key
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import crossfit_decode
@@ -26,6 +27,7 @@ from rfe.submission.validate import check_answers
 
 PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
 OPTIMISTIC = "optimistic: the thresholds were chosen with the labels they are scored on, as the organisers do"
+ONE_FOLD = "the labels name no two folds, so no thresholds were chosen on other clips than those they are scored on"
 HONEST = "each fold is answered with thresholds from the other folds"
 
 
@@ -69,7 +71,7 @@ class FileScore:
     """Labelled clips that the file answers: what is scored."""
     n_blends: int
     n_actors: int
-    """Of the scored clips; clips where actors are unknown."""
+    """Of the scored clips; 0 where actors are unknown."""
     ratings: tuple[Rating, ...]
     notes: tuple[str, ...]
     """What a reader must know: the data's caveats, what was left out, what the intervals mean."""
@@ -87,8 +89,8 @@ class FileScore:
         }
 
 
-def score_file(path: Path, dataset: Dataset) -> FileScore:
-    """Score a file's answers on the labelled clips of a data folder; simulated target clips have labels, too.
+def score_file(path: Path, dataset: Dataset | LabelledClips) -> FileScore:
+    """Score a file's answers on clips with labels; simulated target clips have labels, too.
 
     Names are compared without extension. Labelled clips that the file leaves out are not counted, and a note says how
     many there are; answers to clips without label cannot be scored.
@@ -97,7 +99,7 @@ def score_file(path: Path, dataset: Dataset) -> FileScore:
         path: a submission (`.json`, `.zip`) or an `.npz` with `probabilities` [N, 6] in the official order of emotions
             and `filenames` [N]. Probabilities are answered with the organisers' two thresholds: their 20 x 20 grid's
             choice, the exact optimum, and both crossfit where the clips stand in two folds or more.
-        dataset: holds the labels.
+        dataset: holds the labels; features are not looked at.
 
     Raises:
         SubmissionError: the file is absent, unsafe or wrong, or answers no labelled clip.
@@ -114,13 +116,15 @@ def score_file(path: Path, dataset: Dataset) -> FileScore:
         filenames, probabilities = read_probabilities(path)
         rows, clips, notes = _match(path, filenames, truth, dataset)
         ratings = _rate_probabilities(probabilities[rows], truth, clips, dataset)
+        if len(np.unique(dataset.clips.fold[clips])) < 2:
+            notes.append(ONE_FOLD)
     overall = ratings[0].intervals["score"]
     return FileScore(
         path=path,
         data=dataset.name,
         n_clips=len(clips),
         n_blends=int(STATE_IS_BLEND[truth[clips]].sum()),
-        n_actors=overall.n_actors,
+        n_actors=overall.n_actors if (dataset.clips.actor[clips] >= 0).all() else 0,
         ratings=tuple(ratings),
         notes=(*dataset.caveats, *notes, *overall.notes),
     )
@@ -164,7 +168,7 @@ def read_probabilities(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     return names, values
 
 
-def known_states(dataset: Dataset) -> NDArray[np.int64]:
+def known_states(dataset: Dataset | LabelledClips) -> NDArray[np.int64]:
     """[clip] true states, -1 where the label is not known; a simulated set's `truth.json` knows the target's too.
 
     Raises:
@@ -183,7 +187,7 @@ def known_states(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def _match(
-    path: Path, names: Sequence[str], truth: NDArray[np.int64], dataset: Dataset
+    path: Path, names: Sequence[str], truth: NDArray[np.int64], dataset: Dataset | LabelledClips
 ) -> tuple[list[int], NDArray[np.int64], list[str]]:
     """Rows of the file and the labelled clips they answer, in the data's order; and notes on what was left out."""
     row_of: dict[str, int] = {}
@@ -199,7 +203,8 @@ def _match(
     if not len(clips):
         raise SubmissionError(
             f"{path}: answers {len(names)} clips of {dataset.path}, none of which has a label there; "
-            "a submission for target clips is scored by the challenge"
+            "a submission for target clips is scored by the challenge (a CSV file that holds their labels can be given "
+            "as --data)"
         )
     notes = []
     is_target = np.arange(len(keys)) >= dataset.clips.n_source
@@ -216,18 +221,23 @@ def _rate(
     answers: NDArray[np.int64],
     truth: NDArray[np.int64],
     clips: NDArray[np.int64],
-    dataset: Dataset,
+    dataset: Dataset | LabelledClips,
     thresholds: tuple[float, float] | None = None,
     note: str = "",
 ) -> Rating:
-    of = dataset.clips
-    table = HitTable.of_answers(truth[clips], answers, of.actor[clips], of.fold[clips])
+    actor, fold = dataset.clips.actor[clips], dataset.clips.fold[clips]
+    if (actor < 0).any():  # half of them would make one actor of all strangers
+        actor = np.full(len(clips), -1)
+    table = HitTable.of_answers(truth[clips], answers, actor, fold)
     intervals: dict[str, Interval] = {part: score_interval(table, part) for part in PARTS}
     return Rating(name, intervals, float((STATE_IS_BLEND[answers] & (answers >= 0)).mean()), thresholds, note)
 
 
 def _rate_probabilities(
-    probabilities: NDArray[np.float64], truth: NDArray[np.int64], clips: NDArray[np.int64], dataset: Dataset
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    clips: NDArray[np.int64],
+    dataset: Dataset | LabelledClips,
 ) -> list[Rating]:
     outputs, fold = Outputs.of_probabilities(probabilities), dataset.clips.fold[clips]
     optimistic, honest = [], []

@@ -4,14 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rfe.data.faults import list_names
+from rfe.data.faults import kind_of, list_names
 from rfe.errors import SubmissionError, gather
 from rfe.labels import EMOTIONS, state_index
 from rfe.submission.reading import read_submission
 from rfe.submission.submission import VIDEO_EXTENSION, submission_key
-
-LISTED = 12
-"""Different faults of answers listed before the rest is counted."""
 
 
 def verify_submission(
@@ -46,16 +43,13 @@ def check_answers(predictions: Mapping[str, Any]) -> tuple[dict[str, int], list[
         names the clips which have it.
     """
     states: dict[str, int] = {}
-    faulty: dict[str, list[str]] = {}  # 594 equal faults make one line
+    faulty: dict[str, tuple[str, list[str]]] = {}  # 594 faults that differ by their values alone make one line
     for key, answer in predictions.items():
         try:
             states[key] = _answer_state(answer)
         except ValueError as problem:
-            faulty.setdefault(str(problem), []).append(key)
-    sentences = [f"{list_names(clips)}: {sentence}" for sentence, clips in faulty.items()]
-    if len(sentences) > LISTED:
-        sentences[LISTED:] = [f"and {len(sentences) - LISTED} more faults of this kind"]
-    return states, sentences
+            faulty.setdefault(kind_of(str(problem)), (str(problem), []))[1].append(key)
+    return states, [f"{list_names(clips)}: {sentence}" for sentence, clips in faulty.values()]
 
 
 def _key_problems(predictions: Mapping[str, Any], filenames: list[str], extension: str) -> list[str]:

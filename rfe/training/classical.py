@@ -133,10 +133,14 @@ def _fit_predict(
     n_classes: int,
 ) -> Float64:
     """[unseen clip, class]; 0 for classes that do not occur in training."""
+    probabilities = np.zeros((len(unseen), n_classes))
+    classes = np.unique(label)
+    if len(classes) == 1:  # which scikit-learn refuses, or answers with two columns
+        probabilities[:, classes[0]] = 1.0
+        return probabilities
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(features, label)
-    probabilities = np.zeros((len(unseen), n_classes))
     probabilities[:, model.classes_] = model.predict_proba(unseen)
     return probabilities
 

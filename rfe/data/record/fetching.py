@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,10 +12,11 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from rfe.config.fields import unknown
+from rfe.data.record.archives import packed_note, plan_targets
 from rfe.data.record.connection import Connection, Patience
 from rfe.data.record.download import download, is_whole, part_of
 from rfe.data.record.listing import PUBLIC_API, Record, RecordFile, parse_record_id, read_record
-from rfe.data.record.unpacking import archive_stem, is_unpacked, unpack
+from rfe.data.record.unpacking import is_unpacked, unpack
 from rfe.errors import ConfigError, DataError
 from rfe.progress import Progress, SilentProgress
 from rfe.writing import DISK_FULL
@@ -36,7 +37,7 @@ class FetchedFile:
     checked: bool
     """Whether the record gives a checksum to check it by."""
     unpacked: Path | None
-    """The folder it was unpacked into."""
+    """The folder, or the file, that it was unpacked to."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class FetchReport:
     title: str
     folder: Path
     files: tuple[FetchedFile, ...]
+    notes: tuple[str, ...] = ()
+    """What was asked for and not done."""
 
 
 def fetch_record(
@@ -65,7 +68,8 @@ def fetch_record(
         record: its number or DOI.
         output: folder for the files, made if need be.
         only: names or patterns (`*train*`) of files; none: all.
-        unpack_archives: unpack `.zip`, `.tar`, `.tar.gz` and `.tgz` into folders of their names; archives stay.
+        unpack_archives: unpack `.zip` and `.tar`, also `.tar.gz`, `.tar.bz2` and `.tar.xz`, into folders of their
+            names, and `.gz`, `.bz2` and `.xz` of one file beside it; archives stay. A note says which stay packed.
         api: address of the API; default `RFE_RECORDS_API`, else Zenodo's.
         patience: with slow or failing servers.
 
@@ -83,10 +87,11 @@ def fetch_record(
     with connection.session:
         found = read_record(number, api or os.environ.get(API_VARIABLE) or PUBLIC_API, connection)
         files = _select(found, only)
+        targets = plan_targets(file.name for file in found.files) if unpack_archives else {}
         with _lock(output):
-            _check_room(files, output, unpack_archives)
+            _check_room(files, output, targets)
             try:
-                fetched = tuple(_fetch(file, output, unpack_archives, connection) for file in files)
+                fetched = tuple(_fetch(file, output, targets.get(file.name), connection) for file in files)
             except KeyboardInterrupt:
                 progress.note(_KEPT.format(output))
                 raise
@@ -94,7 +99,8 @@ def fetch_record(
                 if error.errno not in DISK_FULL:
                     raise
                 raise DataError(f"{output}: the disk is full; make room\n{_KEPT.format(output)}") from None
-    return FetchReport(found.id, found.title, output, fetched)
+    note = packed_note(file.name for file in files) if unpack_archives else None
+    return FetchReport(found.id, found.title, output, fetched, (note,) if note else ())
 
 
 @contextmanager
@@ -122,7 +128,7 @@ def _select(record: Record, only: Sequence[str]) -> list[RecordFile]:
     return [file for file in record.files if not only or any(fnmatchcase(file.name, pattern) for pattern in only)]
 
 
-def _check_room(files: Sequence[RecordFile], output: Path, unpack_archives: bool) -> None:
+def _check_room(files: Sequence[RecordFile], output: Path, targets: Mapping[str, str]) -> None:
     """What is unpacked is at least as large as what is packed."""
     needed = 0
     for file in files:
@@ -130,8 +136,7 @@ def _check_room(files: Sequence[RecordFile], output: Path, unpack_archives: bool
         part = part_of(target)
         if not (target.is_file() and target.stat().st_size == file.size):
             needed += file.size - min(file.size, part.stat().st_size if part.is_file() else 0)
-        stem = archive_stem(file.name)
-        if unpack_archives and stem is not None and not is_unpacked(output / stem, _content(file)):
+        if file.name in targets and not is_unpacked(output / targets[file.name], _content(file)):
             needed += file.size
     free = shutil.disk_usage(output).free
     if needed > free:
@@ -145,14 +150,12 @@ def _content(file: RecordFile) -> str:
     return file.checksum or str(file.size)
 
 
-def _fetch(file: RecordFile, output: Path, unpack_archives: bool, connection: Connection) -> FetchedFile:
+def _fetch(file: RecordFile, output: Path, unpacks_to: str | None, connection: Connection) -> FetchedFile:
     target = output / file.name
     state: Literal["fetched", "resumed", "there already"] = "there already"
     if not is_whole(target, file):
         state = "resumed" if download(file, target, connection) else "fetched"
-    folder = None
-    if unpack_archives and (stem := archive_stem(file.name)) is not None:
-        folder = output / stem
-        if not is_unpacked(folder, _content(file)):
-            unpack(target, folder, _content(file), connection.progress)
-    return FetchedFile(file.name, file.size, state, file.checksum is not None, folder)
+    unpacked = None if unpacks_to is None else output / unpacks_to
+    if unpacked is not None and not is_unpacked(unpacked, _content(file)):
+        unpack(target, unpacked, _content(file), connection.progress)
+    return FetchedFile(file.name, file.size, state, file.checksum is not None, unpacked)

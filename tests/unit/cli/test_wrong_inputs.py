@@ -91,7 +91,9 @@ CASES = [
     wrong(MY, "budget is given twice, in lines 2 and 4", spoil=space("budget: {trials: 3}")),
     wrong(MY, "line 3", "not with tabs", spoil=write("my.yaml", "study: s\nbudget:\n\ttrials: 2\n")),
     wrong(MY, "is not UTF-8", "save it", spoil=write("my.yaml", "study: café\n".encode("latin-1"))),
-    wrong(MY, "YAML reads 1e-3 as text", "write 0.001 (line 4)", spoil=space("base: {train.lr: 1e-3}")),
+    wrong(
+        MY, "YAML reads 1e-3 as text", "write 0.001 for the number", "(line 4)", spoil=space("base: {train.lr: 1e-3}")
+    ),
     wrong(MY, "leave the tag out", spoil=space("base: {train.weight_decay: !!python/name:os.system x}")),
     wrong(MY, "my.yaml", "aliases are written out", "use fewer", spoil=write("my.yaml", WEIRD)),
     wrong(MY, "my.yaml", "nested too deeply", spoil=write("my.yaml", "a: " + "[" * 3000)),

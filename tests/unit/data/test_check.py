@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +54,8 @@ def test_counts_what_a_person_should_see(tmp_path: Path) -> None:
         "gaze.npz has rows of clips that the metadata does not know: ignored (1 clip: x)",
         "gaze.npz: 1 of 5 columns are constant",
         "same content as another one: copy, face",
-        "notes.docx is a stray file",
+        "notes.docx is a stray file: not read; likewise probabilities.npz",
         "more is a stray folder",
-        "probabilities.npz is a stray file",
         "no training clip shows disg, hap, sad and 7 more",
     ):
         assert part in warnings
@@ -108,6 +108,131 @@ def test_says_what_unknown_actors_mean(tmp_path: Path) -> None:
     assert report.usable
     assert report.caveats == load_dataset(folder).caveats == (NO_ACTORS,)
     assert NO_ACTORS not in load_dataset(folder, need_source=False, need_labels=False).caveats
+
+
+def test_columns_that_tell_the_label_are_said_with_encoder_and_number(tmp_path: Path) -> None:
+    """They passed as features."""
+    rows = make_rows(n_actors=12)
+    folder = make_folder(tmp_path, rows)
+    assert not any("column" in warning for warning in check_folder(folder).warnings)
+    emotions = [row["emotion_1"] for row in rows]
+    codes = {
+        "mix": [float(bool(row["emotion_2"])) for row in rows],
+        "emotion_1_id": [float(sorted(set(emotions)).index(one)) for one in emotions],
+        "subject_id": [float(row["video_id"][1:]) + 100 * (row["split"] == "test") for row in rows],
+    }
+    for encoder in ("face", "voice"):
+        path = folder / f"{encoder}_static_features.npz"
+        values = np.column_stack([draw_features(rows), *codes.values()]).astype(np.float32)
+        write_features(path, values, names(rows))
+    warnings = check_folder(folder).warnings
+    assert (
+        "face_static_features.npz, X: columns 5, 6 (counted from 0) tell the label of every training clip, as no "
+        "features do; leave labels out of the features; likewise voice_static_features.npz (columns 5, 6)"
+    ) in warnings
+    assert any("column 7 (counted from 0) tells the actor of every training clip" in one for one in warnings)
+
+
+def test_test_clips_of_another_scale_are_said(tmp_path: Path) -> None:
+    """A file whose test rows were standardised, or are of another unit, was usable."""
+    rows = make_rows(n_target_actors=4)
+    folder = make_folder(tmp_path, rows)
+    assert not any("far off" in warning for warning in check_folder(folder).warnings)
+    values = draw_features(rows)
+    values[36:] *= 1000
+    write_features(folder / "face_static_features.npz", values, names(rows))
+    (warning,) = (one for one in check_folder(folder).warnings if "far off" in one)
+    assert warning.startswith("face_static_features.npz: the features of test clips are far off those of training")
+
+
+def test_ids_that_look_alike_are_said(tmp_path: Path) -> None:
+    """An actor with two spellings was two actors, in two folds."""
+
+    def respell(rows: list[Row]) -> None:
+        for row in rows[6:12]:  # of actor A1 in fold 1
+            row["video_id"] = "a0"
+        rows[0]["filename"], rows[6]["filename"] = "clip_7", "clip_07"
+        rows[12]["filename"] += "\u200b"
+
+    warnings = check_folder(make_folder(tmp_path, spoil=respell)).warnings
+    for part in (
+        "video_id: 'A0' and 'a0' (capital letters) look alike; are they one actor",
+        "filename: 'clip_7' and 'clip_07' (leading zeros) look alike; are they the same clip?",
+        r"filename: invisible characters in 'A2_clip0\u200b' (U+200B ZERO WIDTH SPACE); remove them",
+    ):
+        assert any(part in warning for warning in warnings), warnings
+
+
+def test_feature_rows_whose_names_only_look_like_a_clips_are_said(tmp_path: Path) -> None:
+    """They were masked and ignored, in two warnings that did not name the cause."""
+    rows = make_rows()
+    folder = make_folder(tmp_path, rows)
+    spelt = [name.upper() if index < 4 else name for index, name in enumerate(names(rows))]
+    write_features(folder / "face_static_features.npz", draw_features(rows), spelt)
+    hint = "'A0_CLIP0' and 'A0_clip0' (capital letters), 'A0_CLIP1' and 'A0_clip1' (capital letters)"
+    assert any(hint in warning for warning in check_folder(folder).warnings)
+    write_features(folder / "face_static_features.npz", draw_features(rows), [f"{one}\u00a0" for one in names(rows)])
+    (problem,) = check_folder(folder).problems
+    assert r"'A0_clip0\xa0' and 'A0_clip0' (blanks or invisible characters)" in problem
+
+
+def test_a_column_of_subnormal_numbers_counts_as_constant(tmp_path: Path) -> None:
+    rows = make_rows()
+    folder = make_folder(tmp_path, rows)
+    values = draw_features(rows)
+    values[:, 3] *= 1e-41
+    write_features(folder / "face_static_features.npz", values, names(rows))
+    report = check_folder(folder)
+    assert report.encoders[0].constant_columns == 1
+    assert any("1 of 5 columns are constant, or differ by less than float32" in one for one in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda lines: [lines[0], *(f"{line}," for line in lines[1:])],
+            "line 2: 9 fields where the header has 8; remove",
+        ),
+        (lambda lines: ["sep=,", *lines], "begins with the line 'sep=,'"),
+        (lambda lines: ["# made by hand", *lines], "begins with a comment ('# made by hand')"),
+        (lambda lines: [line for row in lines for line in (row, "# a comment")], "line 2: is a comment"),
+        (
+            lambda lines: [line.replace("train", "dev 1").replace("test", "dev 2") for line in lines],
+            "split: 'dev 1' is",
+        ),
+        (
+            lambda lines: [line.replace(",0,train", f",{n}.5,train") for n, line in enumerate(lines)],
+            "fold: '1.5' is not",
+        ),
+        (lambda lines: [lines[0], *(line.replace("ang", f"e{n}") for n, line in enumerate(lines[1:]))], "emotion 'e0'"),
+        (lambda lines: [line.replace("30,70", f"{n},{n}") for n, line in enumerate(lines)], "saliences: "),
+    ],
+)
+def test_a_fault_in_every_row_makes_one_sentence(
+    spoil: Callable[[list[str]], list[str]], said: str, tmp_path: Path
+) -> None:
+    """Each row made one, or each value."""
+    folder = make_folder(tmp_path)
+    path = folder / "metadata.csv"
+    path.write_text("\n".join(spoil(path.read_text().splitlines())) + "\n")
+    problems = check_folder(folder).problems
+    assert len(problems) <= 2, problems
+    assert any(said in problem for problem in problems), problems
+
+
+def test_a_fault_of_every_encoder_makes_one_sentence(tmp_path: Path) -> None:
+    rows = make_rows()
+    folder = make_folder(tmp_path, rows)
+    for number in range(8):
+        np.savez(folder / f"bad{number}.npz", X=draw_features(rows).astype(str), filenames=np.array(names(rows)))
+        values = draw_features(rows)
+        values[number, 0] = np.nan
+        write_features(folder / f"nan{number}.npz", values, names(rows))
+    problems = check_folder(folder).problems
+    assert len(problems) == 2
+    assert problems[0].endswith("features are real numbers; likewise bad1.npz, bad2.npz, bad3.npz and 4 more")
+    assert problems[1].endswith("; likewise nan1.npz (1 clip), nan2.npz (1 clip), nan3.npz (1 clip) and 4 more")
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -30,6 +30,25 @@ def test_groups_do_not_touch_each_other() -> None:
     np.testing.assert_array_equal(fitted.apply(VALUES, group)[group == 2], alone)
 
 
+@pytest.mark.parametrize("unit", [1e-45, 1e-41, 1e-38, 1e-32])
+@pytest.mark.parametrize("reduce", [None, 3])
+def test_columns_too_small_to_divide_by_count_as_constant(unit: float, reduce: int | None) -> None:
+    """A subnormal column became infinite, and scikit-learn's models ended in an internal error."""
+    values = VALUES.copy()
+    values[:, 2] = (VALUES[:, 2] * unit).astype(np.float32)
+    fitted = fit_preprocessing(values, ALONE, reduce)
+    assert fitted.variance[2] == 0
+    other = values.copy()
+    other[:, 2] = 5.0
+    for group in (ALONE, np.zeros(60, np.int64), np.arange(60) % 7):
+        assert np.isfinite(fitted.apply(other, group)).all()
+
+
+def test_small_columns_are_standardised() -> None:
+    prepared = fit_preprocessing((VALUES * 1e-20).astype(np.float32), ALONE).apply(VALUES * np.float32(1e-20), ALONE)
+    np.testing.assert_allclose(prepared.std(axis=0), 1, atol=1e-4)
+
+
 def test_columns_that_are_constant_in_training_become_0_everywhere() -> None:
     values = VALUES.copy()
     values[:, 2] = 7.3

@@ -129,6 +129,30 @@ def test_a_missing_encoder_is_masked(bundle: Path, tmp_path: Path) -> None:
     assert (answered.prediction.state >= 0).all()
 
 
+def test_clips_that_an_encoder_lacks_are_noted(bundle: Path, tmp_path: Path) -> None:
+    """They were masked without a word, also where their names are only spelt in another way."""
+    folder = new_folder(tmp_path / "new", {"face": 5, "voice": 6})
+    with np.load(folder / "voice.npz") as stored:
+        filenames, values = stored["filenames"].tolist(), stored["X"]
+    write_features(folder / "voice.npz", values, [name.upper() for name in filenames[:2]] + filenames[2:])
+    (note,) = predict_folder(bundle, folder).prediction.notes
+    assert note == f"encoder voice has no features of 2 clips: masked there ({filenames[0]}, {filenames[1]})"
+
+
+def test_features_of_another_scale_are_noted_once_for_each_encoder(bundle: Path, tmp_path: Path) -> None:
+    """Answers to standardised features, or to those of another unit, looked like any others."""
+    folder = new_folder(tmp_path / "new", {"face": 5, "voice": 6}, clips_per_actor=40)
+    assert predict_folder(bundle, folder).prediction.notes == ()
+    with np.load(folder / "voice.npz") as stored:
+        filenames, values = stored["filenames"].tolist(), stored["X"]
+    write_features(folder / "voice.npz", values * 1000, filenames)
+    (note,) = predict_folder(bundle, folder).prediction.notes
+    assert note.startswith("encoder voice: its features are far off those of training (typically ")
+    write_features(folder / "voice.npz", values / 1000, filenames)
+    (note,) = predict_folder(bundle, folder).prediction.notes
+    assert "and spread 0.00" in note
+
+
 def test_labels_are_not_looked_at_and_labelled_clips_of_others_can_be_asked(bundle: Path, tmp_path: Path) -> None:
     labelled = make_folder(tmp_path / "labelled", make_rows(n_actors=4, n_target_actors=0))
     other = make_folder(

@@ -42,6 +42,17 @@ def test_states_that_training_lacks_get_no_probability() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_blends_of_one_ratio_are_answered(name: str) -> None:
+    """Boosting ended in an internal error (ValueError: shape mismatch)."""
+    rng = np.random.default_rng(0)
+    state = np.repeat([0, 1, 7, 10], 15)  # two singles, two pairs at 50/50
+    features = rng.standard_normal((len(state), 3)).astype(np.float32)
+    probabilities = MODELS[name]()(features, state, features)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(probabilities[:, [6, 8, 9, 11]], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_labels_of_a_fold_cannot_change_its_answers(name: str, tmp_path: Path) -> None:
     dataset = load_dataset(write_data(tmp_path / "data"))
     cache = FeatureCache(dataset, tmp_path / "cache")

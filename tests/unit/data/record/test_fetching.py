@@ -1,7 +1,9 @@
 """A record into a folder: what is there is kept, what is missing comes, and room is looked for first."""
 
 import errno
+import gzip
 import io
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +102,45 @@ def test_archives_are_unpacked_once(server: RecordServer, tmp_path: Path) -> Non
     server.files["pre_extracted_train_data.zip"] = packed(c=b"3")
     fetch(server, tmp_path, unpack_archives=True)
     assert {path.name for path in folder.glob("[!.]*")} == {"c"}
+
+
+def test_archives_of_one_name_do_not_overwrite_each_other(server: RecordServer, tmp_path: Path) -> None:
+    """The second one replaced what was unpacked of the first, and the next fetch did it again the other way round."""
+    with tarfile.open(fileobj=(tar := io.BytesIO()), mode="w:xz") as archive:
+        member = tarfile.TarInfo("in-tar")
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"t"))
+    server.files |= {
+        "same.zip": packed(inside=b"z"),
+        "same.tar.xz": tar.getvalue(),
+        "labels.csv.gz": gzip.compress(b"a,b\n"),
+        "notes": b"n",
+        "notes.zip": packed(x=b"x"),
+        "more.7z": b"7z",
+        "more.rar": b"rar",
+    }
+    for _ in range(2):
+        report = fetch(server, tmp_path, unpack_archives=True)
+        targets = {one.name: one.unpacked.name for one in report.files if one.unpacked is not None}
+        assert targets == {
+            "pre_extracted_train_data.zip": "pre_extracted_train_data",
+            "same.zip": "same-zip",
+            "same.tar.xz": "same-tar-xz",
+            "labels.csv.gz": "labels.csv",
+            "notes.zip": "notes-zip",
+        }
+        assert (tmp_path / "same-zip" / "inside").read_bytes() == b"z"
+        assert (tmp_path / "same-tar-xz" / "in-tar").read_bytes() == b"t"
+        assert (tmp_path / "labels.csv").read_bytes() == b"a,b\n"
+        assert (tmp_path / "notes").read_bytes() == b"n"
+        assert report.notes == (
+            "still packed, as Python alone cannot read them: more.7z (unpack with `7z x`); more.rar (unpack with "
+            "`unrar x`)",
+        )
+    (tmp_path / "other").mkdir()
+    alone = fetch(server, tmp_path / "other", only=["same.zip"], unpack_archives=True)
+    assert [one.unpacked for one in alone.files] == [tmp_path / "other" / "same-zip"]
+    assert fetch(server, tmp_path, only=["more.7z"]).notes == ()
 
 
 def test_room_is_looked_for_before_anything_is_fetched(

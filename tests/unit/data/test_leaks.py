@@ -1,0 +1,124 @@
+"""Columns that tell a label, an actor or a fold are found, and strong features are not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rfe.data.leaks import find_leaks
+from rfe.data.metadata import Clips
+from rfe.labels import EMOTIONS, N_STATES, SET_MEMBERS, STATE_IS_BLEND, STATE_SALIENCE, STATE_SET
+
+N = 720
+STREAM = np.random.default_rng(0)
+
+
+def make_clips(state: NDArray[np.int64] | None = None) -> Clips:
+    """Clips of 24 actors in 4 folds, all states in a random order, and 40 target clips."""
+    state = STREAM.permutation(np.arange(N) % N_STATES) if state is None else state
+    actor = np.arange(N) // 30
+    return Clips(
+        filename=np.array([f"clip{index}" for index in range(N + 40)]),
+        actor=np.concatenate([actor, np.full(40, 24)]),
+        actor_names=tuple(f"a{index}" for index in range(25)),
+        fold=np.concatenate([actor % 4, np.full(40, -1)]),
+        state=np.concatenate([state, np.full(40, -1)]),
+        n_source=N,
+    )
+
+
+CLIPS = make_clips()
+STATE = CLIPS.state[:N]
+FIRST = np.array([STREAM.choice(np.flatnonzero(SET_MEMBERS[STATE_SET[state]])) for state in STATE])
+"""One emotion of each clip, in the order in which a table might name them."""
+
+
+def leaks(column: NDArray[np.generic], clips: Clips = CLIPS) -> str | None:
+    """What a column of the training clips tells, among noise."""
+    values = STREAM.normal(size=(len(clips), 3)).astype(np.float32)
+    values[:N, 1] = column
+    found = find_leaks(values, clips, np.ones(len(clips), np.bool_))
+    assert list(found.values()) in ([], [[1]])
+    return next(iter(found), None)
+
+
+LABELS: dict[str, NDArray[np.generic]] = {
+    "mix": STATE_IS_BLEND[STATE],
+    "mix, scaled": np.where(STATE_IS_BLEND[STATE], 1.37, -0.61),
+    "the state's number": STATE,
+    "the set's number": STATE_SET[STATE],
+    "emotion_1_id": FIRST,
+    "emotion_1_id, shuffled": np.array([0.3, 7, 1, -2, 5, 4])[FIRST],
+    "emotion_1_salience": 100 * STATE_SALIENCE[STATE, FIRST],
+    "one emotion of a one-hot code": SET_MEMBERS[STATE_SET[STATE], 0],
+    "salience of one emotion": STATE_SALIENCE[STATE, 3],
+    "number of emotions": SET_MEMBERS[STATE_SET[STATE]].sum(1),
+    "place in a list by label": np.argsort(np.argsort(STATE, kind="stable")),
+    "label with an offset for each clip": STATE_SET[STATE] + 0.1 * STREAM.random(N),
+}
+
+
+@pytest.mark.parametrize("column", LABELS.values(), ids=LABELS.keys())
+def test_a_label_among_the_features_is_found(column: NDArray[np.generic]) -> None:
+    """Nothing was said; every score was near 1."""
+    assert leaks(column) == "label"
+
+
+def test_codes_of_actors_and_folds_are_found() -> None:
+    actor = CLIPS.actor[:N]
+    assert leaks(STREAM.permutation(1000)[actor]) == "actor"
+    assert leaks(actor % 4) == "fold"
+    assert leaks(STREAM.normal(size=24)[actor]) is None  # of the voice, say: it tells who speaks, and may be meant
+    assert leaks(actor % 2) is None
+
+
+HONEST: dict[str, NDArray[np.generic]] = {
+    "a strong feature": 5 * SET_MEMBERS[STATE_SET[STATE], 0] + STREAM.normal(size=N),
+    "a probability near 0 or 1": np.clip(
+        SET_MEMBERS[STATE_SET[STATE], 0] + np.where(STREAM.random(N) < 0.01, 0.5, 1e-3 * STREAM.random(N)), 0, 1
+    ),
+    "an answer that is right for 97 of 100": np.where(STREAM.random(N) < 0.97, STATE_SET[STATE], 0),
+    "a flag that is rarely set": STREAM.random(N) < 0.005,
+    "a flag of three clips of one state": np.isin(np.arange(N), np.flatnonzero(STATE == 3)[:3]),
+    "a count": STREAM.poisson(3, N),
+    "a constant": np.ones(N),
+    "the length of a clip": STREAM.integers(40, 400, N),
+    "mostly 0": np.where(STREAM.random(N) < 0.9, 0, STREAM.normal(size=N)),
+}
+
+
+@pytest.mark.parametrize("column", HONEST.values(), ids=HONEST.keys())
+def test_honest_features_are_not_found(column: NDArray[np.generic]) -> None:
+    assert leaks(column) is None
+
+
+def test_an_encoder_that_tells_emotions_almost_perfectly_is_not_found() -> None:
+    """Columns of a classifier's outputs: its logits, probabilities, and these rounded."""
+    logits = 12 * STATE_SALIENCE[STATE] + STREAM.normal(size=(N, len(EMOTIONS)))
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert (shares.argmax(1) == STATE_SALIENCE[STATE].argmax(1))[~STATE_IS_BLEND[STATE]].mean() > 0.99
+    values = np.zeros((len(CLIPS), 18), np.float32)
+    values[:N] = np.concatenate([logits, shares, shares.round(2)], 1)
+    assert find_leaks(values, CLIPS, np.ones(len(CLIPS), np.bool_)) == {}
+
+
+def test_ties_in_a_sorted_list_tell_nothing() -> None:
+    """Equal values stay in the order of the file, which may be that of the labels."""
+    clips = make_clips(np.sort(STATE))
+    sparse = np.where(STREAM.random(N) < 0.8, 0, STREAM.random(N))
+    assert leaks(sparse, clips) is None
+    assert leaks(np.arange(N), clips) == "label"
+
+
+def test_only_clips_with_features_count_and_few_tell_nothing() -> None:
+    values = np.zeros((len(CLIPS), 1), np.float32)
+    values[:N, 0] = STATE_IS_BLEND[STATE]
+    available = np.zeros(len(CLIPS), np.bool_)
+    available[:100] = True
+    values[100:] = STREAM.normal(size=(len(CLIPS) - 100, 1))
+    assert find_leaks(values, CLIPS, available) == {"label": [0]}
+    available[20:100] = False
+    assert find_leaks(values, CLIPS, available) == {}
+    unknown = replace(CLIPS, actor=np.full(len(CLIPS), -1))
+    assert leaks(CLIPS.actor[:N], unknown) is None
