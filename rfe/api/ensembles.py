@@ -67,7 +67,7 @@ def ensemble(
     from rfe.data.remote import local_folder
     from rfe.ensemble.build import build_ensemble
     from rfe.ensemble.selection import Selection
-    from rfe.ensemble.stored import check_name, read_ensemble, record_run, write_ensemble
+    from rfe.ensemble.stored import ENSEMBLE_SUFFIX, check_name, read_ensemble, record_run, write_ensemble
     from rfe.reporting.studies import find_study, study_source
     from rfe.tracking.ensembles import draw_trajectory
 
@@ -76,7 +76,7 @@ def ensemble(
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     studies = list(dict.fromkeys(studies))
     folders = [find_study(workspace, study) for study in studies]
-    name = name or f"{studies[0]}-ensemble"
+    name = name or f"{studies[0]}{ENSEMBLE_SUFFIX}"
     check_name(workspace, name, studies)
     source, encoders = study_source(folders[0])
     place = str(data or source)

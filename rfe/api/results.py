@@ -51,18 +51,18 @@ def export(
         ConfigError: a trial of an ensemble is asked for, or seeds of fold models.
         StudyError: there is neither.
     """
-    from rfe.config.fields import nearest, unknown
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
-    from rfe.ensemble.stored import ensemble_names, read_ensemble
+    from rfe.ensemble.stored import ensemble_names, read_ensemble, unknown_result
     from rfe.reporting.studies import find_study, study_source
     from rfe.submission.export import export_ensemble, export_study
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     ensembles = ensemble_names(workspace)
     stored = read_ensemble(workspace, name) if name in ensembles else None
-    if nearest(name, ensembles) is not None and name not in (*ensembles, *workspace.study_names()):
-        raise StudyError(unknown("study or ensemble", name, (*workspace.study_names(), *ensembles)))
+    if name not in (*ensembles, *workspace.study_names()):
+        workspace.study(name)  # a name that leads elsewhere is refused
+        raise StudyError(unknown_result(workspace, name))
     if stored is not None and trial is not None:
         raise ConfigError(f"--trial {trial}: {name} is an ensemble; leave --trial out, or name the trial's study")
     if models == "folds" and seeds is not None:
@@ -96,9 +96,16 @@ def export(
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return train_configurations([config], dataset, cache, device=device, parts=parts, on_epoch=on_epoch)[0]
 
+    options: dict[str, Any] = {
+        "kind": models,
+        "seeds": seeds,
+        "output": output,
+        "train": train,
+        "note": progress.note,
+    }
     if stored is not None:
-        return export_ensemble(workspace, stored, dataset, kind=models, seeds=seeds, output=output, train=train)
-    return export_study(workspace, name, dataset, trial=trial, kind=models, seeds=seeds, output=output, train=train)
+        return export_ensemble(workspace, stored, dataset, **options)
+    return export_study(workspace, name, dataset, trial=trial, **options)
 
 
 def register(bundle: Path, model: str, *, workspace: Workspace | None = None) -> RegisteredBundle:

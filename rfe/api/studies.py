@@ -14,13 +14,14 @@ from rfe.workspace import StudyFolder, Workspace, open_workspace, redact_uri
 
 if TYPE_CHECKING:
     from rfe.reporting.difference import TrialDifference
-    from rfe.reporting.studies import StudyDetail, StudySummary
+    from rfe.reporting.studies import StudyDetail
+    from rfe.reporting.summaries import StudySummary
     from rfe.search.repair import RepairReport
 
 
 def list_studies(workspace: Workspace | None = None, *, tracking_uri: str | None = None) -> list[StudySummary]:
     """Every study of the workspace, or of a tracking server, the one changed last first."""
-    from rfe.reporting.studies import summarize_remote, summarize_study
+    from rfe.reporting.summaries import summarize_remote, summarize_study
 
     workspace = workspace or open_workspace()
     if tracking_uri is not None:
@@ -178,9 +179,9 @@ def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bo
 
 def _idle_study(workspace: Workspace, name: str) -> StudyFolder:
     from rfe.reporting.running import find_running
-    from rfe.reporting.studies import find_study
+    from rfe.reporting.studies import find_folder
 
-    folder = find_study(workspace, name)
+    folder = find_folder(workspace, name)
     live = find_running(folder)
     if live is not None:
         where = f" by process {live.pid} on {live.host}" if live.host else ""

@@ -40,7 +40,7 @@ def ensemble(
     decode: Annotated[
         str, typer.Option(help="states: averaged distributions, expected score; official: averaged q, two thresholds.")
     ] = "states",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bags.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the bags.")] = 0,
     data: DataOrKnown = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,7 +85,7 @@ def ensemble(
                 ]
                 for label, one in rows
             ),
-            ["Score on the clips it was chosen by (optimistic)", result.optimistic, ""],
+            ["Score on the clips it was chosen by (in-sample)", result.in_sample, ""],
         ],
     )
     columns = ["study", "trial", "weight", "trial's own score", *(["salience weight"] if how.separate_heads else [])]
@@ -106,6 +106,7 @@ def ensemble(
     print_lines(
         "nested: each fold is answered by what was chosen without its labels; intervals are over actors"
         + ("; the difference's includes 0: no difference" if lower <= 0 <= upper else ""),
+        "in-sample: no estimate for new clips; it may also lie below the nested score, which other members answer",
         *result.nested["score"].notes,
         *([result.one_member] if result.one_member else []),
         *([built.note] if built.note else []),

@@ -73,6 +73,7 @@ def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson 
     )
     if any(one.score_best is not None and not one.compared for one in studies):
         print_lines(f"{NOT_COMPARED}, so it stands under selected")
+    print_lines(*(f"damaged: {one.problem}" for one in studies if one.problem))
 
 
 @group.command(epilog="Example: rfe studies show demo --top 5 --sort acc_salience")

@@ -11,6 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Standardize = Literal["fold", "actor"]
 TargetActors = Literal["auto", "known", "pseudo", "unknown"]
+LARGEST = 2**31 - 1
+"""Of whole numbers, which become indices and tensors of 32 or 64 bits."""
+LARGEST_SEED = 2**32 - 1
+"""What every generator takes; the seeds that follow a first one stay far from the end of 64 bits."""
+MOST_SEEDS = 1000
+"""Each is a model of its own."""
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,12 @@ class DataSection(Section):
     target_actors: TargetActors = "auto"
     """What is known of the actors of held-out and target clips. `auto`: `known` where the data's target clips carry
     `video_id`, else `unknown`."""
-    pseudo_clips_per_group: Annotated[int, Field(ge=2)] = 54
+    pseudo_clips_per_group: Annotated[int, Field(ge=2, le=LARGEST)] = 54
     """`target_actors: pseudo` only: clips per pseudo-actor; the number of groups follows from it."""
-    reduce: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]] | None = None
+    reduce: Annotated[int, Field(ge=1, le=LARGEST)] | dict[str, Annotated[int, Field(ge=1, le=LARGEST)]] | None = None
     """PCA dimension, fitted on the fold's training clips; one value or a map by encoder (left out: not reduced).
     An encoder that is no wider keeps its own dimension."""
-    training_actors: Annotated[int, Field(ge=2)] | Literal["all"] = "all"
+    training_actors: Annotated[int, Field(ge=2, le=LARGEST)] | Literal["all"] = "all"
     """How many of each fold's training actors are used, for everything that is fitted; for curves of Score against
     them. Drawn for each fold, the fewer among the more; epochs have as many steps as with all."""
 
@@ -72,13 +79,13 @@ class ModelSection(Section):
     kind: Literal["fusion", "concat_mlp"] = "fusion"
     """`concat_mlp` is the organisers' baseline: one ReLU layer on all features, softmax, KL to the soft label; of
     this section it reads `latent_dim` (its hidden width) and `dropout` only."""
-    latent_dim: Annotated[int, Field(ge=1)] = 64
+    latent_dim: Annotated[int, Field(ge=1, le=LARGEST)] = 64
     """Shared width H of the projected encoders."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     encoder_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a clip's encoders hidden at each training step, never all of them."""
     gate: GateSection = GateSection()
-    n_kept: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
+    n_kept: Annotated[int, Field(ge=1, le=LARGEST)] | Literal["all"] = "all"
     """How many encoders are fused per clip; more than the pool has means all of it."""
     fusion: FusionSection = FusionSection()
     head_fusion: HeadFusionSection = HeadFusionSection()
@@ -104,7 +111,7 @@ class AdaptationSection(Section):
     """`actors` (dann only): the discriminator predicts the training actor; needs no target clips."""
     target: Literal["validation", "test"] = "validation"
     """Which unlabelled clips play the target: each fold's held-out actors, or the data's target clips."""
-    batch: Annotated[int, Field(ge=2)] | None = None
+    batch: Annotated[int, Field(ge=2, le=LARGEST)] | None = None
     """Clips drawn from each domain per step; default max(256, 2 * latent_dim)."""
 
 
@@ -113,8 +120,8 @@ SCALED_FROM = 64
 
 
 class TrainSection(Section):
-    epochs: Annotated[int, Field(ge=1)] = 20
-    batch_size: Annotated[int, Field(ge=2)] = 64
+    epochs: Annotated[int, Field(ge=1, le=LARGEST)] = 20
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST)] = 64
     lr: Annotated[float, Field(gt=0)] = 1.0e-3
     lr_scaling: Literal["none", "sqrt", "linear"] = "none"
     """How the rate grows with the batch: `lr` is that of batches of 64, times the square root of batch_size / 64 (for
@@ -131,11 +138,11 @@ class TrainSection(Section):
     average: Literal["none", "ema"] = "none"
     """`ema`: the result is that of a running average of the weights."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] = 0.98
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 1
     """How many seeds each fold is trained with; the score is the mean of the seeds' scores."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """The first seed; the others follow."""
-    data_seed: Annotated[int, Field(ge=0)] = 0
+    data_seed: Seed = 0
     """Seed of batch order and target draws of the first seed; the others follow."""
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from rfe.data.arrays import UNREADABLE_ARRAY, read_arrays
@@ -27,6 +26,7 @@ from rfe.data.folds import training_clips
 from rfe.data.preparation import Recipe, prepare
 from rfe.data.standardize import Preprocessing, reduced_dim
 from rfe.errors import DataError
+from rfe.locking import hold_lock
 
 FORMAT = 2
 """Part of every entry's name; raise it whenever the same recipe would give other values."""
@@ -160,7 +160,7 @@ class FeatureCache:
             pass  # not built yet, or the machine went down before its bytes were on disk
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._root / f"{key}.lock"):
+            with hold_lock(self._root / f"{key}.lock", instead="RFE_CACHE"):
                 try:
                     return _open_values(folder), folder  # another process built it while this one waited
                 except UNREADABLE_ARRAY:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from rfe.config.fields import nearest
 from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
@@ -23,6 +23,7 @@ from rfe.data.layout import Layout, read_published
 from rfe.data.mapping import read_mapping
 from rfe.data.metadata import Clips, clip_key, read_clips
 from rfe.errors import DataError
+from rfe.locking import hold_lock
 from rfe.progress import Progress, SilentProgress
 from rfe.writing import DISK_FULL
 
@@ -111,7 +112,7 @@ def _open_partial(output: Path, progress: Progress) -> Iterator[Path]:
     made = [parent for parent in partial.parents if not parent.exists()]
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(partial / "lock", timeout=0):
+        with hold_lock(partial / "lock", 0.0, instead="--output"):
             try:
                 yield partial
             except (DataError, OSError) as error:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock
-
 from rfe.errors import ConfigError, DataError
+from rfe.locking import hold_lock
 from rfe.workspace import carries_secret, redact_text, redact_uri
 
 FETCHED = "fetched"
@@ -65,7 +64,7 @@ def local_folder(source: str | Path, cache: Path) -> Path:
         raise DataError(f"{redact_uri(uri)}: has no files; check the URI")
     target = cache / FETCHED / _content_name(uri, files)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
+    with hold_lock(target.with_name(f"{target.name}.lock"), instead="RFE_CACHE"):
         if not target.is_dir():
             beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
             try:

@@ -13,6 +13,7 @@ from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Float32, Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
+from rfe.ensemble.preselection import preselect
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
 from rfe.errors import StudyError
 from rfe.metrics.intervals import HitTable, Interval, Part, difference_interval, score_interval
@@ -34,8 +35,9 @@ class EnsembleResult:
     """phi of all training clips."""
     nested: dict[Part, Interval]
     """Each fold answered by what was chosen without its labels: the honest numbers."""
-    optimistic: float
-    """Score of the final members on the very clips they were chosen by."""
+    in_sample: float
+    """Score of the final members on the very clips they were chosen and weighted by: no estimate for new clips. It is
+    mostly above the nested score, but of few clips it may lie below, as the two answer with different members."""
     single: Interval
     """Score of the best single candidate, chosen and answered likewise, nested."""
     difference: Interval
@@ -53,6 +55,8 @@ class EnsembleResult:
     """[source clip] the nested answers."""
     states: Float32 | None
     """[source clip, 36] the distributions behind them; None where thresholds decode."""
+    left_out: tuple[str, ...] = ()
+    """A sentence on each trial whose outputs could not be used."""
 
     @property
     def trajectory_start(self) -> int:
@@ -70,7 +74,7 @@ class EnsembleResult:
             "score_nested": self.nested["score"].estimate,
             "acc_presence_nested": self.nested["acc_presence"].estimate,
             "acc_salience_nested": self.nested["acc_salience"].estimate,
-            "score_optimistic": self.optimistic,
+            "score_in_sample": self.in_sample,
             "score_single_nested": self.single.estimate,
             "difference_nested": self.difference.estimate,
         }
@@ -85,7 +89,7 @@ class EnsembleResult:
             "blend_share": self.blend_share,
             "scores": {
                 **{f"{part}_nested": _interval(interval) for part, interval in self.nested.items()},
-                "score_optimistic": self.optimistic,
+                "score_in_sample": self.in_sample,
                 "score_single_nested": _interval(self.single),
                 "difference_nested": _interval(self.difference),
             },
@@ -94,6 +98,7 @@ class EnsembleResult:
             "trajectory_start": self.trajectory_start,
             "candidates": self.n_candidates,
             "studies": list(self.studies),
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
 
@@ -121,24 +126,30 @@ def build_ensemble(
     Raises:
         StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
     """
-    candidates = _candidates(folders, dataset)
-    by_trial = {(one.study, one.number): one for one in _candidates(folders, dataset, confirmed=False)}
-    searched = [by_trial[one.study, one.number] if one.confirmed_models else one for one in candidates]
-    again = [place for place, one in enumerate(candidates) if one.confirmed_models]
+    every = _candidates(folders, dataset)
+    searched = _as_searched(folders, every)
     truth = Truth.of(dataset)
-    progress.start("calibrating candidates", len(candidates) + len(again))
-    done = count(1)
-    found = map_in_threads(
-        lambda one: CalibratedCandidate.of(one, load_outputs(one, dataset), truth),
-        [*candidates, *(searched[place] for place in again)],
-        lambda: progress.update(next(done)),
+    looked = count(1)
+    progress.start("looking at candidates", len(every))
+    first = preselect(every, searched, dataset, how, lambda: progress.update(next(looked)))
+    wanted = np.unique(np.concatenate(list(first.places.values()))).tolist()
+    calibrated, as_searched, lost = _calibrate(
+        [every[place] for place in wanted], [searched[place] for place in wanted], dataset, progress
     )
-    calibrated = found[: len(candidates)]
-    as_searched = list(calibrated)
-    for place, one in zip(again, found[len(candidates) :], strict=True):
-        as_searched[place] = one
+    left_out = (*first.left_out.values(), *lost.values())
+    for sentence in left_out:
+        progress.note(f"{sentence}; the trial is left out")
+    if not calibrated:
+        raise StudyError(left_out[0])
+    there = [place for index, place in enumerate(wanted) if index not in lost]
+    places = {fold: np.flatnonzero(np.isin(there, chosen)) for fold, chosen in first.places.items()}
+    gone = {*first.left_out, *(wanted[index] for index in lost)}
+    usable = [place for place in range(len(every)) if place not in gone]
+    candidates = [every[place] for place in usable]
     with threadpool_limits(1, "blas"):  # as in `decoding.newton`
-        chosen = choose_nested(calibrated, how, progress, as_searched)
+        chosen = choose_nested(
+            calibrated, how, progress, as_searched, places, np.searchsorted(usable, there), len(usable)
+        )
     final = chosen[-1]
     actor = dataset.clips.actor[: dataset.clips.n_source]
 
@@ -153,24 +164,67 @@ def build_ensemble(
         decoding=final.decoding,
         blend_share=truth.blend_share(None),
         nested={part: score_interval(nested, part) for part in PARTS},
-        optimistic=score_interval(table(final.answers)).estimate,
+        in_sample=score_interval(table(final.answers)).estimate,
         single=score_interval(single),
         difference=difference_interval(nested, single),
-        by_fold=_by_fold(searched, chosen),
+        by_fold=_by_fold([searched[place] for place in usable], chosen),
         trajectory=final.weights.trajectory,
         n_candidates=len(candidates),
         studies=tuple(folder.name for folder in folders),
         filename=dataset.clips.filename[: dataset.clips.n_source],
         answers=answers,
         states=nested_states(chosen),
+        left_out=left_out,
     )
 
 
-def _candidates(folders: Sequence[StudyFolder], dataset: Dataset, *, confirmed: bool = True) -> list[Candidate]:
+def _as_searched(folders: Sequence[StudyFolder], candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, confirmed ones with the models that the search itself trained."""
+    again = {one.number for one in candidates if one.confirmed_models}
+    former = {
+        (one.study, one.number): one
+        for folder in (folders if again else ())
+        for one in read_study(folder, confirmed=False, numbers=again).candidates
+    }
+    return [former[one.study, one.number] if one.confirmed_models else one for one in candidates]
+
+
+def _calibrate(
+    candidates: Sequence[Candidate], searched: Sequence[Candidate], dataset: Dataset, progress: Progress
+) -> tuple[list[CalibratedCandidate], list[CalibratedCandidate], dict[int, str]]:
+    """(candidates, the same as the search trained them, place -> why its outputs cannot be used)."""
+    truth = Truth.of(dataset)
+    again = [former for one, former in zip(candidates, searched, strict=True) if one is not former]
+    progress.start("calibrating candidates", len(candidates) + len(again))
+    done = count(1)
+
+    def calibrate(one: Candidate) -> CalibratedCandidate | StudyError:
+        try:
+            return CalibratedCandidate.of(one, load_outputs(one, dataset), truth)
+        except StudyError as error:
+            return error
+
+    found = map_in_threads(calibrate, [*candidates, *again], lambda: progress.update(next(done)))
+    retrained = iter(found[len(candidates) :])
+    calibrated: list[CalibratedCandidate] = []
+    as_searched: list[CalibratedCandidate] = []
+    lost: dict[int, str] = {}
+    for place, (one, former) in enumerate(zip(candidates, searched, strict=True)):
+        mine = found[place]
+        theirs = mine if one is former else next(retrained)
+        if isinstance(mine, StudyError) or isinstance(theirs, StudyError):
+            lost[place] = str(mine if isinstance(mine, StudyError) else theirs)
+        else:
+            calibrated.append(mine)
+            as_searched.append(theirs)
+    return calibrated, as_searched, lost
+
+
+def _candidates(folders: Sequence[StudyFolder], dataset: Dataset) -> list[Candidate]:
     """Finished trials of all studies, each configuration once, and none that looked at the fold it reports."""
     found: dict[str, Candidate] = {}
     for folder in folders:
-        record = read_study(folder, confirmed=confirmed)
+        record = read_study(folder)
         fingerprint = record.study.data_fingerprint
         if fingerprint and fingerprint != dataset.fingerprint:
             raise StudyError(

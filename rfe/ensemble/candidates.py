@@ -1,6 +1,8 @@
 """What a final predictor can be made of: a study's finished trials with the outputs their fold models logged."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.load import load_config
+from rfe.config.load import change_config, load_config
 from rfe.config.schema import Config
 from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
-from rfe.errors import DataError, StudyError
+from rfe.errors import ConfigError, DataError, StudyError
 from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
 from rfe.training.record import TrialResult
@@ -44,6 +46,8 @@ class Candidate:
     """Whether config, outputs and weights are those of the confirmation."""
     outputs: Path | None = None
     weights: Path | None = None
+    seconds: float = math.nan
+    """What the search's training took."""
 
     @property
     def rank_score(self) -> tuple[bool, float]:
@@ -76,12 +80,13 @@ class StudyRecord:
     """`score_best`, `score_selected` ... of the study as it last ended; empty while it has not."""
 
 
-def read_study(folder: StudyFolder, *, confirmed: bool = True) -> StudyRecord:
+def read_study(folder: StudyFolder, *, confirmed: bool = True, numbers: Collection[int] | None = None) -> StudyRecord:
     """Read a study's journal; of a trial or confirmation recorded more than once the last holds.
 
     Args:
         folder: the study's.
         confirmed: whether a confirmed trial stands with its retraining; False: with what the search itself trained.
+        numbers: the trials that are wanted as candidates; None: all that are finished.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
@@ -105,7 +110,7 @@ def read_study(folder: StudyFolder, *, confirmed: bool = True) -> StudyRecord:
     finished = [
         _candidate(trial, confirmations.get(number))
         for number, trial in sorted(trials.items())
-        if trial.score is not None and "duplicate_of" not in trial.tags
+        if trial.score is not None and "duplicate_of" not in trial.tags and (numbers is None or number in numbers)
     ]
     return StudyRecord(study, tuple(finished), scores)
 
@@ -116,16 +121,36 @@ def load_outputs(candidate: Candidate, dataset: Dataset) -> ModelOutputs:
     Raises:
         StudyError: the file is absent, broken, or of other data.
     """
-    path = candidate.outputs
-    where = f"study {candidate.study!r}, trial {candidate.number}"
-    if path is None or not path.is_file():
-        raise StudyError(f"{where}: its {OUTPUTS_FILE} was not kept; retrain it with `rfe train --from`")
-    try:
+    with _usable_file(candidate) as path:
         return outputs_of(read_arrays(path), candidate.config, dataset)
+
+
+def load_logits(candidate: Candidate, dataset: Dataset) -> Outputs:
+    """The logits alone of a candidate's out-of-fold outputs, [seed, source clip, emotion]; the rest of the file is not
+    read. Raises as `load_outputs`."""
+    with _usable_file(candidate) as path:
+        arrays = read_arrays(path, ("seeds", "presence_logits", "salience_logits"))
+        arrays["fused"] = arrays["salience_logits"]  # stands in: states are told by logits
+        return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), candidate.config)
+
+
+@contextmanager
+def _usable_file(candidate: Candidate) -> Iterator[Path]:
+    """The candidate's outputs; what goes wrong with them is a StudyError that names it, with the remedy."""
+    path, where = candidate.outputs, f"study {candidate.study!r}, trial {candidate.number}"
+    if path is None or not path.is_file():
+        raise StudyError(f"{where}: its {OUTPUTS_FILE} was not kept; {_restore(candidate)}")
+    try:
+        yield path
     except (DataError, ValueError, TypeError, KeyError) as problem:
-        raise StudyError(
-            f"{where}: {path.name} cannot be used ({problem}); retrain it with `rfe train --from`"
-        ) from None
+        raise StudyError(f"{where}: {path.name} cannot be used ({problem}); {_restore(candidate)}") from None
+
+
+def _restore(candidate: Candidate) -> str:
+    return (
+        f"`rfe studies pull {candidate.study}` brings it back where MLflow or --storage has it, `rfe train --from "
+        f"{candidate.study} --trial {candidate.number}` trains it again"
+    )
 
 
 def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config, dataset: Dataset) -> ModelOutputs:
@@ -138,25 +163,23 @@ def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config,
         arrays = vars(arrays)
     clips = dataset.clips
     seeds = tuple(int(seed) for seed in arrays["seeds"])
-    parts = []
-    for prefix, shape in (
-        ("", (len(seeds), clips.n_source)),
-        ("target_", (len(clips.folds), len(seeds), clips.n_target)),
-    ):
-        names = [f"{prefix}{name}" for name in ("presence_logits", "salience_logits", "fused")]
-        presence, salience, fused = (np.asarray(arrays[name], np.float32) for name in names)
-        outputs = Outputs(presence, salience, fused, presence_kind(config))
-        if outputs.fused.shape[:-1] != shape:
-            raise ValueError(
-                f"{names[-1]} has the shape {outputs.fused.shape[:-1]}, but the data and seeds are {shape}"
-            )
-        if presence.shape[-1] != n_presence_logits(config):
-            raise ValueError(
-                f"{names[0]} has {presence.shape[-1]} logits for each clip, but loss.presence: {config.loss.presence} "
-                f"has {n_presence_logits(config)}"
-            )
-        parts.append(outputs)
-    return ModelOutputs(parts[0], parts[1], log_set_weights(config, clips), clips.folds, seeds)
+    source = _part(arrays, "", (len(seeds), clips.n_source), config)
+    target = _part(arrays, "target_", (len(clips.folds), len(seeds), clips.n_target), config)
+    return ModelOutputs(source, target, log_set_weights(config, clips), clips.folds, seeds)
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], prefix: str, shape: tuple[int, ...], config: Config) -> Outputs:
+    names = [f"{prefix}{name}" for name in ("presence_logits", "salience_logits", "fused")]
+    presence, salience, fused = (np.asarray(arrays[name], np.float32) for name in names)
+    outputs = Outputs(presence, salience, fused, presence_kind(config))
+    if outputs.fused.shape[:-1] != shape:
+        raise ValueError(f"{names[-1]} has the shape {outputs.fused.shape[:-1]}, but the data and seeds are {shape}")
+    if presence.shape[-1] != n_presence_logits(config):
+        raise ValueError(
+            f"{names[0]} has {presence.shape[-1]} logits for each clip, but loss.presence: {config.loss.presence} "
+            f"has {n_presence_logits(config)}"
+        )
+    return outputs
 
 
 def _candidate(trial: TrialLog, confirmation: ConfirmationLog | None) -> Candidate:
@@ -164,15 +187,28 @@ def _candidate(trial: TrialLog, confirmation: ConfirmationLog | None) -> Candida
     retrained = confirmation is not None and {CONFIG_FILE, OUTPUTS_FILE} <= set(confirmation.artifacts)
     log = confirmation if confirmation is not None and retrained else trial
     outputs = log.artifacts.get(OUTPUTS_FILE)
-    config = log.artifacts.get(CONFIG_FILE) if retrained else None  # its seeds are the retraining's
     return Candidate(
         study=trial.study,
         number=trial.number,
-        config=load_config(config if isinstance(config, Path) else trial.config),
+        config=_config(trial, confirmation if retrained else None),
         config_id=trial.config_id,
         score=trial.scores["score"],
         confirmed=confirmation.scores if confirmation is not None else (),
         confirmed_models=retrained,
         outputs=outputs if isinstance(outputs, Path) else None,
         weights=log.weights if isinstance(log.weights, Path) else None,
+        seconds=trial.seconds,
     )
+
+
+def _config(trial: TrialLog, confirmation: ConfirmationLog | None) -> Config:
+    """The trial's configuration, with the seeds of its retraining where that is given."""
+    if confirmation is None:
+        return load_config(trial.config)
+    path = confirmation.artifacts[CONFIG_FILE]
+    with suppress(ConfigError, OSError, UnicodeDecodeError):
+        if isinstance(path, Path):
+            return load_config(path)
+    first = confirmation.seeds[0]  # the file is lost or damaged: it differs by these
+    changes = {"train.seed": first, "train.seeds": len(confirmation.seeds), "train.data_seed": first}
+    return change_config(load_config(trial.config), changes)

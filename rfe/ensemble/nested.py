@@ -41,6 +41,9 @@ def choose_nested(
     how: Selection,
     progress: Progress,
     as_searched: Sequence[CalibratedCandidate] | None = None,
+    places: Mapping[int | None, NDArray[np.int64]] | None = None,
+    where: NDArray[np.int64] | None = None,
+    n: int | None = None,
 ) -> tuple[Chosen, ...]:
     """Choose once without each fold, and last with all of them.
 
@@ -50,17 +53,24 @@ def choose_nested(
         progress: told of each candidate looked at.
         as_searched: the same candidates with the models that the search itself trained, for the choices without a
             fold: which ones were trained again with more seeds was decided by all folds' labels. None: none was.
+        places: held-out fold -> those of the candidates that may be chosen, as `preselect` says. None: all.
+        where: [candidate] its place among all `n`, which get a weight each. None: the candidates are all.
     """
     truth = calibrated[0].truth
     rounds: tuple[int | None, ...] = (*truth.folds, None)
-    progress.start(f"ensemble of {len(calibrated)} candidates, without each fold", len(rounds) * len(calibrated))
+    places = places or dict.fromkeys(rounds, np.arange(len(calibrated)))
+    where = np.arange(len(calibrated)) if where is None else where
+    n = len(calibrated) if n is None else n
+    n_looks = sum(map(len, places.values()))
+    progress.start(f"ensemble of {n} candidates, without each fold", n_looks)
     done = count(1)
     found = []
     for held_out in rounds:
         mine = calibrated if held_out is None or as_searched is None else as_searched
+        mine, at = [mine[place] for place in places[held_out]], where[places[held_out]]
         view = view_candidates(mine, held_out, how.decoding, lambda: progress.update(next(done)))
-        weights = select_weights(view, truth.others(held_out), truth.state, how)
-        found.append(_answer(mine, truth, held_out, weights, int(np.argmax(view.score)), how))
+        weights = select_weights(view, truth.others(held_out), truth.state, how, at, n)
+        found.append(_answer(mine, at, truth, held_out, weights, int(np.argmax(view.score)), how))
     return tuple(found)
 
 
@@ -83,6 +93,7 @@ def nested_states(chosen: Sequence[Chosen]) -> Float32 | None:
 
 def _answer(
     calibrated: Sequence[CalibratedCandidate],
+    at: NDArray[np.int64],
     truth: Truth,
     held_out: int | None,
     weights: Weights,
@@ -90,7 +101,7 @@ def _answer(
     how: Selection,
 ) -> Chosen:
     members = np.flatnonzero(weights.sets + weights.ratios > 0).tolist()
-    mine = [calibrated[index] for index in members]
+    mine = [calibrated[index] for index in np.searchsorted(at, members)]
     together = answer_together(mine, weights.sets[members], weights.ratios[members], held_out, how.decoding)
     own = np.ones(len(truth.fold), np.bool_) if held_out is None else truth.fold == held_out
     return Chosen(
@@ -99,6 +110,6 @@ def _answer(
         together.fitted,
         np.where(own, together.answers, -1),
         None if together.states is None else np.where(own[:, None], together.states, np.float32(np.nan)),
-        best,
+        int(at[best]),
         np.where(own, answer_alone(calibrated[best], held_out, how.decoding), -1),
     )

@@ -5,12 +5,14 @@ Selection sees how probable the true states are, never Score itself: the one is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.fields import unknown
+from rfe.config.schema import LARGEST, LARGEST_SEED
 from rfe.ensemble.calibrated import Decoding, View
 from rfe.ensemble.candidates import Candidate
 from rfe.ensemble.mixing import N_RATIOS, ratio_probabilities, set_probabilities
@@ -21,6 +23,7 @@ from rfe.labels import N_EMOTIONS, STATE_IS_BLEND, STATE_SET
 Method = Literal["greedy", "top_k", "nnls", "likelihood", "single"]
 FEW = 20
 """Of fewer candidates than these every bag has all: half of them would often lack the best."""
+_COUNTS = ("members", "candidates", "bags", "start")
 LEAST_WEIGHT = 0.01
 """Members below it would cost a prediction as much as any other."""
 
@@ -70,6 +73,10 @@ class Selection:
     """How the average is answered, and by which Score candidates are ranked."""
 
     def __post_init__(self) -> None:
+        for name, least, most in (*((one, 1, LARGEST) for one in _COUNTS), ("seed", 0, LARGEST_SEED)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool) or not least <= int(value) <= most:
+                raise ConfigError(f"ensemble: {name}: {value!r} is not a whole number from {least} to {most}")
         if self.decoding == "official" and self.separate_heads:
             raise ConfigError(
                 "ensemble: official thresholds decode one average of fused probabilities, which has no separate heads; "
@@ -140,7 +147,14 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
     )
 
 
-def select_weights(view: View, clips: NDArray[np.bool_], truth_state: NDArray[np.int64], how: Selection) -> Weights:
+def select_weights(
+    view: View,
+    clips: NDArray[np.bool_],
+    truth_state: NDArray[np.int64],
+    how: Selection,
+    where: NDArray[np.int64] | None = None,
+    n: int | None = None,
+) -> Weights:
     """Choose among candidates by the clips that may be looked at.
 
     Args:
@@ -148,6 +162,7 @@ def select_weights(view: View, clips: NDArray[np.bool_], truth_state: NDArray[np
         clips: [clip] which may be looked at.
         truth_state: [clip]; read of those clips only.
         how: the method.
+        where: [candidate of the view] its place among all `n`, which get a weight each. None: the view has all.
     """
     considered = np.argsort(-view.score, kind="stable")[: how.candidates]
     truth = truth_state[clips]
@@ -158,8 +173,9 @@ def select_weights(view: View, clips: NDArray[np.bool_], truth_state: NDArray[np
         sets, ratios = view.set_likelihood[considered][:, clips], view.ratio_likelihood[considered][:, clips]
         of_sets, trajectory = _choose(sets if how.separate_heads else sets * ratios, how)
         of_ratios = _choose(ratios[:, STATE_IS_BLEND[truth]], how)[0] if how.separate_heads else of_sets
-    n = len(view.score)
-    return Weights(_spread(of_sets, considered, n), _spread(of_ratios, considered, n), trajectory)
+    where = np.arange(len(view.score)) if where is None else where
+    n = len(view.score) if n is None else n
+    return Weights(_spread(of_sets, where[considered], n), _spread(of_ratios, where[considered], n), trajectory)
 
 
 def _least_squares(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import unknown
+from rfe.config.fields import nearest, unknown
 from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
@@ -25,6 +25,10 @@ ENSEMBLE_FILE = "ensemble.json"
 TRAJECTORY_FILE = "trajectory.csv"
 NESTED_FILE = "nested.npz"
 RUN_FILE = "mlflow.json"
+_FORMER_IN_SAMPLE = "score_optimistic"
+"""What earlier versions called `score_in_sample`."""
+ENSEMBLE_SUFFIX = "-ensemble"
+"""Of the name of an ensemble that was given none, after its first study's."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,20 @@ def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in workspace.ensembles.glob(f"*/{ENSEMBLE_FILE}")))
 
 
+def unknown_result(workspace: Workspace, name: str) -> str:
+    """A sentence on a name that neither a study nor an ensemble has, with the nearest."""
+    studies = [one for one in workspace.study_names() if workspace.study(one).journal.is_file()]
+    known = [*studies, *ensemble_names(workspace)]
+    if not known:
+        return f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?"
+    line = f"no study and no ensemble is called {name!r} in {workspace.root}"
+    study = name.removesuffix(ENSEMBLE_SUFFIX)
+    if study != name and study in studies:
+        return f"{line}; `rfe ensemble {study}` makes that one"
+    guess = nearest(name, known)
+    return f"{line}; did you mean {guess}?" if guess else f"{line}; there are {', '.join(sorted(known)[:12])}"
+
+
 def ensembles_with(workspace: Workspace, study: str) -> tuple[str, ...]:
     """Names of the ensembles that have trials of a study as members."""
     return tuple(
@@ -158,6 +176,9 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         raise StudyError(unknown("ensemble", name, ensemble_names(workspace)))
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
+        scores = about.get("scores", {})
+        if _FORMER_IN_SAMPLE in scores:
+            scores["score_in_sample"] = scores.pop(_FORMER_IN_SAMPLE)
         studies = {str(entry["study"]) for entry in about["members"]}
         for study in sorted(studies):
             if not workspace.study(study).journal.is_file():
@@ -165,7 +186,8 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
                     f"ensemble {name!r}: has members of study {study!r}, which is not there any more; bring it back "
                     f"with `rfe studies pull {study}` where MLflow has it, or choose the ensemble again"
                 )
-        records = {study: read_study(workspace.study(study)) for study in studies}
+        wanted = {study: {entry["trial"] for entry in about["members"] if entry["study"] == study} for study in studies}
+        records = {study: read_study(workspace.study(study), numbers=wanted[study]) for study in studies}
         members = tuple(_member(records[str(entry["study"])], name, entry) for entry in about["members"])
         return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:

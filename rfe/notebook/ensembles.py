@@ -57,7 +57,7 @@ class Ensemble(Shown):
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The named numbers with their intervals; `optimistic` is of the final members on the clips they were chosen
+        """The named numbers with their intervals; `in_sample` is of the final members on the clips they were chosen
         by."""
         result = self.built.result
         intervals = {
@@ -70,7 +70,7 @@ class Ensemble(Shown):
         rows = {name: (one.estimate, *one.bounds()) for name, one in intervals.items()}
         columns = ["estimate", "lower_95", "upper_95"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        table.loc["score_optimistic"] = [result.optimistic, float("nan"), float("nan")]
+        table.loc["score_in_sample"] = [result.in_sample, float("nan"), float("nan")]
         return table
 
     @property

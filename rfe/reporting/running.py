@@ -4,8 +4,10 @@ import os
 import socket
 import time
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from rfe.errors import ConfigError
+from rfe.locking import hold_lock
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.live import SILENT_S, LiveStatus, read_live
 from rfe.workspace import StudyFolder
@@ -39,9 +41,10 @@ def _is_locked(folder: StudyFolder) -> bool:
     path = folder.path / LOCK_FILE
     if not path.exists():
         return False
-    lock = FileLock(path)
     try:
-        with lock.acquire(timeout=0):
+        with hold_lock(path, 0.0):
             return False
+    except ConfigError:
+        return False  # a file system without locks: no process can have opened it
     except (Timeout, OSError):
         return True

@@ -9,6 +9,7 @@ from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.reporting.running import find_running
+from rfe.reporting.summaries import StudySummary, read_summary
 from rfe.search.outcome import FrontTrial, study_front
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.live import LiveStatus
@@ -18,36 +19,6 @@ from rfe.workspace import StudyFolder, Workspace
 
 SORTS = ("score", "confirmed", "acc_presence", "acc_salience", "seconds", "number")
 """What a study's trials can be sorted by; times and numbers ascend, scores descend."""
-
-
-@dataclass(frozen=True)
-class StudySummary:
-    """One line of the list of studies."""
-
-    name: str
-    state: str
-    """`running`, `interrupted` (neither running nor ended well), or how it ended: `finished`, `stopped`, `failed`."""
-    data: str
-    simulated: bool
-    trials: Mapping[str, int]
-    """`complete`, `pruned`, `failed`."""
-    score_best: float | None
-    """Of the best trial: optimistic, as the same clips chose it."""
-    score_selected: float | None
-    """As of the study's last end; None before the first."""
-    score_confirmed: float | None
-    changed: float
-    """Last entry of the journal, seconds since 1970; 0 of an empty one."""
-    folder: str
-
-    @property
-    def compared(self) -> bool:
-        """Whether a best trial was chosen among several."""
-        return sum(self.trials.values()) > 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -119,20 +90,30 @@ def find_study(workspace: Workspace, name: str) -> StudyFolder:
     Raises:
         StudyError: there is none of this name; with the nearest.
     """
-    folder = workspace.study(name)
+    folder = find_folder(workspace, name)
     if not folder.journal.is_file():
-        names = workspace.study_names()
-        if (workspace.ensembles / name).is_dir():
-            raise StudyError(f"{name!r} is an ensemble, not a study; it is kept in {workspace.ensembles / name}")
-        if not names:
-            raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
-        raise StudyError(f"{unknown('study', name, names)} (`rfe studies list` shows all of {workspace.root})")
+        raise StudyError(
+            f"study {name!r}: {folder.journal} is missing, and with it the trials' results; `rfe studies pull {name}` "
+            f"brings it back where MLflow or --storage has it, `rfe studies repair {name}` has them trained again"
+        )
     return folder
 
 
-def summarize_study(folder: StudyFolder) -> StudySummary:
-    """One study in a line."""
-    return _summarize(folder, read_journal(folder))
+def find_folder(workspace: Workspace, name: str) -> StudyFolder:
+    """The folder of a study whose journal may be missing.
+
+    Raises:
+        StudyError: there is none of this name; with the nearest.
+    """
+    folder = workspace.study(name)
+    if any(path.is_file() for path in folder.books):
+        return folder
+    names = [one for one in workspace.study_names() if one != name]
+    if (workspace.ensembles / name).is_dir():
+        raise StudyError(f"{name!r} is an ensemble, not a study; it is kept in {workspace.ensembles / name}")
+    if not names:
+        raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
+    raise StudyError(f"{unknown('study', name, names)} (`rfe studies list` shows all of {workspace.root})")
 
 
 def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -> StudyDetail:
@@ -152,7 +133,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         return value is None, (value or 0.0) * (1 if ascending else -1), line.number
 
     return StudyDetail(
-        summary=_summarize(folder, journal),
+        summary=read_summary(folder),
         settings=journal.study.settings,
         space=journal.study.space,
         caveats=journal.study.caveats,
@@ -202,28 +183,6 @@ def read_journal(folder: StudyFolder) -> StudyJournal:
     return StudyJournal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
 
 
-def _summarize(folder: StudyFolder, journal: StudyJournal) -> StudySummary:
-    states = [trial.state for trial in journal.trials.values()]
-    scores = [trial.score for trial in journal.trials.values() if trial.score is not None]
-    ended = journal.outcome.scores if journal.outcome is not None else {}
-    if find_running(folder) is not None:
-        state = "running"
-    else:
-        state = journal.outcome.state if journal.outcome is not None and journal.ended else "interrupted"
-    return StudySummary(
-        name=folder.name,
-        state=state,
-        data=journal.study.data,
-        simulated=journal.study.simulated,
-        trials={name: states.count(name) for name in ("complete", "pruned", "failed")},
-        score_best=max(scores, default=None),
-        score_selected=ended.get("score_selected"),
-        score_confirmed=ended.get("score_confirmed"),
-        changed=journal.changed,
-        folder=str(folder.path),
-    )
-
-
 def _front(journal: StudyJournal) -> tuple[FrontTrial, ...]:
     objective = journal.study.settings.get("objective", "score")
     return study_front(journal.trials.values(), [objective] if isinstance(objective, str) else objective)
@@ -245,28 +204,6 @@ def _line(journal: StudyJournal, trial: TrialLog) -> TrialLine:
         seconds=seconds,
         searched={name: trial.config[name] for name in names if name in trial.config},
         reason=trial.reason or (f"same as {trial.tags['duplicate_of']}" if "duplicate_of" in trial.tags else ""),
-    )
-
-
-def summarize_remote(study: RemoteStudy, where: str) -> StudySummary:
-    """A study in a line, as a tracking server has it.
-
-    Args:
-        study: its run.
-        where: the server's address, without secrets.
-    """
-    scores = study.metrics
-    return StudySummary(
-        name=study.name,
-        state=study.state,
-        data=study.tags.get("rfe.data", ""),
-        simulated=study.tags.get("rfe.simulated") == "true",
-        trials={name: int(scores.get(f"trials_{name}", 0)) for name in ("complete", "pruned", "failed")},
-        score_best=scores.get("best_score"),
-        score_selected=scores.get("score_selected"),
-        score_confirmed=scores.get("score_confirmed"),
-        changed=study.refreshed,
-        folder=where,
     )
 
 

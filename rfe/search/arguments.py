@@ -5,18 +5,19 @@ from numbers import Integral, Real
 from typing import Any
 
 from rfe.config.reading import describe_value
+from rfe.config.schema import LARGEST
 from rfe.errors import ConfigError
 
 
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """`value` as a whole number of at least `least`, 0 or 1.
+def whole_number(name: str, value: Any, least: int = 1, most: int = LARGEST) -> int:
+    """`value` as a whole number from `least`, 0 or 1, to `most`.
 
     Raises:
         ConfigError: it is none.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
         return int(value)
-    raise ConfigError(_sentence(name, value, f"a whole number {'above 0' if least else 'from 0'}"))
+    raise ConfigError(_sentence(name, value, f"a whole number {'above 0' if least else 'from 0'}, at most {most}"))
 
 
 def positive_number(name: str, value: Any) -> float:

@@ -1,17 +1,19 @@
 """How long a study goes on: trials, hours over all resumes, and the limits that end it early."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rfe.errors import ConfigError
 from rfe.search.arguments import positive_number, whole_number
 from rfe.search_space import SearchSpace
+from rfe.tracking.base import TrialLog
 from rfe.tracking.records import Record
 
 SESSION = "session"
 """Kind of the journal's record with which a command on the study begins."""
 EXHAUSTED = "the grid is exhausted: each of its configurations was asked for"
 """Why a study with the sampler `grid` ends."""
+LONGEST_STEP_S = 86400.0
 MOST_COPIES = 100
 """So many repetitions one after the other mean that the space is exhausted."""
 
@@ -29,9 +31,14 @@ class Budget:
         """Trials that may still be asked for; None: any number."""
         return None if self.trials is None else max(0, self.trials - n_asked)
 
-    def asks_for_more(self, n_finished: int, spent_s: float) -> bool:
-        """Whether there is something left to train for a study with so many finished trials, as far as these say."""
-        return (self.trials is None or n_finished < self.trials) and (self.hours is None or spent_s < 3600 * self.hours)
+    def asks_for_more(self, trials: Sequence[TrialLog], spent_s: float) -> bool:
+        """Whether a study with these ended trials surely asks for more; the ledger decides where this cannot tell."""
+        n_copies = sum("duplicate_of" in trial.tags for trial in trials[-MOST_COPIES:])
+        return (
+            (self.trials is None or len(trials) < self.trials)
+            and (self.no_improvement is None or not trials)
+            and not self.end(spent_s, 0, n_copies)
+        )
 
     def failure(self, failed_in_a_row: int, commonest: str) -> str:
         """Why the study should stop as failed; "" while it should not."""
@@ -66,12 +73,21 @@ def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> 
 
 
 def spent_seconds(records: Iterable[Record]) -> float:
-    """Seconds that former commands worked on the study, from the journal: each counts from its first record to its
-    last, so a killed one loses what came after its last trial."""
-    total, begin, last = 0.0, None, 0.0
+    """Seconds that former commands worked on the study, from the journal: each counts up to its last record.
+
+    Journals of earlier versions have times of day only. Of those a step backwards, or of more than a day, is a clock
+    that was set and no work.
+    """
+    total = spent = last = 0.0
+    by_clock = True
     for record in records:
+        worked = record.worked_s
         if record.kind == SESSION:
-            total += 0.0 if begin is None else last - begin
-            begin = record.time
+            total, spent, by_clock = total + spent, 0.0, worked is None
+        elif by_clock:
+            step = record.time - last
+            spent += step if 0 < step < LONGEST_STEP_S else 0.0
+        elif worked is not None:
+            spent = max(spent, worked)  # records of a command that is no search, like `repair`, have less
         last = record.time
-    return total + (0.0 if begin is None else max(0.0, last - begin))
+    return total + spent

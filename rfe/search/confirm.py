@@ -8,7 +8,7 @@ from uuid import uuid4
 import numpy as np
 
 from rfe.config.load import change_config, dump_config, flatten, load_config
-from rfe.config.schema import Config
+from rfe.config.schema import LARGEST_SEED, Config
 from rfe.progress import Progress
 from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.ledger import Ledger
@@ -37,21 +37,23 @@ def confirm_best(
         space: says how many seeds.
         ledger: of the study.
         fleet: trains.
-        progress: told of each seed that ended.
+        progress: told of the epochs trained, of all seeds.
         interrupted: asked now and then whether to leave off.
 
     Yields:
         A trial's confirmation as soon as all its seeds ended; a seed that failed is left out, with a note, and so are
         seeds that it parts from the others.
     """
-    first = first_fresh_seed(ledger.logs.values())
+    first = first_fresh_seed(ledger.logs.values(), space.confirm.seeds)
     seeds = range(first, first + space.confirm.seeds)
     plan: dict[str, tuple[TrialLog, Config]] = {}
     for log in best:
         for seed in seeds:
             config = with_seed(load_config(log.config), seed)
             plan[f"{space.study}/{log.number}/seed{seed}"] = (log, config)
-    progress.start(f"confirm {space.study}: {len(best)} trials, {len(seeds)} fresh seeds", len(plan))
+    epochs_of = {key: config.train.epochs for key, (_, config) in plan.items()}
+    n_epochs = sum(epochs_of.values())
+    progress.start(f"confirm {space.study}: {len(best)} trials, {len(seeds)} fresh seeds, epochs", n_epochs)
     items: list[WorkItem] = [
         ledger.work_item(
             key,
@@ -69,7 +71,8 @@ def confirm_best(
         if fleet.ended:
             progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
             break
-        progress.update(len(plan) - len(waiting))
+        epochs = fleet.pool.status().epochs
+        progress.update(n_epochs - sum(epochs_of[key] - min(epochs_of[key], epochs.get(key, 0)) for key in waiting))
         fleet.pool.offer(f"{run}/all", [item for item in items if item.key in waiting])  # a pool started anew has none
         news = fleet.pool.collect(space.study, POLL_S)
         if news.cannot_start:
@@ -91,7 +94,7 @@ def confirm_best(
                 if left := len(done) - len(kept):
                     progress.note(f"confirming trial {log.number}: {left} seeds are left out, parted by a failed one")
                 yield _confirmation(log, kept, ledger)
-    progress.update(len(plan) - len(waiting))
+    progress.update(n_epochs - sum(epochs_of[key] for key in waiting))
     fleet.pool.withdraw(run)
 
 
@@ -106,14 +109,22 @@ def in_a_row(results: Sequence[TrialResult]) -> Sequence[TrialResult]:
     return max(runs, key=len)
 
 
-def first_fresh_seed(logs: Collection[TrialLog]) -> int:
-    """The first of the seeds that no trial of the search used, for models or for the order of the data."""
-    used = [
-        max(int(log.config[name] + log.config["train.seeds"]) for name in ("train.seed", "train.data_seed"))
+def first_fresh_seed(logs: Collection[TrialLog], n: int = 1) -> int:
+    """The first of `n` seeds that no trial of the search used, for models or for the order of the data."""
+    used = {
+        (int(log.config[name]), int(log.config[name] + log.config["train.seeds"]))
         for log in logs
-        if "train.seed" in log.config
-    ]
-    return max([FIRST_FRESH_SEED, *used])
+        for name in ("train.seed", "train.data_seed")
+        if name in log.config
+    }
+    first = max([FIRST_FRESH_SEED, *(end for _, end in used)])
+    if first + n - 1 <= LARGEST_SEED:
+        return first
+    # a search with the largest seeds leaves room below them
+    first = FIRST_FRESH_SEED
+    for begin, end in sorted(used):
+        first = first if first + n <= begin else max(first, end)
+    return first
 
 
 def with_seed(config: Config, seed: int) -> Config:

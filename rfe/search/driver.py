@@ -12,6 +12,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from rfe.config.schema import LARGEST_SEED
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.errors import ConfigError
@@ -20,6 +21,7 @@ from rfe.search.arguments import whole_number
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
+from rfe.search.recovery import read_history
 from rfe.search.session import Session, cluster_address, knock, open_session
 from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
@@ -113,7 +115,13 @@ def run_search(
         progress.note(sentence)
     mirror = open_mirror(folder, space.storage)
     with ExitStack() as stacked:
-        store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
+        store = stacked.enter_context(
+            StudyStore.open(
+                folder.path, definition, warm_start=warm_start, journal=lambda: read_history(folder, definition)
+            )
+        )
+        if store.fault:
+            progress.note(f"{folder.optuna_log} {store.fault}: it was rebuilt from the journal")
         journal = stacked.enter_context(Journal(folder, space.keep_top))
         stacked.enter_context(keep_mirror(mirror, progress.note))
         opened(folder)
@@ -133,7 +141,7 @@ def run_search(
             return started
 
         events = tuple(read_events(folder))
-        if fleet is None and budget.asks_for_more(sum(isinstance(one, TrialLog) for one in events), spent_s):
+        if fleet is None and budget.asks_for_more([one for one in events if isinstance(one, TrialLog)], spent_s):
             start_ray()
         imports.join()
         from rfe.search.fleet import open_fleet
@@ -195,7 +203,7 @@ def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
 def study_seed(folder: StudyFolder, seed: int | None) -> int:
     """The seed asked for, else that of the study if it exists, else 0; raises ConfigError where it is no number."""
     if seed is not None:
-        return whole_number("seed", seed, 0)
+        return whole_number("seed", seed, 0, LARGEST_SEED)
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 

@@ -13,7 +13,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError
 from rfe.search.open_trial import OpenTrial, copy_log, log_of_delivery
-from rfe.search.recovery import recover, tell_trial
+from rfe.search.recovery import record_asked, recover, tell_trial
 from rfe.search.work import Delivery, Report, WorkItem
 from rfe.search_space import ARM, effective_config
 from rfe.study import Asked, StudyStore, covers, rungs
@@ -141,7 +141,9 @@ class Ledger:
         """
         with self._lock:
             asked = [self._adopted.popleft() for _ in range(min(n, len(self._adopted)))]
-            asked = asked or self._store.ask(n)
+            if not asked:
+                asked = self._store.ask(n)
+                record_asked(self._journal, asked)
             items = []
             for one in asked:
                 trial = self._effective(one)

@@ -173,17 +173,8 @@ def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
 
 def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore | None, StudyScore | None]:
     """(`score_best`, `score_selected`) of a study's trials; None where it cannot be told."""
-    complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
-    clips, blends = fold_sizes(dataset)
-    hits = [trial_hits(log, dataset) for log in complete]
     try:
-        table = TrialHits.of(
-            [log.number for log in complete],
-            [one["presence"] for one in hits],
-            [one["salience"] for one in hits],
-            clips,
-            blends,
-        )
+        table = hit_table(logs, dataset)
         best = score_best(table)
     except StudyError:
         return None, None
@@ -191,6 +182,24 @@ def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore
         return best, score_selected(table)
     except StudyError:
         return best, None
+
+
+def hit_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialHits:
+    """Hits of the complete trials that are no copies, in their order; from their accuracies by fold.
+
+    Raises:
+        StudyError: there is none.
+    """
+    complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
+    clips, blends = fold_sizes(dataset)
+    folds = dataset.clips.folds
+    return TrialHits.of(
+        [log.number for log in complete],
+        [_counts(log.per_fold["acc_presence"], folds, clips) for log in complete],
+        [_counts(log.per_fold["acc_salience"], folds, blends) for log in complete],
+        clips,
+        blends,
+    )
 
 
 def rank_confirmed(confirmations: Sequence[ConfirmationLog], logs: Mapping[int, TrialLog]) -> tuple[Confirmed, ...]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rfe.progress import Progress
-from rfe.search.recovery import recover
+from rfe.search.recovery import read_history, recover
+from rfe.search.trial_files import find_broken_files
 from rfe.study import StudyStore, read_definition
-from rfe.tracking.base import TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.mlflow_tracker import MlflowTracker, find_gaps
 from rfe.tracking.records import read_events
@@ -23,7 +23,7 @@ class Repair:
     """One thing that was wrong."""
 
     where: str
-    """`journal`, `Optuna` or `MLflow`."""
+    """`journal`, `Optuna`, `files` or `MLflow`."""
     found: str
     done: str
 
@@ -53,22 +53,32 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
     """
     definition = read_definition(folder.path)
     torn = {"journal": _is_torn(folder.journal), "Optuna": _is_torn(folder.optuna_log)}
-    ended = {event.number for event in read_events(folder) if isinstance(event, TrialLog)}
     with (
-        StudyStore.open(folder.path, definition, ended=ended) as store,
+        StudyStore.open(
+            folder.path, definition, journal=lambda: read_history(folder, definition), reopen=True
+        ) as store,
         Journal(folder, definition.space.keep_top) as journal,
     ):
         repairs = [Repair(where, "half a line at its end", "cut off") for where, is_torn in torn.items() if is_torn]
         found = recover(folder, store, journal)
-        numbers = {row.number for row in store.trials()}
+        if store.fault:
+            repairs.append(Repair("Optuna", f"its log {store.fault}", "rebuilt from the journal"))
         for where, what, trials, done in (
-            ("Optuna", "ended, but the journal has no result", store.reopened, "open again"),
+            (
+                "Optuna",
+                "ended, but the journal has no result",
+                store.reopened,
+                f"open again; `rfe studies pull {folder.name}` brings the results back where MLflow or --storage has "
+                "them",
+            ),
             ("Optuna", "ended in the journal only", found.told, "told as the journal has it"),
-            ("Optuna", "in the journal, but never asked for here", ended - numbers, "left: the log has lost them"),
             ("journal", "ended before their parameters were known", found.failed, "recorded as failed"),
         ):
             if trials:
                 repairs.append(Repair(where, f"{name_trials(trials)}: {what}", done))
+        for broken in find_broken_files(folder):
+            name = broken.path.relative_to(folder.path)
+            repairs.append(Repair("files", f"trial {broken.trial}: {name} {broken.problem}", _no_repair(folder)))
         left = ""
         if gaps := find_gaps(workspace, folder):
             repairs += [Repair("MLflow", gap, "written from the journal") for gap in gaps]
@@ -77,6 +87,13 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
             tracker.replay(read_events(folder))
             left = tracker.close(SENT_S)
         return RepairReport(folder.name, tuple(repairs), tuple(one.number for one in store.running()), left)
+
+
+def _no_repair(folder: StudyFolder) -> str:
+    return (
+        f"left: ensembles leave the trial out; `rfe studies pull {folder.name}` brings the file back where MLflow or "
+        "--storage has it"
+    )
 
 
 def name_trials(numbers: Iterable[int], most: int = 8) -> str:

@@ -100,12 +100,14 @@ class StudyRun:
 
     def run(self) -> StudyOutcome:
         """Search, confirm, write the outcome."""
-        if self.ledger.n_adoptable:
-            self.progress.note(f"{self.ledger.n_adoptable} trials of an interrupted run are trained again")
+        ledger = self.ledger
+        self.stopping = self.budget.end(self.elapsed_s, ledger.since_best, ledger.copies_in_a_row)
         try:
-            if self.ledger.exhausted and not self.ledger.n_adoptable:
+            if not self.stopping and ledger.exhausted and not ledger.n_adoptable:
                 self.stopping = EXHAUSTED
-            if self.ledger.n_adoptable or (self.budget.left(self.ledger.n_asked) != 0 and not self.stopping):
+            if not self.stopping and (ledger.n_adoptable or self.budget.left(ledger.n_asked) != 0):
+                if ledger.n_adoptable:
+                    self.progress.note(f"{ledger.n_adoptable} trials of an interrupted run are trained again")
                 self._search()
             confirmed = self._confirm()
         except RayError as error:
@@ -138,6 +140,7 @@ class StudyRun:
                 self._check(tuner)
                 self._grow()
                 self._show(status)
+                self.journal.keep_time()
                 if self.interrupt.asked or self.failed:
                     break
                 if tune_ended and not (n_settled or status.waiting or status.leased):
@@ -258,13 +261,15 @@ class StudyRun:
         known = {e.number: e for e in read_events(self.ledger.folder) if isinstance(e, ConfirmationLog)}
         best = [log for log in self.ledger.ranking()[: self.space.confirm.top] if log.number not in known]
         if best and not (self.interrupt.asked or self.failed):
-            for log in confirm_best(
-                best, self.space, self.ledger, self.fleet, self.progress, lambda: self.interrupt.asked
-            ):
+            for log in confirm_best(best, self.space, self.ledger, self.fleet, self.progress, self._interrupted):
                 stored = self.journal.record_confirmation(log)
                 self.tracker.log_confirmation(stored)
                 known[stored.number] = stored
         return tuple(known.values())
+
+    def _interrupted(self) -> bool:
+        self.journal.keep_time()
+        return self.interrupt.asked
 
     def _conclude(self, confirmations: tuple[ConfirmationLog, ...]) -> StudyOutcome:
         ledger = self.ledger

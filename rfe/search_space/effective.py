@@ -68,6 +68,30 @@ def counted_values(resolved: ResolvedSpace, params: Mapping[str, Value]) -> dict
     return counted
 
 
+def find_point(resolved: ResolvedSpace, config: Config, arm: str = "") -> dict[str, Value] | None:
+    """A point that trains the effective configuration `config`; None if the space holds none.
+
+    What has no effect in it has some value of its range. `arm` is the one that was tried, in a space of arms.
+    """
+    values = field_values(config)
+    params: dict[str, Value] = {}
+    for dimension in resolved.dimensions:
+        name = dimension.name
+        if name.startswith(POOL_PREFIX):
+            params[name] = name.removeprefix(POOL_PREFIX) in values["pool"]
+        elif name == ARM:
+            params[name] = arm
+        else:
+            value = _lookup(values, name)
+            if name == "model.n_kept" and value == "all" and not dimension.holds(value):
+                value = max(one for one in dimension.corners() if isinstance(one, int))
+            params[name] = value if dimension.holds(value) else dimension.corners()[0]
+    try:
+        return params if effective_config(resolved, params) == config else None
+    except (ConfigError, KeyError):  # KeyError: there is no such arm
+        return None
+
+
 def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
     """Field name -> the base's value, for `set_field` to put searched values into."""
     values = field_values(resolved.base)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from rfe.config.schema import Section, Words
+from rfe.config.schema import LARGEST, MOST_SEEDS, Section, Words
 from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
@@ -17,7 +17,7 @@ class DimensionSpec(Section):
 
     subset: Literal["all"] | Annotated[list[str], Field(min_length=1)] | None = None
     """`pool` only: which encoders may be in the pool; `all` of the data folder, or by name."""
-    min_size: Annotated[int, Field(ge=1)] | None = None
+    min_size: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     """`subset` only: fewer than these are filled up, in the order of the encoders (default 1)."""
     int_: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="int")
     """[lowest, highest], both included."""
@@ -86,9 +86,9 @@ class Sampler(Section):
     `cmaes`: covariance matrix adaptation of the `int` and `float` dimensions, of which it needs two; choices and the
     pool are drawn at random, without learning. `random`: independent draws. `grid`: every effective configuration once,
     in a fixed order; ends the study when done, so that no budget is needed."""
-    startup_trials: Annotated[int, Field(ge=1)] = 10
+    startup_trials: Annotated[int, Field(ge=1, le=LARGEST)] = 10
     """`tpe`, `gp` and `cmaes`: finished trials before the sampler learns; sampled at random until then."""
-    population: Annotated[int, Field(ge=4)] | None = None
+    population: Annotated[int, Field(ge=4, le=LARGEST)] | None = None
     """`nsga2` and `cmaes`: trials of a generation; null: 20, and 4 + 3 ln(dimensions)."""
 
 
@@ -99,23 +99,23 @@ class Pruner(Section):
     """`asha`: of the trials that reach a rung only the best 1 / reduction_factor go on. `median`, `percentile`: a trial
     that is worse than half (`percentile`: than the best so many percent) of the complete trials were at the same epoch
     ends. `patient`: a trial that no longer gains on itself ends."""
-    min_epochs: Annotated[int, Field(ge=1)] = 5
+    min_epochs: Annotated[int, Field(ge=1, le=LARGEST)] = 5
     """`asha`: the first rung; the next ones are reduction_factor times as far."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2, le=LARGEST)] = 3
     """`asha`: one of so many goes on."""
-    startup_trials: Annotated[int, Field(ge=1)] = 5
+    startup_trials: Annotated[int, Field(ge=1, le=LARGEST)] = 5
     """`median` and `percentile`: complete trials before any is pruned."""
-    warmup_epochs: Annotated[int, Field(ge=0)] = 5
+    warmup_epochs: Annotated[int, Field(ge=0, le=LARGEST)] = 5
     """`median` and `percentile`: no trial is pruned before."""
     percentile: Annotated[float, Field(gt=0, lt=100)] = 25.0
     """`percentile`: the best so many percent go on; 50 is the median."""
-    patience: Annotated[int, Field(ge=0)] = 1
+    patience: Annotated[int, Field(ge=0, le=LARGEST)] = 1
     """`patient`: a trial ends when it was not better in the last `patience` + 1 scored epochs than before."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
     """`patient`: worse by up to so much still counts as no worse."""
     on: Literal["score"] | None = None
     """What is compared; needed with several objectives, which have no order of their own."""
-    folds_first: Annotated[int, Field(ge=2)] | None = None
+    folds_first: Annotated[int, Field(ge=2, le=LARGEST)] | None = None
     """Train so many folds first, and the others of the survivors only; null: all folds at once."""
 
     @model_validator(mode="after")
@@ -140,7 +140,7 @@ PRUNER_OPTIONS: dict[str, tuple[str, ...]] = {
 
 
 class Budget(Section):
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     hours: Annotated[float, Field(gt=0)] | None = None
     """Searching time, added up over resumes."""
 
@@ -148,19 +148,19 @@ class Budget(Section):
 class Confirm(Section):
     """After the budget the best trials are trained again with seeds the search never used."""
 
-    top: Annotated[int, Field(ge=0)] = 10
+    top: Annotated[int, Field(ge=0, le=LARGEST)] = 10
     """How many trials; 0 confirms none."""
-    seeds: Annotated[int, Field(ge=1)] = 5
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] = 5
 
 
 class Limits(Section):
     trial_minutes: Annotated[float, Field(gt=0)] = 30.0
     """A configuration that trains longer fails."""
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: Annotated[int, Field(ge=0, le=LARGEST)] = 2
     """How often a configuration whose worker was lost is started again."""
-    failed_in_a_row: Annotated[int, Field(ge=1)] = 10
+    failed_in_a_row: Annotated[int, Field(ge=1, le=LARGEST)] = 10
     """So many failures one after the other stop the study."""
-    no_improvement: Annotated[int, Field(ge=1)] | None = None
+    no_improvement: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     """So many finished trials without a better score (or a change of the Pareto front) end the study as done; null:
     never."""
 
@@ -186,9 +186,9 @@ class SearchSpace(Section):
     budget: Budget = Budget()
     confirm: Confirm = Confirm()
     limits: Limits = Limits()
-    cohort: Annotated[int, Field(ge=1)] | None = None
+    cohort: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
     """Configurations asked for at a time; null: as many as keep the workers busy."""
-    keep_top: Annotated[int, Field(ge=0)] = 20
+    keep_top: Annotated[int, Field(ge=0, le=LARGEST)] = 20
     """Weights and figures are kept of so many best trials."""
     keep_arms: list[str] = Field(default_factory=list)
     """Weights are kept of these arms too, whatever their score."""

@@ -13,6 +13,7 @@ from rfe.writing import write_json, write_text
 
 DEFINITION_FILE = "definition.json"
 SPACE_FILE = "space.yaml"
+JOURNAL_FILE = "journal.jsonl"
 _RESTORE = "restore it with `rfe studies pull`, or delete the study's folder and search again"
 
 
@@ -158,6 +159,8 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if (folder / JOURNAL_FILE).is_file():
+            raise StudyError(f"{path}: is missing; {_RESTORE}") from None
         raise StudyError(f"{folder} holds no study ({DEFINITION_FILE} is missing); check its name") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); {_RESTORE}") from None

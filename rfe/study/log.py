@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from rfe.writing import write_bytes
 
 RECORD = "record"
 """Attribute of a trial that was told: what it was told with."""
+_CREATE = JournalOperation.CREATE_TRIAL.value
 _SET_STATE = JournalOperation.SET_TRIAL_STATE_VALUES.value
+_OF_AN_END = ("value", "values", "datetime_complete")
+"""Fields of a trial that was created with its end."""
 _SET_ATTRIBUTE = JournalOperation.SET_TRIAL_USER_ATTR.value
 
 
@@ -73,6 +77,33 @@ class StudyLog(JournalFileBackend):  # type: ignore[misc]
             os.fsync(file.fileno())
 
 
+@dataclass(frozen=True)
+class Damage:
+    """The first line of a log that is no operation."""
+
+    line: int
+    """From 1."""
+    offset: int
+    """Bytes before it."""
+    reason: str
+
+
+def find_damage(path: Path) -> Damage | None:
+    """The first damaged line, if any; half a line at the end, of a process that was killed, is none."""
+    offset = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return None
+            try:
+                json.loads(line)["op_code"]
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                reason = "holds NUL bytes" if b"\0" in line else f"is no operation: {type(error).__name__}"
+                return Damage(number, offset, reason)
+            offset += len(line)
+    return None
+
+
 def reopen_trials(path: Path, keep: Collection[int]) -> list[int]:
     """Take back the ends of trials that were told as trained, but for those in `keep`; only the holder of the study's
     lock may. They are `running` then, and whoever goes on with the study trains them again under the same numbers.
@@ -86,11 +117,21 @@ def reopen_trials(path: Path, keep: Collection[int]) -> list[int]:
     operations = [json.loads(line) for line in lines]
     # in a log with one study an id is a number
     told = {one["trial_id"] for one in operations if one["op_code"] == _SET_ATTRIBUTE and RECORD in one["user_attr"]}
+    created = [index for index, one in enumerate(operations) if one["op_code"] == _CREATE]
+    told |= {number for number, index in enumerate(created) if RECORD in operations[index].get("user_attrs", {})}
     lost = told - set(keep)
-    ends = [
-        one["op_code"] == _SET_STATE and one["trial_id"] in lost and TrialState(one["state"]).is_finished()
-        for one in operations
-    ]
-    if any(ends):
-        write_bytes(path, b"".join(line for line, is_end in zip(lines, ends, strict=True) if not is_end))
-    return sorted({one["trial_id"] for one, is_end in zip(operations, ends, strict=True) if is_end})
+    reopened: set[int] = set()
+    for index, one in enumerate(operations):
+        if one["op_code"] == _SET_STATE and one["trial_id"] in lost and TrialState(one["state"]).is_finished():
+            lines[index] = b""
+            reopened.add(one["trial_id"])
+    for number in lost:
+        one = operations[created[number]]
+        if TrialState(one.get("state", TrialState.RUNNING)).is_finished():  # of a log that was rebuilt
+            left = {name: value for name, value in one.items() if name not in _OF_AN_END}
+            lines[created[number]] = json.dumps({**left, "state": TrialState.RUNNING}, separators=(",", ":")).encode()
+            lines[created[number]] += b"\n"
+            reopened.add(number)
+    if reopened:
+        write_bytes(path, b"".join(lines))
+    return sorted(reopened)

@@ -14,9 +14,10 @@ def pareto_front(values: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
     Args:
         values: trial number -> a value for each objective.
     """
-    front = [
-        number
-        for number, mine in values.items()
-        if not any(covers(other, mine) and tuple(other) != tuple(mine) for other in values.values())
-    ]
-    return tuple(sorted(front, key=lambda number: ([-value for value in values[number]], number)))
+    front: list[int] = []
+    # what is better in everything comes first, so that the front so far is all that need be compared with
+    for number in sorted(values, key=lambda number: ([-value for value in values[number]], number)):
+        mine = tuple(values[number])
+        if not any(covers(values[other], mine) and tuple(values[other]) != mine for other in front):
+            front.append(number)
+    return tuple(front)

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import optuna
 from optuna.pruners import BasePruner
@@ -75,6 +75,14 @@ def report_score(study: optuna.Study, pruner: BasePruner, trial: FrozenTrial, ep
             storage.set_trial_user_attr(trial_id, _PRUNED_AT, epoch)
             return True
     return bool(trial.user_attrs.get(_PRUNED_AT, epoch + 1) <= epoch)
+
+
+def keep_reports(trial: FrozenTrial, reports: Mapping[int, float], *, several: bool) -> None:
+    """Put former reports, epoch -> score, into a trial that is no study's yet; `several` objectives keep them apart."""
+    if several and reports:
+        trial.set_user_attr(_REPORTS, [[epoch, score] for epoch, score in reports.items()])
+    elif reports:
+        trial.intermediate_values = dict(reports)
 
 
 class _ScoreStudy:

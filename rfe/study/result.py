@@ -5,7 +5,7 @@ on the other folds only takes that out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,10 @@ class TrialHits:
         if hits.presence.shape != shape or hits.salience.shape != shape or hits.blends.shape != hits.clips.shape:
             raise StudyError(f"trials differ in their folds: hits must be {shape} (trial, fold)")
         return hits
+
+    def first(self, n: int) -> "TrialHits":
+        """The first `n` trials alone."""
+        return replace(self, numbers=self.numbers[:n], presence=self.presence[:n], salience=self.salience[:n])
 
 
 @dataclass(frozen=True)
@@ -123,5 +127,5 @@ def score_selected(hits: TrialHits) -> StudyScore:
 
 def _first_best(scores: Float, numbers: Sequence[int]) -> int:
     # Means over seeds carry rounding; equal trials must not be told apart by it.
-    best = [index for index, score in enumerate(scores) if score >= scores.max() - 1e-12]
-    return min(best, key=lambda index: numbers[index])
+    best = np.flatnonzero(scores >= scores.max() - 1e-12).tolist()
+    return int(min(best, key=lambda index: numbers[index]))

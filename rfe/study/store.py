@@ -1,30 +1,35 @@
 """The study's trials: asked of Optuna, kept in its journal storage, told when they end. One process writes."""
 
 import math
-import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from rfe.errors import StudyError
-from rfe.study.definition import StudyDefinition, write_definition
+from rfe.locking import acquire_lock
+from rfe.study.definition import (
+    DEFINITION_FILE,
+    JOURNAL_FILE,
+    StudyDefinition,
+    read_definition,
+    write_definition,
+)
 from rfe.study.distinct import DistinctSampler, GridSampler, Known
 from rfe.study.log import RECORD, StudyLog, reopen_trials
 from rfe.study.opening import check_opening
 from rfe.study.pruning import build_pruner, report_score
+from rfe.study.rebuild import JournaledTrial, inspect_log, rebuild_log
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
-from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_storage, row_of
-from rfe.study.warm_start import SOURCE, is_own
+from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_study, row_of
+from rfe.study.warm_start import FIRST_TRIAL, SOURCE, is_own
 from rfe.writing import cut_torn_line
 
 LOCK_FILE = "study.lock"
 LOCK_WAIT_S = 1.0
-"""Whoever only looks whether the lock is held, holds it for a moment."""
-_FIRST_TRIAL = "first_trial"
+"""How long a status check may hold the lock."""
 
 
 class StudyStore:
@@ -40,10 +45,13 @@ class StudyStore:
         lock: FileLock,
         earlier: Sequence[FrozenTrial] = (),
         reopened: Sequence[int] = (),
+        fault: str = "",
     ) -> None:
         self.folder, self.definition = folder, definition
         self.reopened = tuple(reopened)
         """Trials whose end was taken back; see `open`."""
+        self.fault = fault
+        """Why Optuna's log was rebuilt from the journal; "" if it was not."""
         self._lock = lock
         self._distributions = build_distributions(definition.resolved)
         self._pruner = build_pruner(definition.space.pruner)
@@ -54,15 +62,7 @@ class StudyStore:
             else None
         )
         self._log = StudyLog(folder / LOG_FILE)
-        storage = open_storage(self._log)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study = optuna.create_study(
-                study_name=definition.space.study,
-                storage=storage,
-                directions=["maximize"] * len(definition.space.objectives),
-                load_if_exists=True,
-            )
+        self._study = open_study(self._log, definition)
         self._learn(earlier)
         self._enqueue_first_trials()
         self._fail_unrecorded()
@@ -77,7 +77,8 @@ class StudyStore:
         definition: StudyDefinition,
         *,
         warm_start: Path | None = None,
-        ended: Collection[int] | None = None,
+        journal: Callable[[], Mapping[int, JournaledTrial]] | None = None,
+        reopen: bool = False,
     ) -> "StudyStore":
         """Create the study in `folder`, or go on with it.
 
@@ -88,16 +89,17 @@ class StudyStore:
             definition: what it is.
             warm_start: folder of a study whose trials the new one's sampler learns from before its own. They take the
                 first numbers and are none of its trials.
-            ended: the only trials that are believed to have ended; the others' ends are taken back. None: all are.
+            journal: reads what the journal says of the study's trials, once the study is locked: Optuna's log is
+                rebuilt from it where it lacks some or is damaged. None: the log is taken as it is.
+            reopen: take back the ends of trials that the journal does not have; False: refuse.
 
         Raises:
             StudyError: the study there has another space, base, objective, seed or data (with the differences), another
-                process works on it, or it cannot learn from that study.
+                process works on it, it cannot learn from that study, or the journal lacks trials that ended.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK_FILE, thread_local=False)  # whichever thread closes, the lock is free
         try:
-            lock.acquire(timeout=LOCK_WAIT_S)
+            lock = acquire_lock(folder / LOCK_FILE, LOCK_WAIT_S)
         except Timeout:
             raise StudyError(
                 f"study {definition.space.study} in {folder} is being worked on by another process; wait for it, stop "
@@ -106,8 +108,21 @@ class StudyStore:
         try:
             definition, earlier = check_opening(folder, definition, warm_start)
             cut_torn_line(folder / LOG_FILE)
-            reopened = () if ended is None else reopen_trials(folder / LOG_FILE, ended)
-            store = cls(folder, definition, lock, earlier, reopened)
+            fault = ""
+            reopened: list[int] = []
+            if journal is not None:
+                journaled = journal()
+                if journaled and not (folder / DEFINITION_FILE).is_file():
+                    read_definition(folder)  # says that it is missing: another search could be mixed with this one
+                found = inspect_log(folder, definition, journaled)
+                if (lost := found.unjournaled(journaled)) and not reopen:
+                    raise StudyError(_lost_results(folder, lost))
+                if fault := found.fault:
+                    rebuild_log(folder, definition, journaled, found)
+                if lost:
+                    ended = {number for number, one in journaled.items() if one.state is not None}
+                    reopened = reopen_trials(folder / LOG_FILE, ended)
+            store = cls(folder, definition, lock, earlier, reopened, fault)
             write_definition(folder, definition)  # last: a study that has one has learnt from what it names
             return store
         except BaseException:
@@ -248,10 +263,10 @@ class StudyStore:
         self._study.add_trials([trial for trial in earlier if trial.user_attrs[SOURCE] not in there])
 
     def _enqueue_first_trials(self) -> None:
-        queued = {trial.user_attrs.get(_FIRST_TRIAL) for trial in self._study.get_trials(deepcopy=False)}
+        queued = {trial.user_attrs.get(FIRST_TRIAL) for trial in self._study.get_trials(deepcopy=False)}
         for index, params in enumerate(self.definition.resolved.first_trials):
             if index not in queued:
-                self._study.enqueue_trial(params, user_attrs={_FIRST_TRIAL: index})
+                self._study.enqueue_trial(params, user_attrs={FIRST_TRIAL: index})
 
     def _fail_unrecorded(self) -> None:
         """A machine that died while a cohort was written may leave a trial without all its parameters; nobody can train
@@ -263,3 +278,12 @@ class StudyStore:
                     state="failed",
                     user_attrs={"reason": "the process ended before the trial's parameters were recorded"},
                 )
+
+
+def _lost_results(folder: Path, numbers: Sequence[int]) -> str:
+    many = f"{len(numbers)} trials, trial {numbers[0]} first," if len(numbers) > 1 else f"trial {numbers[0]}"
+    return (
+        f"{folder / JOURNAL_FILE}: lacks the results of {many} that {LOG_FILE} has as ended; bring it back with `rfe "
+        f"studies pull {folder.name}` where MLflow or --storage has it, or have them trained again with `rfe studies "
+        f"repair {folder.name}`"
+    )

@@ -1,5 +1,6 @@
 """What a study's storage holds, as rows; nothing here writes."""
 
+import warnings
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from rfe.errors import StudyError
 from rfe.search_space.dimensions import Value
 from rfe.study.definition import StudyDefinition, read_definition
-from rfe.study.log import RECORD, StudyLog
+from rfe.study.log import RECORD, StudyLog, find_damage
 from rfe.study.warm_start import is_own
 
 LOG_FILE = "optuna.log"
@@ -78,11 +80,21 @@ def read_study(folder: Path) -> StudyView:
 
 
 def read_trials(folder: Path) -> list[FrozenTrial]:
-    """Optuna's trials of the study in `folder`, those of a warm start too; none where none was asked for."""
-    if not (folder / LOG_FILE).is_file():
+    """Optuna's trials of the study in `folder`, those of a warm start too; none where none was asked for.
+
+    Raises:
+        StudyError: the log is damaged.
+    """
+    path = folder / LOG_FILE
+    if not path.is_file():
         return []
-    storage = open_storage(StudyLog(folder / LOG_FILE))
-    return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
+    try:
+        storage = open_storage(StudyLog(path))
+        return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        damage = find_damage(path)
+        what = f"line {damage.line} is damaged" if damage else f"cannot be read ({type(error).__name__}: {error})"
+        raise StudyError(f"{path}: {what}; `rfe studies repair {folder.name}` rebuilds it from the journal") from None
 
 
 class StudyStorage(JournalStorage):  # type: ignore[misc]
@@ -124,6 +136,18 @@ def open_storage(log: StudyLog) -> StudyStorage:
     """Optuna's storage in this file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return StudyStorage(log)
+
+
+def open_study(log: StudyLog, definition: StudyDefinition) -> optuna.Study:
+    """Optuna's study in this log, begun if it is not there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.create_study(
+            study_name=definition.space.study,
+            storage=open_storage(log),
+            directions=["maximize"] * len(definition.space.objectives),
+            load_if_exists=True,
+        )
 
 
 def row_of(trial: FrozenTrial) -> TrialRow:

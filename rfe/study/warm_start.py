@@ -15,6 +15,8 @@ from rfe.study.samplers import build_distributions
 
 SOURCE = "warm_start"
 """User attribute of a trial that came from another study: `STUDY/NUMBER`. It is none of the study's own."""
+FIRST_TRIAL = "first_trial"
+"""User attribute of a trial that the space asks for: its index among these."""
 LEARNERS = ("tpe", "gp")
 """Samplers that learn from any finished trial; the generations of `nsga2` and `cmaes` are of their own trials."""
 

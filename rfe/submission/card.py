@@ -17,7 +17,7 @@ SCORE_NAMES: dict[str, str] = {
     "score_nested": "the ensemble, each fold answered by what was chosen without its labels",
     "acc_presence_nested": "presence accuracy, likewise",
     "acc_salience_nested": "salience accuracy, likewise",
-    "score_optimistic": "the members on the very clips they were chosen by (optimistic)",
+    "score_in_sample": "the members on the very clips they were chosen by: no estimate for new clips",
     "score_single_nested": "the best single trial, chosen without each fold's labels",
     "difference_nested": "nested ensemble minus nested best single, paired by clip",
 }

@@ -1,7 +1,7 @@
 """From a study or an ensemble to a bundle: models, how they are answered, and the answer for the target clips."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import Decoding, Truth
 from rfe.ensemble.candidates import read_study
 from rfe.ensemble.prediction import AnyDecoder, AveragedDecoder, FinalDecoder, fit_decoder
-from rfe.ensemble.selection import select_single
+from rfe.ensemble.selection import Member, select_single
 from rfe.ensemble.stored import StoredEnsemble
 from rfe.errors import StudyError
 from rfe.submission.bundle import write_bundle
@@ -32,7 +32,7 @@ from rfe.submission.manifest import (
     ensemble_yaml,
     title,
 )
-from rfe.submission.models import Models, Train, find_models
+from rfe.submission.models import Models, Train, describe_training, find_models
 from rfe.submission.predictor import Prediction, Predictor
 from rfe.submission.submission import VIDEO_EXTENSION, write_submission
 from rfe.submission.table import predictions_csv
@@ -51,6 +51,7 @@ def export_study(
     output: Path | None = None,
     extension: str = VIDEO_EXTENSION,
     train: Train | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write the bundle of a study's best configuration, an ensemble of one.
 
@@ -65,6 +66,7 @@ def export_study(
             the workspace.
         extension: of the target clips' recordings, for the submission's keys (see `submission.submission_key`).
         train: see `find_models`.
+        note: told what has to be trained first, before it is.
 
     Returns:
         The bundle's folder or archive.
@@ -77,6 +79,7 @@ def export_study(
     record = read_study(workspace.study(study))
     member = select_single(record.candidates, trial).members[0]
     candidate = member.candidate
+    _announce([member], dataset, kind, seeds, train, note)
     models = find_models(workspace, member, dataset, kind, train, seeds)
     own = crossfit_scores(models.member.candidate.config, models.outputs, dataset)
     about = {"study": study, "trial": candidate.number} | describe_trial(candidate, record, own)
@@ -94,15 +97,29 @@ def export_ensemble(
     output: Path | None = None,
     extension: str = VIDEO_EXTENSION,
     train: Train | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Write the bundle of an ensemble that `rfe ensemble` chose.
 
     Args, returns and raises as `export_study`; default place `bundles/NAME` in the workspace.
     """
+    _announce(stored.ensemble.members, dataset, kind, seeds, train, note)
     members = [find_models(workspace, one, dataset, kind, train, seeds) for one in stored.ensemble.members]
     about = {"ensemble": stored.name} | describe_ensemble(stored)
     output = output or workspace.root / "bundles" / stored.name
     return _write(output, about, members, kind, workspace, dataset, extension, stored.decoding)
+
+
+def _announce(
+    members: Sequence[Member],
+    dataset: Dataset,
+    kind: ModelKind,
+    seeds: int | None,
+    train: Train | None,
+    note: Callable[[str], None],
+) -> None:
+    if train is not None and (sentence := describe_training(members, kind, seeds, len(dataset.clips.folds))):
+        note(sentence)
 
 
 def fit_bundle_decoder(members: Sequence[Models], dataset: Dataset, decoding: Decoding | None = None) -> AnyDecoder:

@@ -1,6 +1,7 @@
 """The models that a bundle is made of: found in their studies, or trained again."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rfe.data.folds import ALL_TRAIN
 from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_study
 from rfe.ensemble.selection import Member
 from rfe.errors import StudyError, SubmissionError
+from rfe.progress import duration
 from rfe.submission.layout import ModelKind
 from rfe.submission.manifest import mlflow_run, standardizes_by_actor
 from rfe.training.record import TrialResult
@@ -102,6 +104,49 @@ def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset
             f"the target clips of {dataset.path} carry no video_id, so its score promises more than the target can "
             "keep; choose a trial with data.target_actors: unknown or pseudo, or search again with one of them"
         )
+
+
+def describe_training(members: Sequence[Member], kind: ModelKind, seeds: int | None, n_folds: int) -> str:
+    """What has to be trained before these members' models are there, and about how long; "" for nothing.
+
+    Args:
+        members: to be exported.
+        kind, seeds: as `find_models`.
+        n_folds: of the data.
+    """
+    again = new = again_s = new_s = 0.0
+    affected = 0
+    for member in members:
+        candidate = member.candidate
+        logged = candidate.config.train.seeds
+        wanted = (seeds or logged) if kind == "final" else logged
+        retrains = candidate.outputs is None or (wanted != logged if kind == "final" else candidate.weights is None)
+        # of one model; a confirmed one has other seeds than the search trained
+        trained = n_folds * (1 if candidate.confirmed_models else logged)
+        seconds = 0.0 if math.isnan(candidate.seconds) else candidate.seconds / trained
+        if retrains:
+            affected, again, again_s = affected + 1, again + n_folds * wanted, again_s + n_folds * wanted * seconds
+        if kind == "final":
+            new, new_s = new + wanted, new_s + wanted * seconds
+    if not again and not new:
+        return ""
+    many = "member's" if affected == 1 else "members'"
+    why = (
+        f"the outputs or weights of {affected} {many} fold models were not kept"
+        if len(members) > 1
+        else ("its fold models' outputs or weights were not kept")
+    )
+    parts = [
+        *([f"{again:g} model{'s' * (again > 1)} again ({why})"] if again else []),
+        *([f"{new:g} model{'s' * (new > 1)} on all clips"] if new else []),
+    ]
+    return f"first training {' and '.join(parts)}, {_how_long(again_s + new_s)}"
+
+
+def _how_long(seconds: float) -> str:
+    if not seconds:
+        return "which may take minutes"
+    return f"about {duration(seconds)} if it goes as in the search, longer on a busy machine"
 
 
 def find_models(

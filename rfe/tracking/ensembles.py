@@ -77,8 +77,8 @@ def _note(about: Mapping[str, Any], runs: Mapping[tuple[str, int], str | None]) 
     lines = [*(f"> {caveat}\n" for caveat in about["data"]["caveats"])]
     lines += [
         f"Score, nested: **{nested['estimate']:.3f}** [{nested['lower_95']:.3f}, {nested['upper_95']:.3f}]; best "
-        f"single trial, nested: {single['estimate']:.3f}; on the clips it was chosen by (optimistic): "
-        f"{about['scores']['score_optimistic']:.3f}.",
+        f"single trial, nested: {single['estimate']:.3f}; on the clips it was chosen by (in-sample): "
+        f"{about['scores']['score_in_sample']:.3f}.",
         "",
         "| member | weight | run |",
         "|---|---|---|",

@@ -147,7 +147,7 @@ def trajectory_figure(losses: list[float], start: int, of: str) -> bytes:
     )
     axes.set_xlabel("models in the average (with repetitions)")
     axes.set_ylabel(f"mean negative log-likelihood\nof {of} (nats per clip)")
-    axes.set_title("Forward selection, mean over bags (optimistic: chosen by these clips)", fontsize=10)
+    axes.set_title("Forward selection, mean over bags (in-sample: chosen by these clips)", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     return _png(figure)

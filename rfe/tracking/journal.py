@@ -15,11 +15,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from rfe.errors import StudyError
+from rfe.locking import acquire_lock
 from rfe.tracking.base import (
     KEEP_TOP,
     ConfirmationLog,
@@ -35,6 +36,8 @@ from rfe.workspace import StudyFolder
 from rfe.writing import cut_torn_line, write_bytes
 
 WEIGHTS = "weights.safetensors"
+TIME_S = 60.0
+"""At most so much of a killed command's time is lost."""
 CONFIRMED = "confirmed"
 """Subfolder of a trial for the files of its confirmation."""
 
@@ -52,9 +55,8 @@ class Journal:
     def __init__(self, folder: StudyFolder, keep_top: int = KEEP_TOP) -> None:
         self._folder, self._keep_top = folder, keep_top
         folder.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder.path / ".journal.lock")
         try:
-            self._lock.acquire(timeout=0)
+            self._lock = acquire_lock(folder.path / ".journal.lock", 0.0)
         except Timeout:
             raise StudyError(
                 f"study {folder.name!r} is open in another process ({folder.path}); "
@@ -70,20 +72,32 @@ class Journal:
             """Trials that may have weights on the disk."""
             self._drop_weights()
             self._file = folder.journal.open("ab", buffering=0)
+            self._opened = self._recorded = time.monotonic()
         except BaseException:
             self._lock.release()
             raise
 
     def record(self, kind: str, number: int | None = None, **data: Any) -> Record:
-        """Append one record and wait until it is on disk."""
-        record = Record(time.time(), self._folder.name, number, kind, data)
-        line = {"time": record.time, "study": record.study, "number": number, "kind": kind, **data}
+        """Append one record and wait until it is on disk.
+
+        Beside the time of day it gets `worked_s`, the seconds since the journal was opened: they pass neither while the
+        machine sleeps nor faster or backwards when its clock is set.
+        """
+        self._recorded = time.monotonic()
+        worked_s = round(self._recorded - self._opened, 3)
+        record = Record(time.time(), self._folder.name, number, kind, data, worked_s)
+        line = {name: getattr(record, name) for name in ("time", "worked_s", "study", "number", "kind")} | data
         self._append(json.dumps(as_json(line), allow_nan=False, ensure_ascii=False).encode() + b"\n")
         self._account(record)
         if number is not None and kind == "trial":
             self._holding.add(number)
             self._drop_weights()
         return record
+
+    def keep_time(self) -> None:
+        """Append a record if there was none for `TIME_S`: how long the study was worked on survives kill -9."""
+        if time.monotonic() - self._recorded >= TIME_S:
+            self.record("time")
 
     def record_study(self, log: StudyLog) -> StudyLog:
         """Append that the study starts or goes on."""

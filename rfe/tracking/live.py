@@ -67,7 +67,10 @@ class LiveStatus:
             search = values.pop("search")
             if search is not None:
                 search = SearchStatus(**search | {"epochs": tuple(search["epochs"])})
-            return cls(**values, search=search)
+            status = cls(**values, search=search)
+            numbers = isinstance(status.time, int | float) and isinstance(status.pid, int)
+            texts = all(isinstance(one, str) for one in (status.session, status.host, status.stage))
+            return status if numbers and texts else None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
@@ -99,6 +102,8 @@ class LiveProgress:
     def __init__(self, progress: Progress, folder: StudyFolder, session: str) -> None:
         self._progress, self._folder = progress, folder
         self._live = LiveStatus(session, socket.gethostname(), os.getpid(), 0.0)
+        self._written = 0.0
+        """`time.monotonic` of the last write: the wall clock may be set back."""
         self._write()
 
     def start(self, title: str, total: int | None = None) -> None:
@@ -111,7 +116,7 @@ class LiveProgress:
             self._live = replace(self._live, search=status, done=None, total=None)
         else:
             self._live = replace(self._live, done=status)
-        if self._live.silent_s >= BEAT_S:
+        if time.monotonic() - self._written >= BEAT_S:
             self._write()
         self._progress.update(status)
 
@@ -122,7 +127,7 @@ class LiveProgress:
         self._progress.close()
 
     def _write(self) -> None:
-        self._live = replace(self._live, time=time.time())
+        self._live, self._written = replace(self._live, time=time.time()), time.monotonic()
         with suppress(OSError):  # a full disk is the journal's to report: nothing hangs on this file
             write_json(self._folder.live, self._live.to_dict())
 

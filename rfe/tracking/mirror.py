@@ -4,10 +4,11 @@ Files are copied whole, and in an order that makes the copy a study at any momen
 last, so that everything it names is there before it says so. A store that does not answer delays the copy only.
 """
 
+import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from rfe.errors import ConfigError, StudyError
@@ -212,13 +213,24 @@ def check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
     """
     if not place.exists():
         return
-    here = place.journal.read_bytes() if place.journal.is_file() else b""
-    here = here[: here.rfind(b"\n") + 1]
-    if not pulled.journal.read_bytes().startswith(here):
+    here, there = (_entries(one.journal) for one in (place, pulled))
+    if not here <= there:
         raise StudyError(
             f"study {place.name!r} is in {place.path} already, with entries that the pulled one does not have; pull "
             "into another --workspace, or delete the one here with `rfe studies delete`"
         )
+
+
+def _entries(journal: Path) -> set[bytes]:
+    """The lines that can be read: a damaged one is none that the other journal might lack."""
+    if not journal.is_file():
+        return set()
+    found = set()
+    for line in journal.read_bytes().splitlines(keepends=True):
+        with suppress(ValueError, RecursionError):
+            if line.endswith(b"\n") and isinstance(json.loads(line), dict):
+                found.add(line.rstrip())
+    return found
 
 
 def _follow(mirror: Mirror, done: threading.Event, note: Callable[[str], None]) -> None:

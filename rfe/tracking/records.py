@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ KINDS: dict[str, type[StudyEvent]] = {
     "confirmation": ConfirmationLog,
     "outcome": OutcomeLog,
 }
+_FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
 _MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space")
 _TEXTS = ("state", "config_id", "reason", "summary", "data", "data_fingerprint", "git_commit", "session")
 IN_EVERY_RECORD = ("study", "number", "time")
@@ -34,6 +35,8 @@ class Record:
     number: int | None
     kind: str
     data: Mapping[str, Any]
+    worked_s: float | None = None
+    """Seconds that the command which wrote it had the journal open; None in journals of earlier versions."""
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -58,7 +61,7 @@ def read_events(folder: StudyFolder) -> Iterator[StudyEvent]:
     """
     for record in read_records(folder.journal):
         if record.kind in KINDS:
-            yield _event(record, folder)
+            yield event_of(record, folder)
 
 
 def _parse(line: bytes, where: str) -> Record:
@@ -68,7 +71,10 @@ def _parse(line: bytes, where: str) -> Record:
             raise ValueError("time and number must be numbers")
         if not isinstance(data["study"], str) or not isinstance(data["kind"], str):
             raise ValueError("study and kind must be text")
-        return Record(data.pop("time"), data.pop("study"), data.pop("number"), data.pop("kind"), data)
+        worked_s = data.pop("worked_s", None)
+        if not isinstance(worked_s, int | float | None):
+            raise ValueError("worked_s must be a number")
+        return Record(data.pop("time"), data.pop("study"), data.pop("number"), data.pop("kind"), data, worked_s)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StudyError(
             f"{where}: not a journal record ({error}); restore the file from MLflow with `rfe studies pull`, "
@@ -76,7 +82,19 @@ def _parse(line: bytes, where: str) -> Record:
         ) from None
 
 
-def _event(record: Record, folder: StudyFolder) -> StudyEvent:
+def trial_end(record: Record) -> tuple[str, float | None]:
+    """(state, score if complete) of a trial's record; any text and None of a strange one."""
+    state, scores = str(record.data.get("state")), record.data.get("scores")
+    score = scores.get("score") if isinstance(scores, dict) and state == "complete" else None
+    return state, score if isinstance(score, int | float) else None
+
+
+def event_of(record: Record, folder: StudyFolder) -> StudyEvent:
+    """The log that a record of one of `KINDS` was made of, with absolute paths.
+
+    Raises:
+        StudyError: a field is not what it should be.
+    """
     try:
         return _log(record, folder)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -87,8 +105,7 @@ def _event(record: Record, folder: StudyFolder) -> StudyEvent:
 
 
 def _log(record: Record, folder: StudyFolder) -> StudyEvent:
-    cls = KINDS[record.kind]
-    known = {entry.name for entry in fields(cls)}
+    cls, known = KINDS[record.kind], _FIELDS[record.kind]
     data: dict[str, Any] = {name: value for name, value in record.data.items() if name in known}
     _check_types(data)
     data["study"] = record.study
@@ -103,7 +120,7 @@ def _log(record: Record, folder: StudyFolder) -> StudyEvent:
         data["scores"] = tuple(data["scores"])
     if "artifacts" in data:
         for name in data["artifacts"]:
-            _inside(folder, name)  # where a pull would put it
+            _check_inside(name)  # where a pull would put it
         data["artifacts"] = {name: _inside(folder, path) for name, path in data["artifacts"].items()}
     if data.get("weights") is not None:
         path = _inside(folder, data["weights"])
@@ -142,9 +159,14 @@ def _check_types(data: Mapping[str, Any]) -> None:
 
 def _inside(folder: StudyFolder, path: str) -> Path:
     """A file of the study; a journal may come from anyone, and names no other."""
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ValueError(f"{path!r} lies outside the study's folder")
+    _check_inside(path)
     return folder.path / path
+
+
+def _check_inside(path: str) -> None:
+    # as text: thousands of path objects take longer than the JSON
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} lies outside the study's folder")
 
 
 def own_fields(log: StudyEvent) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _ensemble(place: Place, setting: Setting) -> list[dict[str, Any]]:
     rivals = sum(one.weight for one in members if one.candidate.config.model.kind == RIVAL)
     about = {"members": len(members), "candidates": result.n_candidates, "weight of concat_mlp": round(rivals, 3)}
     row = _row("ensemble", "crossfit, nested", dataset, result.answers)
-    row |= {"about": about, "optimistic": result.optimistic, "test": _test(place, setting, result.ensemble, "states")}
+    row |= {"about": about, "optimistic": result.in_sample, "test": _test(place, setting, result.ensemble, "states")}
     return [row]
 
 

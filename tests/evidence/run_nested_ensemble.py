@@ -115,7 +115,7 @@ def _measure(shift: str, seed: int, size: Size) -> dict[str, Any]:
         "nested": result.nested["score"].estimate,
         "low": low,
         "high": high,
-        "optimistic": result.optimistic,
+        "optimistic": result.in_sample,
         "same_predictors": _same_predictors(calibrated, chosen, answer),
         "final": _final_score(result.ensemble, dataset, answer),
         "best_trial": best.score,

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from rfe.config.fields import unknown
 from rfe.data.record.archives import packed_note, plan_targets
@@ -18,6 +18,7 @@ from rfe.data.record.download import download, is_whole, part_of
 from rfe.data.record.listing import PUBLIC_API, Record, RecordFile, parse_record_id, read_record
 from rfe.data.record.unpacking import is_unpacked, unpack
 from rfe.errors import ConfigError, DataError
+from rfe.locking import hold_lock
 from rfe.progress import Progress, SilentProgress
 from rfe.writing import DISK_FULL
 
@@ -109,7 +110,7 @@ def _lock(output: Path) -> Iterator[None]:
     is_new = not output.exists()
     output.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(output / _LOCK, timeout=0):
+        with hold_lock(output / _LOCK, 0.0, instead="--output"):
             try:
                 yield
             finally:

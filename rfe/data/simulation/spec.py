@@ -1,8 +1,10 @@
 """What to simulate, and the check that it can be."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
+from rfe.config.schema import LARGEST_SEED
 from rfe.data.simulation.encoders import DEMO_ENCODERS, FULL_ENCODERS, SHIFT_GAIN, VISIBILITY, EncoderSpec
 from rfe.data.simulation.skeleton import N_FOLDS, OFFICIAL_CLIPS_PER_ACTOR
 from rfe.errors import ConfigError, gather
@@ -58,8 +60,8 @@ def check_spec(spec: SimulationSpec) -> None:
         problems.append(f"shift: {spec.shift!r} is unknown; use {', '.join(SHIFT_GAIN)}")
     if not 0 <= spec.missing < 1:
         problems.append(f"missing: {spec.missing:g} is not a part of the clips; use 0 or more and less than 1")
-    if spec.seed < 0:
-        problems.append(f"seed: {spec.seed} is negative; use 0 or more")
+    if not isinstance(spec.seed, Integral) or not 0 <= spec.seed <= LARGEST_SEED:
+        problems.append(f"seed: {spec.seed} is not a whole number from 0 to {LARGEST_SEED}")
     problems += _check_encoders(spec.encoders)
     gather(problems, ConfigError, "simulation")
 

@@ -6,10 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rfe.ablation.result import is_ablation
-from rfe.config.fields import unknown
 from rfe.data.dataset import load_dataset
 from rfe.data.remote import local_folder
-from rfe.ensemble.stored import StoredEnsemble, ensemble_names, read_ensemble
+from rfe.ensemble.stored import StoredEnsemble, ensemble_names, read_ensemble, unknown_result
 from rfe.errors import ConfigError, RfeError, StudyError
 from rfe.metrics.intervals import FEW_ACTORS, FEWEST_ACTORS
 from rfe.progress import Progress
@@ -19,7 +18,7 @@ from rfe.reporting.report.document import Report, Section
 from rfe.reporting.report.ensembles import ensemble_subject
 from rfe.reporting.report.studies import study_subject
 from rfe.reporting.report.subject import Data, Subject
-from rfe.reporting.studies import study_source
+from rfe.reporting.studies import find_study, study_source
 from rfe.workspace import StudyFolder, Workspace
 
 GENERAL = (
@@ -77,10 +76,9 @@ def find_subject(workspace: Workspace, name: str) -> tuple[str, StudyFolder | St
     ensembles = ensemble_names(workspace)
     if name in ensembles:
         return "ensemble", read_ensemble(workspace, name)
-    known = [*workspace.study_names(), *ensembles]
-    if not known:
-        raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
-    raise StudyError(unknown("study or ensemble", name, known))
+    if folder.exists():
+        return "study", find_study(workspace, name)  # says what is missing
+    raise StudyError(unknown_result(workspace, name))
 
 
 def _study_data(workspace: Workspace, folder: StudyFolder, place: Path | str | None) -> Data:

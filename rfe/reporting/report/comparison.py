@@ -24,7 +24,7 @@ OURS = {
     "score_nested": "crossfit, nested",
     "base": "crossfit, fresh seeds",
     "score_best": "crossfit, optimistic: best of the search",
-    "score_optimistic": "optimistic: chosen by these clips",
+    "score_in_sample": "in-sample: chosen and weighted by these clips",
 }
 
 

@@ -10,7 +10,7 @@ from rfe.reporting.report.answers import answers_of
 from rfe.reporting.report.calibration import calibration_blocks
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Rule, Section, Table, Text
 from rfe.reporting.report.models import answer_section
-from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
+from rfe.reporting.report.subject import IN_SAMPLE, Data, Headline, Subject
 
 DECODINGS = {
     "states": "averaged distributions over the 36 states, by expected score",
@@ -32,7 +32,7 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
             (nested["lower_95"], nested["upper_95"]),
             "the ensemble's result: each fold is answered by what was chosen without its labels",
         ),
-        Headline("score_optimistic", scores["score_optimistic"], about=OPTIMISTIC),
+        Headline("score_in_sample", scores["score_in_sample"], about=IN_SAMPLE),
     )
     prefix = f"{stored.name}-"
     return Subject(
@@ -99,7 +99,7 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
             Panel(
                 "",
                 Axis("Score, with 95% interval over actors"),
-                Axis(categories=(*(name for name, _ in lines), "ensemble, optimistic")),
+                Axis(categories=(*(name for name, _ in lines), "ensemble, in-sample")),
                 (
                     Points(
                         "nested",
@@ -109,9 +109,9 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
                         high=[one["upper_95"] for _, one in lines],
                     ),
                     Points(
-                        "optimistic",
-                        [scores["score_optimistic"]],
-                        ["ensemble, optimistic"],
+                        "in-sample",
+                        [scores["score_in_sample"]],
+                        ["ensemble, in-sample"],
                         "grey",
                         "cross",
                     ),
@@ -130,7 +130,7 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
     ):
         one = scores[name]
         rows.append((label, one["estimate"], one["lower_95"], one["upper_95"]))
-    rows.append(("Score on the clips it was chosen by (optimistic)", scores["score_optimistic"], None, None))
+    rows.append(("Score on the clips it was chosen by (in-sample)", scores["score_in_sample"], None, None))
     yield Table(
         f"{prefix}scores",
         "Scores of the ensemble and of the best single trial",
@@ -216,5 +216,5 @@ def _members(about: Mapping[str, Any], prefix: str) -> Iterator[Block]:
                     ),
                 ),
             ),
-            "Optimistic: of the clips it was chosen by.",
+            "In-sample: of the clips it was chosen by.",
         )

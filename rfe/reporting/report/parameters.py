@@ -24,8 +24,8 @@ def importance_blocks(definition: StudyDefinition, points: Sequence[Point], pref
     yield Text(
         "Two evaluators of Optuna, which answer different questions and may well rank differently: "
         + " ".join(f"{one.evaluator}: {one.question}" for one in both)
-        + f" From {len(points)} trials; with few trials, or a sampler that soon looked in one region only, neither is "
-        "more than a hint."
+        + f" From {_from(both)}; with few trials, or a sampler that soon looked in one region only, neither is more "
+        "than a hint."
     )
     yield Figure(
         f"{prefix}importance",
@@ -42,6 +42,12 @@ def importance_blocks(definition: StudyDefinition, points: Sequence[Point], pref
         tuple((name, *(one.shares.get(name) for one in both)) for name in names),
         "Shares of each evaluator sum to 1.",
     )
+
+
+def _from(both: Sequence[Importance]) -> str:
+    most = max(one.n_trials for one in both)
+    fewer = [f" ({one.evaluator}: {one.n_trials} of them, spread evenly)" for one in both if one.n_trials < most]
+    return f"{most} trials{''.join(fewer)}"
 
 
 def _bars(one: Importance) -> Panel:

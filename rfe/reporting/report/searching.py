@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from rfe.data.dataset import Dataset
+from rfe.errors import StudyError
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Mark, Panel, Points, Section, Table, Text
 from rfe.reporting.report.parameters import importance_blocks, slice_blocks
 from rfe.reporting.report.subject import Data
 from rfe.reporting.report.trials import scored_trials
 from rfe.reporting.studies import StudyJournal
-from rfe.search.outcome import study_scores
+from rfe.search.outcome import hit_table
 from rfe.search_space.dimensions import ARM
-from rfe.study import pareto_front
+from rfe.study import pareto_front, score_selected
 from rfe.study.bounds import TOP_SHARE
 from rfe.study.definition import StudyDefinition
 from rfe.study.importance import scored_points
@@ -92,13 +93,14 @@ def convergence_blocks(trials: Sequence[TrialLog], dataset: Dataset | None, pref
 
 
 def _selected_so_far(ordered: Sequence[TrialLog], dataset: Dataset) -> list[tuple[int, float]]:
+    if len(ordered) < 2 or len(dataset.clips.folds) < 2:
+        return []
+    table = hit_table(ordered, dataset)
     moments = sorted({round(n) for n in np.linspace(2, len(ordered), SELECTED_AT)})
-    found = []
-    for n in moments:
-        _, selected = study_scores(ordered[:n], dataset)
-        if selected is not None:
-            found.append((n, selected.score))
-    return found
+    try:
+        return [(n, score_selected(table.first(n)).score) for n in moments]
+    except StudyError:  # the other folds of one hold no blend
+        return []
 
 
 def front_blocks(trials: Sequence[TrialLog], prefix: str) -> Iterator[Block]:

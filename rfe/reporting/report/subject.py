@@ -7,6 +7,7 @@ from rfe.data.dataset import Dataset
 from rfe.reporting.report.document import Section, Table
 
 OPTIMISTIC = "optimistic: the same clips chose it"
+IN_SAMPLE = "in-sample: on the clips that the members were chosen and weighted by, so no estimate for new clips"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """Configurations: nested and dotted names, every problem at once, and back to YAML."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from rfe.config.fields import FIELDS, check_value, nearest
 from rfe.config.load import change_config, dump_config, flatten, load_config
-from rfe.config.schema import Config
+from rfe.config.schema import LARGEST_SEED, Config
 from rfe.errors import ConfigError
 
 
@@ -60,10 +60,28 @@ def test_all_problems_come_at_once_with_field_value_and_remedy() -> None:
         "train.lr: -1 is not allowed; it must be a number above 0",
         "model.gate.kind: 'statik' is not allowed",
         "did you mean static?",
-        "model.n_kept: 'some' is not allowed; it must be a whole number of at least 1, or 'all'",
+        "model.n_kept: 'some' is not allowed; it must be a whole number of at least 1 and at most 2147483647, or 'all'",
         "data.standardize: {'mfcc': 'both'} is not allowed; it must be one of fold, actor, or a map",
     ):
         assert part in message
+
+
+@pytest.mark.parametrize("name", ["train.seed", "train.data_seed"])
+@pytest.mark.parametrize("value", [2**32, 2**63, 2**64, -1, 0.5, True])
+def test_seeds_fit_every_generator(name: str, value: Any) -> None:
+    """2**64 was taken, and overflowed when the trial was trained."""
+    assert f"{name}: {value} is not allowed; it must be a whole number of at least 0 and at most 4294967295" in refuse(
+        {name: value}
+    )
+    assert load_config({name: LARGEST_SEED})
+
+
+WHOLE_NUMBERS = [name for name, field in FIELDS.items() if int in (field.annotation, *get_args(field.annotation))]
+
+
+@pytest.mark.parametrize("name", [*WHOLE_NUMBERS, "data.reduce"])
+def test_whole_numbers_end_where_tensors_do(name: str) -> None:
+    assert f"{name}: {2**64} is not allowed" in refuse({name: 2**64})
 
 
 def test_types_are_not_cast() -> None:

@@ -125,6 +125,21 @@ def test_refuses_outputs_that_are_gone_broken_or_of_other_data(folder: StudyFold
         outputs_of(arrays | {"seeds": np.arange(2)}, CONFIG, dataset)
 
 
+def test_a_confirmed_trials_configuration_is_known_without_its_file(folder: StudyFolder, dataset: Dataset) -> None:
+    """A lost or damaged config.yaml of one confirmation ended every command on the study."""
+    confirmation = make_confirmation(dataset, 0, (0.3, 0.32))
+    write_study(folder, dataset, make_trial(dataset, 0, 0.3), confirmation)
+    (whole,) = read_study(folder).candidates
+    path = folder.trial(0) / "confirmed" / "config.yaml"
+    for content in (b"\0" * 40, b"\xff\xfe", b"train: {seeds: 99"):
+        path.write_bytes(content)
+        (candidate,) = read_study(folder).candidates
+        assert (candidate.config.train.seed, candidate.config.train.seeds) == (100, 2)
+        assert candidate.config.model == whole.config.model
+    path.unlink()
+    assert read_study(folder).candidates[0].config.train.seeds == 2
+
+
 def test_the_kind_of_presence_follows_the_configuration(dataset: Dataset) -> None:
     arrays = make_outputs(dataset)
     assert outputs_of(arrays, CONFIG, dataset).source.presence_kind == "bce"

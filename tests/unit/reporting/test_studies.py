@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from rfe import api
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
@@ -15,8 +16,8 @@ from rfe.reporting.studies import (
     find_study,
     read_trial,
     study_source,
-    summarize_study,
 )
+from rfe.reporting.summaries import summarize_study
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog
 from rfe.tracking.journal import Journal
@@ -115,6 +116,43 @@ def test_an_unknown_study_is_answered_with_the_nearest(workspace: Workspace, fol
         find_study(workspace, "fist")
     with pytest.raises(StudyError, match="holds no studies"):
         find_study(open_workspace(workspace.root / "empty"), "first")
+
+
+def test_a_damaged_study_hides_no_other(workspace: Workspace, folder: StudyFolder) -> None:
+    """The list of all studies ended in the one's error."""
+    other = workspace.study("other")
+    with Journal(other) as journal:
+        journal.record_study(StudyLog("other"))
+    other.journal.write_bytes(other.journal.read_bytes() + b"\x00\x00\n" + other.journal.read_bytes())
+    listed = {one.name: one for one in api.list_studies(workspace)}
+    assert listed["first"] == summarize_study(folder)
+    assert listed["other"].state == "damaged"
+    assert "journal.jsonl, line 2: not a journal record" in listed["other"].problem
+    said = invoke("studies", "list", "--workspace", workspace.root)
+    assert said.exit_code == 0
+    assert "line 2: not a journal record" in " ".join(said.stdout.split())
+
+
+def test_a_missing_journal_is_said(workspace: Workspace, folder: StudyFolder) -> None:
+    """The study was called unknown, and its own name the nearest."""
+    (folder.path / "optuna.log").write_text("")
+    folder.journal.unlink()
+    with pytest.raises(StudyError, match=r"journal.jsonl is missing.*`rfe studies pull first`.*repair first"):
+        find_study(workspace, "first")
+    with pytest.raises(StudyError, match="did you mean first"):
+        find_study(workspace, "fist")
+    assert api.delete_study("first", workspace, keep_runs=True).study == "first"
+    assert not folder.exists()
+
+
+def test_the_summary_is_that_of_the_whole_journal(folder: StudyFolder) -> None:
+    """Lists read states and scores alone; they must be those of the trials as last recorded."""
+    with Journal(folder) as journal:
+        journal.record_trial(make_trial(1, 0.9))
+        journal.record("trial", 8, state=3, scores="none")
+    summary = summarize_study(folder)
+    assert summary.score_best == 0.9
+    assert sum(summary.trials.values()) == 4
 
 
 def test_a_trial_and_the_data_are_found_again(folder: StudyFolder, workspace: Workspace) -> None:

@@ -17,6 +17,7 @@ from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.driver import run_search
 from rfe.search.interrupt import LEFT_AT_ONCE, catch_interrupts
 from rfe.search_space import SearchSpace, load_space
+from rfe.tracking.base import TrialLog
 from rfe.tracking.records import Record
 from rfe.workspace import open_workspace
 from tests.unit.data.folders import make_folder
@@ -73,7 +74,7 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
     assert [type(one) for one in (found.trials, found.hours)] == [int, float]
 
 
-@pytest.mark.parametrize("asked", [{"workers": "two"}, {"workers": 0}, {"seed": -1}, {"seed": 0.5}])
+@pytest.mark.parametrize("asked", [{"workers": "two"}, {"workers": 0}, {"seed": -1}, {"seed": 0.5}, {"seed": 2**64}])
 def test_other_numbers_are_refused_before_there_is_a_study(asked: dict[str, Any], tmp_path: Path) -> None:
     (name,) = asked
     data = make_folder(tmp_path / "data")
@@ -101,6 +102,40 @@ def test_time_spent_adds_up_over_commands_and_leaves_the_breaks_out() -> None:
     )
     assert spent_seconds(given) == 60 + 30
     assert spent_seconds(records()) == 0.0
+
+
+def worked(*given: tuple[str, float, float]) -> Iterator[Record]:
+    return (Record(time, "s", None, kind, {}, seconds) for kind, time, seconds in given)
+
+
+def test_seconds_worked_are_counted_whatever_the_clock_says() -> None:
+    """A closed lid added its hours, a clock set back subtracted them, a start in 1970 gave 498,611 hours."""
+    lid = worked((SESSION, 0, 0.1), ("trial", 100, 100.0), ("trial", 36_100, 130.0))
+    assert spent_seconds(lid) == 130
+    back = worked((SESSION, 36_000, 0.1), ("trial", 0, 60.0), (SESSION, 10, 0.1), ("trial", 20, 10.0))
+    assert spent_seconds(back) == 60 + 10
+    at_1970 = worked((SESSION, 5, 0.1), ("trial", 1.795e9, 30.0))
+    assert spent_seconds(at_1970) == 30
+    repaired = worked((SESSION, 5, 0.1), ("trial", 40, 30.0), ("trial", 500, 2.0))
+    assert spent_seconds(repaired) == 30
+
+
+def test_of_a_journal_with_times_only_a_clock_that_was_set_is_no_work() -> None:
+    assert spent_seconds(records((SESSION, 5), ("trial", 65), ("trial", 1.795e9), ("trial", 1.795e9 + 7))) == 60 + 7
+    assert spent_seconds(records((SESSION, 5000), ("trial", 5010), ("trial", 10), ("outcome", 30))) == 10 + 20
+
+
+def test_what_asks_for_more() -> None:
+    def logs(n: int, **tags: str) -> list[TrialLog]:
+        return [TrialLog("s", number, "complete", "id", {}, tags=tags) for number in range(n)]
+
+    budget = Budget(200, 1.0, 10, None)
+    assert budget.asks_for_more([], 0.0)
+    assert budget.asks_for_more(logs(199), 3599.0)
+    assert not budget.asks_for_more(logs(200), 0.0)
+    assert not budget.asks_for_more(logs(5), 3600.0)
+    assert not budget.asks_for_more(logs(100, duplicate_of="0"), 0.0)
+    assert not Budget(200, None, 10, 7).asks_for_more(logs(5), 0.0)  # it may have ended for want of a better one
 
 
 def test_the_first_interrupt_is_noted_and_handlers_are_put_back() -> None:

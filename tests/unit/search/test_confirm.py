@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rfe.config.load import change_config, flatten
-from rfe.config.schema import Config
+from rfe.config.schema import LARGEST_SEED, Config
 from rfe.data.dataset import load_dataset
 from rfe.progress import SilentProgress
 from rfe.search.confirm import FIRST_FRESH_SEED, confirm_best, first_fresh_seed, in_a_row, merge_seeds, with_seed
 from rfe.search.pool import Pool
-from rfe.search.work import News, WorkItem
+from rfe.search.work import News, PoolStatus, WorkItem
 from rfe.search_space import load_space
 from rfe.tracking.base import TrialLog
 from rfe.training.record import TrialResult
@@ -30,6 +30,15 @@ def test_fresh_seeds_lie_beyond_all_that_were_used() -> None:
     assert first_fresh_seed([log(), log(seed=2000, seeds=3)]) == 2003
     assert first_fresh_seed([log(data_seed=5000)]) == 5001
     assert first_fresh_seed([log(data_seed=5000, seeds=3)]) == 5003  # each seed has its own order of the data
+
+
+def test_fresh_seeds_of_a_search_with_the_largest_ones_are_seeds_too() -> None:
+    """Those that follow the largest seed would be refused as configurations after the whole search."""
+    used = [log(seed=LARGEST_SEED), log(seed=1002, seeds=2), log(data_seed=1009)]
+    assert first_fresh_seed(used, 2) == FIRST_FRESH_SEED
+    assert first_fresh_seed(used, 3) == 1004
+    assert first_fresh_seed(used, 6) == 1010
+    assert with_seed(Config(), first_fresh_seed(used, 5)).train.seed == 1004
 
 
 def test_a_fresh_seed_orders_the_data_too() -> None:
@@ -82,6 +91,46 @@ class Replaced:
 
     def withdraw(self, run: str) -> None:
         self.pool.withdraw(run)
+
+    def status(self) -> PoolStatus:
+        return self.pool.status()
+
+
+class Slow(Replaced):
+    """A pool whose workers are an epoch further at each look."""
+
+    def collect(self, study: str, timeout_s: float) -> News:
+        self.n_collected += 1
+        if self.n_collected == 1:
+            self.leased = [one.key for one in self.pool.take("w", 1e9, 8).items]
+        self.pool.heartbeat("w", dict.fromkeys(self.leased, self.n_collected))
+        if self.n_collected == 4:
+            self.pool.finish("w", self.leased[0], TrialResult("id", "failed", "planted"))
+        return self.pool.collect(study)
+
+
+def test_epochs_are_told_before_the_first_seed_ends() -> None:
+    """For minutes nothing but `0 of 25` was shown."""
+    told: list[Any] = []
+
+    class Noted(SilentProgress):
+        def start(self, title: str, total: int | None = None) -> None:
+            told.append(total)
+
+        def update(self, status: Any) -> None:
+            told.append(status)
+
+    space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 1, "seeds": 2}})
+    best = log(epochs=10)
+    ledger = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
+    pool = Slow()
+    fleet = SimpleNamespace(pool=pool, ended=False)
+    list(
+        confirm_best(
+            [best], space, cast(Any, ledger), cast(Any, fleet), cast(Any, Noted()), lambda: pool.n_collected > 5
+        )
+    )
+    assert told == [20, 0, 2, 4, 6, 14, 15, 10]
 
 
 def test_a_pool_that_was_started_anew_is_offered_what_it_does_not_know() -> None:

@@ -1,6 +1,7 @@
 """What is said, and refused, before a study is begun."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -8,10 +9,53 @@ import pytest
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError
 from rfe.progress import SilentProgress
+from rfe.search.budget import SESSION
 from rfe.search.driver import check_actors, run_search
 from rfe.search_space import load_space, resolve
+from rfe.study import read_study
+from rfe.tracking.base import NullTracker, TrialLog
+from rfe.tracking.journal import Journal
+from rfe.tracking.records import read_events
 from rfe.workspace import open_workspace
+from tests.integration.fakes import write_data
 from tests.unit.data.folders import make_folder
+from tests.unit.search.tiny_study import SPACE, run_study
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("Ray was started")
+
+
+@pytest.mark.parametrize("limits", [{"budget": {"hours": 2.0}}, {"limits": {"no_improvement": 1}}])
+def test_a_study_that_has_ended_starts_nothing(
+    limits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It started Ray and trained another cohort, as its limits were looked at after the first one only."""
+    workspace = open_workspace(tmp_path)
+    dataset = load_dataset(write_data(tmp_path / "data"))
+    folder = run_study(workspace, dataset, NullTracker())
+    assert sum(1 for row in read_study(folder.path).trials if row.state == "running") == 1
+    with Journal(folder) as journal:
+        journal.record(SESSION)
+        with monkeypatch.context() as patched:
+            patched.setattr("rfe.tracking.journal.time.monotonic", lambda: monotonic() + 7200)
+            journal.keep_time()
+    monkeypatch.setattr("rfe.search.driver.open_session", never)
+    space = load_space(
+        {
+            "study": "tiny",
+            "space": SPACE,
+            "sampler": {"kind": "random"},
+            "budget": {"trials": 100},
+            "confirm": {"top": 0},
+            **limits,
+        }
+    )
+    before = [event.number for event in read_events(folder) if isinstance(event, TrialLog)]
+    outcome = run_search(space, dataset.path, workspace)
+    assert outcome.state == "finished"
+    assert outcome.reason.startswith(("the budget of 2 hours is used", "no better trial in"))
+    assert [event.number for event in read_events(folder) if isinstance(event, TrialLog)] == before
 
 
 @pytest.mark.parametrize(

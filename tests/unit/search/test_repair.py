@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from rfe import api
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import StudyError
 from rfe.progress import SilentProgress
@@ -124,6 +125,53 @@ def test_mlflow_is_written_anew_from_the_journal(workspace: Workspace, dataset: 
         "trial 1: failed, in the journal complete",
     }
     assert repair(workspace).repairs == ()
+
+
+def test_a_lost_or_damaged_log_is_rebuilt(workspace: Workspace, study: StudyFolder) -> None:
+    """A damaged line ended in an internal error; of a lost log, all trials were recorded again by the next search."""
+    before = optuna_states(study)
+    damaged = (b"\0\0\n", "line 10 is damaged")
+    lines = study.optuna_log.read_bytes().splitlines(keepends=True)
+    for line, found in ((b"", "is missing"), damaged):
+        study.optuna_log.unlink()
+        if line:
+            study.optuna_log.write_bytes(b"".join([*lines[:9], line, *lines[10:]]))
+        [one] = repair(workspace).repairs
+        assert (one.where, one.done) == ("Optuna", "rebuilt from the journal")
+        assert one.found.startswith(f"its log {found}")
+        assert optuna_states(study) == before
+        assert repair(workspace).repairs == ()
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty"])
+def test_of_a_lost_journal_it_is_said_where_the_results_may_be(
+    lost: str, workspace: Workspace, study: StudyFolder
+) -> None:
+    """All trials were opened again, without a word on where their results are still to be had."""
+    if lost == "missing":
+        study.journal.unlink()
+    else:
+        study.journal.write_bytes(b"")
+    report = api.repair_study("tiny", workspace)
+    [one] = [one for one in report.repairs if one.where == "Optuna"]
+    assert one.found == "trials 0, 1, 2, 3, 4: ended, but the journal has no result"
+    assert one.done.startswith("open again; `rfe studies pull tiny` brings the results back")
+
+
+def test_outputs_that_are_lost_are_said(workspace: Workspace, study: StudyFolder) -> None:
+    """Nothing looked at them, and `rfe ensemble` ended in the first one."""
+    (study.trial(1) / "outputs.npz").unlink()
+    content = (study.trial(2) / "outputs.npz").read_bytes()
+    (study.trial(2) / "outputs.npz").write_bytes(content[: len(content) // 2])
+    flipped = bytearray((study.trial(4) / "outputs.npz").read_bytes())
+    flipped[len(flipped) // 3] ^= 0xFF
+    (study.trial(4) / "outputs.npz").write_bytes(flipped)
+    found = [one for one in repair(workspace).repairs if one.where == "files"]
+    assert [one.found.split(" is ")[0] for one in found] == [
+        f"trial {number}: trials/{number:05d}/outputs.npz" for number in (1, 2, 4)
+    ]
+    assert [one.found.split(" is ")[1].split()[0] for one in found] == ["missing", "damaged", "damaged"]
+    assert "`rfe studies pull tiny`" in found[0].done
 
 
 def test_a_study_that_is_worked_on_is_refused(workspace: Workspace, study: StudyFolder) -> None:

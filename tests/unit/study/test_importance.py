@@ -9,7 +9,7 @@ from rfe.errors import StudyError
 from rfe.search_space import load_space
 from rfe.study import StudyDefinition, TrialRow, define_study
 from rfe.study.bounds import find_bound_hits
-from rfe.study.importance import Point, measure_importance, scored_points
+from rfe.study.importance import MOST_FOR_FANOVA, Point, _spread_evenly, measure_importance, scored_points
 
 SPACE = {
     "study": "s",
@@ -54,6 +54,20 @@ def _rows(n: int) -> list[TrialRow]:
 
 def _by(rows: list[TrialRow], name: str) -> dict[int, float]:
     return {row.number: float(np.log(float(row.params[name] or 0))) for row in rows}
+
+
+def test_of_many_trials_fanova_sees_some_spread_evenly(definition: StudyDefinition) -> None:
+    """Its time grows with their square: it took most of a report's minutes for 2,000 trials."""
+    rows = _rows(MOST_FOR_FANOVA + 150)
+    points = scored_points(definition, rows, _by(rows, "train.lr"))
+    ped, fanova = measure_importance(definition, points)
+    assert (ped.n_trials, fanova.n_trials) == (len(points), MOST_FOR_FANOVA)
+    assert next(iter(fanova.shares)) == "train.lr"
+    some = _spread_evenly(points, 100)
+    gaps = np.diff([point.number for point in some])
+    assert (some[0].number, some[-1].number, len(some)) == (0, len(points) - 1, 100)
+    assert set(gaps) <= {5, 6}
+    assert _spread_evenly(points, len(points)) is points
 
 
 def test_both_evaluators_name_the_parameter_that_made_the_score(definition: StudyDefinition) -> None:

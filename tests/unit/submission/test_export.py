@@ -13,11 +13,13 @@ from rfe.config.load import change_config, load_config
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
-from rfe.ensemble.selection import Selection
+from rfe.ensemble.candidates import Candidate
+from rfe.ensemble.selection import Member, Selection
 from rfe.ensemble.stored import read_ensemble, record_run, write_ensemble
 from rfe.errors import StudyError, SubmissionError
 from rfe.progress import SilentProgress
 from rfe.submission.export import export_ensemble, export_study
+from rfe.submission.models import describe_training
 from rfe.submission.reading import read_submission
 from rfe.submission.verification import verify_bundle
 from rfe.training.record import TrialResult
@@ -146,8 +148,14 @@ def test_weights_that_were_not_kept_are_trained_again(workspace: Workspace, data
         outputs: dict[str, Any] = make_outputs(dataset, seed=9)
         return TrialResult("id", "complete", weights=make_weights(dataset), **outputs)
 
-    bundle = export_study(workspace, "fusion-v1", dataset, train=train)
+    notes: list[str] = []
+    bundle = export_study(workspace, "fusion-v1", dataset, train=train, note=notes.append)
     assert asked == [(CONFIG, None)]
+    n_folds = len(dataset.clips.folds)
+    assert notes == [
+        f"first training {n_folds} models again (its fold models' outputs or weights were not kept), which may take "
+        "minutes"
+    ]
     assert "trained again" in verify_bundle(bundle)["members"][0]["source"]
 
     with pytest.raises(StudyError, match="failed: no memory"):
@@ -184,6 +192,25 @@ def test_final_models_are_trained_on_all_clips_with_the_seeds_of_the_outputs(
     assert verify_bundle(more)["members"][0]["seeds"] == [0, 1, 2]
     with pytest.raises(StudyError, match="weights were not kept"):
         export_study(workspace, "fusion-v1", dataset, kind="final")
+
+
+def test_what_is_trained_first_is_counted_and_timed() -> None:
+    """Twelve members were trained again for minutes, without a word before."""
+
+    def member(seconds: float = 60.0, seeds: int = 1, **kept: Any) -> Member:
+        config = change_config(CONFIG, {"train.seeds": seeds})
+        return Member(Candidate("s", 0, config, "id", 0.3, seconds=seconds, **kept), 0.5, 0.5)
+
+    whole = {"outputs": Path("o"), "weights": Path("w")}
+    assert describe_training([member(**whole)], "folds", None, 5) == ""
+    said = describe_training([member(**whole), member(), member(outputs=Path("o"), seeds=2)], "folds", None, 5)
+    assert said.startswith("first training 15 models again (the outputs or weights of 2 members' fold models")
+    assert "about 2 min" in said
+    final = describe_training([member(**whole), member(weights=Path("w"))], "final", None, 5)
+    assert final.startswith("first training 5 models again (the outputs or weights of 1 member's")
+    assert "and 2 models on all clips, about 84 s" in final
+    assert "again" not in describe_training([member(outputs=Path("o"))], "final", None, 5)
+    assert "15 models again" in describe_training([member(**whole)], "final", 3, 5)
 
 
 def test_refuses_weights_that_lack_a_fold_or_are_broken(workspace: Workspace, dataset: Dataset) -> None:

@@ -33,7 +33,7 @@ def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace
             {"study": "gone", "trial": 1, "config_id": "y", "weight": 0.3, "ratio_weight": 0.3},
         ],
         "selection": {"method": "greedy", "start": 5, "separate_heads": False},
-        "scores": {"score_nested": interval, "score_single_nested": interval, "score_optimistic": 0.4},
+        "scores": {"score_nested": interval, "score_single_nested": interval, "score_in_sample": 0.4},
         "trajectory": [2.0, 1.5, 1.4],
         "trajectory_start": 5,
     }
@@ -46,7 +46,7 @@ def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace
     run = MlflowClient(workspace.mlflow_uri).get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["score_nested"] == 0.33
-    assert run.data.metrics["score_optimistic"] == 0.4
+    assert run.data.metrics["score_in_sample"] == 0.4
     assert run.data.tags["rfe.ensemble"] == "final"
     assert run.data.tags["rfe.member.first.3"] == "a1b2"
     assert "rfe.member.gone.1" not in run.data.tags

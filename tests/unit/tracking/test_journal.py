@@ -41,6 +41,21 @@ def test_what_is_told_comes_back(tmp_path: Path) -> None:
     assert outcome.scores == {"score_best": 0.25}
 
 
+def test_time_is_kept_now_and_then_and_not_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = study_folder(tmp_path)
+    seconds = [10.0]
+    monkeypatch.setattr("rfe.tracking.journal.time.monotonic", lambda: seconds[0])
+    with Journal(folder) as journal:
+        for clock, now in ((1e9, 40.0), (5.0, 71.0), (1e9, 100.0), (1e9, 131.5)):
+            monkeypatch.setattr("rfe.tracking.journal.time.time", lambda at=clock: at)
+            seconds[0] = now
+            journal.keep_time()
+    assert [(one.kind, one.time, one.worked_s) for one in journal.records()] == [
+        ("time", 5.0, 61.0),
+        ("time", 1e9, 121.5),
+    ]
+
+
 def test_stored_log_equals_the_one_read_again(tmp_path: Path) -> None:
     folder = study_folder(tmp_path)
     with Journal(folder) as journal:

@@ -62,7 +62,25 @@ def test_only_the_session_that_is_meant_stops(tmp_path: Path) -> None:
         assert not folder.stop_request.exists()
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"session": "a"', '{"search": {"odd": 1}}'])
+def test_it_is_written_on_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The age of the last entry was taken by the wall clock, so that nothing was written until that had caught up."""
+    folder = study_folder(tmp_path)
+    with keep_live(folder, "one", SilentProgress()) as progress:
+        monkeypatch.setattr("rfe.tracking.live.time.time", lambda: 1000.0)
+        monkeypatch.setattr("rfe.tracking.live.BEAT_S", 1e-9)
+        progress.update(STATUS)
+        live = read_live(folder)
+        assert live is not None
+        assert (live.time, live.search) == (1000.0, STATUS)
+
+
+NO_TIME = '{"session": "b", "host": "h", "pid": 1, "time": "now", "search": null}'
+NO_PID = '{"session": "b", "host": "h", "pid": "1", "time": 1.0, "search": null}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"session": "a"', '{"search": {"odd": 1}}', NO_TIME, NO_PID, "\0" * 200]
+)
 def test_what_cannot_be_understood_is_nothing(tmp_path: Path, text: str) -> None:
     folder = study_folder(tmp_path)
     folder.path.mkdir(parents=True)

@@ -66,6 +66,30 @@ def test_what_is_pulled_is_what_was_mirrored(
     assert {number for number, state in states.items() if state != "running"} == set(range(ENDED))
 
 
+@pytest.mark.parametrize("damage", ["line", "zeros", "tail", "bytes", "windows", "empty"])
+def test_a_damaged_journal_is_brought_back(damage: str, study: StudyFolder, workspace: Workspace) -> None:
+    """The sentence on a damaged line names `rfe studies pull`, which refused to replace what was no beginning of it."""
+    Mirror(study, STORAGE).copy()
+    whole = study.journal.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    content = {
+        "line": b"".join([*lines[:3], lines[3][:50] + b"\n", *lines[4:]]),
+        "zeros": b"".join([*lines[:3], b"\0" * 512 + b"\n", *lines[4:]]),
+        "tail": whole[:-40],
+        "bytes": whole.replace(b'"kind": "trial"', b'"kind": "\xff\xfe"', 1),
+        "windows": whole.replace(b"\n", b"\r\n"),
+        "empty": b"",
+    }[damage]
+    study.journal.write_bytes(content)
+    if damage in ("line", "zeros", "bytes"):
+        with pytest.raises(StudyError, match=r"journal.jsonl, line \d: not a journal record .*`rfe studies pull`"):
+            list(read_events(study))
+    elif damage == "windows":
+        assert len(list(read_events(study))) > ENDED  # such lines are read as they are
+    pull_mirror(study, STORAGE)
+    assert study.journal.read_bytes() == whole
+
+
 def test_only_changes_are_copied_and_what_was_dropped_is_removed(
     study: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ def words(report: Report) -> str:
 
 def test_the_nested_answers_are_shown_from_all_sides(made: tuple[Workspace, Dataset]) -> None:
     report = report_on(made, "final")
-    assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_nested", "score_optimistic"]
+    assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_nested", "score_in_sample"]
     tables = {one.name.removeprefix("final-") for one in report.tables}
     figures = {one.name.removeprefix("final-") for one in report.figures}
     assert tables >= {"what-ran", "scores", "members", "errors", "emotions", "actors", "calibration"}

@@ -42,6 +42,22 @@ def _words(report: Report) -> str:
     return " ".join(block.words for section in report.sections for block in section.walk() if isinstance(block, Text))
 
 
+def _slices(report: Report) -> Figure:
+    blocks = (block for section in report.sections for block in section.walk())
+    return next(block for block in blocks if isinstance(block, Figure) and block.name == "first-slices")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00\x00\n"])
+def test_a_report_needs_no_log_of_optuna(content: bytes | None, report: Report, tmp_path: Path) -> None:
+    """Of a lost log, what the search did was left out as if there had been no trial."""
+    lost, _ = make_workspace(tmp_path)
+    log = lost.study("first").optuna_log
+    log.unlink()
+    if content is not None:
+        log.write_bytes(content)
+    assert _slices(build_report(["first"], lost, None, SilentProgress())[0]) == _slices(report)
+
+
 def test_the_headline_is_the_selected_score_and_the_best_is_called_optimistic(report: Report) -> None:
     assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_selected", "confirmed", "score_best"]
     assert "[" in report.headlines[0]

@@ -1,0 +1,99 @@
+"""Of many candidates those worth calibrating, which takes ten times as long as a first look at their outputs.
+
+Calibrated candidates are ranked by Score, and the best `Selection.candidates` are considered. Which ones these may be
+is seen before: a decoder with fixed parameters answers nearly as well, candidate by candidate. A fold's preselection
+uses the other folds' labels alone, as all that is chosen for it does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfe.data.dataset import Dataset
+from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
+from rfe.ensemble.calibrated import Truth, map_in_threads
+from rfe.ensemble.candidates import Candidate, load_logits
+from rfe.ensemble.selection import Selection
+from rfe.errors import StudyError
+from rfe.labels import N_SETS, STATE_IS_BLEND, STATE_SET
+from rfe.training.scoring import log_set_weights
+
+MARGIN = 3
+"""So many times the candidates that are considered are calibrated for each fold."""
+BLEND_SHARE = float(STATE_IS_BLEND.mean())
+"""phi, without a look at any label."""
+
+Hits = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Preselection:
+    """What is worth calibrating."""
+
+    places: Mapping[int | None, NDArray[np.int64]]
+    """Held-out fold (None: none is) -> candidates by their place, ascending."""
+    left_out: Mapping[int, str]
+    """Place -> why the candidate's outputs cannot be used."""
+
+
+def preselect(
+    candidates: Sequence[Candidate],
+    as_searched: Sequence[Candidate],
+    dataset: Dataset,
+    how: Selection,
+    on_each: Callable[[], None],
+) -> Preselection:
+    """For each fold the candidates worth calibrating; all of them where they are few, or decoded by thresholds.
+
+    Args:
+        candidates: of the studies.
+        as_searched: the same with the models that the search trained, for the choices without a fold.
+        dataset: the data.
+        how: members are chosen.
+        on_each: called after each look.
+    """
+    truth, most = Truth.of(dataset), MARGIN * how.candidates
+    everyone = np.arange(len(candidates))
+    rounds: tuple[int | None, ...] = (*truth.folds, None)
+    if len(candidates) <= most or how.decoding != "states":
+        return Preselection(dict.fromkeys(rounds, everyone), {})
+    retrained = [place for place, one in enumerate(candidates) if one is not as_searched[place]]
+    found = map_in_threads(
+        lambda one: _hits(one, dataset, truth), [*candidates, *(as_searched[place] for place in retrained)], on_each
+    )
+    problems = [*enumerate(found[: len(candidates)]), *zip(retrained, found[len(candidates) :], strict=True)]
+    left_out = {place: str(one) for place, one in problems if isinstance(one, StudyError)}
+    nothing = np.full((2, len(truth.folds)), -1)  # ranks behind all others
+    hits = np.stack([nothing if isinstance(one, StudyError) else one for one in found])
+    final, searched = hits[: len(candidates)], hits[: len(candidates)].copy()  # [candidate, 2, fold]
+    searched[retrained] = hits[len(candidates) :]
+    kept: dict[int | None, NDArray[np.int64]] = {}
+    for held_out in rounds:
+        others = np.array([fold != held_out for fold in truth.folds])
+        presence, salience = np.moveaxis((final if held_out is None else searched)[..., others].sum(-1), -1, 0)
+        looked_at = truth.others(held_out)
+        score = presence / looked_at.sum() + salience / max(1, int(truth.blend[looked_at].sum()))
+        best = [place for place in np.argsort(-score, kind="stable").tolist() if place not in left_out]
+        kept[held_out] = np.sort(best[:most])
+    return Preselection(kept, left_out)
+
+
+def _hits(candidate: Candidate, dataset: Dataset, truth: Truth) -> Hits | StudyError:
+    """[2, fold] clips whose set is right, and blends whose state is; or why it cannot be told."""
+    try:
+        logits = load_logits(candidate, dataset)
+    except StudyError as error:
+        return error
+    place = np.searchsorted(truth.folds, truth.fold)
+    omega = candidate.config.model.head_fusion.presence_weight
+    # half the logits' own slopes: models are overconfident on clips of other actors
+    numbers = (omega / 2, (1 - omega) / 2, np.zeros(N_SETS), 1.0, 0.0, BLEND_SHARE)
+    fixed = ValidStatesParameters(*(np.asarray(one, np.float64) for one in numbers))
+    fixed = fixed.broadcast(logits.leading, 0)
+    offset = log_set_weights(candidate.config, dataset.clips)[place]
+    mean = state_probabilities(logits, fixed, set_offset=offset).mean(0)
+    answers = answer_states(mean, BLEND_SHARE)
+    right = (STATE_SET[answers] == STATE_SET[truth.state], truth.blend & (answers == truth.state))
+    return np.stack([np.bincount(place[one & (answers >= 0)], minlength=len(truth.folds)) for one in right])

@@ -1,0 +1,121 @@
+"""Studies in a line each, as lists show them: read from states and scores alone, without trials' files and curves."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rfe.errors import StudyError
+from rfe.reporting.running import find_running
+from rfe.tracking.base import OutcomeLog, StudyLog
+from rfe.tracking.records import KINDS, event_of, read_records, trial_end
+from rfe.tracking.remote import RemoteStudy
+from rfe.workspace import StudyFolder
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """One line of the list of studies."""
+
+    name: str
+    state: str
+    """`running`, `interrupted` (neither running nor ended well), or how it ended: `finished`, `stopped`, `failed`;
+    `damaged`: its journal cannot be read."""
+    data: str
+    simulated: bool
+    trials: Mapping[str, int]
+    """`complete`, `pruned`, `failed`."""
+    score_best: float | None
+    """Of the best trial: optimistic, as the same clips chose it."""
+    score_selected: float | None
+    """As of the study's last end; None before the first."""
+    score_confirmed: float | None
+    changed: float
+    """Last entry of the journal, seconds since 1970; 0 of an empty one."""
+    folder: str
+    problem: str = ""
+    """Why it is damaged, and what to do."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether a best trial was chosen among several."""
+        return sum(self.trials.values()) > 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def summarize_study(folder: StudyFolder) -> StudySummary:
+    """One study in a line; a damaged one is no reason not to see the others."""
+    try:
+        return read_summary(folder)
+    except StudyError as error:
+        changed = folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0
+        none = dict.fromkeys(("complete", "pruned", "failed"), 0)
+        return StudySummary(
+            folder.name, "damaged", "", False, none, None, None, None, changed, str(folder.path), str(error)
+        )
+
+
+def read_summary(folder: StudyFolder) -> StudySummary:
+    """One study in a line.
+
+    Raises:
+        StudyError: its journal is damaged.
+    """
+    study, last = StudyLog(folder.name), ""
+    outcome: OutcomeLog | None = None
+    trials: dict[int, tuple[str, float | None]] = {}
+    for record in read_records(folder.journal):
+        if record.kind not in KINDS:
+            continue
+        last = record.kind
+        if record.kind == "trial" and record.number is not None:
+            trials[record.number] = trial_end(record)  # without the trial's files and curves, which lists do not show
+        elif record.kind in ("study", "outcome"):
+            event = event_of(record, folder)
+            if isinstance(event, StudyLog):
+                study = event
+            elif isinstance(event, OutcomeLog):
+                outcome = event
+    states = Counter(state for state, _ in trials.values())
+    ended: Mapping[str, float] = {} if outcome is None else outcome.scores
+    if find_running(folder) is not None:
+        state = "running"
+    else:
+        state = "interrupted" if outcome is None or last != "outcome" else outcome.state
+    return StudySummary(
+        name=folder.name,
+        state=state,
+        data=study.data,
+        simulated=study.simulated,
+        trials={name: states[name] for name in ("complete", "pruned", "failed")},
+        score_best=max((score for _, score in trials.values() if score is not None), default=None),
+        score_selected=ended.get("score_selected"),
+        score_confirmed=ended.get("score_confirmed"),
+        changed=folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0,
+        folder=str(folder.path),
+    )
+
+
+def summarize_remote(study: RemoteStudy, where: str) -> StudySummary:
+    """A study in a line, as a tracking server has it.
+
+    Args:
+        study: its run.
+        where: the server's address, without secrets.
+    """
+    scores = study.metrics
+    return StudySummary(
+        name=study.name,
+        state=study.state,
+        data=study.tags.get("rfe.data", ""),
+        simulated=study.tags.get("rfe.simulated") == "true",
+        trials={name: int(scores.get(f"trials_{name}", 0)) for name in ("complete", "pruned", "failed")},
+        score_best=scores.get("best_score"),
+        score_selected=scores.get("score_selected"),
+        score_confirmed=scores.get("score_confirmed"),
+        changed=study.refreshed,
+        folder=where,
+    )
