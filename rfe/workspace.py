@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from rfe.errors import ConfigError, StudyError
 
+SQLITE = "sqlite:///"
 _USER = re.compile(r"://[^/\s]*@")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME_LETTERS = "letters, digits, dots, dashes and underscores, beginning with a letter or digit"
@@ -24,6 +25,17 @@ def member_problem(name: str) -> str | None:
     if ".." in member.parts or not member.parts:
         return f"the name {name!r} leads outside its folder"
     return None
+
+
+def sqlite_uri(file: Path) -> str:
+    """The MLflow URI of a database's file; `?` and `%` would mean something else in it."""
+    return SQLITE + str(file).replace("%", "%25").replace("?", "%3F")
+
+
+def database_file(uri: str) -> Path | None:
+    """The file that an MLflow URI names; None for a server, another database, or one in memory."""
+    path = unquote(uri.removeprefix(SQLITE).partition("?")[0])
+    return Path(path) if uri.startswith(SQLITE) and path not in ("", ":memory:") else None
 
 
 def redact_uri(uri: str) -> str:
@@ -224,12 +236,18 @@ def tracking_uri(root: Path, given: str, named: str = "MLFLOW_TRACKING_URI") -> 
     """The MLflow tracking URI: `given`, with a relative SQLite path made absolute, or SQLite in the workspace.
 
     Raises:
-        ConfigError: `given` is a folder or a `file:` URI; MLflow has no file store any more.
+        ConfigError: `given` is a folder or a `file:` URI, as MLflow has no file store any more; or it has a bare `?`.
     """
     if not given:
-        return f"sqlite:///{root / 'mlflow.db'}"
-    if given.startswith("sqlite:///"):
-        return f"sqlite:///{Path(given.removeprefix('sqlite:///')).absolute()}"
+        return sqlite_uri(root / "mlflow.db")
+    if (file := database_file(given)) is not None:
+        options = given.partition("?")[2]
+        if options and "=" not in options:
+            raise ConfigError(
+                f"{named}={given!r}: in an address `?` begins options, which are NAME=VALUE; write %3F for a `?` in a "
+                "folder's name, and %25 for a `%`"
+            )
+        return sqlite_uri(file.absolute()) + (f"?{options}" if options else "")
     if "://" not in given and given not in ("databricks", "uc"):
         raise ConfigError(
             f"{named}={given!r} is a folder, and MLflow keeps no runs in folders any more; "

@@ -165,7 +165,8 @@ def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bo
     folder = _idle_study(workspace, name)
     marked, ensembles = False, ensembles_with(workspace, name)
     if not keep_runs:
-        from rfe.tracking.mlflow_server import is_missing_database, open_server
+        from rfe.tracking.database import is_missing_database
+        from rfe.tracking.mlflow_server import open_server
 
         if not is_missing_database(workspace.mlflow_uri):
             with open_server(workspace) as server:

@@ -147,11 +147,16 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
 def _mlflow(workspace: Workspace) -> Iterator[Finding]:
     if find_spec("mlflow") is None:  # said among the libraries
         return
-    from rfe.tracking.mlflow_server import is_missing_database, open_server
+    from rfe.tracking.database import database_problem, is_missing_database
+    from rfe.tracking.mlflow_server import open_server
 
     uri = redact_uri(workspace.mlflow_uri)
     if is_missing_database(workspace.mlflow_uri):
         yield Finding("MLflow", f"{uri}, made by the first search")
+        return
+    if problem := database_problem(workspace):
+        found, _, remedy = problem.partition("; ")
+        yield Finding("MLflow", found, "look", remedy)
         return
     try:
         with open_server(workspace) as server:

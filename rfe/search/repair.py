@@ -80,12 +80,15 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
             name = broken.path.relative_to(folder.path)
             repairs.append(Repair("files", f"trial {broken.trial}: {name} {broken.problem}", _no_repair(folder)))
         left = ""
-        if gaps := find_gaps(workspace, folder):
-            repairs += [Repair("MLflow", gap, "written from the journal") for gap in gaps]
+        keep_top = definition.space.keep_top
+        if gaps := find_gaps(workspace, folder, keep_top):
             progress.start("writing MLflow from the journal")
-            tracker = MlflowTracker(workspace, folder, progress.note, definition.space.keep_top)
+            tracker = MlflowTracker(workspace, folder, progress.note, keep_top)
             tracker.replay(read_events(folder))
             left = tracker.close(SENT_S)
+            remain = set(find_gaps(workspace, folder, keep_top))  # what was refused, or there was no time for
+            for gap in [*gaps, *sorted(remain - set(gaps))]:
+                repairs.append(Repair("MLflow", gap, "not written" if gap in remain else "written from the journal"))
         return RepairReport(folder.name, tuple(repairs), tuple(one.number for one in store.running()), left)
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.tracking.base import finite
-from rfe.tracking.presentation import VIEW_TAG, Metric, arm_table, readable, short
-from rfe.tracking.run_writer import NOTE
+from rfe.tracking.presentation import NOTE, VIEW_TAG, Metric, arm_table, readable, short
 from rfe.workspace import StudyFolder
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rfe.errors import ConfigError
-from rfe.workspace import Workspace
+from rfe.workspace import Workspace, sqlite_uri
 
 LOOPBACK = "127.0.0.1"
 USERS_FILE = "ui-users.db"
@@ -26,7 +26,7 @@ _ANYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
 """Addresses that mean every interface, and where this machine itself then finds the server."""
 _AUTH_CONFIG = """[mlflow]
 default_permission = READ
-database_uri = sqlite:///{users}
+database_uri = {users}
 admin_username = {name}
 admin_password = {password}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
@@ -125,7 +125,7 @@ class Access:
         # a file that nobody else may read, as a command line would show the password to everyone on the machine
         with tempfile.TemporaryDirectory(prefix="rfe-ui-") as folder:
             config = Path(folder) / "auth.ini"
-            values = {"users": users, "name": name, "password": password}
+            values = {"users": sqlite_uri(users), "name": name, "password": password}
             config.write_text(_AUTH_CONFIG.format(**{key: str(one).replace("%", "%%") for key, one in values.items()}))
             yield {
                 "MLFLOW_AUTH_CONFIG_PATH": str(config),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.tracking.figures import trajectory_figure
-from rfe.tracking.run_writer import NOTE
+from rfe.tracking.presentation import NOTE
 from rfe.workspace import Workspace
 from rfe.writing import write_bytes
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rfe.progress import Progress, SearchStatus
@@ -24,6 +25,8 @@ SILENT_S = 60.0
 
 STALE_S = 3600.0
 """A study's run that a process we cannot see did not refresh for so long counts as left behind."""
+START_TAG = "rfe.pid_start"
+"""Of a study's run: when the process that writes it began."""
 SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
 """Of a study's run: who works on it, what that process says of itself, and which session is asked to stop."""
 
@@ -144,20 +147,40 @@ def keep_live(folder: StudyFolder, session: str, progress: Progress) -> Iterator
         folder.stop_request.unlink(missing_ok=True)
 
 
+def process_start(pid: int) -> str:
+    """When a process of this machine began, as text; "" where the system does not tell. A number of its own is used
+    again once the process is gone, and both together are not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot}/{stat.rpartition(')')[2].split()[19]}"  # clock ticks since the boot; the name may hold blanks
+    except (OSError, IndexError):
+        return ""
+
+
 def process_tags() -> dict[str, str]:
     """Who writes a study's run."""
-    return {"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": str(int(time.time()))}
+    return {
+        "rfe.host": socket.gethostname(),
+        "rfe.pid": str(os.getpid()),
+        START_TAG: process_start(os.getpid()),
+        "rfe.refreshed": str(int(time.time())),
+    }
 
 
 def is_left_behind(tags: Mapping[str, str]) -> bool:
     """Whether the process that wrote a study's RUNNING run is gone: seen on this host, or silent for an hour."""
     if tags.get("rfe.host") == socket.gethostname() and tags.get("rfe.pid", "").isdigit():
+        pid, is_ours = int(tags["rfe.pid"]), True
         try:
-            os.kill(int(tags["rfe.pid"]), 0)
-        except ProcessLookupError:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
-            pass
-        else:
+            is_ours = False
+        began = process_start(pid)
+        if began and tags.get(START_TAG):
+            return began != tags[START_TAG]
+        if is_ours:
             return False
     return time.time() - float(tags.get("rfe.refreshed", 0)) > STALE_S

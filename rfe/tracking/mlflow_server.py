@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,16 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from rfe.errors import ConfigError, StudyError
 from rfe.tracking import presentation
-from rfe.tracking.run_writer import KnownRun, RunStatus
-from rfe.workspace import Workspace, redact_text, redact_uri
+from rfe.tracking.database import database_problem, is_missing_database, no_stray_folder, prepare_database
+from rfe.tracking.run_server import KnownRun, RunStatus
+from rfe.workspace import Workspace, database_file, redact_text, redact_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 _REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
-HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
 
 
@@ -49,21 +52,32 @@ class MlflowServer:
         _check_driver(uri)
         self._uri, self._artifacts = uri, artifacts
         self._connected: MlflowClient | None = None
+        self._places: dict[str, str] = {}
+        """Run -> where its files are."""
 
     @property
     def _client(self) -> "MlflowClient":
         if self._connected is None:
+            prepare_database(self._uri, self._artifacts.parent)
             from mlflow import MlflowClient
 
             for name in NOISY:
                 logging.getLogger(name).setLevel(logging.ERROR)
-            if self._uri.startswith("sqlite:///"):
-                Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            self._connected = MlflowClient(self._uri)
+            with no_stray_folder(self._uri):
+                client = MlflowClient(self._uri)
+                if database_file(self._uri) is not None:
+                    client.search_experiments(max_results=1)  # opens the file
+            self._connected = client
         return self._connected
 
-    def find_experiment(self, name: str) -> str:
+    def look_up(self, name: str) -> tuple[str, bool] | None:
+        """(id of the experiment, whether it is deleted); None where there is none. Changes nothing."""
         found = self._client.get_experiment_by_name(name)
+        return None if found is None else (str(found.experiment_id), found.lifecycle_stage == "deleted")
+
+    def find_experiment(self, name: str) -> str:
+        """Id of the experiment, created or restored if need be."""
+        found = self.look_up(name)
         if found is None:
             is_database = "://" in self._uri and not self._uri.startswith(("http", "databricks", "uc"))
             place = (self._artifacts / name).as_uri() if is_database else None
@@ -71,15 +85,18 @@ class MlflowServer:
             return str(
                 self._client.create_experiment(name, place, {"mlflow.experimentKind": "custom_model_development"})
             )
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        experiment_id, is_deleted = found
+        if is_deleted:
+            self._client.restore_experiment(experiment_id)
+        return experiment_id
 
     def tag_experiment(self, experiment_id: str, name: str, value: str) -> None:
         self._client.set_experiment_tag(experiment_id, name, value)
 
-    def search(self, experiment_id: str, study: str) -> Iterator[KnownRun]:
-        yield from self._search([experiment_id], f"tags.`rfe.study` = '{study}'")
+    def search(self, experiment_id: str, study: str, trial: str | None = None) -> Iterator[KnownRun]:
+        """The runs that are tagged with the study; with `trial`, only that trial's."""
+        condition = f"tags.`rfe.study` = '{study}'"
+        yield from self._search([experiment_id], condition + (f" and tags.`rfe.trial` = '{trial}'" if trial else ""))
 
     def running(self) -> Iterator[KnownRun]:
         """The RUNNING runs of all studies."""
@@ -87,12 +104,21 @@ class MlflowServer:
         if experiments:
             yield from self._search(experiments, "attributes.status = 'RUNNING' and tags.`rfe.study` LIKE '%'")
 
-    def _search(self, experiments: list[str], condition: str) -> Iterator[KnownRun]:
+    def has_deleted_run(self, experiment_id: str, study: str) -> bool:
+        """Whether the study's own run was deleted; MLflow keeps such runs for a while."""
+        condition = f"tags.`rfe.study` = '{study}' and tags.`rfe.session` LIKE '%'"
+        return any(True for _ in self._search([experiment_id], condition, deleted=True))
+
+    def _search(self, experiments: list[str], condition: str, *, deleted: bool = False) -> Iterator[KnownRun]:
+        from mlflow.entities import ViewType
+
+        kind = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         token = None
         while True:
-            page = self._client.search_runs(experiments, condition, max_results=1000, page_token=token)
+            page = self._client.search_runs(experiments, condition, kind, max_results=1000, page_token=token)
             for run in page:
                 info, data = run.info, run.data
+                self._places[info.run_id] = info.artifact_uri
                 yield KnownRun(
                     info.run_id,
                     info.status,
@@ -107,6 +133,7 @@ class MlflowServer:
 
     def create(self, experiment_id: str, name: str, tags: Mapping[str, str], start_s: float) -> str:
         run = self._client.create_run(experiment_id, int(1000 * start_s), dict(tags), name)
+        self._places[run.info.run_id] = run.info.artifact_uri
         return str(run.info.run_id)
 
     def log(
@@ -130,15 +157,21 @@ class MlflowServer:
         )
 
     def upload(self, run_id: str, paths: Iterable[Path], folder: str = "") -> None:
+        files = self._files(run_id)
         for path in paths:
             if path.exists():
-                self._client.log_artifact(run_id, str(path), folder or None)
+                files.log_artifact(str(path), folder or None)
 
     def delete(self, run_id: str, artifact: str) -> None:
+        self._files(run_id).delete_artifacts(artifact)
+
+    def _files(self, run_id: str) -> "ArtifactRepository":
+        """Where a run's files are kept; the client itself asks the server for it."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        place = self._client.get_run(run_id).info.artifact_uri
-        get_artifact_repository(place, tracking_uri=self._uri).delete_artifacts(artifact)
+        if run_id not in self._places:
+            self._places[run_id] = self._client.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(self._places[run_id], tracking_uri=self._uri)
 
     def set_status(self, run_id: str, status: RunStatus, at_s: float | None = None) -> None:
         if status == "RUNNING":
@@ -167,11 +200,15 @@ class MlflowServer:
             Path(self._client.download_artifacts(run_id, file, scratch)).replace(to)
 
     def delete_experiment(self, name: str) -> bool:
-        """Mark the experiment deleted, which MLflow can undo; False where there is none."""
-        found = self._client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage == "deleted":
+        """Mark the experiment deleted, which MLflow can undo; False where there is none.
+
+        It is renamed first: a later study of that name would otherwise find the runs of this one.
+        """
+        found = self.look_up(name)
+        if found is None or found[1]:
             return False
-        self._client.delete_experiment(found.experiment_id)
+        self._client.rename_experiment(found[0], f"{name}, deleted {datetime.now():%Y-%m-%d %H:%M:%S}")
+        self._client.delete_experiment(found[0])
         return True
 
 
@@ -185,11 +222,14 @@ def open_server(workspace: Workspace) -> Iterator[MlflowServer]:
     uri, shown = workspace.mlflow_uri, redact_uri(workspace.mlflow_uri)
     if is_missing_database(uri):
         raise StudyError(f"--tracking-uri {shown}: there is no such database; give the address that the search logs to")
+    if problem := database_problem(workspace):
+        raise StudyError(problem)
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield MlflowServer(uri, workspace.artifacts)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         raise StudyError(
             f"--tracking-uri {shown}: MLflow does not answer as it should ({one_line(error, uri)}); is it running, and "
             "may you read there?"
@@ -218,17 +258,14 @@ def _check_driver(uri: str) -> None:
         ) from None
 
 
-def is_missing_database(uri: str) -> bool:
-    """Whether `uri` names a file of a database that is not there; looking for runs would make it, with its tables."""
-    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()
-
-
 def is_hopeless(error: Exception) -> bool:
     """Whether trying again cannot help: the entry itself is refused, or we are wrong."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):
         return error.error_code in HOPELESS
+    if isinstance(error, OSError):  # also what requests raises of an answer that is no JSON, which is a ValueError too
+        return False
     return isinstance(error, StudyError | TypeError | ValueError | KeyError | AttributeError)
 
 

@@ -4,15 +4,20 @@ import time
 from collections.abc import Callable, Iterable
 
 from rfe.tracking.base import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
-from rfe.tracking.live import is_left_behind
-from rfe.tracking.mlflow_server import MlflowServer, is_hopeless, is_missing_database, one_line, open_server
+from rfe.tracking.database import prepare_database
+from rfe.tracking.gaps import close_stale_runs, end_stale_runs, final_outcome, find_gaps
+from rfe.tracking.mlflow_server import MlflowServer, is_hopeless, one_line
 from rfe.tracking.outbox import Outbox
-from rfe.tracking.records import read_events
-from rfe.tracking.run_writer import TRIAL_STATUS, RunWriter
+from rfe.tracking.retrying_server import RetryingServer
+from rfe.tracking.run_writer import RunWriter
 from rfe.workspace import StudyFolder, Workspace, redact_uri
+
+__all__ = ["MlflowTracker", "close_stale_runs", "find_gaps"]
 
 REFRESH_S = 120.0
 BEAT_S = 5.0
+FILES, LAST_END = "files of the best trials", "the end of the study's run"
+"""Actions that are no results."""
 
 
 class MlflowTracker:
@@ -36,62 +41,72 @@ class MlflowTracker:
         refresh_s: float = REFRESH_S,
         beat_s: float = BEAT_S,
     ) -> None:
-        self._uri, self._folder = workspace.mlflow_uri, folder
+        self._workspace, self._uri, self._folder = workspace, workspace.mlflow_uri, folder
         self._shown_uri = redact_uri(self._uri)
+        self._said = note
         self._server = MlflowServer(self._uri, workspace.artifacts)
-        self._writer = RunWriter(self._server, folder, keep_top, self._shown_uri)
         self._started = False
         self._refresh_s, self._refreshed = refresh_s, time.monotonic()
         self._outbox = Outbox(
             is_hopeless,
-            lambda line: note(f"MLflow at {self._shown_uri}: {line}"),
+            self._note,
             lambda error: one_line(error, self._uri),
             self._tick,
             min(beat_s, refresh_s),
         )
+        server = RetryingServer(self._server, self._outbox.request)
+        self._writer = RunWriter(server, folder, keep_top, self._shown_uri)
 
     def start_study(self, log: StudyLog) -> None:
         self._started = True
         self._outbox.put("the study's run", lambda: self._open(log))
 
     def log_trial(self, log: TrialLog) -> None:
+        self._writer.tell(log)
         self._outbox.put(f"trial {log.number}", lambda: self._writer.write_trial(log))
 
     def log_confirmation(self, log: ConfirmationLog) -> None:
+        self._writer.tell(log)
         self._outbox.put(f"the confirmation of trial {log.number}", lambda: self._writer.write_confirmation(log))
 
     def finish_study(self, log: OutcomeLog) -> None:
-        self._outbox.put("the study's outcome", lambda: self._writer.end(log))
+        """The run's status and outcome come before trials that wait, and long before figures: time may run out."""
+        self._writer.tell(log)
+        self._outbox.put("the study's outcome", lambda: self._writer.end(log), first=True)
 
     def replay(self, events: Iterable[StudyEvent]) -> None:
         """Each trial as last recorded, and the outcome if nothing came after it."""
-        trials: dict[int, TrialLog] = {}
-        confirmations: dict[int, ConfirmationLog] = {}
-        outcome: OutcomeLog | None = None
-        for event in events:
-            if isinstance(event, TrialLog):
-                trials[event.number] = event
-            elif isinstance(event, ConfirmationLog):
-                confirmations[event.number] = event
-            elif isinstance(event, StudyLog) and not self._started:
-                self.start_study(event)
-            outcome = event if isinstance(event, OutcomeLog) else None
+        events = list(events)
+        trials = {event.number: event for event in events if isinstance(event, TrialLog)}
+        confirmations = {event.number: event for event in events if isinstance(event, ConfirmationLog)}
+        studies = [event for event in events if isinstance(event, StudyLog)]
+        if studies and not self._started:
+            self.start_study(studies[-1])
         for trial in trials.values():
             self.log_trial(trial)
         for confirmation in confirmations.values():
             self.log_confirmation(confirmation)
-        if outcome is not None:
+        if (outcome := final_outcome(events)) is not None:
             self.finish_study(outcome)
 
     def _open(self, log: StudyLog) -> None:
+        if said := self._outbox.request(lambda: prepare_database(self._uri, self._workspace.root)):
+            self._note(said)
         self._writer.open(log)
-        end_stale_runs(self._server)
+        self._outbox.request(lambda: end_stale_runs(self._server, self._workspace))
 
     def _tick(self) -> None:
         self._writer.beat()
         if time.monotonic() - self._refreshed >= self._refresh_s:
-            self._writer.refresh()
+            self._writer.refresh(files=not self._outbox.waiting)
             self._refreshed = time.monotonic()
+
+    def _note(self, line: str) -> None:
+        self._said(f"MLflow at {self._shown_uri}: {line}")
+
+    def _end(self) -> None:
+        self._writer.end_if_open()
+        self._writer.save_runs()
 
     def flush(self, timeout_s: float = 60.0) -> bool:
         return self._outbox.flush(timeout_s)
@@ -99,68 +114,34 @@ class MlflowTracker:
     def close(self, timeout_s: float = 60.0) -> str:
         if self._started:
             self._started = False
-            self._outbox.put("the end of the study's run", self._writer.end_if_open)
+            self._outbox.put(LAST_END, self._end)
+            self._outbox.put(FILES, self._writer.refresh)
         left = self._outbox.close(timeout_s)
-        if not left:
+        return " ".join(filter(None, (self._say_left(left), self._say_refused())))
+
+    def _say_left(self, left: list[str]) -> str:
+        results = [what for what in left if what not in (FILES, LAST_END)]
+        again = f"when the study is next opened, or by `rfe studies repair {self._folder.name}`"
+        if results:
+            are = f"{len(results)} results are" if len(results) > 1 else "1 result is"
+            return f"{are} saved locally and will reach MLflow at {self._shown_uri} {again}"
+        if left:
+            return (
+                f"figures and weights of the best trials are saved locally; MLflow at {self._shown_uri} lacks some, "
+                f"which come {again}"
+            )
+        return ""
+
+    def _say_refused(self) -> str:
+        refused = {what: why for what, why in self._outbox.refused.items() if what not in (FILES, LAST_END)}
+        if not refused:
             return ""
-        return (
-            f"MLflow at {self._shown_uri} lacks {len(left)} entries, from {left[0]} on; they are safe in "
-            f"{self._folder.journal} and are sent when the study is opened again"
-        )
+        what, why = next(iter(refused.items()))
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        return f"MLflow at {self._shown_uri} refused {what}{more} ({why}); all are saved locally"
 
     def where(self) -> str:
         name = self._folder.name
         if self._uri.startswith("http"):
             return f"{self._shown_uri}, experiment {name}"
         return f"rfe ui, experiment {name} (kept in {self._shown_uri})"
-
-
-def find_gaps(workspace: Workspace, folder: StudyFolder) -> list[str]:
-    """What MLflow does not show of a study that no process works on, or not as the journal has it; one line each.
-
-    Raises:
-        StudyError: MLflow does not answer.
-    """
-    trials = {event.number: event for event in read_events(folder) if isinstance(event, TrialLog)}
-    if is_missing_database(workspace.mlflow_uri):
-        return ["no database"] if trials else []
-    with open_server(workspace) as server:
-        runs = list(server.search(server.find_experiment(folder.name), folder.name))
-    shown = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
-    gaps = [f"trial {number}: no run" for number in sorted(trials.keys() - shown.keys())]
-    for run in sorted(runs, key=lambda run: run.tags.get("rfe.trial", "")):
-        log = trials.get(int(run.tags.get("rfe.trial", -1)))
-        what = f"trial {run.tags['rfe.trial']}" if "rfe.trial" in run.tags else "the study's run"
-        if run.status == "RUNNING":
-            gaps.append(f"{what}: still running")
-        elif log is not None and (run.status, run.tags.get("rfe.state")) != (TRIAL_STATUS[log.state], log.state):
-            gaps.append(f"{what}: {run.tags.get('rfe.state', run.status)}, in the journal {log.state}")
-    return gaps
-
-
-def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str]:
-    """End RUNNING runs whose process is gone, as KILLED with `rfe.state: interrupted`.
-
-    Args:
-        workspace: says where MLflow is.
-        study: only this study's; None: all studies'.
-
-    Returns:
-        The names of the studies that had such runs.
-    """
-    if is_missing_database(workspace.mlflow_uri):
-        return []  # nothing was ever logged, and looking would make the tables
-    return end_stale_runs(MlflowServer(workspace.mlflow_uri, workspace.artifacts), study)
-
-
-def end_stale_runs(server: MlflowServer, study: str | None = None) -> list[str]:
-    """As `close_stale_runs`, on a server that is connected to."""
-    running = [run for run in server.running() if study in (None, run.tags["rfe.study"])]
-    alive = {run.run_id for run in running if "rfe.trial" not in run.tags and not is_left_behind(run.tags)}
-    closed = set()
-    for run in running:
-        if run.run_id not in alive and run.tags.get("mlflow.parentRunId") not in alive:
-            server.log(run.run_id, tags={"rfe.state": "interrupted"})
-            server.set_status(run.run_id, "KILLED")
-            closed.add(run.tags["rfe.study"])
-    return sorted(closed)

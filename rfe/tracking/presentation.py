@@ -2,14 +2,20 @@
 
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, finite
+from rfe.tracking.names import Names, legal_name
 
 LONGEST_VALUE = 5800
-"""Characters of a parameter or tag; servers cut silently at 6,000."""
+"""Characters of a parameter or tag; servers cut parameters silently at 6,000."""
+LONGEST_NOTE = 7800
+"""Characters of a description, which is a tag; databases refuse more than 8,000, or cut silently."""
+LONGEST_VIEW = 19_000
+"""Characters of a saved view, which is an experiment's tag; servers refuse more than 20,000."""
+NOTE = "mlflow.note.content"
+"""Tag that a page shows as a run's description."""
 Metric = tuple[str, float, int]
 """Name, value, step."""
 Batch = tuple[list[Metric], list[tuple[str, str]]]
@@ -18,17 +24,10 @@ VIEW = "trials"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 """Experiment tag in which MLflow keeps a saved view of its table; shown in the page's menu of views."""
 
-_FORBIDDEN = re.compile(r"[^\w\-. :/]", re.ASCII)
-
 
 def trial_name(number: int, arm: str = "") -> str:
     """Of the trial's run: its number; in a study of arms, the arm."""
     return arm or f"trial {number:04d}"
-
-
-def legal_name(name: str) -> str:
-    """`name` with the characters that servers refuse replaced by underscores."""
-    return _FORBIDDEN.sub("_", name)[:250]
 
 
 def readable(value: Any) -> str:
@@ -45,23 +44,33 @@ def readable(value: Any) -> str:
         text = ", ".join(f"{key}: {readable(entry)}" for key, entry in value.items())
     else:
         text = str(value)
+    # a NUL, or half a character from a file's name, is what databases refuse
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     if len(text) <= LONGEST_VALUE:
         return text
     return text[:LONGEST_VALUE] + f" ... (cut, {len(text)} characters; whole in config.yaml)"
 
 
-def params(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Dotted name and text of every setting, sorted by name."""
-    return [(legal_name(name), readable(value)) for name, value in sorted(values.items())]
+def study_names(study: StudyLog) -> Names:
+    """The names of a study's metrics and parameters, by the encoders of its data."""
+    encoders = study.settings.get("data.encoders")
+    return Names(map(str, encoders) if isinstance(encoders, list | tuple) else ())
 
 
-def trial_metrics(log: TrialLog) -> list[Metric]:
+def params(values: Mapping[str, Any], names: Names | None = None) -> list[tuple[str, str]]:
+    """Legal name and text of every setting, sorted by dotted name."""
+    names = names or Names()
+    return [(names.of(name), readable(value)) for name, value in sorted(values.items())]
+
+
+def trial_metrics(log: TrialLog, names: Names | None = None) -> list[Metric]:
     """All metrics of a trial in the order in which they are to be logged: curves first, final values last.
 
     A table shows the value logged last at the highest step, so a final value takes its curve's last epoch as its step.
     """
+    names = names or Names()
     metrics = [
-        (legal_name(_curve_name(name, log)), short(value), epoch)
+        (names.of(_curve_name(name, log)), short(value), epoch)
         for name, curve in sorted(log.curves.items())
         for epoch, value in curve
         if math.isfinite(value)
@@ -75,7 +84,8 @@ def trial_metrics(log: TrialLog) -> list[Metric]:
         **log.scores,
     }
     for name, value in finite(final).items():
-        metrics.append((legal_name(name), short(value), last_step.get(legal_name(name), 0)))
+        legal = names.of(name)
+        metrics.append((legal, short(value), last_step.get(legal, 0)))
     return metrics
 
 
@@ -126,7 +136,7 @@ def study_tags(study: StudyLog) -> dict[str, str]:
     """The tags that all runs of a study share."""
     tags = {
         "rfe.study": study.study,
-        "rfe.data": study.data,
+        "rfe.data": readable(study.data),
         "rfe.data_fingerprint": study.data_fingerprint,
         "rfe.git_commit": study.git_commit,
         "rfe.simulated": readable(study.simulated),
@@ -167,7 +177,7 @@ def trial_description(log: TrialLog, study: StudyLog, confirmation: Confirmation
         if log.state == "complete"
         else "The configuration is in `config.yaml`."
     )
-    return "\n\n".join(lines)
+    return _note(lines)
 
 
 def study_description(study: StudyLog, counts: Mapping[str, int], outcome: OutcomeLog | None = None) -> str:
@@ -180,26 +190,25 @@ def study_description(study: StudyLog, counts: Mapping[str, int], outcome: Outco
         lines.append(_table(["setting", "value"], [[f"`{n}`", readable(v)] for n, v in study.settings.items()]))
     if study.space:
         lines.append(_table(["searched", "over"], [[f"`{n}`", line] for n, line in study.space.items()]))
-    return "\n\n".join(lines)
+    return _note(lines)
+
+
+def _note(paragraphs: list[str]) -> str:
+    text = "\n\n".join(paragraphs).replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return text if len(text) <= LONGEST_NOTE else text[:LONGEST_NOTE] + "\n\n(cut; whole in the study's folder)"
 
 
 def trial_table(study: StudyLog) -> str:
     """A saved view of the runs' table: trials by score, with the scores and what was searched as columns."""
-    searched = dict.fromkeys("pool" if name.startswith("pool.") else legal_name(name) for name in study.space)
-    columns = [
-        *(f"metrics.`{name}`" for name in ("score", "score_se", "acc_presence", "acc_salience", "confirmed_score")),
-        *(f"params.`{name}`" for name in searched),
-        *(f"tags.`{name}`" for name in ("rfe.state", "rfe.reason")),
-    ]
-    state = {
-        "searchFilter": "tags.`rfe.trial` LIKE '%'",
-        "orderByKey": "metrics.`score`",
-        "orderByAsc": False,
-        "selectedColumns": columns,
-        "columnOrder": columns,
-    }
-    envelope = {"name": "Trials by score", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
-    return json.dumps(envelope)
+    names = study_names(study)
+    searched = list(dict.fromkeys("pool" if one.startswith("pool.") else names.of(one) for one in study.space))
+    scores = [f"metrics.`{name}`" for name in ("score", "score_se", "acc_presence", "acc_salience", "confirmed_score")]
+    while True:
+        columns = [*scores, *(f"params.`{name}`" for name in searched), "tags.`rfe.state`", "tags.`rfe.reason`"]
+        view = _saved_view("Trials by score", "tags.`rfe.trial` LIKE '%'", "metrics.`score`", False, columns)
+        if len(view) <= LONGEST_VIEW or not searched:
+            return view
+        searched = searched[: len(searched) // 2]
 
 
 def arm_table() -> str:
@@ -209,14 +218,18 @@ def arm_table() -> str:
         *(f"metrics.`{name}`" for name in metrics),
         *(f"tags.`{name}`" for name in ("rfe.family", "rfe.verdict", "rfe.state", "rfe.reason")),
     ]
+    return _saved_view("Arms by difference", "tags.`rfe.arm` LIKE '%'", "metrics.`difference`", True, columns)
+
+
+def _saved_view(name: str, condition: str, order_by: str, ascending: bool, columns: list[str]) -> str:
     state = {
-        "searchFilter": "tags.`rfe.arm` LIKE '%'",
-        "orderByKey": "metrics.`difference`",
-        "orderByAsc": True,
+        "searchFilter": condition,
+        "orderByKey": order_by,
+        "orderByAsc": ascending,
         "selectedColumns": columns,
         "columnOrder": columns,
     }
-    return json.dumps({"name": "Arms by difference", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
+    return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
 def trial_table_path(experiment_id: str) -> str:

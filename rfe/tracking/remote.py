@@ -13,6 +13,7 @@ from rfe.progress import Progress
 from rfe.study import read_study
 from rfe.study.log import reopen_trials
 from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.gaps import began, is_of_study
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
 from rfe.tracking.mirror import check_replaceable
 from rfe.tracking.records import read_events
@@ -79,6 +80,17 @@ def find_remote(server: "MlflowServer", name: str) -> RemoteStudy:
     """
     studies = {study.name: study for study in reversed(list_remote(server))}
     if name not in studies:
+        experiment = server.look_up(name)
+        if experiment is not None and experiment[1]:
+            raise StudyError(
+                f"--tracking-uri: the experiment of study {name!r} is deleted in MLflow; `mlflow experiments restore "
+                f"--experiment-id {experiment[0]}` undoes that, and `rfe studies repair {name}` where its folder is"
+            )
+        if experiment is not None and server.has_deleted_run(experiment[0], name):
+            raise StudyError(
+                f"--tracking-uri: the run of study {name!r} is deleted in MLflow; restore it on the experiment's page "
+                f"(state: deleted), or write it again with `rfe studies repair {name}` where the study's folder is"
+            )
         raise StudyError(f"--tracking-uri: {unknown('study', name, studies)}")
     return studies[name]
 
@@ -136,8 +148,8 @@ def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress
                 trials[event.number] = event
             elif isinstance(event, ConfirmationLog):
                 confirmations[event.number] = event
-        experiment_id = server.find_experiment(name)
-        found = server.search(experiment_id, name)
+        experiment_id, _ = server.look_up(name) or ("", False)
+        found = [run for run in server.search(experiment_id, name) if is_of_study(run, began(folder))]
         runs = {int(run.tags["rfe.trial"]): run.run_id for run in found if "rfe.trial" in run.tags}
         progress.start(f"pull {name}", len(trials))
         missing = 0

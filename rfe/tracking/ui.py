@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rfe.errors import ConfigError
 from rfe.tracking.access import LOOPBACK, Access
+from rfe.tracking.database import database_problem, no_stray_folder, prepare_database
 from rfe.tracking.presentation import trial_table_path
 from rfe.workspace import Workspace, redact_uri
 
@@ -66,6 +67,9 @@ def open_ui(
     arguments = access.arguments(chosen)
     address = f"http://{f'[{access.here}]' if ':' in access.here else access.here}:{chosen}"
     workspace.root.mkdir(parents=True, exist_ok=True)
+    if problem := database_problem(workspace):
+        raise ConfigError(problem)
+    prepare_database(workspace.mlflow_uri, workspace.root)
     log = workspace.root / "ui.log"
     command = [
         *(sys.executable, "-m", "mlflow", "server", *arguments, "--workers", "1"),
@@ -74,7 +78,7 @@ def open_ui(
     # the address may carry a password, which a command line would show to everyone on the machine
     # MLflow's job workers serve its evaluation features: a dozen processes that a page of trials has no use for
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with access.environment(workspace) as login:
+    with access.environment(workspace) as login, no_stray_folder(workspace.mlflow_uri):
         environment = {**quiet, **os.environ, **login, "MLFLOW_BACKEND_STORE_URI": workspace.mlflow_uri}
         for warning in access.warnings(chosen):
             note(warning)

@@ -124,7 +124,7 @@ def test_an_outage(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyP
     run_study(workspace, dataset, tracker)
     left = tracker.close(0.5)
     assert "401 for" in repr(notes)
-    assert "safe in" in left
+    assert "saved locally" in left
     assert not found_in(repr(notes) + left)
     assert not found_below(tmp_path)
 

@@ -220,13 +220,13 @@ def test_an_outage_loses_nothing(mlflow_desk: Desk) -> None:
     deadline = time.monotonic() + 20
     while not notes and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert "they are safe, retrying" in notes[0]
+    assert "results are saved locally, retrying" in notes[0]
     blocked.unlink()
     blocked.mkdir()
     shutil.copy(mlflow_desk.workspace.root / "mlflow.db", blocked / "mlflow.db")
     assert tracker.close(60) == ""
     assert len(runs(workspace)) == 5
-    assert notes[-1].endswith("results are shown again")
+    assert notes[-1].endswith("is available again")
 
 
 def test_what_is_left_at_close_is_said_and_comes_with_the_next_start(mlflow_desk: Desk) -> None:
@@ -235,8 +235,10 @@ def test_what_is_left_at_close_is_said_and_comes_with_the_next_start(mlflow_desk
     tracker = MlflowTracker(away, away.study("s"), note=notes.append)
     tell_all(mlflow_desk, tracker)
     said = tracker.close(0.5)
-    assert "lacks 7 entries" in said
-    assert "journal.jsonl" in said
+    assert (
+        "6 results are saved locally and will reach MLflow at http://***@127.0.0.1:9 when the study is next opened"
+        in said
+    )
     assert not any("secret" in line for line in [said, tracker.where(), *notes])
     tracker = mlflow_desk.tracker()
     tracker.replay(mlflow_desk.journal.events())

@@ -95,12 +95,12 @@ def test_a_locked_database_holds_nothing_up_and_gets_everything_later(
         if longer_than_mlflow_waits:
             wait_for(lambda: bool(notes))
             assert "locked" in notes[0]
-            assert "they are safe, retrying" in notes[0]
+            assert "results are saved locally, retrying" in notes[0]
         else:
             assert not tracker.flush(1.0)
         other.execute("ROLLBACK")
     assert tracker.close(PATIENCE_S) == ""
-    assert [line.endswith("results are shown again") for line in notes] == [False, True] * longer_than_mlflow_waits
+    assert [line.endswith("is available again") for line in notes] == [False, True] * longer_than_mlflow_waits
     assert_shown(workspace, database)
 
 
@@ -178,5 +178,5 @@ def test_a_server_that_answers_too_late_is_told_everything_once(
         wait_for(lambda: proxy.kept_back >= before + 4)
         proxy.slow = False
         assert tracker.close(PATIENCE_S) == ""
-        assert any("they are safe, retrying" in line for line in notes)
+        assert any("results are saved locally, retrying" in line for line in notes)
         assert_shown(workspace, database)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from rfe.errors import ConfigError, StudyError
-from rfe.workspace import carries_secret, open_workspace, redact_text, redact_uri
+from rfe.workspace import carries_secret, database_file, open_workspace, redact_text, redact_uri, tracking_uri
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +107,22 @@ def test_addresses_in_a_text_are_redacted() -> None:
 )
 def test_which_uris_carry_a_secret(uri: str, carries: bool) -> None:
     assert carries_secret(uri) == carries
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a#b", "a b", "100%", "ä声"])
+def test_a_database_is_where_its_address_says(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, what follows a `?` was cut off and `%20` was a blank."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri = open_workspace(tmp_path / name).mlflow_uri
+    assert make_url(uri).database == str(tmp_path / name / "mlflow.db")
+    assert database_file(uri) == tmp_path / name / "mlflow.db"
+    assert tracking_uri(tmp_path, uri) == uri
+    assert redact_uri(uri) == uri
+
+
+def test_options_of_a_database_stay_and_a_bare_question_mark_is_refused(tmp_path: Path) -> None:
+    assert tracking_uri(tmp_path, "sqlite:////x/runs.db?timeout=30") == "sqlite:////x/runs.db?timeout=30"
+    assert database_file("sqlite:////x/runs.db?timeout=30") == Path("/x/runs.db")
+    assert database_file("http://host:5000") is None
+    with pytest.raises(ConfigError, match="write %3F"):
+        tracking_uri(tmp_path, "sqlite:////x/a?b/runs.db")

@@ -97,3 +97,14 @@ def test_the_exit_code_says_whether_a_search_can_run(
 def test_memory_is_read_where_the_system_says_it() -> None:
     free = machine.free_memory()
     assert free is None or 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_an_mlflow_that_cannot_be_opened_is_a_finding(tmp_path: Path, empty_database: Path) -> None:
+    """Before: `rfe doctor` ended in an internal error."""
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(empty_database.read_bytes()[:200_000])
+    [one] = machine._mlflow(place(tmp_path))
+    assert one.verdict == "look"  # a search goes on, and puts it aside
+    assert "mlflow.db: MLflow cannot open it (database disk image is malformed)" in one.found
+    assert "rfe studies repair" in one.remedy
+    assert database.stat().st_size == 200_000

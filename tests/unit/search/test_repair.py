@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -16,6 +17,7 @@ from rfe.search.repair import RepairReport, name_trials, repair_study
 from rfe.study import read_study
 from rfe.study.store import LOCK_FILE
 from rfe.tracking.base import NullTracker, TrialLog
+from rfe.tracking.mlflow_server import MlflowServer
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, open_workspace
@@ -105,7 +107,12 @@ def test_a_result_that_the_journal_lost_is_open_again(workspace: Workspace, stud
 
 def test_mlflow_is_written_anew_from_the_journal(workspace: Workspace, dataset: Dataset) -> None:
     folder = run_study(workspace, dataset, NullTracker())  # as if MLflow had been away all the time
-    assert [one.found for one in repair(workspace).repairs] == [f"trial {number}: no run" for number in range(ENDED)]
+    report = repair(workspace)
+    assert [one.found for one in report.repairs] == [
+        "the study's run: missing",
+        *(f"trial {number}: no run" for number in range(ENDED)),
+    ]
+    assert {one.done for one in report.repairs} == {"written from the journal"}
     client = MlflowClient(workspace.mlflow_uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
@@ -193,3 +200,39 @@ def test_many_trials_are_named_shortly() -> None:
     assert name_trials([3]) == "trial 3"
     assert name_trials([2, 1]) == "trials 1, 2"
     assert name_trials(range(20), most=3) == "trials 0, 1, 2 and 17 more"
+
+
+def test_a_database_that_cannot_be_opened_is_kept_aside_and_filled_again(
+    workspace: Workspace, study: StudyFolder, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: `repair` ended in an internal error."""
+    monkeypatch.setattr("rfe.tracking.database._make", lambda file: shutil.copy(empty_database, file))
+    database = workspace.root / "mlflow.db"
+    database.write_bytes(database.read_bytes()[:300_000])
+    [one] = repair(workspace).repairs
+    assert (one.where, one.done) == ("MLflow", "written from the journal")
+    assert "malformed" in one.found
+    assert (workspace.root / "mlflow.db.damaged-1").stat().st_size == 300_000
+    assert repair(workspace).repairs == ()
+
+
+def test_what_mlflow_refuses_is_not_called_written(
+    workspace: Workspace, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: `written from the journal`, of a trial that was not."""
+    run_study(workspace, dataset, NullTracker())
+    log = MlflowServer.log
+
+    def refuse(self: MlflowServer, run_id: str, *what: Any, **more: Any) -> None:
+        if self.tags(run_id).get("rfe.trial") == "1":
+            raise ValueError("illegal name")
+        log(self, run_id, *what, **more)
+
+    monkeypatch.setattr(MlflowServer, "log", refuse)
+    report = repair(workspace)
+    done = {one.found: one.done for one in report.repairs}
+    assert done["trial 0: no run"] == "written from the journal"
+    assert [found for found, how in done.items() if how == "not written"] == [
+        "trial 1: RUNNING, in the journal complete"
+    ]
+    assert "refused trial 1 (illegal name)" in report.left

@@ -7,8 +7,8 @@ from typing import Any
 from rfe.tracking.ablations import log_ablation
 from rfe.tracking.base import OutcomeLog
 from rfe.tracking.journal import Journal
-from rfe.tracking.presentation import VIEW_TAG
-from rfe.tracking.run_writer import NOTE, RunWriter
+from rfe.tracking.presentation import NOTE, VIEW_TAG
+from rfe.tracking.run_writer import RunWriter
 from rfe.writing import write_text
 from tests.unit.tracking.logs import study_folder, study_log, trial_log
 from tests.unit.tracking.test_run_writer import MemoryServer

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -15,9 +17,10 @@ def new_outbox(notes: list[str], tick_s: float = 1000.0) -> Outbox:
     return Outbox(lambda error: isinstance(error, ValueError), notes.append, str, lambda: notes.append("tick"), tick_s)
 
 
-def test_order_is_kept_through_an_outage() -> None:
+def test_order_is_kept_through_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
     notes: list[str] = []
+    monkeypatch.setattr(outbox, "SECONDS_UNSAID", 0.0)
     failures = iter([ConnectionError("no route"), ConnectionError("no route"), None, None, None, None])
 
     def act(number: int) -> None:
@@ -31,7 +34,10 @@ def test_order_is_kept_through_an_outage() -> None:
         box.put(f"trial {number}", lambda number=number: act(number))  # type: ignore[misc]
     assert box.flush(10)
     assert done == [0, 1, 2, 3]
-    assert notes == ["no results can be shown for now (no route); they are safe, retrying", "results are shown again"]
+    assert notes == [
+        "is unavailable (no route); results are saved locally, retrying",
+        "is available again",
+    ]
     assert box.close(10) == []
 
 
@@ -84,3 +90,108 @@ def test_tick_comes_without_anything_to_do() -> None:
     box = Outbox(lambda _: False, print, str, ticked.set, 0.01)
     assert ticked.wait(10)
     box.close(10)
+
+
+def test_what_is_urgent_comes_before_what_waits() -> None:
+    done: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def first() -> None:
+        begun.set()
+        assert go_on.wait(10)
+        done.append("first")
+
+    box = new_outbox([])
+    box.put("first", first)
+    assert begun.wait(10)
+    box.put("trial", lambda: done.append("trial"))
+    box.put("outcome", lambda: done.append("outcome"), first=True)
+    go_on.set()
+    assert box.close(10) == []
+    assert done == ["first", "outcome", "trial"]
+
+
+def test_only_the_request_that_failed_is_repeated() -> None:
+    """Before, the whole action was: with every third request failing, an action of ten rarely ended."""
+    calls: list[int] = []
+    failing = {2, 5}
+
+    def ask(number: int) -> None:
+        calls.append(number)
+        if number in failing:
+            failing.remove(number)
+            raise ConnectionError
+
+    box = new_outbox([])
+    box.put("trial 1", lambda: [box.request(lambda n=n: ask(n)) for n in range(8)] and None)  # type: ignore[misc]
+    assert box.close(10) == []
+    assert calls == [0, 1, 2, 2, 3, 4, 5, 5, 6, 7]
+
+
+def test_a_single_failure_is_not_said() -> None:
+    notes: list[str] = []
+    failures = iter([ConnectionError("lost"), None])
+
+    def act() -> None:
+        if (failure := next(failures)) is not None:
+            raise failure
+
+    box = new_outbox(notes)
+    box.put("trial 1", act)
+    assert box.close(10) == []
+    assert notes == []
+
+
+def test_what_was_given_up_is_known_and_a_thousand_of_it_is_not_said_one_by_one() -> None:
+    notes: list[str] = []
+
+    def refuse() -> None:
+        raise ValueError("illegal name")
+
+    box = new_outbox(notes)
+    for number in range(100):
+        box.put(f"trial {number}", refuse)
+    assert box.close(10) == []
+    assert len(box.refused) == 100
+    assert len(notes) == outbox.REFUSALS_SAID
+
+
+def test_a_closed_terminal_does_not_end_the_thread() -> None:
+    done: list[bool] = []
+
+    def note(line: str) -> None:
+        raise BrokenPipeError
+
+    def refuse() -> None:
+        raise ValueError("illegal name")
+
+    box = Outbox(lambda error: isinstance(error, ValueError), note, str, lambda: None, 1000.0)
+    box.put("trial 1", refuse)
+    box.put("trial 2", lambda: done.append(True))
+    assert box.close(10) == []
+    assert done == [True]
+
+
+ENDING = """
+import sys, time
+from rfe.tracking.outbox import Outbox
+box = Outbox(lambda error: False, print, str, lambda: None, 1000.0)
+def draw():
+    print("drawing", flush=True)
+    time.sleep(1.0)
+    print("drawn", flush=True)
+box.put("figures", draw)
+box.put("never", lambda: box.request(lambda: print("sent after the end", flush=True)))
+time.sleep(0.3)
+if sys.argv[1] == "closed":
+    print(box.close(0.1), flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", ["closed", "left open"])
+def test_the_program_waits_for_what_the_thread_is_at_and_sends_no_more(how: str) -> None:
+    """Before, the thread was a daemon: the interpreter ended under it, which aborts a process that draws."""
+    ended = subprocess.run([sys.executable, "-c", ENDING, how], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split("\n")[:2] == ["drawing", "drawn"]
+    assert "sent" not in ended.stdout

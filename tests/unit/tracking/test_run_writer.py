@@ -2,18 +2,23 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from rfe.errors import StudyError
 from rfe.tracking.base import OutcomeLog, TrialLog
+from rfe.tracking.best_files import DRAWN_ON_THE_WAY
 from rfe.tracking.journal import Journal
-from rfe.tracking.live import is_left_behind, process_tags
-from rfe.tracking.run_writer import DRAWN_ON_THE_WAY, KnownRun, RunWriter
+from rfe.tracking.live import START_TAG, is_left_behind, process_tags
+from rfe.tracking.retrying_server import RetryingServer
+from rfe.tracking.run_server import KnownRun, RunServer
+from rfe.tracking.run_writer import RunWriter
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_folder, study_log, trial_log
+
+T = TypeVar("T")
 
 
 class AwayError(Exception):
@@ -40,10 +45,11 @@ class MemoryServer:
     def tag_experiment(self, experiment_id: str, name: str, value: str) -> None:
         pass
 
-    def search(self, experiment_id: str, study: str) -> Iterator[KnownRun]:
+    def search(self, experiment_id: str, study: str, trial: str | None = None) -> Iterator[KnownRun]:
         for run_id, run in self.runs.items():
-            if run["tags"]["rfe.study"] == study:
-                yield KnownRun(run_id, run["status"], dict(run["tags"]), frozenset(run["params"]), 0)
+            if run["tags"]["rfe.study"] == study and trial in (None, run["tags"].get("rfe.trial")):
+                known = frozenset(run["params"])
+                yield KnownRun(run_id, run["status"], dict(run["tags"]), known, 0, dict(run["metrics"]))
 
     def create(self, experiment_id: str, name: str, tags: Mapping[str, str], start_s: float) -> str:
         self._call(late=False)
@@ -117,24 +123,20 @@ def logs(tmp_path: Path) -> list[Any]:
         ]
 
 
-def write(writer: RunWriter, logs: list[Any], retry: bool = False) -> None:
+def write(writer: RunWriter, logs: list[Any]) -> None:
     study, *trials, confirmation = logs
     actions = [
         lambda: writer.open(study),
         *(lambda log=log: writer.write_trial(log) for log in trials),
         lambda: writer.write_confirmation(confirmation),
         lambda: writer.end(OutcomeLog("s", "finished", "well", {"score_best": 0.4})),
+        writer.refresh,
     ]
     for action in actions:
-        try:
-            action()
-        except AwayError:
-            if not retry:
-                raise
-            action()
+        action()
 
 
-def new_writer(server: MemoryServer, tmp_path: Path, keep_top: int = 1) -> RunWriter:
+def new_writer(server: RunServer, tmp_path: Path, keep_top: int = 1) -> RunWriter:
     return RunWriter(server, study_folder(tmp_path), keep_top, "memory")
 
 
@@ -159,14 +161,25 @@ def test_story_of_a_study(tmp_path: Path, logs: list[Any]) -> None:
     assert pruned["files"] == {"config.yaml", "confusion.csv"}
 
 
+def repeated(call: Callable[[], T]) -> T:
+    """The answer of `call`, tried again where the server is away."""
+    while True:
+        try:
+            return call()
+        except AwayError:
+            continue
+
+
 @pytest.mark.parametrize("after", [False, True])
-def test_failing_anywhere_and_trying_again_tells_the_same_story(tmp_path: Path, logs: list[Any], after: bool) -> None:
+def test_a_request_that_fails_anywhere_is_repeated_alone(tmp_path: Path, logs: list[Any], after: bool) -> None:
     whole = MemoryServer()
     write(new_writer(whole, tmp_path), logs)
     for fail_at in range(whole.calls):
         server = MemoryServer(fail_at, after)
-        write(new_writer(server, tmp_path), logs, retry=True)
+        write(new_writer(RetryingServer(server, repeated), tmp_path), logs)
         assert normal(server) == normal(whole), f"call {fail_at}"
+        # upload is one request a file here, and several files a call there
+        assert server.calls <= whole.calls + 1 + sum(len(run["files"]) for run in server.runs.values())
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -258,6 +271,8 @@ def test_left_behind() -> None:
     assert not is_left_behind({"rfe.host": "elsewhere", "rfe.pid": "1", "rfe.refreshed": now})
     assert is_left_behind({"rfe.host": "elsewhere", "rfe.pid": "1", "rfe.refreshed": "1000"})
     assert is_left_behind({})
+    # another process has the number now
+    assert is_left_behind(process_tags() | {START_TAG: "boot/1"})
     assert not is_left_behind({"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": "0"})
 
 
@@ -277,4 +292,5 @@ def test_while_a_search_runs_figures_are_of_the_few_best(tmp_path: Path) -> None
     assert with_file("weights.safetensors") == everyone
     assert with_file("figures/gate.png") == everyone[-DRAWN_ON_THE_WAY:]
     writer.end(OutcomeLog("s", "finished", "well", {"score_best": 0.25}))
+    writer.refresh()
     assert with_file("figures/gate.png") == everyone

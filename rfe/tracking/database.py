@@ -1,0 +1,189 @@
+"""The SQLite file in which MLflow keeps runs: whether it is whole, and how it is made.
+
+MLflow makes its tables by some sixty migrations that are no one transaction: a process killed meanwhile leaves a file
+that no later one can open. So the file is made, or upgraded, beside its place and renamed, under a lock.
+"""
+
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from filelock import FileLock
+
+from rfe.workspace import SQLITE, Workspace, database_file, sqlite_uri
+
+LOCK_S = 300.0
+"""How long another process may take to make the file: seven seconds on a quiet machine."""
+_REVISION = re.compile(r"""^(down_)?revision\s*(?::[^=\n]*)?=\s*["'](\w+)["']""", re.MULTILINE)
+
+State = Literal["missing", "ready", "older", "broken"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a database's file was found."""
+
+    state: State
+    """`ready` also where it cannot be told, as while another process has it locked."""
+    why: str = ""
+
+
+def is_missing_database(uri: str) -> bool:
+    """Whether `uri` names a file of a database that is not there; looking for runs would make it, with its tables."""
+    file = database_file(uri)
+    return file is not None and (not file.is_file() or not file.stat().st_size)
+
+
+def inspect_database(file: Path) -> Condition:
+    """Whether MLflow can open the file, told without MLflow and without changing anything."""
+    if not file.is_file() or not file.stat().st_size:
+        return Condition("missing")
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", timeout=1.0, uri=True)) as connection:
+            [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            has_revision = "alembic_version" in tables
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if has_revision else None
+    except sqlite3.OperationalError:
+        return Condition("ready")  # locked, or not to be read here: MLflow says so itself
+    except sqlite3.DatabaseError as error:
+        return Condition("broken", str(error))
+    if found != "ok":
+        return Condition("broken", str(found).splitlines()[-1])
+    if not tables:
+        return Condition("missing")
+    if row is None or any(name.startswith("_alembic_tmp_") for name in tables):
+        return Condition("broken", "a process was killed while it made the tables")
+    known, newest = _revisions()
+    if row[0] in known - newest:
+        return Condition("older", f"revision {row[0]} of MLflow's tables")
+    return Condition("ready")
+
+
+def database_problem(workspace: Workspace) -> str:
+    """Why MLflow cannot open its database as it is, and the remedy; "" where it can, or there is none."""
+    file = database_file(workspace.mlflow_uri)
+    if file is None:
+        return ""
+    found = inspect_database(file)
+    if found.state not in ("older", "broken"):
+        return ""
+    if file.parent != workspace.root:
+        return f"{file}: MLflow cannot open it ({found.why}); run `mlflow db upgrade`, or name another database"
+    return (
+        f"{file}: MLflow cannot open it ({found.why}); `rfe studies repair NAME` keeps it aside and writes the study's "
+        "runs again, and so does the next search"
+        if found.state == "broken"
+        else f"{file}: has {found.why}, which the installed MLflow reads once it is upgraded; the next search or "
+        "`rfe studies repair NAME` does that, and keeps a copy"
+    )
+
+
+def prepare_database(uri: str, own: Path) -> str:
+    """Make the database of `uri` if it is missing, upgrade it if it is older, replace it if it cannot be opened.
+
+    What is replaced is kept beside it. A file outside `own`, which others may use too, is only made.
+
+    Args:
+        uri: of MLflow; nothing is done where it names no file.
+        own: the workspace's folder.
+
+    Returns:
+        A sentence on what was replaced, or "".
+    """
+    file = database_file(uri)
+    if file is None or inspect_database(file).state == "ready":
+        return ""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_S):
+        found = inspect_database(file)
+        if found.state == "ready" or (found.state != "missing" and file.parent != own):
+            return ""
+        for left in file.parent.glob(f".{file.name}.*.new*"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        beside = file.with_name(f".{file.name}.{uuid4().hex[:8]}.new")
+        if not (found.state == "older" and _upgraded(file, beside)):
+            beside.unlink(missing_ok=True)
+            _make(beside)
+            found = Condition("broken", found.why) if found.state == "older" else found
+        said = ""
+        if found.state != "missing":
+            aside = _set_aside(file, "older" if found.state == "older" else "damaged")
+            said = f"{file} had {found.why} and was upgraded; {aside.name} is the file as it was"
+            if found.state == "broken":
+                said = (
+                    f"{file} could not be opened ({found.why}) and is now {aside.name}; runs are written again from "
+                    "the journal, those of other studies by `rfe studies repair NAME`"
+                )
+        beside.replace(file)
+        _forget_connections(uri)
+        return said
+
+
+@contextmanager
+def no_stray_folder(uri: str) -> Iterator[None]:
+    """Undo that MLflow makes a folder by the URI's text, also where that is quoted and the file's folder another."""
+    file, stray = database_file(uri), Path(uri.removeprefix(SQLITE).partition("?")[0]).parent
+    is_stray = file is not None and stray != file.parent and not stray.exists()
+    try:
+        yield
+    finally:
+        if is_stray:
+            with suppress(OSError):
+                stray.rmdir()
+
+
+def _make(file: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = sqlite_uri(file)
+    with no_stray_folder(uri):
+        MlflowClient(uri).search_experiments(max_results=1)
+
+
+def _upgraded(file: Path, beside: Path) -> bool:
+    """Whether `beside` could be made from `file` by MLflow's own command."""
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(beside)) as copy:
+        source.backup(copy)
+    uri = sqlite_uri(beside)
+    with no_stray_folder(uri):
+        ended = subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", uri], capture_output=True)
+    return ended.returncode == 0 and inspect_database(beside).state == "ready"
+
+
+def _forget_connections(uri: str) -> None:
+    """Close what MLflow keeps open in this process: it is of the file that stood there."""
+    if (store := sys.modules.get("mlflow.store.tracking.sqlalchemy_store")) is not None:
+        engine = getattr(store.SqlAlchemyStore, "_engine_map", {}).get(uri)
+        if engine is not None:
+            engine.dispose()
+
+
+def _set_aside(file: Path, why: str) -> Path:
+    number = 1
+    while (aside := file.with_name(f"{file.name}.{why}-{number}")).exists():
+        number += 1
+    for suffix in ("-journal", "-wal", "-shm"):  # they belong to it, and would spoil its successor
+        with suppress(FileNotFoundError):
+            file.with_name(file.name + suffix).rename(aside.with_name(aside.name + suffix))
+    file.rename(aside)
+    return aside
+
+
+def _revisions() -> tuple[set[str], set[str]]:
+    """(revisions of MLflow's tables that the installed one knows, those of them that no other follows)."""
+    spec = find_spec("mlflow")
+    if spec is None or spec.origin is None:
+        return set(), set()
+    scripts = (Path(spec.origin).parent / "store" / "db_migrations" / "versions").glob("*.py")
+    found = [one for script in scripts for one in _REVISION.findall(script.read_text(encoding="utf-8"))]
+    known = {revision for down, revision in found if not down}
+    return known, known - {revision for down, revision in found if down}
