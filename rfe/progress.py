@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, cast
 
 from rich.bar import Bar
 from rich.console import Console, Group, RenderableType
@@ -92,6 +93,26 @@ class SilentProgress:
         pass
 
 
+class LastingStream:
+    """A text stream whose end is no error: a closed terminal, or a pipe that nothing reads any more, costs what would
+    have been shown, and not the work that is shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # the latter of a stream that was closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class PlainProgress:
     """One plain line now and then: for log files and pipes."""
 
@@ -169,10 +190,11 @@ class TerminalProgress:
 
 def open_progress(*, quiet: bool = False) -> Progress:
     """The form that fits where standard error goes: silent if `quiet`, live on a terminal, else plain lines."""
-    if quiet:
+    if quiet or sys.stderr is None:  # the latter with 2>&-
         return SilentProgress()
-    console = Console(stderr=True)
-    return TerminalProgress(console) if console.is_terminal else PlainProgress()
+    stream = cast(TextIO, LastingStream(sys.stderr))
+    console = Console(file=stream)
+    return TerminalProgress(console) if console.is_terminal else PlainProgress(stream)
 
 
 def stage_view(title: str, status: SearchStatus | int, total: int | None = None) -> RenderableType:

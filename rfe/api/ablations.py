@@ -131,13 +131,16 @@ class _Runner:
         return outcome.state != "stopped"
 
     def _start_fleet(self, source: str) -> None:
+        from rfe.scratch import provide_home
+
+        provide_home()  # before the imports: without a home Ray's raises an error
         from rfe.search.fleet import open_fleet
         from rfe.search.node_check import check_nodes
         from rfe.search.session import open_session
 
         self.progress.note("starting Ray and its workers")
         cache, question = self.workspace.cache, self.question
-        session = self.stack.enter_context(open_session(self.address, self.workers))
+        session = self.stack.enter_context(open_session(self.address, self.workers, self.progress.note))
         self.fleet = self.stack.enter_context(open_fleet(session, cache))
         check_nodes(session, question.dataset, source, question.encoders, cache)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
-    from rfe.reporting.machine import Finding
+    from rfe.search.preconditions import Finding
 
 
 def doctor(workspace: Workspace | None = None) -> list[Finding]:

@@ -179,7 +179,7 @@ def baselines(
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.reporting.baselines import run_baselines
-    from rfe.search.session import available_cpus
+    from rfe.resources import available_cpus
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     dataset = load_dataset(local_folder(data, workspace.cache), encoders)

@@ -6,8 +6,10 @@ Exit codes: 0 fine; 2 the user's input; 1 ours, or a search in which no trial fi
 import errno
 import inspect
 import os
-import sys
+import select
+import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +24,8 @@ from rich.text import Text
 
 from rfe.errors import RfeError, explain_missing
 from rfe.progress import Progress, open_progress
+from rfe.resources import limit_threads
+from rfe.scratch import provide_home
 from rfe.workspace import Workspace, open_workspace, redact_text
 
 INTERRUPTED = 130
@@ -100,7 +104,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(*, workspace: Path | None, quiet: bool, verbose: bool, **arguments: Any) -> None:
-        with _failures(verbose):
+        with _failures(verbose), _ended_in_order():
+            provide_home()
+            limit_threads()
             function(Settings(workspace, quiet, verbose), **arguments)
 
     run.__signature__ = signature.replace(  # type: ignore[attr-defined]
@@ -120,17 +126,52 @@ def _failures(verbose: bool) -> Iterator[None]:
         raise _end(str(error), error.exit_code) from None
     except (KeyboardInterrupt, typer.Abort):  # the latter at a question
         raise _end("interrupted", INTERRUPTED) from None
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and (sentence := explain_missing(error)) is not None:
             raise _end(sentence, 2) from None
+        if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EIO) and _output_has_ended():
+            raise typer.Exit(0) from None
         if isinstance(error, OSError) and error.errno in _NOT_OURS:
             raise _end(f"{error.filename or 'a file'}: {error.strerror}; {_NOT_OURS[error.errno]}", 2) from None
         if verbose:
             raise
         raise _end(_unexpected(error), 1) from None
+
+
+def _output_has_ended() -> bool:
+    """Whether what shows our output is gone: a closed terminal, or a pipe whose reader has seen enough (`| head`).
+
+    If so the output goes nowhere from then on, with what is still in buffers, which Python writes when it ends.
+    """
+    outputs = select.poll()
+    for number in (1, 2):
+        outputs.register(number, 0)
+    ended = [number for number, events in outputs.poll(0) if events & (select.POLLERR | select.POLLHUP)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in ended:
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+    return bool(ended)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, end a command as Ctrl-C does: it cleans up, and says so.
+
+    A signal that is ignored stays so, as SIGHUP with `nohup`.
+    """
+    former = {}
+    if threading.current_thread() is threading.main_thread():
+        former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in former.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, handler)
 
 
 def _end(sentence: str, code: int) -> typer.Exit:

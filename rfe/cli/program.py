@@ -1,5 +1,7 @@
 """The program `rfe`: all command groups in one."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -60,4 +62,17 @@ def _program(
 
 def main() -> None:
     """The console script."""
+    open_standard_streams()
     app()
+
+
+def open_standard_streams() -> None:
+    """Open on nothing what the caller closed (`2>&-`, some schedulers). The next file or socket would get the number,
+    and what any library writes to standard error would go into it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115

@@ -25,6 +25,7 @@ from rfe.data.reading import Reading
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
 from rfe.progress import Progress, SilentProgress
+from rfe.resources import available_cpus
 from rfe.writing import write_beside
 
 MOST_WORKERS = 4
@@ -240,13 +241,13 @@ def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Pa
     """Each part as it is done, in any order."""
     if not parts:
         return
-    import joblib
-
     if workers is None:
-        workers = min(MOST_WORKERS, joblib.cpu_count(), len(parts) // PARTS_PER_WORKER)
+        workers = min(MOST_WORKERS, available_cpus(), len(parts) // PARTS_PER_WORKER)
     if workers < 2:
         yield from ((part, make_part(part)) for part in parts)
         return
+    import joblib
+
     # joblib's processes end by themselves when this one was killed, and do not run the caller's script again
     pool = joblib.Parallel(n_jobs=min(workers, len(parts)), return_as="generator_unordered", batch_size=1)
     yield from pool(joblib.delayed(_make_and_tell)(part) for part in parts)

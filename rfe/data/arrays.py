@@ -5,7 +5,6 @@ that the bytes on disk cannot hold and a shape this machine has no memory for ar
 """
 
 import lzma
-import os
 import struct
 import tokenize
 import zipfile
@@ -21,6 +20,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from rfe.errors import DataError
+from rfe.resources import machine_memory
 
 _DEFLATE_LIMIT = 1032  # deflate cannot shrink further, so a larger claim is not in the file
 UNREADABLE_ARRAY = (OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
@@ -121,26 +121,6 @@ def read_arrays(path: Path, names: tuple[str, ...] = ()) -> dict[str, NDArray[An
     """
     with open_arrays(path) as arrays:
         return {name: arrays.read(name) for name in names or arrays.names}
-
-
-def machine_memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that could be had now; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    try:  # a container, or a job of a cluster, may have less than its machine
-        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii") for name in ("max", "current"))
-        found += [max(0, int(most) - int(used))] if most.strip() != "max" else []
-    except (OSError, ValueError):
-        pass
-    return min(found, default=None)
 
 
 def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:

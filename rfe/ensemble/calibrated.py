@@ -4,7 +4,6 @@ What is said of a fold in a nested evaluation may use no label of that fold: so 
 each pair of folds. A clip of fold j, seen while fold k is held out, is described by parameters fitted without j and k.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from rfe.ensemble.candidates import Candidate, ModelOutputs
 from rfe.ensemble.mixing import set_probabilities
 from rfe.labels import STATE_IS_BLEND, STATE_SET
 from rfe.metrics.score import score
+from rfe.resources import available_cpus
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -180,7 +180,7 @@ def map_in_threads(
     BLAS is left one thread: its products are small, and threads of its own would only wait for one another.
     """
     found = []
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(THREADS, available_cpus())) as pool:
         for one in pool.map(function, items):
             found.append(one)
             on_each()

@@ -1,54 +1,42 @@
 """What this machine has for a search, and what is wrong with it: `rfe doctor`."""
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Literal
 
 from packaging.requirements import Requirement
 
-from rfe.data.arrays import free_memory, machine_memory
 from rfe.errors import ConfigError, StudyError
-from rfe.search.session import OBJECT_STORE_BYTES, available_cpus, knock
+from rfe.resources import available_cpus, free_memory, machine_memory
+from rfe.search.cluster import check_reachable, cluster_address
+from rfe.search.preconditions import LEAST_MEMORY, Finding, Verdict, find_conditions
 from rfe.workspace import Workspace, redact_uri
 
-Verdict = Literal["fine", "look", "wrong"]
-"""`look`: a search runs all the same. `wrong`: none can."""
 SHOWN = ("torch", "ray", "optuna", "mlflow")
 """Libraries whose version is shown also when it is right."""
 NEEDED: dict[str, Verdict] = {"": "wrong", "search": "wrong", "report": "look"}
 """Extra of the package ("": its core) -> what it is where a library of it is missing."""
 GB = 2**30
-LEAST_MEMORY, LEAST_DISK, SCARCE_DISK = 2 * GB, GB // 4, 5 * GB
-"""A local Ray with one worker and MLflow need about so much; a study of 200 trials about 1 GB."""
+LEAST_DISK, SCARCE_DISK = GB // 4, 5 * GB
+"""A study of 200 trials needs about 1 GB."""
+TRY_S = 150.0
+"""How long a local Ray may take to start: its two tries, and the imports."""
 PORTS = {5000: "rfe ui takes the next free one", 8265: "a Ray cluster started here needs --dashboard-port"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
+def examine(workspace: Workspace, *, start: bool = True) -> list[Finding]:
+    """Everything about this machine that a search depends on; nothing is left behind.
 
-    what: str
-    found: str
-    verdict: Verdict = "fine"
-    remedy: str = ""
-    """What to do about it; "" where all is well."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
-
-
-def examine(workspace: Workspace) -> list[Finding]:
-    """Everything about this machine that a search depends on; nothing is left behind."""
+    Args:
+        start: whether to start a local Ray, which takes seconds and is the one sure answer.
+    """
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python,
         _libraries,
@@ -56,7 +44,7 @@ def examine(workspace: Workspace) -> list[Finding]:
         _memory,
         lambda: _folders(workspace),
         lambda: _mlflow(workspace),
-        _ray,
+        lambda: _ray(start),
         _ports,
     )
     return [finding for check in checks for finding in check()]
@@ -121,10 +109,6 @@ def _memory() -> Iterator[Finding]:
     scarce = free < LEAST_MEMORY
     remedy = "close what else runs, or search with --workers 1" if scarce else ""
     yield Finding("CPUs and memory", found, "look" if scarce else "fine", remedy)
-    shared = Path("/dev/shm")
-    if shared.is_dir() and (room := shutil.disk_usage(shared).free) < OBJECT_STORE_BYTES:
-        remedy = "give the container more (docker run --shm-size=1g): Ray passes results through it"
-        yield Finding("/dev/shm", f"{room / 2**20:.0f} MB free", "look", remedy)
 
 
 def _folders(workspace: Workspace) -> Iterator[Finding]:
@@ -170,17 +154,37 @@ def _mlflow(workspace: Workspace) -> Iterator[Finding]:
         yield Finding("MLflow", f"{uri}, {n} studies")
 
 
-def _ray() -> Iterator[Finding]:
-    address = os.environ.get("RAY_ADDRESS")
-    if not address:
-        yield Finding("Ray cluster", "none named; a search starts a local Ray, which ends with it")
+def _ray(start: bool) -> Iterator[Finding]:
+    if address := cluster_address(None):
+        try:
+            check_reachable(address)
+        except ConfigError as error:
+            yield Finding("Ray cluster", str(error), "wrong", "start the cluster, or unset RAY_ADDRESS for a local Ray")
+        else:
+            yield Finding("Ray cluster", f"RAY_ADDRESS={redact_uri(address)}")
         return
-    try:
-        knock(address)
-    except ConfigError as error:
-        yield Finding("Ray cluster", str(error), "wrong", "start the cluster, or unset RAY_ADDRESS for a local Ray")
+    conditions = find_conditions()
+    yield from conditions
+    if not start or any(one.verdict == "wrong" for one in conditions):
+        yield Finding("Ray cluster", "none named; a search starts a local Ray, which ends with it")
     else:
-        yield Finding("Ray cluster", f"RAY_ADDRESS={redact_uri(address)}")
+        yield try_local_ray()
+
+
+def try_local_ray() -> Finding:
+    """Whether a local Ray starts, in a process of its own: one that cannot start may end its process, or hang."""
+    command = [sys.executable, "-m", "rfe.search.trial_start"]
+    began = time.monotonic()
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TRY_S, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        remedy = "end other programs that keep the machine busy, and look at Ray's logs in its temporary folder"
+        return Finding("local Ray", f"none within {TRY_S:.0f} s", "wrong", remedy)
+    if ended.returncode == 0:
+        return Finding("local Ray", f"starts, in {time.monotonic() - began:.0f} s; it ends with the search")
+    lines = [line for line in ended.stderr.splitlines() if line.strip()] or [f"exit code {ended.returncode}"]
+    sentence, _, remedy = lines[-1].partition("; ")
+    return Finding("local Ray", sentence, "wrong", remedy or "look at its logs in Ray's temporary folder")
 
 
 def _ports() -> Iterator[Finding]:

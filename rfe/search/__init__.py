@@ -10,13 +10,14 @@ confirm.py         the best trials again with fresh seeds
 outcome.py         what a study comes to
 tuner.py           Ray Tune: one light trial carries one cohort
 fleet.py           session, pool and workers of one command
-session.py         Ray: local or a cluster
+session.py         Ray: how many workers fit; local_ray.py starts one, preconditions.py what it needs of the
+                   machine, trial_start.py tries it; cluster.py connects to one
 pool.py            leases of configurations (plain logic); lease.py its records; packing.py what goes
                    together; pool_actor.py puts it on Ray
 checkpoints.py     how far unfinished configurations are, in the study's folder
 work.py            what travels between driver, pool and workers
 worker_group.py    a Ray Train run; worker.py its loop; stack_training.py what it does with a stack
-interrupt.py       Ctrl-C
+interrupt.py       Ctrl-C, and the signals of batch systems and terminals
 job.py             a job's description; typed_command.py reads the command in it
 jobs.py            Ray Jobs: submit, follow, stop, look
 ```

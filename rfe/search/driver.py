@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +17,15 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
+from rfe.scratch import provide_home
 from rfe.search.arguments import whole_number
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
+from rfe.search.cluster import check_reachable, cluster_address
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.outcome import StudyOutcome
+from rfe.search.preconditions import refuse_impossible
 from rfe.search.recovery import read_history
-from rfe.search.session import Session, cluster_address, knock, open_session
+from rfe.search.session import Session, open_session
 from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
 from rfe.study import StudyStore, define_study, read_definition
@@ -90,6 +93,7 @@ def run_search(
         TrialError: no trial finished, or the workers are gone.
     """
     began = time.monotonic()
+    provide_home()  # before the imports: without a home Ray's raises an error
     # Ray and torch are seconds of imports: meanwhile the input is read, what is wrong with it is said, and Ray starts
     ray_is_imported = Event()
     imports = Thread(target=_import_ahead, args=(ray_is_imported,), daemon=True)
@@ -97,8 +101,9 @@ def run_search(
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, trials, hours)
     workers = workers if workers is None else whole_number("workers", workers)
-    if fleet is None and (cluster := cluster_address(address)):
-        knock(cluster)  # before there is a study's folder
+    if fleet is None:  # before there is a study's folder
+        cluster = cluster_address(address)
+        check_reachable(cluster) if cluster else refuse_impossible()
     folder = workspace.study(space.study)
     source = data or space.data.path
     if not source:
@@ -136,9 +141,7 @@ def run_search(
         def start_ray() -> Session:
             progress.note("starting Ray and its workers")
             ray_is_imported.wait()
-            started = stacked.enter_context(open_session(address, workers))
-            interrupt.watch()  # Ray's start puts its own handler of SIGTERM, which aborts, in the place of ours
-            return started
+            return stacked.enter_context(open_session(address, workers, progress.note))
 
         events = tuple(read_events(folder))
         if fleet is None and budget.asks_for_more([one for one in events if isinstance(one, TrialLog)], spent_s):
@@ -166,13 +169,13 @@ def run_search(
 
 
 def _import_ahead(ray_is_imported: Event) -> None:
-    """What a search needs, its Ray first."""
-    try:
+    """What a search needs, its Ray first. What cannot be imported raises its error where it is used."""
+    with suppress(Exception):
         for name in ("ray.tune", "ray.train"):
             import_module(name)
-    finally:
-        ray_is_imported.set()
-    import_module("rfe.search.study_run")
+    ray_is_imported.set()
+    with suppress(Exception):
+        import_module("rfe.search.study_run")
 
 
 def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:

@@ -1,17 +1,22 @@
 """What a command trains with: a Ray session, the pool, and the workers that take from it. One serves many studies."""
 
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import ray
 from ray.exceptions import RayError
+from ray.util import placement_group_table
 
+from rfe.resources import available_cpus
+from rfe.scratch import scratch_folder
 from rfe.search.job import read_secrets
 from rfe.search.pool_actor import PoolHandle, start_pool
 from rfe.search.session import Session
@@ -58,6 +63,11 @@ class Fleet:
         reasons = [group.reason for group in self.groups if group.reason]
         return f"the workers are gone: {reasons[-1] if reasons else 'their Ray Train run ended'}"
 
+    def why_none(self) -> str:
+        """Why no worker is up yet, as far as Ray tells, and what to do, in a sentence."""
+        waiting = [one for one in placement_group_table().values() if one["state"] == "PENDING"]
+        return describe_wait(self.session, bool(waiting), ray.nodes(), ray.available_resources())
+
     def start(self, n_workers: int) -> None:
         """Start a group of workers; returns at once."""
         group = WorkerGroup(self.session, n_workers, self.settings, self.folder, f"workers{len(self.groups)}")
@@ -82,6 +92,26 @@ class Fleet:
                 group.join(max(0.0, deadline - time.monotonic()))
 
 
+def describe_wait(
+    session: Session, waiting: bool, nodes: Sequence[Mapping[str, Any]], free: Mapping[str, float]
+) -> str:
+    """Why no worker is up yet, in a sentence.
+
+    Args:
+        waiting: whether Ray has found no place for them yet.
+        nodes: as `ray.nodes` tells them.
+        free: resource -> amount that nothing uses, as `ray.available_resources` tells it.
+    """
+    if session.local or not waiting:
+        load = f" (load {os.getloadavg()[0]:.0f} on {available_cpus()} CPUs)" if session.local else ""
+        return f"they have their places and are still starting, which takes longer on a busy machine{load}"
+    wanted = session.describe()
+    if not any(one["Alive"] and session.fit(one["Resources"]) for one in nodes):
+        return f"no node has the {wanted} that a worker takes; start one that has"
+    left = ", ".join(f"{free.get(name, 0.0):g} {name}" for name in session.resources_per_worker())
+    return f"the cluster is in use: a worker takes {wanted}, and {left} are free in all; they start when there is room"
+
+
 def describe_failed_starts(reason: str) -> str:
     """That no worker gets as far as to take anything, in a sentence."""
     return f"the workers cannot start: {reason}; every node needs this package as it is here, and what it depends on"
@@ -103,7 +133,7 @@ def open_fleet(
         stack: most configurations in one stack; None: by the device.
         train: dotted path of the `TrainStack` that workers run.
     """
-    folder = Path(tempfile.mkdtemp(prefix="rfe-"))
+    folder = Path(tempfile.mkdtemp(prefix="search-", dir=scratch_folder()))
     try:
         size = stack or (STACK_ON_GPU if session.gpus_per_worker else STACK_ON_CPU)
         name = f"pool-{uuid4().hex[:8]}"

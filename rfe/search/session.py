@@ -2,15 +2,18 @@
 
 import logging
 import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
 from rfe.errors import ConfigError
+from rfe.resources import available_cpus, free_memory
 from rfe.search.arguments import whole_number
+from rfe.search.cluster import cluster_address, connected_cluster
+from rfe.search.local_ray import local_ray
+from rfe.search.preconditions import LEAST_MEMORY
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -27,17 +30,11 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin for one another's end take 10 times as long on shared cores
 }
-OBJECT_STORE_BYTES = 512 * 2**20
-"""Local object store: results pass through it one by one."""
 WORKERS_ON_CPUS = 4
 """Most workers on a machine without GPUs, unless more are asked for. Two stacks on a thread each train faster than one
 on two threads, but each worker costs memory, and a sampler learns less with more trials open."""
-WORKER_NICENESS = "5"
-"""Of the workers of a Ray that we start, unless `RAY_worker_niceness` says otherwise. Ray's own 15 leaves them a
-thirtieth of a core that another busy program wants too, so that a search beside anything else seems to stand still; 5
-leaves them a quarter, and whoever sits at the machine still comes first. A cluster keeps what it was started with."""
-KNOCK_S = 10.0
-"""How long a cluster's port may take to answer."""
+WORKER_BYTES = 2**30
+"""Memory of a worker: its libraries, features and a small stack."""
 LIGHT_CPU = 0.01
 """What a Tune trial asks for; Tune refuses 0."""
 
@@ -87,7 +84,12 @@ class Session:
 
 
 @contextmanager
-def open_session(address: str | None = None, workers: int | None = None, **init: Any) -> Iterator[Session]:
+def open_session(
+    address: str | None = None,
+    workers: int | None = None,
+    note: Callable[[str], None] = lambda sentence: None,
+    **init: Any,
+) -> Iterator[Session]:
     """Start a local Ray, or connect to the cluster at `address` (or `RAY_ADDRESS`); end what was started.
 
     A Ray this process is connected to already is used and left as it is.
@@ -95,10 +97,12 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
     Args:
         address: a cluster's address; None and no `RAY_ADDRESS`: local.
         workers: how many are wanted; None: one per GPU, without GPUs up to four per node.
+        note: told what takes longer than usual.
         init: further arguments of `ray.init`.
 
     Raises:
-        ConfigError: the address does not answer, or the cluster has no room for a single worker.
+        ConfigError: the address does not answer, the cluster has no room for a single worker, or a local Ray does not
+            start.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -110,64 +114,16 @@ def open_session(address: str | None = None, workers: int | None = None, **init:
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     connected = ray.is_initialized()
-    if not connected:
-        _connect(address, workers, init)
-    try:
+    arguments = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False, **init}
+    with ExitStack() as stacked:
+        if not connected:
+            stacked.enter_context(
+                local_ray(workers, note, arguments) if address is None else connected_cluster(address, arguments)
+            )
         here = ray.get_runtime_context().get_node_id()
         local = address is None and not connected
         session = plan_session(ray.nodes(), workers, local=local, here=here)
         yield session if local else within(session, ray.available_resources())
-    finally:
-        if not connected:
-            ray.shutdown()
-
-
-def cluster_address(given: str | None) -> str | None:
-    """The cluster to use: `given`, else `RAY_ADDRESS`; None: a local Ray."""
-    return given or os.environ.get("RAY_ADDRESS") or None
-
-
-def _connect(address: str | None, workers: int | None, init: dict[str, Any]) -> None:
-    import ray
-    from ray.exceptions import AuthenticationError
-
-    common: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False}
-    if address is not None:
-        knock(address)
-        try:
-            ray.init(address=address, **common, **init)
-        except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
-            raise ConfigError(
-                f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, set "
-                "RAY_AUTH_MODE and token of one that has them, or leave --address out"
-            ) from error
-        return
-    os.environ.setdefault("RAY_worker_niceness", WORKER_NICENESS)
-    # One CPU more than there are: the light Tune trials must find room beside workers that take all
-    cpus = max(available_cpus(), workers or 1) + 1
-    local = {"num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False} | init
-    ray.init(address="local", **common, **local)
-
-
-def knock(address: str) -> None:
-    """Refuse an address where no cluster is: Ray itself looks for it for over a minute, and then ends the process.
-
-    Raises:
-        ConfigError: nothing answers at the address, or it is a dashboard's.
-    """
-    if address.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"--address {address}: is a dashboard, which takes jobs: use `rfe submit --address {address} -- "
-            "search ...`, or name the cluster itself, HOST:6379"
-        )
-    host, colon, port = address.rpartition(":")
-    if colon and "://" not in address and port.isdigit():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
-        except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or leave --address out"
-            ) from error
 
 
 def plan_session(nodes: list[dict[str, Any]], workers: int | None, *, local: bool, here: str = "") -> Session:
@@ -184,10 +140,13 @@ def plan_session(nodes: list[dict[str, Any]], workers: int | None, *, local: boo
     """
     places = _places(nodes, 1, here)
     if local:
-        n = workers or places.gpus or min(available_cpus(), WORKERS_ON_CPUS)
+        usual = min(available_cpus(), WORKERS_ON_CPUS)
+        n = workers or places.gpus or min(usual, _workers_in_memory())
+        chosen = workers is None and not places.gpus
+        note = f"{n} of {usual} workers: there is memory for no more" if chosen and n < usual else ""
         # each GPU holds whole workers only, so that some have room for one more than they get
         gpus = 1 / ceil(n / places.gpus) if places.gpus else 0.0
-        return Session(True, n, gpus, max(1, available_cpus() // n))
+        return Session(True, n, gpus, max(1, available_cpus() // n), note)
     if places.room < 1:
         raise ConfigError(
             f"the Ray cluster has no room: {places.cpus} CPUs and {places.gpus} GPUs beside the one CPU that the "
@@ -206,6 +165,12 @@ def within(session: Session, free: Mapping[str, float]) -> Session:
         return session
     note = f"the cluster has {session.n_workers} places for workers, {n} free: the rest joins when free"
     return replace(session, n_workers=n, note=note)
+
+
+def _workers_in_memory() -> int:
+    """How many workers the free memory holds beside Ray, at least one."""
+    free = free_memory()
+    return WORKERS_ON_CPUS if free is None else max(1, 1 + int((free - LEAST_MEMORY) // WORKER_BYTES))
 
 
 class _Places(NamedTuple):
@@ -229,8 +194,3 @@ def _places(nodes: list[dict[str, Any]], threads: int, here: str) -> _Places:
         by_node = list(map(min, by_node, gpus))
     most = sum(by_node) if sum(gpus) else sum(min(n, WORKERS_ON_CPUS) for n in by_node)
     return _Places(sum(cpus), sum(gpus), sum(by_node), most)
-
-
-def available_cpus() -> int:
-    """CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -28,6 +28,7 @@ from rfe.writing import DISK_FULL, write_json
 
 COHORTS_AT_ONCE = 4
 """Into so many cohorts at least the trials in training are divided, so that a sampler learns between them."""
+INTERRUPTED = "interrupted"
 POLL_S = 0.3
 """How long the driver waits for results before it looks at limits and progress."""
 ROOM_S = 0.2
@@ -111,6 +112,9 @@ class StudyRun:
                 self._search()
             confirmed = self._confirm()
         except RayError as error:
+            if self.interrupt.asked:  # what stops a whole job ends Ray's processes with it
+                self.stopping = INTERRUPTED
+                return self._conclude(tuple(self._confirmed().values()))
             raise TrialError(
                 f"study {self.space.study}: Ray was lost ({str(error).splitlines()[0]}); what finished is kept, "
                 "the same command goes on"
@@ -205,7 +209,7 @@ class StudyRun:
         """Look whether anything ends the search."""
         failure = self.budget.failure(self.ledger.failures_in_a_row, self.ledger.commonest_failure())
         if self.interrupt.asked:
-            self.stopping = "interrupted"
+            self.stopping = INTERRUPTED
         elif failure:
             self.stopping, self.failed = failure, True
         elif self.cannot_start:
@@ -243,10 +247,7 @@ class StudyRun:
             self.lonely_since = None
         elif self.lonely_since is not None and now - self.lonely_since > NO_WORKER_S:
             self.lonely_since = None
-            self.progress.note(
-                f"no worker after {NO_WORKER_S:.0f} s: does the cluster have "
-                f"{self.fleet.n_workers} x {self.fleet.session.describe()} free?"
-            )
+            self.progress.note(f"no worker after {NO_WORKER_S:.0f} s: {self.fleet.why_none()}")
         hours = self.budget.hours
         left_s = None if hours is None else max(0.0, 3600 * hours - self.elapsed_s)
         elapsed_s, books = now - self.began, self.ledger
@@ -258,7 +259,7 @@ class StudyRun:
     # ---- the end
 
     def _confirm(self) -> tuple[ConfirmationLog, ...]:
-        known = {e.number: e for e in read_events(self.ledger.folder) if isinstance(e, ConfirmationLog)}
+        known = self._confirmed()
         best = [log for log in self.ledger.ranking()[: self.space.confirm.top] if log.number not in known]
         if best and not (self.interrupt.asked or self.failed):
             for log in confirm_best(best, self.space, self.ledger, self.fleet, self.progress, self._interrupted):
@@ -270,6 +271,10 @@ class StudyRun:
     def _interrupted(self) -> bool:
         self.journal.keep_time()
         return self.interrupt.asked
+
+    def _confirmed(self) -> dict[int, ConfirmationLog]:
+        """By trial, what is confirmed already."""
+        return {one.number: one for one in read_events(self.ledger.folder) if isinstance(one, ConfirmationLog)}
 
     def _conclude(self, confirmations: tuple[ConfirmationLog, ...]) -> StudyOutcome:
         ledger = self.ledger

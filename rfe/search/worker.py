@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from rfe.resources import free_memory
 from rfe.search.work import Orders, Report, WorkItem, over_time, study_of
 from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 from rfe.workspace import node_cache
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SAVING_SHARE = 20
 """Between two saves lies at least so many times what the first one took."""
+CPU_PART = 0.7
+"""Part of a node's free memory that its workers' stacks are packed into; the kernel ends whoever takes too much."""
 GPU_PART = 0.85
 """Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
 
@@ -55,7 +58,8 @@ class WorkerSettings:
     """Most items in one stack."""
     threads: int = 1
     memory_bytes: float = 4 * 2**30
-    """Memory that a stack may need on a CPU; on a GPU the device's own size counts."""
+    """Most memory that a stack may need on a CPU; less where the node has less. On a GPU the device's own size counts.
+    """
     device_share: float = 1.0
     """Part of a GPU that is this worker's."""
     train: str = "rfe.search.stack_training:train_stack"
@@ -91,8 +95,15 @@ def work(config: dict[str, Any]) -> None:
 
     settings: WorkerSettings = config["settings"]
     os.environ.update(settings.secrets)
-    settings = replace(settings, cache=node_cache(settings.cache))
+    memory_bytes = stack_memory(settings.memory_bytes, ray.train.get_context().get_local_world_size())
+    settings = replace(settings, cache=node_cache(settings.cache), memory_bytes=memory_bytes)
     serve(find_pool(settings.pool), f"{config['group']}-{ray.train.get_context().get_world_rank()}", settings)
+
+
+def stack_memory(most: float, n_workers: int) -> float:
+    """Bytes that a stack on this node may need: at most `most`, and what `n_workers` have of its free memory."""
+    free = free_memory()
+    return most if free is None else min(most, CPU_PART * free / n_workers)
 
 
 def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:

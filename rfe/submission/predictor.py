@@ -21,7 +21,6 @@ from torch import Tensor
 
 from rfe.config.load import load_config
 from rfe.config.schema import Config
-from rfe.data.arrays import machine_memory
 from rfe.data.domains import ActorKnowledge, IdentitySpace
 from rfe.data.faults import list_names
 from rfe.data.preparation import Fitted
@@ -33,6 +32,7 @@ from rfe.errors import DataError, SubmissionError, gather
 from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import StackedModel
+from rfe.resources import machine_memory
 from rfe.submission.clips import NewClips
 from rfe.submission.form import form_problems
 from rfe.submission.layout import MANIFEST, part_name

@@ -13,11 +13,12 @@ import pytest
 
 from rfe import api
 from rfe.config.load import load_config
-from rfe.data.arrays import machine_memory, read_arrays
+from rfe.data.arrays import read_arrays
 from rfe.data.dataset import load_dataset
 from rfe.data.features import inspect_features
 from rfe.data.series import read_series
 from rfe.errors import RfeError
+from rfe.resources import machine_memory
 from rfe.submission.archive import open_bundle
 from rfe.submission.predictor import _read_tensors
 from rfe.submission.scoring import read_probabilities

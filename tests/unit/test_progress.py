@@ -1,4 +1,6 @@
 import io
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from rfe.progress import (
     SilentProgress,
     TerminalProgress,
     duration,
+    open_progress,
     search_view,
     short_config,
     status_line,
@@ -132,3 +135,23 @@ def test_any_order_of_calls_is_harmless(progress: Progress) -> None:
     progress.start("b", 2)
     progress.update(2)
     progress.close()
+
+
+def test_a_stream_that_ends_costs_what_would_be_shown_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: BrokenPipeError, or error 5 of a closed terminal, ended the search in its middle."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        progress = open_progress()
+        progress.start("search")
+        progress.note("a line that goes nowhere")
+        progress.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+    progress.note("nor does one after the end")
+
+
+def test_standard_error_that_was_closed_is_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: AttributeError, an internal error, with `rfe search ... 2>&-`."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert isinstance(open_progress(), SilentProgress)

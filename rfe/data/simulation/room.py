@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from rfe.data.arrays import free_memory
 from rfe.data.simulation.spec import ENCODERS, SimulationSpec
 from rfe.errors import ConfigError
+from rfe.resources import free_memory
 
 NAME_BYTES = 110
 """Of a clip's name, in each feature file."""

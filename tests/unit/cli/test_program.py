@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,24 @@ def test_fault_finder_finds_faults() -> None:
     assert find_fault("rfe searc x") is not None
     assert find_fault("rfe search x --nope") is not None
     assert find_fault("rfe search everything --data d --set a=1 --set b=2") is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_standard_stream_that_was_closed_is_no_file_of_ours(number: int, tmp_path: Path) -> None:
+    """Before: the first file that was opened got its number, and what was written to standard error went into it."""
+    code = (
+        "import os, sys\n"
+        "from rfe.cli.program import open_standard_streams\n"
+        "open_standard_streams()\n"
+        "own = os.open('own', os.O_CREAT | os.O_WRONLY)\n"
+        "print('said'); print('said', file=sys.stderr); sys.stdin.readline()\n"
+        "sys.exit(own if os.path.getsize('own') == 0 else 99)\n"
+    )
+    ended = subprocess.run(
+        ["bash", "-c", f'exec "$0" "$@" {number}>&-', sys.executable, "-c", code],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert 2 < ended.returncode < 99, ended.stderr

@@ -2,15 +2,16 @@
 
 import importlib.metadata
 import json
-import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from rfe import api
 from rfe.reporting import machine
-from rfe.reporting.machine import Finding, examine
+from rfe.reporting.machine import examine
+from rfe.search.preconditions import Finding, Verdict
 from rfe.workspace import Workspace
 from tests.unit.cli.invoke import invoke
 
@@ -21,7 +22,7 @@ def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(workspace: Workspace) -> dict[str, Finding]:
-    return {one.what: one for one in examine(workspace)}
+    return {one.what: one for one in examine(workspace, start=False)}
 
 
 def place(root: Path, uri: str | None = None) -> Workspace:
@@ -83,7 +84,7 @@ def test_an_mlflow_that_is_there_is_counted(tmp_path: Path, empty_database: Path
 
 @pytest.mark.parametrize(("verdict", "code"), [("fine", 0), ("look", 0), ("wrong", 1)])
 def test_the_exit_code_says_whether_a_search_can_run(
-    verdict: machine.Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+    verdict: Verdict, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = Finding("disk", "full", verdict, "" if verdict == "fine" else "make room")
     monkeypatch.setattr(api, "doctor", lambda workspace: [finding])
@@ -92,11 +93,6 @@ def test_the_exit_code_says_whether_a_search_can_run(
     assert ("disk: make room" in ended.stdout) == (verdict != "fine")
     ended = invoke("doctor", "--json")
     assert (ended.exit_code, json.loads(ended.stdout)) == (code, [finding.to_dict()])
-
-
-def test_memory_is_read_where_the_system_says_it() -> None:
-    free = machine.free_memory()
-    assert free is None or 0 < free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_an_mlflow_that_cannot_be_opened_is_a_finding(tmp_path: Path, empty_database: Path) -> None:
@@ -108,3 +104,38 @@ def test_an_mlflow_that_cannot_be_opened_is_a_finding(tmp_path: Path, empty_data
     assert "mlflow.db: MLflow cannot open it (database disk image is malformed)" in one.found
     assert "rfe studies repair" in one.remedy
     assert database.stat().st_size == 200_000
+
+
+@pytest.mark.parametrize(
+    ("code", "finding"),
+    [
+        ("pass", ("fine", "starts, in", "")),
+        (
+            "import sys; print('noise\\nRay: too few files; raise it', file=sys.stderr); sys.exit(1)",
+            ("wrong", "Ray: too few files", "raise it"),
+        ),
+        ("import os; os.abort()", ("wrong", "exit code -6", "look at its logs")),
+        ("import time; time.sleep(60)", ("wrong", "none within 2 s", "end other programs")),
+    ],
+)
+def test_a_local_ray_is_tried_where_no_cluster_is_named(
+    code: str, finding: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: "all is well", where no search could start."""
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(machine, "TRY_S", 2.0 if "sleep" in code else 60.0)
+    monkeypatch.setattr(sys, "executable", str(program))
+    (*_, last) = machine._ray(start=True)
+    verdict, said, remedy = finding
+    assert (last.what, last.verdict) == ("local Ray", verdict)
+    assert last.found.startswith(said)
+    assert last.remedy.startswith(remedy)
+
+
+def test_nothing_is_tried_where_it_is_known_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Finding("open files", "at most 9", "wrong", "raise it")
+    monkeypatch.setattr(machine, "find_conditions", lambda: [wrong])
+    monkeypatch.setattr(machine, "try_local_ray", _refuse)
+    assert wrong in list(machine._ray(start=True))

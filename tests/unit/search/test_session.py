@@ -16,6 +16,7 @@ def node(cpus: float, gpus: float = 0.0, alive: bool = True, name: str = "") -> 
 @pytest.fixture(autouse=True)
 def _eight_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "available_cpus", lambda: 8)
+    monkeypatch.setattr(session, "free_memory", lambda: 2**40)
 
 
 def test_a_machine_has_a_few_workers_or_one_for_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +113,15 @@ def test_no_worker_is_refused_before_ray_starts() -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [("127.0.0.1:9", "no Ray cluster at '127.0.0.1:9'"), ("http://127.0.0.1:8265", "rfe submit --address")],
-)
-def test_an_address_without_a_cluster_is_a_sentence_at_once(address: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said), open_session(address):
-        pass
+def test_a_machine_with_little_memory_has_fewer_workers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: four workers in a container of 3 GB, which the kernel ended one after the other."""
+    monkeypatch.setattr(session, "free_memory", lambda: 3 * 2**30)
+    plan = plan_session([node(9)], None, local=True)
+    assert (plan.n_workers, plan.threads_per_worker) == (2, 4)
+    assert plan.note == "2 of 4 workers: there is memory for no more"
+    assert plan_session([node(9)], 3, local=True).n_workers == 3  # asked for
+    assert plan_session([node(9, 1)], None, local=True).note == ""
+    monkeypatch.setattr(session, "free_memory", lambda: 2**20)
+    assert plan_session([node(9)], None, local=True).n_workers == 1
+    monkeypatch.setattr(session, "free_memory", lambda: None)
+    assert plan_session([node(9)], None, local=True) == Session(True, 4, 0.0, 2)

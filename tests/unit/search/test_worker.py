@@ -14,7 +14,7 @@ from rfe.search import worker
 from rfe.search.checkpoints import load_checkpoint
 from rfe.search.pool import Pool
 from rfe.search.work import Delivery, Orders, Report, WorkItem
-from rfe.search.worker import Deliver, Heart, Tick, WorkerSettings, describe_error, is_usable, serve
+from rfe.search.worker import Deliver, Heart, Tick, WorkerSettings, describe_error, is_usable, serve, stack_memory
 from rfe.training.record import Checkpoint, EpochReport, TrialResult
 
 HERE = "tests.unit.search.test_worker"
@@ -262,3 +262,12 @@ def test_a_gpus_room_is_the_workers_share_and_no_more_than_is_free(
     settings = WorkerSettings("", Path(), 4, torch.get_num_threads(), device_share=share)
     assert worker._find_device(settings) == ("cuda", pytest.approx(worker.GPU_PART * room))
     assert fractions == ([share] if share < 1 else [])
+
+
+@pytest.mark.parametrize(("free", "n_workers", "most"), [(None, 4, 4.0), (100.0, 2, 4.0), (8.0, 2, 2.8), (2.0, 1, 1.4)])
+def test_a_stack_takes_no_more_memory_than_the_node_has_for_it(
+    free: float | None, n_workers: int, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before: 4 GB for each worker, also in a container of 2."""
+    monkeypatch.setattr("rfe.search.worker.free_memory", lambda: free)
+    assert stack_memory(4.0, n_workers) == pytest.approx(most)
