@@ -4,6 +4,7 @@ MLflow makes its tables by some sixty migrations that are no one transaction: a 
 that no later one can open. So the file is made, or upgraded, beside its place and renamed, under a lock.
 """
 
+import logging
 import re
 import sqlite3
 import subprocess
@@ -16,8 +17,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from filelock import FileLock
-
+from rfe.locking import hold_lock
 from rfe.workspace import SQLITE, Workspace, database_file, sqlite_uri
 
 LOCK_S = 300.0
@@ -103,7 +103,7 @@ def prepare_database(uri: str, own: Path) -> str:
     if file is None or inspect_database(file).state == "ready":
         return ""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_name(f".{file.name}.lock"), timeout=LOCK_S):
+    with hold_lock(file.with_name(f".{file.name}.lock"), LOCK_S):
         found = inspect_database(file)
         if found.state == "ready" or (found.state != "missing" and file.parent != own):
             return ""
@@ -142,8 +142,12 @@ def no_stray_folder(uri: str) -> Iterator[None]:
 
 
 def _make(file: Path) -> None:
-    from mlflow import MlflowClient
+    from rfe.tracking.mlflow_server import NOISY  # which sets MLflow up before it is imported
 
+    from mlflow import MlflowClient  # isort: skip
+
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
     uri = sqlite_uri(file)
     with no_stray_folder(uri):
         MlflowClient(uri).search_experiments(max_results=1)

@@ -1,5 +1,6 @@
 """Fresh seeds are fresh, and seeds trained apart read like one configuration with several."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -144,3 +145,28 @@ def test_a_pool_that_was_started_anew_is_offered_what_it_does_not_know() -> None
     )
     assert list(confirmed) == []  # both seeds failed
     assert pool.n_collected == 2
+
+
+def test_trials_are_confirmed_one_after_another(tmp_path: Path) -> None:
+    dataset = load_dataset(write_data(tmp_path / "data"))
+
+    class Done(Replaced):
+        def collect(self, study: str, timeout_s: float) -> News:
+            self.n_collected += 1
+            for one in self.pool.take("w", 1e9, 1).items:
+                self.pool.finish("w", one.key, fake_result(Config.model_validate(one.config), dataset))
+            return self.pool.collect(study)
+
+    space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 2, "seeds": 1}})
+    best = [log(), replace(log(), number=1)]
+    ledger = SimpleNamespace(
+        logs=dict(enumerate(best)),
+        dataset=dataset,
+        work_item=lambda key, config, **options: WorkItem(key, config.model_dump(), "/data"),
+    )
+    pool = Done()
+    fleet = SimpleNamespace(pool=pool, ended=False)
+    confirmed = confirm_best(
+        best, space, cast(Any, ledger), cast(Any, fleet), SilentProgress(), lambda: pool.n_collected > 10
+    )
+    assert [(one.number, one.seeds) for one in confirmed] == [(0, (1000,)), (1, (1000,))]
