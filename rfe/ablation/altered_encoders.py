@@ -118,7 +118,7 @@ def restore_stack(
 
 
 def _held_out(stack: Stack, config: Config, dataset: Dataset) -> OutOfFold:
-    outputs = OutOfFold.empty(config, dataset.clips.n_source)
+    outputs = OutOfFold.empty(dataset.clips.task, config, dataset.clips.n_source)
     predictions = predict(stack)
     for replica in range(len(stack.replicas)):
         held_out, seed = held_out_place(stack, replica)

@@ -12,7 +12,7 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from rfe.ablation.arms import BASE, Arm
-from rfe.metrics.intervals import HitTable, Interval, difference_interval, score_interval
+from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval, score_interval
 
 ALPHA = 0.05
 NO_LOSS = 0.01
@@ -53,7 +53,7 @@ class Interaction:
     """Holm-adjusted over the plan's interactions."""
 
 
-def compare_arms(tables: Mapping[str, HitTable], arms: Sequence[Arm]) -> tuple[ArmComparison, ...]:
+def compare_arms(tables: Mapping[str, InfluenceTable], arms: Sequence[Arm]) -> tuple[ArmComparison, ...]:
     """Compare every arm that has a table with the base.
 
     Args:
@@ -130,7 +130,7 @@ def describe_verdicts(verdicts: Iterable[tuple[str, Verdict]]) -> str:
 
 
 def interactions(
-    tables: Mapping[str, HitTable], arms: Sequence[Arm], fields: tuple[str, str]
+    tables: Mapping[str, InfluenceTable], arms: Sequence[Arm], fields: tuple[str, str]
 ) -> tuple[Interaction, ...]:
     """Every interaction of a factorial with its first cell as the reference.
 

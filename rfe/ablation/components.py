@@ -90,9 +90,10 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     What a uniform gate does not read, or places beyond the last kept one, is not counted, though a stack allocates it.
     """
     pool, dims, hidden = pool_indices(config, dataset), stack_shape(config, dataset).dims, config.model.latent_dim
+    n_classes = dataset.clips.task.n_classes
     projections = sum(dims[encoder] * hidden for encoder in pool)
     if config.model.kind == "concat_mlp":
-        return projections + hidden + 6 * hidden + 6
+        return projections + hidden + n_classes * hidden + n_classes
     n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
     projections += 3 * len(pool) * hidden  # bias, gain, shift
     gate = 0
@@ -101,7 +102,7 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     fusion = {"weighted_sum": 0, "rank_embedding": n_kept * hidden}.get(
         config.model.fusion.kind, n_kept * hidden**2 + hidden
     )
-    return projections + gate + fusion + 2 * (6 * hidden + 6)
+    return projections + gate + fusion + 2 * (n_classes * hidden + n_classes)
 
 
 def width_of_equal_size(base: Config, other: Config, dataset: Dataset) -> int:

@@ -4,7 +4,7 @@ A gate's weight is not importance; the two stand side by side. Nothing is traine
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
-from rfe.metrics.intervals import HitTable, Interval, difference_interval
+from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval
 from rfe.workspace import StudyFolder
 from rfe.writing import write_bytes
 
@@ -72,7 +72,8 @@ def measure_encoders(folder: StudyFolder, dataset: Dataset, cache: FeatureCache)
     arrays |= {f"masked/{name}": states for name, states in whole.masked.items()}
     arrays |= {f"permuted/{name}": states for name, states in whole.permuted.items()}
     buffer = io.BytesIO()
-    small: dict[str, Any] = {name: states.astype(np.int8) for name, states in arrays.items()}
+    smallest = np.min_scalar_type(-dataset.clips.task.n_states)  # that holds every state, and -1
+    small: dict[str, Any] = {name: states.astype(smallest) for name, states in arrays.items()}
     np.savez_compressed(buffer, **small)
     write_bytes(path, buffer.getvalue())
 
@@ -112,16 +113,10 @@ def read_encoder_values(
                 float(kept[..., names.index(name)].mean()),
                 None if weights is None else float(weights[names.index(name)]),
                 difference_interval(own, hits_of(arrays[f"masked/{name}"].astype(np.int64), dataset)),
-                difference_interval(own, _mean_of(permuted)),
+                difference_interval(own, InfluenceTable.mean_of(permuted)),
             )
         )
     return tuple(sorted(values, key=lambda one: -one.lost_masked.estimate))
-
-
-def _mean_of(tables: Sequence[HitTable]) -> HitTable:
-    first = tables[0]
-    presence, salience = (np.mean([getattr(one, name) for one in tables], axis=0) for name in ("presence", "salience"))
-    return HitTable(presence, salience, first.blend, first.actor, first.fold)
 
 
 def mean_weights(gate_scores: NDArray[np.floating[Any]], kept: NDArray[np.bool_]) -> NDArray[np.float64] | None:

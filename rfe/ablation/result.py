@@ -23,7 +23,7 @@ from rfe.ablation.study import StoredArms, is_ablation, read_arms
 from rfe.ablation.trials import arm_states, hits_of, read_trials
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
-from rfe.metrics.intervals import HitTable
+from rfe.metrics.intervals import InfluenceTable
 from rfe.tracking.records import as_json
 from rfe.workspace import StudyFolder
 from rfe.writing import write_text
@@ -118,7 +118,7 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
     """
     stored = read_arms(folder)
     by_id, reasons = read_trials(folder, dataset)
-    tables: dict[str, HitTable] = {}
+    tables: dict[str, InfluenceTable] = {}
     failed = {arm: reason for arm, reason in stored.left_out.items() if reason.startswith("tuning")}
     for arm in stored.arms:
         parts = stored.parts[arm.name]

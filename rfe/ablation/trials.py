@@ -11,7 +11,7 @@ from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate, read_study
 from rfe.errors import StudyError
-from rfe.metrics.intervals import HitTable
+from rfe.metrics.intervals import InfluenceTable
 from rfe.tracking.base import TrialLog
 from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder
@@ -69,10 +69,10 @@ def read_outputs(candidate: Candidate, where: str) -> dict[str, NDArray[Any]]:
     return read_arrays(candidate.outputs, ("predicted_state", "gate_scores", "kept"))
 
 
-def hits_of(states: NDArray[np.int64], dataset: Dataset) -> HitTable:
+def hits_of(states: NDArray[np.int64], dataset: Dataset) -> InfluenceTable:
     """The hits of states [seed, source clip]."""
     clips, source = dataset.clips, slice(dataset.clips.n_source)
-    return HitTable.of_answers(clips.state[source], states, clips.actor[source], clips.fold[source])
+    return InfluenceTable.of_answers(clips.task, clips.state[source], states, clips.actor[source], clips.fold[source])
 
 
 def fold_rows(dataset: Dataset, folds: Sequence[int]) -> NDArray[np.bool_]:

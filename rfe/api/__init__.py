@@ -5,7 +5,16 @@ Heavy libraries are imported by the functions that need them, so that asking for
 
 from rfe.api.ablations import ablate, plan_ablation
 from rfe.api.authoring import init, schema
-from rfe.api.data import aggregate_data, check_data, fetch_data, import_data, load_data, simulate_data, write_data
+from rfe.api.data import (
+    aggregate_data,
+    check_data,
+    fetch_data,
+    import_data,
+    load_data,
+    read_task,
+    simulate_data,
+    write_data,
+)
 from rfe.api.doctor import doctor
 from rfe.api.ensembles import BuiltEnsemble, ensemble
 from rfe.api.jobs import follow_job, job_logs, list_jobs, plan_job, show_job, stop_job, submit
@@ -57,6 +66,7 @@ __all__ = [
     "plan_search",
     "predict",
     "pull_study",
+    "read_task",
     "register",
     "repair_study",
     "report",

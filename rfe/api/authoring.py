@@ -11,7 +11,7 @@ from rfe.config.fields import unknown
 from rfe.errors import ConfigError
 from rfe.writing import write_json, write_text
 
-SchemaKind = Literal["config", "space", "plan", "job", "mapping"]
+SchemaKind = Literal["config", "space", "plan", "job", "mapping", "task"]
 KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
 TEMPLATES = Path(__file__).parents[1] / "scaffold"
 SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "job.yaml"} | {
@@ -22,7 +22,7 @@ SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "j
 
 
 def schema(kind: str = "space") -> dict[str, Any]:
-    """JSON Schema (2020-12) of the file of a configuration, a search space, an ablation plan, a job or an import.
+    """JSON Schema (2020-12) of the file of a configuration, a search space, an ablation plan, a job, an import, a task.
 
     Raises:
         ConfigError: `kind` is none of these.
@@ -47,6 +47,11 @@ def schema(kind: str = "space") -> dict[str, Any]:
         from rfe.data.mapping import ImportMapping
 
         return model_schema(ImportMapping, "A mapping of rfe data import")
+    if kind == "task":
+        from rfe.config.json_schema import model_schema
+        from rfe.task import TaskFile
+
+        return model_schema(TaskFile, "A task of rfe")
     raise ConfigError(unknown("kind of file", kind, KINDS))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rfe.data.importing import ImportReport
     from rfe.data.record.fetching import FetchReport
     from rfe.data.simulate import SimulationSpec
+    from rfe.task import Task
 
 
 def simulate_data(spec: SimulationSpec, output: Path, *, progress: Progress | None = None) -> Path:
@@ -109,8 +110,18 @@ def load_data(
     return load_dataset(local_folder(folder, (workspace or open_workspace()).cache), encoders, need_source=False)
 
 
-def write_data(metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path) -> Path:
-    """Write a data folder of tables; see `rfe.data.frames`."""
-    from rfe.data.frames import write_frames
+def read_task(path: Path) -> Task:
+    """Read a `task.yaml`; see `rfe.task.TaskFile`."""
+    from rfe.data.task import read_task as read
 
-    return write_frames(metadata, features, output)
+    return read(path)
+
+
+def write_data(
+    metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path, task: Task | None = None
+) -> Path:
+    """Write a data folder of tables; None: the task is BlEmoRE's. See `rfe.data.frames`."""
+    from rfe.data.frames import write_frames
+    from rfe.task import BLEMORE
+
+    return write_frames(metadata, features, output, task or BLEMORE)

@@ -154,7 +154,7 @@ def write_predictions(prediction: BundlePrediction, output: Path) -> tuple[Path,
 
 def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     """Check a bundle, folder or archive, or a submission file on its own; with `data`, that every target clip is
-    answered (every clip, where none is one).
+    answered (every clip, where none is one). On its own a submission is BlEmoRE's.
 
     Args:
         path: the bundle or submission.
@@ -166,14 +166,21 @@ def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     Raises:
         SubmissionError: with every fault found.
     """
-    from rfe.data.labelled import read_answered_names
+    from rfe.data.labelled import read_answered_clips
+    from rfe.errors import SubmissionError
     from rfe.submission.archive import is_archive, open_bundle
     from rfe.submission.validate import verify_submission
     from rfe.submission.verification import verify_bundle
+    from rfe.task import BLEMORE
 
-    names = None if data is None else read_answered_names(Path(data))
+    answered = None if data is None else read_answered_clips(Path(data))
+    names = None if answered is None else answered.names
     if path.is_file() and not is_archive(path):
-        return {"clips": verify_submission(path, names)}
+        if answered is None and path.suffix.lower() == ".csv":
+            raise SubmissionError(
+                f"{path}: which labels a table has, its data folder says; give it with --data, or verify the bundle"
+            )
+        return {"clips": verify_submission(BLEMORE if answered is None else answered.task, path, names)}
     with open_bundle(path) as folder:
         return verify_bundle(folder, names, str(path))
 

@@ -42,7 +42,7 @@ def schema(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[config|space|plan|job|mapping]", autocompletion=complete_kind, help="Of which kind of file."
+            metavar="[config|space|plan|job|mapping|task]", autocompletion=complete_kind, help="Of which kind of file."
         ),
     ] = "space",
 ) -> None:

@@ -147,6 +147,9 @@ def predict(
 def print_manifest(manifest: dict[str, object]) -> None:
     """What a manifest says, without its hashes."""
     shown = {name: value for name, value in manifest.items() if isinstance(value, str | int | float | list)}
+    task = manifest.get("task")
+    if isinstance(task, dict):
+        shown["task"] = f"{task['name']}, {len(task['classes'])} classes, {len(task['blends'])} pairs"
     members = manifest.get("members")
     if isinstance(members, list):
         shown["members"] = [

@@ -15,12 +15,15 @@ from rfe.cli.output import print_heading, print_json, print_lines, print_table, 
 if TYPE_CHECKING:
     from rfe.data.aggregation import Aggregation
     from rfe.data.check import CheckReport
+    from rfe.task import Task
 
 group = typer.Typer(no_args_is_help=True, help="Fetch, make, import and check data folders.")
 Folder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="The folder.")]
 NewFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="The data folder to write.")
 ]
+MOST_LABELS = 64
+"""Of a task with very many pairs, in the table of `rfe data check`."""
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, show_default=False, help="Processes; default as many as pay, up to 4.")
 ]
@@ -38,7 +41,14 @@ def simulate(
     output: NewFolder,
     actors: Annotated[int, typer.Option(help="Training actors, 5 or more.")] = 47,
     test_actors: Annotated[int, typer.Option(help="Test actors; 0 for no test clips.")] = 11,
-    clips_per_actor: Annotated[int, typer.Option(help="2 to 54.")] = 54,
+    clips_per_actor: Annotated[
+        int | None,
+        typer.Option(show_default=False, help="2 to as many as the task has cells (54); default: all, at most 54."),
+    ] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="task.yaml: which labels there are; default: BlEmoRE's."),
+    ] = None,
     size: Annotated[str, typer.Option(help="demo: six narrow encoders; full: seven as wide as published.")] = "demo",
     shift: Annotated[str, typer.Option(help="How far test actors differ: none, mild or strong.")] = "mild",
     missing: Annotated[float, typer.Option(help="Part of the clips that each encoder lacks.")] = 0.0,
@@ -47,17 +57,20 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Make a data set like the challenge's with a known truth; it says of itself that it is simulated."""
-    from rfe.data.simulate import SimulationSpec
+    from rfe.data.simulate import SimulationSpec, default_clips_per_actor
+    from rfe.task import BLEMORE
 
+    labels = BLEMORE if task is None else api.read_task(task)
     spec = SimulationSpec(
         actors=actors,
         test_actors=test_actors,
-        clips_per_actor=clips_per_actor,
+        clips_per_actor=default_clips_per_actor(labels) if clips_per_actor is None else clips_per_actor,
         size=size,  # type: ignore[arg-type]  # checked, with a sentence, by the simulator
         shift=shift,  # type: ignore[arg-type]
         missing=missing,
         anonymous_actors=anonymous_actors,
         seed=seed,
+        task=labels,
     )
     with settings.progress() as progress:
         folder = api.simulate_data(spec, output, progress=progress)
@@ -224,6 +237,8 @@ def print_report(report: "CheckReport") -> None:
         if clips is not None:
             known = "" if not clips else f" of {actors} actors" if actors else ", actors unknown"
             print_lines(f"{clips} {what} clips{known}")
+    if report.task is not None:
+        print_lines(describe_task(report.task))
     print_table(
         ["encoder", "features", "rows", "training clips", "target clips", "constant columns", "NaN or inf"],
         [
@@ -244,12 +259,28 @@ def print_report(report: "CheckReport") -> None:
         [[one.fold, one.clips, one.actors or None, one.single, one.blend] for one in report.folds],
     )
     labels = list(report.sets.items()) if report.source_clips else []
+    if len(labels) > MOST_LABELS:
+        print_lines(f"the {MOST_LABELS} most frequent of {len(labels)} labels (--json has all):")
+        labels = sorted(labels, key=lambda label: -label[1])[:MOST_LABELS]
     quarters = [labels[start : start + 4] for start in range(0, len(labels), 4)]
     print_table(["label", "clips"] * len(quarters), [[*chain(*row)] for row in zip(*quarters, strict=True)])
     for title, sentences in (("caveat", report.caveats), ("warning", report.warnings), ("PROBLEM", report.problems)):
         print_lines(*(f"{title}: {sentence}" for sentence in sentences))
     n = len(report.problems)
     print_lines("usable" if report.usable else f"not usable: {n} problem{'s' * (n != 1)} would spoil a result")
+
+
+def describe_task(task: "Task") -> str:
+    """One line on the labels: classes, pairs, ratios, metric."""
+    blends = "no blends"
+    if task.pairs:
+        ratios = f" at {task.ratio_list}" if task.ratios_percent else ", their ratio not asked"
+        blends = f"{task.n_pairs} pairs{ratios}"
+    alone = "" if all(task.alone) else f", {sum(task.alone) or 'none'} of them alone"
+    return (
+        f"task {task.name}: {task.n_classes} classes ({', '.join(task.classes)}){alone}; {blends}; "
+        f"metric {task.metric}, submission {task.submission}"
+    )
 
 
 def _percent(share: float | None) -> str:

@@ -1,5 +1,6 @@
 """`rfe ensemble`: members and weights from the logged outputs of trials."""
 
+from math import isfinite
 from typing import Annotated
 
 import typer
@@ -74,6 +75,7 @@ def ensemble(
         ("Score of the best single trial, nested", result.single),
         ("ensemble less best single trial, paired", result.difference),
     ]
+    rows = [(name, one) for name, one in rows if isfinite(one.estimate)]  # a task may ask no ratio
     print_table(
         ["", "value", "95% interval"],
         [

@@ -24,7 +24,7 @@ def score(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="A submission (.json, .zip), or an .npz with probabilities [N, 6] and filenames.",
+            help="A submission (.json, .zip or .csv), or an .npz with probabilities [N, class] and filenames.",
         ),
     ],
     data: Annotated[
@@ -59,4 +59,6 @@ def score(
 def _interval(interval: object) -> str:
     low, high = interval.bounds()  # type: ignore[attr-defined]
     estimate = interval.estimate  # type: ignore[attr-defined]
+    if estimate != estimate:
+        return "not measured"
     return f"{estimate:.3f} [{low:.3f}, {high:.3f}]"

@@ -93,15 +93,15 @@ class ModelSection(Section):
 
 class LossSection(Section):
     presence: Literal["bce", "states", "sets"] = "bce"
-    """Binary cross-entropy to the set, or the likelihood of the set among the 16. A set's logit is the sum of its
-    emotions' (`states`); `sets` adds one of its own for each pair."""
+    """Binary cross-entropy to the set, or the likelihood of the set among all. A set's logit is the sum of its classes'
+    (`states`); `sets` adds one of its own for each pair."""
     lambda_presence: Annotated[float, Field(ge=0)] = 1.0
     lambda_salience: Annotated[float, Field(ge=0)] = 1.0
     lambda_fused: Annotated[float, Field(ge=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of every target that is spread evenly, over the 16 sets and over the 6 emotions."""
+    """Share of every target that is spread evenly, over the sets that a clip can show and over the classes."""
     balance: Literal["none", "class", "single_vs_blend"] = "none"
-    """Clip weights: inverse square root of the training frequency, over the 16 sets or the two groups."""
+    """Clip weights: inverse square root of the training frequency, over the sets or the two groups."""
 
 
 class AdaptationSection(Section):
@@ -148,6 +148,8 @@ class TrainSection(Section):
 
 class DecodeSection(Section):
     kind: Literal["official", "decoupled", "valid_states"] = "valid_states"
+    """`official` and `decoupled` are two thresholds, for blends of 50/50 and one other ratio each way, or of none;
+    `valid_states` answers any."""
     thresholds: Literal["grid", "exact"] = "grid"
     """`official` and `decoupled`: the organisers' 20 x 20 grid, or the middle of the optimal plateau."""
 

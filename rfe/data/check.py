@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfe.config.invisible import invisible_characters
 from rfe.data.dataset import Survey, fingerprint, read_features, survey_folder
@@ -15,8 +16,9 @@ from rfe.data.lookalikes import find_lookalikes, list_pairs
 from rfe.data.metadata import Clips
 from rfe.data.scale import describe_scale
 from rfe.data.standardize import fit_statistics
+from rfe.data.task import folder_task
 from rfe.errors import DataError
-from rfe.labels import N_STATES, SET_NAMES, STATE_IS_BLEND, STATE_SET, state_name
+from rfe.task import Task
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class CheckReport:
     fingerprint: str | None
     """None while there are problems."""
     simulated: bool
+    task: Task | None
+    """Which labels there are and what is scored; None where `task.yaml` is wrong."""
     source_clips: int | None
     """None while the metadata cannot be read; the next three too."""
     target_clips: int | None
@@ -64,9 +68,9 @@ class CheckReport:
     encoders: tuple[EncoderRow, ...]
     folds: tuple[FoldRow, ...]
     sets: dict[str, int]
-    """Training clips of each of the 16 presence sets."""
+    """Training clips of each set of classes that the task has."""
     states: dict[str, int]
-    """Training clips of each of the 36 states."""
+    """Training clips of each state: a set with the ratio of its blend."""
     problems: tuple[str, ...]
     """Each would spoil a result: training refuses them all."""
     warnings: tuple[str, ...]
@@ -78,7 +82,8 @@ class CheckReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
-        return asdict(self) | {"usable": self.usable}
+        task = None if self.task is None else self.task.to_dict()
+        return asdict(self) | {"task": task, "usable": self.usable}
 
 
 def check_folder(folder: Path) -> CheckReport:
@@ -91,31 +96,43 @@ def check_folder(folder: Path) -> CheckReport:
     survey = survey_folder(Path(folder), faults)
     _warn_of_copies(survey, faults)
     clips = survey.clips
+    task = clips.task if clips is not None else folder_task(survey.path, Faults())
     if clips is not None:
         _warn_of_lookalikes(clips, faults)
         _warn_of_values(survey, clips, faults)
     state = clips.state[clips.source] if clips is not None else np.zeros(0, np.int64)
     if clips is not None:
         _warn_of_labels(clips, faults)
-    states = np.bincount(state, minlength=N_STATES).tolist()
-    sets = np.bincount(STATE_SET[state], minlength=len(SET_NAMES)).tolist()
     return CheckReport(
         folder=str(survey.path),
         name=survey.description.name,
         fingerprint=None if clips is None or faults.problems else fingerprint(clips, survey.encoders),
         simulated=survey.description.simulated,
+        task=task,
         source_clips=clips.n_source if clips is not None else None,
         target_clips=clips.n_target if clips is not None else None,
         source_actors=_count_actors(clips, slice(None, clips.n_source)) if clips is not None else None,
         target_actors=_count_actors(clips, slice(clips.n_source, None)) if clips is not None else None,
         encoders=_describe_encoders(survey),
         folds=_describe_folds(clips) if clips is not None else (),
-        sets=dict(zip(SET_NAMES, sets, strict=True)),
-        states={state_name(index): count for index, count in enumerate(states)},
+        sets={} if task is None else _count_sets(task, state),
+        states={} if task is None else _count_states(task, state),
         problems=tuple(faults.problems),
         warnings=tuple(faults.warnings),
         caveats=survey.caveats,
     )
+
+
+def _count_sets(task: Task, state: NDArray[np.int64]) -> dict[str, int]:
+    """Set that can occur -> clips."""
+    counts = np.bincount(task.state_set[state], minlength=task.n_sets).tolist()
+    return {name: counts[index] for index, name in enumerate(task.set_names) if task.set_possible[index]}
+
+
+def _count_states(task: Task, state: NDArray[np.int64]) -> dict[str, int]:
+    """State that can occur -> clips."""
+    counts = np.bincount(state, minlength=task.n_states).tolist()
+    return {task.state_name(index): count for index, count in enumerate(counts) if task.state_possible[index]}
 
 
 def _describe_encoders(survey: Survey) -> tuple[EncoderRow, ...]:
@@ -143,7 +160,7 @@ def _describe_folds(clips: Clips) -> tuple[FoldRow, ...]:
     rows = []
     for fold in clips.folds:
         members = np.flatnonzero(clips.fold == fold)
-        blends = int(STATE_IS_BLEND[clips.state[members]].sum())
+        blends = int(clips.task.state_is_blend[clips.state[members]].sum())
         actors = _count_actors(clips, members)
         rows.append(FoldRow(fold, len(members), actors, len(members) - blends, blends))
     return tuple(rows)
@@ -210,8 +227,8 @@ _TOLD = {
 
 
 def _warn_of_labels(clips: Clips, faults: Faults) -> None:
-    counts = np.bincount(STATE_SET[clips.state[clips.source]], minlength=len(SET_NAMES))
-    absent = [name for name, count in zip(SET_NAMES, counts, strict=True) if count == 0]
+    counts = _count_sets(clips.task, clips.state[clips.source])
+    absent = [name for name, count in counts.items() if count == 0]
     if absent and clips.n_source:
         faults.warn(f"no training clip shows {list_names(absent)}: no model can learn it here")
     if not clips.n_target:

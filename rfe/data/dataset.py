@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,13 @@ from rfe.data.features import (
 from rfe.data.left_to_train import report_folds
 from rfe.data.lookalikes import list_pairs, look_of
 from rfe.data.metadata import METADATA_FILES, Clips, clip_key, collect_clips
+from rfe.data.task import TASK_FILE, compared_labels
 from rfe.errors import DataError
+from rfe.task import BLEMORE, Task
 
 __all__ = ["Dataset", "EncoderFile", "Survey", "fingerprint", "load_dataset", "read_features", "survey_folder"]
 
-_COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TRUTH_FILE))
+_COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TASK_FILE, TRUTH_FILE))
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Dataset:
     encoders: dict[str, EncoderFile]
     """Sorted by name."""
     fingerprint: str
-    """16 hex digits of a hash of clips, actors, folds, labels and the encoders' content."""
+    """16 hex digits of a hash of clips, actors, folds, labels, their task and the encoders' content."""
     simulated: bool
     caveats: tuple[str, ...]
     """Sentences that every report on this data carries."""
@@ -74,21 +77,35 @@ class Survey:
 
 
 def load_dataset(
-    folder: Path, encoders: Sequence[str] | None = None, *, need_source: bool = True, need_labels: bool = True
+    folder: Path,
+    encoders: Sequence[str] | None = None,
+    *,
+    need_source: bool = True,
+    need_labels: bool = True,
+    unlabelled_as: Task = BLEMORE,
 ) -> Dataset:
     """Open a data folder.
 
     Args:
-        folder: metadata and one `<encoder>_static_features.npz` or `<encoder>.npz` for each encoder.
+        folder: metadata, one `<encoder>_static_features.npz` or `<encoder>.npz` for each encoder, and perhaps
+            `task.yaml`.
         encoders: names of those to use; default all. Others are not even opened.
         need_source: False also accepts a folder of target clips only (to predict, not to train).
         need_labels: False reads neither labels nor folds, and also a `metadata.csv` without `split` (to predict only).
+        unlabelled_as: the task of a folder that has neither labels nor `task.yaml`.
 
     Raises:
         DataError: everything that would spoil a result, in one message.
     """
     faults = Faults()
-    survey = survey_folder(Path(folder), faults, encoders, need_source=need_source, need_labels=need_labels)
+    survey = survey_folder(
+        Path(folder),
+        faults,
+        encoders,
+        need_source=need_source,
+        need_labels=need_labels,
+        unlabelled_as=unlabelled_as,
+    )
     faults.refuse(str(folder))
     assert survey.clips is not None  # None comes with a problem
     return Dataset(
@@ -109,6 +126,7 @@ def survey_folder(
     *,
     need_source: bool = True,
     need_labels: bool = True,
+    unlabelled_as: Task = BLEMORE,
 ) -> Survey:
     """Read what can be read of a folder and note every problem and warning; arguments as `load_dataset`.
 
@@ -117,7 +135,7 @@ def survey_folder(
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the data folder that holds metadata.csv and *.npz files")
-    clips = collect_clips(folder, faults, need_source=need_source, need_labels=need_labels)
+    clips = collect_clips(folder, faults, need_source=need_source, need_labels=need_labels, unlabelled_as=unlabelled_as)
     if clips is not None:
         _warn_of_shared_actors(clips, faults)
     files = _find_encoders(folder, faults)
@@ -247,10 +265,19 @@ def _warn_of_shared_actors(clips: Clips, faults: Faults) -> None:
 
 
 def fingerprint(clips: Clips, encoders: dict[str, EncoderFile]) -> str:
-    """16 hex digits of a hash of clips, actors, folds, labels and the encoders' content."""
+    """16 hex digits of a hash of clips, actors, folds, labels, their task and the encoders' content.
+
+    Of the task counts what a result depends on, and not its name or the form of a submission.
+    """
     digest = hashlib.sha256(repr((clips.n_source, clips.actor_names)).encode())
     digest.update("\n".join(clips.filename.tolist()).encode())
     for array in (clips.actor, clips.fold, clips.state):
         digest.update(array.astype("<i8").tobytes())
     digest.update(repr([(encoder.name, encoder.sha256) for encoder in encoders.values()]).encode())
+    if _decisive(clips.task) != _decisive(BLEMORE):  # so that a fingerprint of BlEmoRE's data is what it always was
+        digest.update(repr(_decisive(clips.task)).encode())
     return digest.hexdigest()[:16]
+
+
+def _decisive(task: Task) -> tuple[Any, ...]:
+    return (*compared_labels(task), task.metric)

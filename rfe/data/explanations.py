@@ -33,9 +33,9 @@ def explain_nothing(
         for reason in reasons[:REASONS_SHOWN]
     ]
     told += [f"{len(reasons) - REASONS_SHOWN} other reasons"] if len(reasons) > REASONS_SHOWN else []
+    told = told or ["expected <filename>.npy or <filename>.csv"]
     if ignored:
         told.append(f"not read: {list_names(ignored)}")
-    told = told or ["expected <filename>.npy or <filename>.csv"]
     return f"no clip has a {what}; {'; '.join(told)}"
 
 

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from rfe.data.columns import is_known, is_ours, list_columns
 from rfe.data.dataset import Dataset, list_encoders, load_dataset, read_features
 from rfe.data.features import encoder_name_problem, feature_file, to_float32, too_large_sentence
+from rfe.data.task import TASK_FILE, write_task
 from rfe.errors import DataError, gather
-from rfe.labels import EMOTIONS, SET_NAMES, STATE_SET, state_percents
+from rfe.task import BLEMORE, Task
 from rfe.writing import replace_folder
 
 FrameLike: TypeAlias = "pd.DataFrame | NDArray[np.floating[Any]]"
 
 
-def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path) -> Path:
-    """Write a data folder: `metadata.csv` and one feature file for each encoder. Written whole or not at all.
+def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path, task: Task = BLEMORE) -> Path:
+    """Write a data folder: `metadata.csv`, `task.yaml` of a task other than BlEmoRE's, and one feature file for each
+    encoder. Written whole or not at all.
 
     Args:
         metadata: one row for each clip, with the columns of `metadata.csv`; `filename` may be the index. Without a
@@ -28,6 +30,7 @@ def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], outp
         features: encoder -> its features, a table whose index is the clips' `filename` (clips may be missing), or an
             array [clip, dim] in the order of `metadata`.
         output: the folder. One that holds the same data already is left as it is.
+        task: which labels the clips have.
 
     Returns:
         `output`.
@@ -45,6 +48,8 @@ def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], outp
         beside = Path(scratch) / output.name
         beside.mkdir()
         metadata.to_csv(beside / "metadata.csv", index=False)
+        if task != BLEMORE:
+            write_task(beside / TASK_FILE, task)
         for encoder, table in features.items():
             filenames, values = _aligned(encoder, table, metadata["filename"].astype(str).tolist())
             np.savez(beside / feature_file(encoder), X=values, filenames=np.array(filenames, np.str_))
@@ -61,22 +66,25 @@ def write_frames(metadata: pd.DataFrame, features: Mapping[str, FrameLike], outp
 
 
 def clip_table(dataset: Dataset) -> pd.DataFrame:
-    """Every clip: split, actor, fold, and of training clips the emotions with their saliences in percent.
+    """Every clip: split, actor, fold, and of training clips the classes with their saliences in percent.
 
     Returns:
-        Index `filename`, in the data's order; columns `split`, `actor`, `fold`, `emotions`, and one for each emotion.
+        Index `filename`, in the data's order; columns `split`, `actor`, `fold`, `emotions`, and one for each class.
     """
+    task = dataset.clips.task
     clips, n = dataset.clips, dataset.clips.n_source
     states = clips.state[:n].tolist()
     table = pd.DataFrame(index=pd.Index(clips.filename.astype(object), name="filename"))
     table["split"] = ["train"] * n + ["test"] * clips.n_target
     table["actor"] = [clips.actor_names[one] if one >= 0 else None for one in clips.actor.tolist()]
     table["fold"] = pd.array([*clips.fold[:n].tolist(), *[None] * clips.n_target], dtype="Int64")
-    table["emotions"] = [*(SET_NAMES[STATE_SET[state]] for state in states), *[None] * clips.n_target]
-    percents = [state_percents(state) for state in states]
-    for emotion in EMOTIONS:
-        shares = [one.get(emotion, 0) for one in percents]
-        table[emotion] = pd.array([*shares, *[None] * clips.n_target], dtype="Int64")
+    table["emotions"] = [*(task.set_names[task.state_set[state]] for state in states), *[None] * clips.n_target]
+    percents = [task.state_percents(state) for state in states]
+    for code in task.classes:
+        shares = [one.get(code, 0) for one in percents]
+        table[code if code not in table else f"{code}_salience"] = pd.array(
+            [*shares, *[None] * clips.n_target], dtype="Int64"
+        )
     return table
 
 

@@ -22,6 +22,7 @@ from rfe.data.features import feature_file
 from rfe.data.layout import Layout, read_published
 from rfe.data.mapping import read_mapping
 from rfe.data.metadata import Clips, clip_key, read_clips
+from rfe.data.task import TASK_FILE, write_task
 from rfe.errors import DataError
 from rfe.locking import hold_lock
 from rfe.progress import Progress, SilentProgress
@@ -85,6 +86,7 @@ def import_folder(
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
         notes = _write_metadata(layout, made)
+        _write_task(layout, made)
         clips = _read_metadata(layout, made, folder, notes)
         for name, path in {**layout.features, **_what_it_says(layout)}.items():
             shutil.copyfile(path, made / name)
@@ -160,6 +162,16 @@ def _write_metadata(layout: Layout, made: Path) -> tuple[str, ...]:
         *notes,
         f"no test_metadata.csv: its {len(names)} clips were taken from the names of the test series",
     )
+
+
+def _write_task(layout: Layout, made: Path) -> None:
+    """The mapping's task, or a `task.yaml` that stands beside the metadata."""
+    if layout.task is not None:
+        write_task(made / TASK_FILE, layout.task)
+        return
+    for path in (metadata.parent / TASK_FILE for metadata in layout.metadata.values()):
+        if path.is_file():
+            shutil.copyfile(path, made / TASK_FILE)
 
 
 def _read_metadata(layout: Layout, made: Path, folder: Path, notes: Sequence[str]) -> Clips:

@@ -8,6 +8,7 @@ from rfe.data.dataset import list_encoders
 from rfe.data.faults import Faults
 from rfe.data.metadata import Clips, collect_clips
 from rfe.errors import DataError
+from rfe.task import Task
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,16 @@ def read_labelled_clips(source: Path) -> LabelledClips:
     return LabelledClips(source.resolve(), description.name, clips, description.simulated, description.caveats)
 
 
-def read_answered_names(source: Path) -> list[str]:
-    """Names of the clips that an answer is asked for: the target clips, or all where none is one.
+@dataclass(frozen=True)
+class AnsweredClips:
+    """Clips that an answer is asked for."""
+
+    names: list[str]
+    task: Task
+
+
+def read_answered_clips(source: Path) -> AnsweredClips:
+    """The clips that an answer is asked for: the target clips, or all where none is one.
 
     Args:
         source: a data folder, of which its metadata are read, or a CSV file with `filename`.
@@ -57,7 +66,7 @@ def read_answered_names(source: Path) -> list[str]:
     faults.refuse(str(source))
     assert clips is not None  # None comes with a problem
     names: list[str] = clips.filename[clips.target if clips.n_target else clips.source].tolist()
-    return names
+    return AnsweredClips(names, clips.task)
 
 
 def _existing(source: Path) -> Path:

@@ -16,6 +16,7 @@ from rfe.data.file_tree import walk_tree
 from rfe.data.metadata import METADATA_FILES
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
+from rfe.task import Task
 
 SPLITS = ("train", "test")
 
@@ -33,6 +34,8 @@ class Layout:
     """Column of our metadata -> what the given files call it, where that is another name."""
     test_clips: tuple[str, ...] = ()
     """Clips that stand in folders of test clips."""
+    task: Task | None = None
+    """Which labels the clips have, where the mapping says it."""
 
 
 def read_published(folder: Path) -> Layout:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.metadata import Clips
-from rfe.labels import N_STATES, SET_MEMBERS, STATE_IS_BLEND, STATE_SET
+from rfe.task import Task
 
 Told = Literal["label", "actor", "fold"]
 Int = NDArray[np.int64]
@@ -29,7 +29,7 @@ def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.
     """What columns tell: the numbers of the columns, from 0.
 
     A column tells the label if it has few values and is a function of the state; or whether a clip is a blend, or its
-    set, is a function of the column; or all clips of each value share an emotion; or clips in the column's order stand
+    set, is a function of the column; or all clips of each value share a class; or clips in the column's order stand
     set by set. Features do none of these exactly, however strong they are. A column tells the actor or the fold if it
     has one whole number for each.
 
@@ -38,6 +38,7 @@ def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.
         clips: with labels and folds.
         available: [clip]
     """
+    task = clips.task
     chosen = np.flatnonzero(available[: clips.n_source])
     found: dict[Told, list[int]] = {}
     if len(chosen) < FEWEST_CLIPS:
@@ -48,10 +49,11 @@ def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.
         block = values[chosen, start : start + _BLOCK]
         seen = block[sample]  # [sampled clip, column]
         few = _count_values(seen) <= FEW_VALUES
-        by_set = ~few & _orders_sets(seen, STATE_SET[state[sample]])
+        by_set = ~few & _orders_sets(seen, task.state_set[state[sample]])
         whole = (seen == np.rint(seen)).all(axis=0)
         for column in range(block.shape[1]):
-            told = _what_is_told(block[:, column], state, actor, fold, bool(few[column]), bool(whole[column]))
+            one = block[:, column]
+            told = _what_is_told(task, one, state, actor, fold, bool(few[column]), bool(whole[column]))
             if by_set[column]:
                 told = "label"
             if told is not None:
@@ -60,12 +62,12 @@ def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.
 
 
 def _what_is_told(
-    column: NDArray[np.float32], state: Int, actor: Int, fold: Int, has_few: bool, is_whole: bool
+    task: Task, column: NDArray[np.float32], state: Int, actor: Int, fold: Int, has_few: bool, is_whole: bool
 ) -> Told | None:
     if not has_few and not is_whole:
         return None
     distinct, code = np.unique(column, return_inverse=True)
-    if 2 <= len(distinct) <= FEW_VALUES and _tells_label(_crosstab(code, state, N_STATES)):
+    if 2 <= len(distinct) <= FEW_VALUES and _tells_label(task, _crosstab(code, state, task.n_states)):
         return "label"
     if is_whole and _is_code(code, fold):
         return "fold"
@@ -80,13 +82,13 @@ def _crosstab(code: Int, of: Int, n_of: int) -> Int:
     return np.bincount(code * n_of + of, minlength=n_values * n_of).reshape(n_values, n_of)
 
 
-def _tells_label(table: Int) -> bool:
+def _tells_label(task: Task, table: Int) -> bool:
     """Whether a column with clips [value, state] tells the label."""
     return (
-        _is_function(table.T)  # as saliences by emotion are, and the emotion's number
-        or _is_function(_merge(table, STATE_IS_BLEND.astype(np.int64)))  # as `mix` tells
-        or _is_function(_merge(table, STATE_SET))
-        or _shares_emotions(table)
+        _is_function(table.T)  # as saliences by class are, and the class's number
+        or _is_function(_merge(table, task.state_is_blend.astype(np.int64)))  # as `mix` tells
+        or _is_function(_merge(table, task.state_set))
+        or _shares_classes(task, table)
     )
 
 
@@ -107,10 +109,10 @@ def _is_function(table: Int) -> bool:
     return bool((held[(of != commonest) & (held > 0)] - 1).sum() >= EVIDENCE)
 
 
-def _shares_emotions(table: Int) -> bool:
-    """Whether all clips of each value share an emotion, as those of `emotion_1` do, and not all clips share one."""
+def _shares_classes(task: Task, table: Int) -> bool:
+    """Whether all clips of each value share a class, as those of `emotion_1` do, and not all clips share one."""
     held = table.sum(axis=1)
-    shared = (table @ SET_MEMBERS[STATE_SET]) == held[:, None]  # [value, emotion]
+    shared = (table @ task.set_members[task.state_set]) == held[:, None]  # [value, class]
     often = held >= HELD
     return bool(
         shared.any(axis=1).all() and not shared[often].all(axis=0).any() and held[often].sum() >= 0.9 * held.sum()

@@ -7,7 +7,6 @@ import numpy as np
 from rfe.data.faults import Faults, list_names
 from rfe.data.features import EncoderFile
 from rfe.data.metadata import Clips
-from rfe.labels import SET_NAMES, STATE_IS_BLEND, STATE_SET
 
 
 def report_folds(clips: Clips, encoders: Mapping[str, EncoderFile], faults: Faults) -> None:
@@ -20,28 +19,28 @@ def report_folds(clips: Clips, encoders: Mapping[str, EncoderFile], faults: Faul
     """
     if len(clips.folds) < 2:
         return
-    fold, state = clips.fold[clips.source], clips.state[clips.source]
+    task, fold, state = clips.task, clips.fold[clips.source], clips.state[clips.source]
     for name, encoder in encoders.items():
         if encoder.available.any():  # of none at all something else is wrong, and said
             _report_encoder(name, encoder, clips, faults)
-    blend_folds = np.unique(fold[STATE_IS_BLEND[state]]).tolist()
-    if len(blend_folds) == 1:
+    blend_folds = np.unique(fold[task.state_is_blend[state]]).tolist()
+    if len(blend_folds) == 1 and task.scores_saliences:
         faults.problem(
             f"fold: all blends stand in fold {blend_folds[0]}, so none is left to train and to choose on when it is "
             "held out; put actors who show blends into at least two folds"
         )
-    sets = {number: np.unique(STATE_SET[state[fold == number]]) for number in clips.folds}
+    sets = {number: np.unique(task.state_set[state[fold == number]]) for number in clips.folds}
     for number in clips.folds:
         others = np.unique(np.concatenate([found for other, found in sets.items() if other != number]))
         if len(others) < 2:
             faults.warn(
-                f"fold: when fold {number} is held out, all training clips show {SET_NAMES[others[0]]}; put clips of "
-                "different labels into every fold",
+                f"fold: when fold {number} is held out, all training clips show {task.set_names[others[0]]}; put "
+                "clips of different labels into every fold",
                 kind="one label",
                 where=f"fold {number}",
             )
         elif alone := np.setdiff1d(sets[number], others).tolist():
-            names = list_names([SET_NAMES[one] for one in alone])
+            names = list_names([task.set_names[one] for one in alone])
             faults.warn(
                 f"fold: only fold {number} has clips that show {names}, so no model that answers them has seen any",
                 kind="label in one fold",

@@ -7,6 +7,7 @@ encoders:
   face: {files: "openface/{clip}/frames.csv", columns: ["gaze_*", "AU01_r:AU45_r"], without: ["AU28_*"]}
   text: {files: "text/{transcript}.npy", form: vector}       # `transcript`: a column of labels.csv
   egemaps: {files: egemaps.csv, clip_column: file, form: vector}   # one table of all clips
+task: {name: moods, classes: [joy, awe, neu], blends: all, never_blend: [neu]}   # left out: BlEmoRE's labels
 ```
 """
 
@@ -14,7 +15,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -32,6 +33,7 @@ from rfe.data.metadata import COLUMNS, METADATA_FILES
 from rfe.data.parts import Files
 from rfe.data.reading import Reading
 from rfe.data.table import Row, read_table
+from rfe.data.task import parse_task
 from rfe.errors import ConfigError, DataError, gather
 
 
@@ -84,6 +86,9 @@ class ImportMapping(Section):
     """Where labels, actors and folds are. Left out: metadata.csv, or train_metadata.csv and test_metadata.csv."""
     encoders: Annotated[dict[str, EncoderFiles], Field(min_length=1)]
     """Name of an encoder -> where its files are."""
+    task: dict[str, Any] | None = None
+    """Which labels the clips have, as in `task.yaml` (see `rfe.task.TaskFile`). Left out: BlEmoRE's, or those of a
+    `task.yaml` beside the metadata."""
 
 
 def read_mapping(path: Path, folder: Path) -> Layout:
@@ -100,12 +105,13 @@ def read_mapping(path: Path, folder: Path) -> Layout:
     given = read_yaml(Path(path))
     gather(problems_of(ImportMapping, given), ConfigError, str(path))
     mapping = ImportMapping.model_validate(given)
+    task = None if mapping.task is None else parse_task(mapping.task, f"{path}: task")
     problems: list[str] = []
     metadata = _place_metadata(mapping.metadata, folder, problems)
     rows = _Rows(folder, tuple(metadata.values()), mapping.metadata.columns.get("filename", "filename"))
     series = tuple(_list_files(name, one, rows, problems) for name, one in sorted(mapping.encoders.items()))
     gather(problems, ConfigError, str(path))
-    return Layout(metadata or find_metadata(folder), series, columns=mapping.metadata.columns)
+    return Layout(metadata or find_metadata(folder), series, columns=mapping.metadata.columns, task=task)
 
 
 def _place_metadata(files: MetadataFiles, folder: Path, problems: list[str]) -> dict[str, Path]:

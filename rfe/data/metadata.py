@@ -1,13 +1,14 @@
 """Clips, actors, folds and labels of a data folder, from its metadata files.
 
-Either one `metadata.csv` with a `split` column (train, test), or the official pair `train_metadata.csv` and
-`test_metadata.csv` (the latter optional). Labels come from columns only, never from file names; a target clip's
-labels are not read even where they stand. Whoever only predicts needs neither labels and folds nor a split.
-Source of the columns: the BlEmoRE challenge (arXiv 2601.13225).
+Which labels there are, `task.yaml` says; without one they are BlEmoRE's. Either one `metadata.csv` with a `split`
+column (train, test), or the official pair `train_metadata.csv` and `test_metadata.csv` (the latter optional). Labels
+come from columns only, never from file names; a target clip's labels are not read even where they stand. To predict,
+neither labels and folds nor a split are needed. Source of the columns: the BlEmoRE challenge (arXiv 2601.13225).
 """
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from rfe.data.faults import Faults, list_names
 from rfe.data.known_names import may_name_actor
+from rfe.data.labels import label_columns, read_state
 from rfe.data.table import Row, read_table, require_columns
-from rfe.labels import EMOTION_NAMES, EMOTIONS, STATE_IS_BLEND, state_index
+from rfe.data.task import TASK_FILE, folder_task
+from rfe.task import BLEMORE, Task
 
 METADATA_FILES = ("metadata.csv", "train_metadata.csv", "test_metadata.csv")
 COLUMNS = (
@@ -26,10 +29,6 @@ COLUMNS = (
 """All that are read."""
 _NAMES = {"filename": "name each clip in it, as the feature files do"}
 _SPLIT = {"split": "write train or test for each clip in it, or name a file of unlabelled clips test_metadata.csv"}
-_LABELS = dict.fromkeys(
-    ("emotion_1", "emotion_2", "emotion_1_salience", "emotion_2_salience"),
-    "a training clip needs its label (clips without one are test clips)",
-)
 _FOLD = {"fold": "give each training clip a whole number from 0, the same for all clips of an actor"}
 _RECORDINGS = """
 mov mp4 avi mkv webm flv f4v m4v mpg mpeg mp2 mpv wmv asf 3gp 3g2 ogv mts m2ts ts vob mxf divx rm rmvb
@@ -50,8 +49,10 @@ class Clips:
     fold: NDArray[np.int64]
     """[clip] the official fold; -1 for target clips, and where labels were not asked for."""
     state: NDArray[np.int64]
-    """[clip] index into `labels.STATE_SALIENCE`; -1 as of `fold`."""
+    """[clip] index into the task's states; -1 as of `fold`."""
     n_source: int
+    task: Task
+    """Which labels there are, and what is scored."""
 
     def __len__(self) -> int:
         return len(self.filename)
@@ -93,7 +94,7 @@ def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
     """Read a data folder's metadata.
 
     Args:
-        folder: holds `metadata.csv`, or `train_metadata.csv` and perhaps `test_metadata.csv`.
+        folder: holds `metadata.csv`, or `train_metadata.csv` and perhaps `test_metadata.csv`; and perhaps `task.yaml`.
         need_source: False also accepts a folder of target clips only (to predict, not to train).
 
     Raises:
@@ -107,7 +108,13 @@ def read_clips(folder: Path, *, need_source: bool = True) -> Clips:
 
 
 def collect_clips(
-    folder: Path, faults: Faults, *, need_source: bool = True, need_labels: bool = True, need_folds: bool = True
+    folder: Path,
+    faults: Faults,
+    *,
+    need_source: bool = True,
+    need_labels: bool = True,
+    need_folds: bool = True,
+    unlabelled_as: Task = BLEMORE,
 ) -> Clips | None:
     """`read_clips` that notes faults instead of raising; None if the files have any problem.
 
@@ -118,25 +125,30 @@ def collect_clips(
         need_folds: False reads labels wherever there are some, without `split`, folds and actors being needed (to
             score); or of one CSV file, whose rows then all count as training clips. The state of clips without label
             is -1; all stand in fold 0 where not every labelled one has a fold.
+        unlabelled_as: the task of a folder that has neither labels nor `task.yaml`.
     """
     before = len(faults.problems)
-    tables = _read_split_tables(folder, faults, need_labels=need_labels, need_folds=need_folds)
-    if len(faults.problems) > before:
+    task = folder_task(folder if folder.is_dir() else folder.parent, faults)
+    tables = _read_split_tables(folder, faults, task or BLEMORE, need_labels=need_labels, need_folds=need_folds)
+    if task is None or len(faults.problems) > before:
         return None
     source, target = tables["train"], tables["test"]
     rows = source + target
+    if not any(row["emotion_1"] for row in rows) and not (folder / TASK_FILE).is_file():
+        task = unlabelled_as
     _report_repeated(rows, faults)
     actors = [_read_actor(row["video_id"]) for row in rows]
     states, folds = [-1] * len(source), [-1] * len(source)
     if need_labels and not need_folds:
-        states, folds = _read_given_labels(source, faults)
+        states, folds = _read_given_labels(source, task, faults)
     elif need_labels:
         _report_actor_gaps(source, target, actors, faults)
-        states, folds = _read_labels(source, faults)
+        states, folds = _read_labels(source, task, faults)
         if len(folds) == len(source):
             _report_folds(source, folds, actors, faults, need_source=need_source)
-        if source and len(states) == len(source) and not STATE_IS_BLEND[states].any():
-            faults.problem(f"{source[0].file}: no training clip is a blend, so ACC_salience and Score are not defined")
+        if source and len(states) == len(source) and not task.state_is_blend[states].any() and task.scores_saliences:
+            lacking = "ACC_salience and Score are" if task.metric == "blemore" else f"{task.metric} is"
+            faults.problem(f"{source[0].file}: no training clip is a blend, so {lacking} not defined")
     if len(faults.problems) > before:
         return None
     names = tuple(sorted(set(actors) - {""}))
@@ -149,15 +161,16 @@ def collect_clips(
         fold=np.array(folds + no_label, np.int64),
         state=np.array(states + no_label, np.int64),
         n_source=len(source),
+        task=task,
     )
 
 
-def _read_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int]]:
+def _read_labels(source: list[Row], task: Task, faults: Faults) -> tuple[list[int], list[int]]:
     """(states, folds) of the training clips; shorter where a row has none."""
     states: list[int] = []
     folds: list[int] = []
     for row in source:
-        for values, read in ((states, _read_state), (folds, _read_fold)):
+        for values, read in ((states, partial(read_state, task)), (folds, _read_fold)):
             try:
                 values.append(read(row))
             except ValueError as error:
@@ -165,7 +178,7 @@ def _read_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int
     return states, folds
 
 
-def _read_given_labels(source: list[Row], faults: Faults) -> tuple[list[int], list[int]]:
+def _read_given_labels(source: list[Row], task: Task, faults: Faults) -> tuple[list[int], list[int]]:
     """As `_read_labels`; a row without label is of state -1, and all are of fold 0 if one with a label has none."""
     states: list[int] = []
     folds: list[int] = []
@@ -173,7 +186,7 @@ def _read_given_labels(source: list[Row], faults: Faults) -> tuple[list[int], li
     for row in source:
         labelled = bool(row["emotion_1"] or row["emotion_2"])
         try:
-            states.append(_read_state(row) if labelled else -1)
+            states.append(read_state(task, row) if labelled else -1)
         except ValueError as error:
             faults.problem(f"{row.file}, {error}", row.filename)
         try:
@@ -184,7 +197,9 @@ def _read_given_labels(source: list[Row], faults: Faults) -> tuple[list[int], li
     return states, folds if has_folds else [0] * len(source)
 
 
-def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool, need_folds: bool) -> dict[str, list[Row]]:
+def _read_split_tables(
+    folder: Path, faults: Faults, task: Task, *, need_labels: bool, need_folds: bool
+) -> dict[str, list[Row]]:
     """The rows of both splits, whichever files hold them; required columns are there unless a problem was noted."""
     present = [name for name in METADATA_FILES if (folder / name).is_file()]
     tables: dict[str, list[Row]] = {"train": [], "test": []}
@@ -215,7 +230,7 @@ def _read_split_tables(folder: Path, faults: Faults, *, need_labels: bool, need_
         if rows and need_labels:
             _report_actor_column(rows[0], faults)
     if tables["train"] and need_labels:
-        required = _LABELS | _FOLD if need_folds else _LABELS
+        required = label_columns(task) | (_FOLD if need_folds else {})
         require_columns(tables["train"][0].file, tables["train"][0].values, required, COLUMNS, faults)
     return tables
 
@@ -288,48 +303,6 @@ def _report_folds(source: list[Row], folds: list[int], actors: list[str], faults
             f"{source[0].file}, fold: actor {list_names(split_actors)} stands in more than one fold, so a model is "
             "scored on people it was trained on; put all clips of an actor into one fold"
         )
-
-
-def _read_state(row: Row) -> int:
-    """The state a training row's columns name.
-
-    Raises:
-        ValueError: with a sentence that begins with the column.
-    """
-    first, second = row["emotion_1"], row["emotion_2"]
-    for column, emotion in (("emotion_1", first), ("emotion_2", second)):
-        if emotion and emotion not in EMOTIONS:
-            raise ValueError(f"{column}: unknown emotion {emotion!r}; {_suggest_emotion(emotion)}")
-    if not first:
-        raise ValueError("emotion_1 is empty; a training clip needs a label")
-    if first == second:
-        raise ValueError(f"emotion_2 repeats emotion_1 ({first}); leave it empty for a single emotion")
-    mix = row.number("mix")
-    if mix is not None and bool(mix) != bool(second):
-        raise ValueError(f"mix is {mix:g} but emotion_2 is {second or 'empty'}; the two contradict each other")
-    percents = [row.number("emotion_1_salience"), row.number("emotion_2_salience")]
-    if not second:
-        if percents[1]:
-            raise ValueError(f"emotion_2_salience is {percents[1]:g} but emotion_2 is empty")
-        percent = 100.0 if percents[0] is None else percents[0]
-        return _checked_state({first: percent})
-    if percents[0] is None or percents[1] is None:
-        raise ValueError("emotion_1_salience and emotion_2_salience must both be given for a blend (e.g. 30 and 70)")
-    return _checked_state({first: percents[0], second: percents[1]})
-
-
-def _checked_state(saliences_percent: dict[str, float]) -> int:
-    try:
-        return state_index(saliences_percent)
-    except ValueError as error:
-        raise ValueError(f"emotions and saliences: {error}") from None
-
-
-def _suggest_emotion(emotion: str) -> str:
-    for code, name in EMOTION_NAMES.items():
-        if emotion.lower() in (code, name):
-            return f"write {code}"
-    return f"known are {', '.join(EMOTIONS)}"
 
 
 def _read_fold(row: Row) -> int:

@@ -1,4 +1,5 @@
-"""A data set like the challenge's, with a known truth: `metadata.csv`, one feature file per encoder and `truth.json`.
+"""A data set like the challenge's, with a known truth: `metadata.csv`, one feature file per encoder and `truth.json`;
+of a task other than BlEmoRE's, `task.yaml` too.
 
 What is planted is written in the modules of `rfe.data.simulation`; how hard it is, in its `knobs`. The generator knows
 nothing of the model: it plants content, actors, reliability and noise, not gates or heads.
@@ -14,26 +15,30 @@ from numpy.typing import NDArray
 
 from rfe.data.caveats import TRUTH_FILE
 from rfe.data.features import feature_file
+from rfe.data.simulation.appearance import Appearance, appearance_of
 from rfe.data.simulation.content import Performers, draw_content, draw_performers
 from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
 from rfe.data.simulation.knobs import KNOBS, Knobs
 from rfe.data.simulation.room import check_room
 from rfe.data.simulation.skeleton import Skeleton, build_skeleton, list_cells
-from rfe.data.simulation.spec import SimulationSpec, check_spec
+from rfe.data.simulation.spec import SimulationSpec, check_spec, default_clips_per_actor
 from rfe.data.simulation.streams import open_stream
 from rfe.data.simulation.truth import describe_truth, plan_of
+from rfe.data.task import TASK_FILE, write_task
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
+from rfe.task import BLEMORE
 from rfe.writing import check_folder_place, fill_folder, write_text
 
-__all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "simulate"]
+__all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "default_clips_per_actor", "simulate"]
 
 
 @dataclass(frozen=True)
 class World:
     """All that is drawn before any frame is."""
 
+    look: Appearance
     skeleton: Skeleton
     performers: Performers
     content: NDArray[np.float64]
@@ -59,10 +64,12 @@ def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS, progress: Progress |
     progress = progress or SilentProgress()
     actors = spec.actors + spec.test_actors
     progress.start(f"laying out {actors * spec.clips_per_actor:,} clips", actors + len(spec.encoder_specs))
-    skeleton = build_skeleton(spec.actors, spec.test_actors, spec.clips_per_actor, spec.seed, progress.update)
-    performers = draw_performers(skeleton.actor_fold < 0, spec.shift, knobs, spec.seed)
+    task, cells = spec.task, list_cells(spec.task)
+    look = appearance_of(task, knobs, spec.seed)
+    skeleton = build_skeleton(cells, spec.actors, spec.test_actors, spec.clips_per_actor, spec.seed, progress.update)
+    performers = draw_performers(task, look, skeleton.actor_fold < 0, spec.shift, knobs, spec.seed)
     stream = open_stream(spec.seed, "content")
-    content = draw_content(skeleton.cell, skeleton.actor, list_cells(), performers, knobs, stream)
+    content = draw_content(skeleton.cell, skeleton.actor, cells, look, performers, knobs, stream)
     by_name = {encoder.name: encoder for encoder in spec.encoder_specs}
     first = spec.encoder_specs[0].name
     views: list[View] = []
@@ -70,10 +77,10 @@ def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS, progress: Progress |
         source = by_name[encoder.copies or encoder.name]
         # The encoder whose gain changes on test clips is the first one, and what copies it.
         shifted = source.name == first
-        views.append(build_view(encoder, source, content, skeleton, knobs, spec.shift, shifted, spec.seed))
+        views.append(build_view(look, encoder, source, content, skeleton, knobs, spec.shift, shifted, spec.seed))
         progress.update(actors + len(views))
     lengths = draw_lengths(len(skeleton.filename), spec.seed)
-    return World(skeleton, performers, content, lengths, tuple(views))
+    return World(look, skeleton, performers, content, lengths, tuple(views))
 
 
 def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = None, knobs: Knobs = KNOBS) -> Path:
@@ -116,7 +123,11 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
             write_features(scratch / feature_file(name), features, present, filenames, view.spec.dim)
             progress.update(done)
         write_metadata(scratch / "metadata.csv", world.skeleton, spec.anonymous_actors)
-        truth = describe_truth(spec, knobs, world.skeleton, world.content, world.performers, list(world.views))
+        if spec.task != BLEMORE:
+            write_task(scratch / TASK_FILE, spec.task)
+        truth = describe_truth(
+            spec, knobs, world.look, world.skeleton, world.content, world.performers, list(world.views)
+        )
         write_text(scratch / TRUTH_FILE, json.dumps(truth))
     progress.update(len(world.views) + 1)
     return output
@@ -124,7 +135,8 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
 
 def files_of(spec: SimulationSpec) -> tuple[str, ...]:
     """Names of all files of a simulated set."""
-    return ("metadata.csv", *(feature_file(one.name) for one in spec.encoder_specs), TRUTH_FILE)
+    own = () if spec.task == BLEMORE else (TASK_FILE,)
+    return (*own, "metadata.csv", *(feature_file(one.name) for one in spec.encoder_specs), TRUTH_FILE)
 
 
 def _planned(folder: Path) -> Any:

@@ -6,8 +6,6 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import N_EMOTIONS, N_SETS
-
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
 
@@ -17,34 +15,33 @@ class Outputs:
     """Raw outputs of one or many models on the same clips; leading axes `...` are replicas of any kind.
 
     Raises:
-        ValueError: the three arrays differ in shape, or their last axis is not what it is said to be.
+        ValueError: the three arrays differ in shape.
     """
 
     presence_logits: Float
-    """[..., clip, emotion], a set's logit being the sum of its emotions'; or [..., clip, set], the sets' own, of which
-    the six singles' are the emotions'."""
+    """[..., clip, class], a set's logit being the sum of its classes'; or [..., clip, set], the sets' own, of which the
+    singles' are the classes'."""
     salience_logits: Float
-    """[..., clip, emotion]"""
+    """[..., clip, class]"""
     fused: Float
-    """[..., clip, emotion] fused probabilities q."""
+    """[..., clip, class] fused probabilities q."""
     presence_kind: str | NDArray[np.bool_] = "bce"
     """How presence logits become probabilities: `bce` (sigmoid each) or `states` (marginals of the softmax over the
-    16 sets); or [...] bool, True for the replicas of `states`."""
+    sets); or [...] bool, True for the replicas of `states`."""
 
     def __post_init__(self) -> None:
-        shapes = [one.shape for one in (self.presence_logits, self.salience_logits, self.fused)]
-        given = shapes[0][-1:] in ((N_EMOTIONS,), (N_SETS,)) and {shape[:-1] for shape in shapes} == {shapes[1][:-1]}
-        if not given or {shape[-1] for shape in shapes[1:]} != {N_EMOTIONS} or self.fused.ndim < 2:
+        presence, salience, fused = (one.shape for one in (self.presence_logits, self.salience_logits, self.fused))
+        if len(fused) < 2 or salience != fused or presence[:-1] != fused[:-1] or presence[-1] < fused[-1]:
             raise ValueError(
-                f"outputs must be three arrays [..., clip, {N_EMOTIONS}] of one shape, the first perhaps with {N_SETS} "
-                f"logits instead, but got {shapes}"
+                "outputs must be three arrays [..., clip, class] of one shape, the first perhaps with a logit of each "
+                f"set instead, but got {[presence, salience, fused]}"
             )
         if isinstance(self.presence_kind, str) and self.presence_kind not in ("bce", "states"):
             raise ValueError(f"presence_kind is bce or states, not {self.presence_kind!r}")
 
     @classmethod
     def of_probabilities(cls, probabilities: Float) -> "Outputs":
-        """Outputs of a model that has one softmax only, from its probabilities [..., clip, 6]."""
+        """Outputs of a model that has one softmax only, from its probabilities [..., clip, class]."""
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
         return cls(logits, logits, probabilities, "states")
 
@@ -67,7 +64,7 @@ class Outputs:
         )
 
     def flat(self) -> "Outputs":
-        """All leading axes as one: [replica, clip, emotion]."""
+        """All leading axes as one: [replica, clip, class]."""
         kind = self.presence_kind
         if not isinstance(kind, str):
             kind = np.broadcast_to(kind, self.leading).reshape(-1)
@@ -123,7 +120,7 @@ P = TypeVar("P", bound=Parameters)
 
 
 class Decoder(Protocol[P]):
-    """From outputs to one of the 36 states per clip. Results never depend on other replicas of the same call.
+    """From outputs to one of a task's states per clip. Results never depend on other replicas of the same call.
 
     Clips with a non-finite output are left out of a fit and answered -1 (no answer, always wrong).
     """
@@ -132,9 +129,9 @@ class Decoder(Protocol[P]):
         """Fit to all clips.
 
         Args:
-            outputs: [..., clip, 6] of models that have not seen these clips' labels.
+            outputs: [..., clip, class] of models that have not seen these clips' labels.
             truth_state: [clip] true states.
-            set_offset: [..., clip or 1, 16] log class-balance weight the models were trained with, to be undone;
+            set_offset: [..., clip or 1, set] log class-balance weight the models were trained with, to be undone;
                 read by decoders that use set probabilities.
 
         Returns:
@@ -178,7 +175,7 @@ class Decoder(Protocol[P]):
         """Answer each clip.
 
         Args:
-            outputs: [..., clip, 6].
+            outputs: [..., clip, class].
             parameters: [...], or [..., fold] where `fold_index` is given; fewer leading axes are broadcast.
             fold_index: [clip] which fold's parameters answer the clip.
             set_offset: as in `fit`.

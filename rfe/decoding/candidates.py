@@ -1,82 +1,162 @@
 """Each clip's three possible answers and the two numbers that decide between them.
 
 What `official` and `decoupled` decoding have in common: a clip is a single, an even blend or a blend that leans to one
-emotion; its `strength` says how much it looks like a blend, its `unevenness` how far it is from 50/50.
+class; its `strength` says how much it looks like a blend, its `unevenness` how far it is from 50/50.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Int
-from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SALIENCE, STATE_SET
+from rfe.errors import ConfigError
+from rfe.task import Task
 
-_EVEN = np.full((N_EMOTIONS, N_EMOTIONS), -1, np.int8)
-_LEANING = np.full((N_EMOTIONS, N_EMOTIONS), -1, np.int8)
-for _state in range(N_EMOTIONS, N_STATES):
-    _first, _second = np.flatnonzero(STATE_SALIENCE[_state])
-    if STATE_SALIENCE[_state, _first] == STATE_SALIENCE[_state, _second]:
-        _EVEN[_first, _second] = _EVEN[_second, _first] = _state
-    else:
-        _larger = int(STATE_SALIENCE[_state].argmax())
-        _LEANING[_larger, _first + _second - _larger] = _state
+States = NDArray[np.signedinteger[Any]]
 
-_SET = STATE_SET.astype(np.int8)
+
+def fits_thresholds(task: Task) -> bool:
+    """Whether two thresholds can tell the task's answers apart: they know 50/50 and one leaning ratio each way."""
+    return not task.has_ratios or task.n_ratios == 3  # three that are symmetric have 50 in their middle
+
+
+def check_ratios(task: Task, setting: str, remedy: str) -> None:
+    """Refuse thresholds where they do not fit the task.
+
+    Args:
+        task: the task.
+        setting: what asks for thresholds, e.g. `decode.kind: official`.
+        remedy: what to do instead.
+
+    Raises:
+        ConfigError: not `fits_thresholds`.
+    """
+    if not fits_thresholds(task):
+        raise ConfigError(
+            f"{setting}: decodes blends by two thresholds, so it needs the ratios 50/50 and one other pair such as "
+            f"70/30 and 30/70, but task {task.name!r} has {task.ratio_list}; {remedy}"
+        )
+
+
+class PairStates:
+    """A task's blends as thresholds answer them: even, or leaning to one of the two classes.
+
+    Args:
+        task: one that `check_ratios` lets pass.
+    """
+
+    def __init__(self, task: Task) -> None:
+        n = task.n_classes
+        self.n_classes = n
+        self.state_type = np.min_scalar_type(-task.n_states)
+        """The smallest integers that hold every state and -1; small ones are faster."""
+        self._index_type = np.min_scalar_type(-n * n)
+        even, leaning = (np.full((n, n), -1, self.state_type) for _ in range(2))
+        if task.n_pairs:
+            first, second = np.array(task.pairs).T
+            start = n + task.n_ratios * np.arange(task.n_pairs)
+            even[first, second] = even[second, first] = start + task.n_ratios // 2
+            leaning[first, second], leaning[second, first] = start, start + task.n_ratios - 1
+        self._even, self._leaning = even.ravel(), leaning.ravel()
+        self.set = task.state_set.astype(self.state_type)
+        """[state]"""
+        self.is_blend = task.state_is_blend
+        """[state]"""
+        self._alone = None if all(task.alone) else np.array(task.alone)
+        self._blends = task.pair_set >= 0  # [class, class]
+
+    def of(self, larger: Int, other: Int) -> tuple[States, States]:
+        """[..., clip] the even and the leaning blend of two classes; -1 where they never blend."""
+        index = larger.astype(self._index_type) * self._index_type.type(self.n_classes) + other.astype(self._index_type)
+        return self._even[index], self._leaning[index]
+
+    def second(self, values: Float, first: Int, second: Int, next_largest: Float) -> tuple[Int, Float, Float]:
+        """The class that each clip's first one may blend with, and how much that looks like a blend.
+
+        It is the second largest. But where the first class never occurs alone, a blend is the only answer: with the
+        largest class that it blends with, whatever the threshold.
+
+        Args:
+            values: [..., clip, class]
+            first, second, next_largest: [..., clip] of `two_largest`.
+
+        Returns:
+            The class, its value and the strength, each [..., clip].
+        """
+        if self._alone is None:
+            return second, next_largest, next_largest
+        alone = self._alone[first]
+        partner = np.where(self._blends[first], values, -np.inf).argmax(-1)
+        of_partner = np.take_along_axis(values, partner[..., None], -1)[..., 0]
+        certain = next_largest.dtype.type(1.0)  # no threshold lies above
+        return (
+            np.where(alone, second, partner.astype(second.dtype)),
+            np.where(alone, next_largest, of_partner),
+            np.where(alone, next_largest, certain),
+        )
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Per clip, all [..., clip]. A state is -1 where there is none: a pair with neutral, an output not finite."""
+    """Per clip, all [..., clip]. A state is -1 where there is none: classes that never blend, an output not finite."""
 
-    single: NDArray[np.int8]
-    even: NDArray[np.int8]
-    leaning: NDArray[np.int8]
+    single: States
+    even: States
+    leaning: States
     strength: Float
     """-inf where the clip cannot be a blend."""
     unevenness: Float
+    pairs: PairStates
 
     @classmethod
     def of_pairs(
-        cls, first: Int, second: Int, larger: Int, strength: Float, unevenness: Float, finite: NDArray[np.bool_]
+        cls,
+        pairs: PairStates,
+        first: Int,
+        second: Int,
+        larger: Int,
+        strength: Float,
+        unevenness: Float,
+        finite: NDArray[np.bool_],
     ) -> "Candidates":
-        """Candidates from each clip's two emotions.
+        """Candidates from each clip's two classes.
 
         Args:
-            first: [..., clip] the emotion answered alone.
-            second: [..., clip] the other emotion of a blend.
+            pairs: of the task.
+            first: [..., clip] the class answered alone.
+            second: [..., clip] the other class of a blend.
             larger: [..., clip] the one of the two that a leaning blend leans to.
             strength, unevenness: [..., clip].
             finite: [..., clip] False where there is to be no answer at all.
         """
-        row = larger.astype(np.int8) * np.int8(N_EMOTIONS)
-        index = row + (first + second - larger).astype(np.int8)
-        even, leaning = _EVEN.ravel()[index], _LEANING.ravel()[index]
-        single = first.astype(np.int8)
+        even, leaning = pairs.of(larger, first + second - larger)
+        single = first.astype(pairs.state_type)
         strength = np.where(even >= 0, strength, strength.dtype.type(-np.inf))
         if not finite.all():
-            single, even, leaning = (np.where(finite, states, np.int8(-1)) for states in (single, even, leaning))
+            none = pairs.state_type.type(-1)
+            single, even, leaning = (np.where(finite, states, none) for states in (single, even, leaning))
             strength = np.where(finite, strength, strength.dtype.type(-np.inf))
-        return cls(single, even, leaning, strength, unevenness)
+        return cls(single, even, leaning, strength, unevenness, pairs)
 
-    def answer(self, blend: Float, even: Float) -> NDArray[np.int8]:
+    def answer(self, blend: Float, even: Float) -> States:
         """States for thresholds that broadcast against [..., clip]."""
         pair = np.where(self.unevenness <= even, self.even, self.leaning)
         return np.where(self.strength >= blend, pair, self.single)
 
     def hits(self, truth_state: Int) -> "Hits":
         """What each answer would be worth, given the true states [clip]."""
-        truth = truth_state.astype(np.int8)
-        truth_set = _SET[truth]
+        truth = truth_state.astype(self.pairs.state_type)
+        truth_set = self.pairs.set[truth]
         single = self.single == truth_set  # a single's state is its set
-        pair = (_SET[self.even] == truth_set) & (self.even >= 0)
+        pair = (self.pairs.set[self.even] == truth_set) & (self.even >= 0)
         possible = self.strength > -np.inf
-        blend = STATE_IS_BLEND[truth]
         return Hits(
             single,
             np.where(possible, pair.view(np.int8) - single.view(np.int8), np.int8(0)),
             (self.even == truth).view(np.int8) - (pair & (self.leaning == truth)).view(np.int8),
-            blend,
+            self.pairs.is_blend[truth],
         )
 
 

@@ -1,6 +1,6 @@
-"""Presence decides which emotions, salience decides their ratio.
+"""Presence decides which classes, salience decides their ratio.
 
-Two emotions if the second largest presence probability reaches tau, else the largest alone; neutral among the two: a
+Two classes if the second largest presence probability reaches tau, else the largest alone; two that never blend: a
 single, the larger. The ratio follows from t = s_a / (s_a + s_b) of the salience head's softmax: 50/50 where
 |t - 1/2| <= delta, else 70/30 toward the larger. Equation ours.
 """
@@ -12,7 +12,7 @@ from rfe.decoding.base import Float, Outputs
 from rfe.decoding.candidates import Candidates
 from rfe.decoding.official import two_largest
 from rfe.decoding.thresholds import ThresholdDecoder
-from rfe.labels import N_EMOTIONS, N_SETS, SET_MEMBERS
+from rfe.task import Task
 
 
 class DecoupledDecoder(ThresholdDecoder):
@@ -21,12 +21,15 @@ class DecoupledDecoder(ThresholdDecoder):
     The grid for delta is the organisers' on half the scale, as |t - 1/2| ends at 1/2.
     """
 
+    kind = "decoupled"
     even_grid = np.linspace(0.05, 0.95, 20) / 2
     even_range = 0.5
 
     def candidates(self, outputs: Outputs) -> Candidates:
         """As `ThresholdDecoder.candidates`."""
-        first, second, _, strength = two_largest(presence_probabilities(outputs))
+        presence = presence_probabilities(self.task, outputs)
+        first, next_class, _, next_largest = two_largest(presence)
+        second, _, strength = self.pairs.second(presence, first, next_class, next_largest)
         pair = np.stack([first, second], -1).astype(np.intp)
         of_first, of_second = np.moveaxis(np.take_along_axis(outputs.salience_logits, pair, -1), -1, 0)
         finite = np.isfinite(outputs.presence_logits.sum(-1) + outputs.salience_logits.sum(-1))
@@ -34,14 +37,14 @@ class DecoupledDecoder(ThresholdDecoder):
             # t = s_a / (s_a + s_b) = sigmoid(g_a - g_b), so |t - 1/2| = tanh(|g_a - g_b| / 2) / 2
             unevenness = 0.5 * np.tanh(0.5 * np.abs(of_first - of_second))
         larger = np.where((of_second > of_first) | ((of_second == of_first) & (second < first)), second, first)
-        return Candidates.of_pairs(first, second, larger, strength, unevenness, finite)
+        return Candidates.of_pairs(self.pairs, first, second, larger, strength, unevenness, finite)
 
 
-def presence_probabilities(outputs: Outputs) -> Float:
-    """[..., clip, emotion] probability that each emotion is present.
+def presence_probabilities(task: Task, outputs: Outputs) -> Float:
+    """[..., clip, class] probability that each class is present.
 
-    Sigmoid of each logit (`bce`), or the marginals of the softmax over the 16 sets, a set's logit being the sum of
-    its members' logits (`states`).
+    Sigmoid of each logit (`bce`), or the marginals of the softmax over the sets that a clip can show, a set's logit
+    being the sum of its members' logits (`states`).
     """
     logits = outputs.presence_logits
     kind = outputs.presence_kind
@@ -50,16 +53,18 @@ def presence_probabilities(outputs: Outputs) -> Float:
     )
     with np.errstate(over="ignore", invalid="ignore"):
         if states.all():
-            return _marginals(logits)
-        probabilities = 1.0 / (1.0 + np.exp(-logits[..., :N_EMOTIONS]))
+            return _marginals(task, logits)
+        probabilities = 1.0 / (1.0 + np.exp(-logits[..., : task.n_classes]))
         if states.any():
-            probabilities[states] = _marginals(logits[states])
+            probabilities[states] = _marginals(task, logits[states])
     return probabilities
 
 
-def _marginals(logits: Float) -> Float:
-    """Marginals of the set distribution, [..., emotion], from logits of emotions or sets."""
-    members: NDArray[np.floating] = SET_MEMBERS.astype(logits.dtype)
-    sets = logits if logits.shape[-1] == N_SETS else logits @ members.T
+def _marginals(task: Task, logits: Float) -> Float:
+    """Marginals of the set distribution, [..., class], from logits of classes or sets."""
+    members: NDArray[np.floating] = task.set_members.astype(logits.dtype)
+    sets = logits if logits.shape[-1] == task.n_sets else logits @ members.T
+    if not task.set_possible.all():
+        sets = np.where(task.set_possible, sets, -np.inf)
     weight = np.exp(sets - sets.max(-1, keepdims=True))
     return np.asarray((weight @ members) / weight.sum(-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Is a distribution over the 36 states calibrated? Numbers to put beside a decoded score."""
+"""Is a distribution over states calibrated? Numbers to put beside a decoded score."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Int
-from rfe.labels import N_EMOTIONS, STATE_IS_BLEND
+from rfe.task import Task
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class Calibration:
 
 
 def measure_calibration(
-    probabilities: Float, truth_state: Int, answered_state: Int, *, n_bins: int = 10
+    task: Task, probabilities: Float, truth_state: Int, answered_state: Int, *, n_bins: int = 10
 ) -> Calibration:
-    """Fit of a distribution to the true states.
+    """Fit of a distribution to the true states, or of one over sets to the true sets.
 
     Args:
-        probabilities: [..., clip, 36].
+        task: the task.
+        probabilities: [..., clip, state].
         truth_state: [clip].
         answered_state: [..., clip].
-        n_bins: bins of equal width on the square root of the probability (most of the 36 are small).
+        n_bins: bins of equal width on the square root of the probability (most are small).
 
     Returns:
         Numbers over all clips and leading axes together; clips without a distribution (nan) are left out.
@@ -56,7 +57,7 @@ def measure_calibration(
             bin_share=count / count.sum(),
             bin_predicted=np.bincount(bins.ravel(), values.ravel(), n_bins) / count,
             bin_observed=hits / count,
-            blend_predicted=float(values[:, N_EMOTIONS:].sum(-1).mean()),
-            blend_answered=float((np.asarray(answered_state)[kept] >= N_EMOTIONS).mean()),
-            blend_true=float(STATE_IS_BLEND[truth].mean()),
+            blend_predicted=float(values[:, task.n_classes :].sum(-1).mean()),
+            blend_answered=float((np.asarray(answered_state)[kept] >= task.n_classes).mean()),
+            blend_true=float((truth >= task.n_classes).mean()),
         )

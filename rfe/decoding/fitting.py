@@ -15,29 +15,31 @@ from rfe.decoding.official import OfficialDecoder
 from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters
 from rfe.errors import ConfigError
+from rfe.task import Task
 
 Kind = Literal["official", "decoupled", "valid_states"]
 
 
-def build_decoder(kind: str, thresholds: str = "grid", omega: float | Float = 0.5) -> Decoder[Any]:
+def build_decoder(task: Task, kind: str, thresholds: str = "grid", omega: float | Float = 0.5) -> Decoder[Any]:
     """The decoder a configuration names.
 
     Args:
+        task: whose states are answered.
         kind: `official`, `decoupled` or `valid_states`.
         thresholds: `grid` or `exact`; read by the first two.
         omega: head-fusion weight of presence, scalar or [...] by replica; read by `valid_states`.
 
     Raises:
-        ConfigError: another kind or way to set thresholds.
+        ConfigError: another kind or way to set thresholds, or one that the task's ratios rule out.
     """
     if thresholds not in ("grid", "exact"):
         raise ConfigError(f"decode.thresholds is grid or exact, not {thresholds!r}")
     if kind == "official":
-        return OfficialDecoder("exact" if thresholds == "exact" else "grid")
+        return OfficialDecoder(task, "exact" if thresholds == "exact" else "grid")
     if kind == "decoupled":
-        return DecoupledDecoder("exact" if thresholds == "exact" else "grid")
+        return DecoupledDecoder(task, "exact" if thresholds == "exact" else "grid")
     if kind == "valid_states":
-        return ValidStatesDecoder(omega)
+        return ValidStatesDecoder(task, omega)
     raise ConfigError(f"decode.kind is official, decoupled or valid_states, not {kind!r}")
 
 
@@ -53,7 +55,7 @@ def crossfit_decode(
 
     Args:
         decoder: see `build_decoder`.
-        outputs: [..., clip, 6] out-of-fold outputs.
+        outputs: [..., clip, class] out-of-fold outputs.
         truth_state: [clip] true states.
         fold: [clip] fold numbers, at least two different ones.
         set_offset: as in `Decoder.fit`.
@@ -72,11 +74,14 @@ def crossfit_decode(
 
 
 def official_decode(
-    outputs: Outputs, truth_state: Int, fold: Int, thresholds: Literal["grid", "exact"] = "grid"
+    task: Task, outputs: Outputs, truth_state: Int, fold: Int, thresholds: Literal["grid", "exact"] = "grid"
 ) -> tuple[NDArray[np.int64], ThresholdParameters]:
     """The organisers' protocol: each fold's thresholds are fitted on that very fold (optimistic).
 
     Args, returns: as `crossfit_decode`; one fold is enough.
+
+    Raises:
+        ConfigError: as `OfficialDecoder`.
     """
     folds, fold_index = np.unique(fold, return_inverse=True)
-    return OfficialDecoder(thresholds).fit_and_decode(outputs, truth_state, folds[:, None] == fold, fold_index)
+    return OfficialDecoder(task, thresholds).fit_and_decode(outputs, truth_state, folds[:, None] == fold, fold_index)

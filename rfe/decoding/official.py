@@ -1,9 +1,10 @@
 """The organisers' decoding: two thresholds on the fused probabilities, exact.
 
-Keep the two largest of six probabilities. If the largest is below alpha: a single, the largest. Otherwise drop what is
-below alpha; one left, or neutral among the two: a single, the larger. Otherwise a blend, 50/50 where their difference
-is at most beta, else 70/30 toward the larger. All this is: a blend where the second largest reaches alpha and neither
-is neutral, else the largest. Equal probabilities rank by emotion order.
+Keep the two largest probabilities. If the largest is below alpha: a single, the largest. Otherwise drop what is
+below alpha; one left, or two that never blend (as neutral and any other): a single, the larger. Otherwise a blend,
+50/50 where their difference is at most beta, else 70/30 toward the larger. All this is: a blend where the second
+largest reaches alpha and the two blend, else the largest. Equal probabilities rank by class order. Where the largest
+class never occurs alone, which the challenge does not have, see `PairStates.second`.
 
 Source: the BlEmoRE challenge (arXiv 2601.13225), its organisers' published decoding.
 """
@@ -19,26 +20,29 @@ from rfe.decoding.thresholds import ThresholdDecoder
 class OfficialDecoder(ThresholdDecoder):
     """`strength` is the second largest fused probability, `unevenness` its distance to the largest."""
 
+    kind = "official"
+
     def candidates(self, outputs: Outputs) -> Candidates:
         """As `ThresholdDecoder.candidates`."""
         first, second, largest, next_largest = two_largest(outputs.fused)
+        other, of_other, strength = self.pairs.second(outputs.fused, first, second, next_largest)
         finite = np.isfinite(largest)
         with np.errstate(invalid="ignore"):
-            unevenness = largest - next_largest
-        return Candidates.of_pairs(first, second, first, next_largest, unevenness, finite)
+            unevenness = largest - of_other
+        return Candidates.of_pairs(self.pairs, first, other, first, strength, unevenness, finite)
 
 
 def two_largest(values: Float) -> tuple[NDArray[np.int8], NDArray[np.int8], Float, Float]:
     """The two largest entries of each row, the lower index first among equals.
 
     Args:
-        values: [..., clip, emotion].
+        values: [..., clip, class].
 
     Returns:
         Index of the largest and of the second, then their values, each [..., clip]. The largest value is nan where
         any of the row is.
     """
-    planes = np.ascontiguousarray(np.moveaxis(values, -1, 0))  # [emotion, ..., clip]: whole-array comparisons
+    planes = np.ascontiguousarray(np.moveaxis(values, -1, 0))  # [class, ..., clip]: whole-array comparisons
     largest, next_largest = planes[0], np.full_like(planes[0], -np.inf)
     first, second = np.zeros(largest.shape, np.int8), np.zeros(largest.shape, np.int8)
     for index in range(1, len(planes)):

@@ -1,54 +1,61 @@
-"""The distribution over the 36 states: its evidence per clip and its maximum-likelihood fit.
+"""The distribution over a task's states: its evidence per clip and the maximum-likelihood fit of its sets.
 
-Sets: pi_p(T) = softmax over 16 of (sum_{c in T} l_c - log w_T) / t_p + b_T and pi_s(T) = softmax over 16 of
--min_r KL(y_{T,r} || s) / t_s, fused as pi proportional to pi_p^omega pi_s^(1 - omega). Ratio: with d = g_a - g_b,
-rho(70/30, 50/50, 30/70) = softmax(gamma d, beta, -gamma d). Equations ours.
+pi_p(T) = softmax over sets of (sum_{c in T} l_c - log w_T) / t_p + b_T and pi_s(T) = softmax over sets of
+-min_r KL(y_{T,r} || s) / t_s, fused as pi proportional to pi_p^omega pi_s^(1 - omega), over the sets that a clip can
+show. How a pair is split is in `ratio_model`. Equations ours.
 
 pi is the softmax of `slope_p U_T - slope_s K_T + B_T` with slope_p = omega / t_p, slope_s = (1 - omega) / t_s and
 B = omega b: linear in its parameters, so the likelihood is concave and has one maximum. Fitted together, the
 temperatures absorb any omega strictly between 0 and 1; omega = 0 or 1 leaves one head out.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float
 from rfe.decoding.newton import Array, Evaluation, maximise
-from rfe.labels import N_SETS, PAIRS, SET_MEMBERS
+from rfe.task import Task
 
 BIAS_PENALTY = 1.0
 """L2 weight of a bias: half the squared bias is subtracted from the log-likelihood of all clips."""
 SLOPE_PENALTY = 1e-2
 """L2 weight of a slope in units of the evidence's spread: keeps it finite where the classes are separable."""
 
-_FIRST, _SECOND = (np.array([pair[side] for pair in PAIRS]) for side in (0, 1))
-_EVEN_ENTROPY = -np.log(2.0)
-_LEANING_ENTROPY = 0.7 * np.log(0.7) + 0.3 * np.log(0.3)
 
-
-def presence_evidence(presence_logits: Float, set_offset: Float | None) -> Array:
+def presence_evidence(task: Task, presence_logits: Float, set_offset: Float | None) -> Array:
     """U [..., set, clip]: the sum of the members' logits (or the set's own, where these are given), less the log
     class-balance weight [..., clip or 1, set]."""
     logits = np.moveaxis(presence_logits, -1, -2).astype(np.float64)
-    evidence = logits if logits.shape[-2] == N_SETS else SET_MEMBERS.astype(np.float64) @ logits
+    evidence = logits if logits.shape[-2] == task.n_sets else task.set_members.astype(np.float64) @ logits
     return evidence if set_offset is None else evidence - np.moveaxis(set_offset, -1, -2)
 
 
-def salience_evidence(salience_logits: Float) -> Array:
-    """-min_r KL(y_{T,r} || s) [..., set, clip], s the softmax of the logits."""
+def salience_evidence(task: Task, salience_logits: Float) -> Array:
+    """-min_r KL(y_{T,r} || s) [..., set, clip], s the softmax of the logits and r the task's ratios."""
     logits = np.moveaxis(salience_logits, -1, -2).astype(np.float64)
     shifted = logits - logits.max(-2, keepdims=True)
-    log_salience = shifted - np.log(np.exp(shifted).sum(-2, keepdims=True))  # [..., emotion, clip]
-    first, second = log_salience[..., _FIRST, :], log_salience[..., _SECOND, :]
-    # cross-entropy of 50/50 is the mean; a leaning blend gains .2 |difference| over it, in its better direction
-    best = np.maximum(-_EVEN_ENTROPY, 0.2 * np.abs(first - second) - _LEANING_ENTROPY)
+    log_salience = shifted - np.log(np.exp(shifted).sum(-2, keepdims=True))  # [..., class, clip]
+    if not task.n_pairs:
+        return np.asarray(log_salience)
+    first, second = (log_salience[..., members, :] for members in pair_members(task))
+    # cross-entropy of 50/50 is the mean; x/(1 - x) gains (x - 1/2) |difference| over it, in its better direction
+    distance = np.abs(first - second)
+    percents = task.ratios_percent or (50,)
+    best: Array | float = np.log(2.0) if 50 in percents else -np.inf
+    for percent in (percent for percent in percents if percent > 50):
+        larger, smaller = percent / 100, (100 - percent) / 100
+        entropy = larger * np.log(larger) + smaller * np.log(smaller)
+        best = np.maximum(best, (percent - 50) / 100 * distance - entropy)
     return np.concatenate([log_salience, 0.5 * (first + second) + best], -2)
 
 
-def ratio_evidence(salience_logits: Float) -> Array:
-    """d = g_a - g_b [..., pair, clip]."""
-    logits = np.moveaxis(salience_logits, -1, -2).astype(np.float64)
-    return np.asarray(logits[..., _FIRST, :] - logits[..., _SECOND, :])
+@cache
+def pair_members(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[pair] the first and the second class of each pair."""
+    first, second = np.array(task.pairs, np.int64).reshape(-1, 2).T
+    return first, second
 
 
 def softmax_sets(logits: Array, weight: Array | float = 1.0) -> Array:
@@ -70,8 +77,8 @@ def fit_sets(
     """Maximum likelihood of the set model.
 
     Args:
-        presence, salience: [replica, set, clip] evidence of the two heads.
-        truth_set: [clip].
+        presence, salience: [replica, set, clip] evidence of the two heads, of the sets that a clip can show.
+        truth_set: [clip] among them.
         weight: [replica, fold, clip] 1 where the clip counts, else 0.
         use: [replica, 2] which of the heads are used.
 
@@ -79,19 +86,20 @@ def fit_sets(
         Slope of presence and of salience [replica, fold], and biases [replica, fold, set].
     """
     n_replicas, n_folds, n_clips = weight.shape
+    n_sets = presence.shape[1]
     spread = np.stack([_spread(evidence, weight) for evidence in (presence, salience)], -1)  # [replica, fold, 2]
     evidence = np.stack([presence, salience], 1)  # [replica, head, set, clip]
     per_clip = np.moveaxis(evidence.reshape(n_replicas, 2, -1), 1, -1)  # [replica, (set, clip), head]
     of_truth = evidence[..., truth_set, np.arange(n_clips)]  # [replica, head, clip]
     truth_sum = (weight @ np.moveaxis(of_truth, 1, -1)) / spread
-    truth_count = weight @ np.eye(N_SETS)[truth_set]  # [replica, fold, set]
-    penalty = np.r_[SLOPE_PENALTY, SLOPE_PENALTY, np.full(N_SETS, BIAS_PENALTY)]
-    scale = np.concatenate([spread, np.ones((n_replicas, n_folds, N_SETS))], -1)
-    problems = (n_replicas * n_folds, 2 + N_SETS)
+    truth_count = weight @ np.eye(n_sets)[truth_set]  # [replica, fold, set]
+    penalty = np.r_[SLOPE_PENALTY, SLOPE_PENALTY, np.full(n_sets, BIAS_PENALTY)]
+    scale = np.concatenate([spread, np.ones((n_replicas, n_folds, n_sets))], -1)
+    problems = (n_replicas * n_folds, 2 + n_sets)
     # [replica, fold, feature, clip] expected features of each clip, 0 where the clip does not count: as weights are
     # 0 or 1, this array times itself is the weighted sum of outer products
-    expected = np.empty((n_replicas, n_folds, 2 + N_SETS, n_clips))
-    product = np.empty((n_replicas, n_folds, N_SETS, n_clips))
+    expected = np.empty((n_replicas, n_folds, 2 + n_sets, n_clips))
+    product = np.empty((n_replicas, n_folds, n_sets, n_clips))
 
     def evaluate(point: Array) -> Evaluation:
         theta = point.reshape(n_replicas, n_folds, -1)
@@ -102,9 +110,9 @@ def fit_sets(
         sets += product
         sets += bias[..., None]
         normaliser = softmax_sets(sets, weight)
-        curvature = np.zeros((n_replicas, n_folds, 2 + N_SETS, 2 + N_SETS))
+        curvature = np.zeros((n_replicas, n_folds, 2 + n_sets, 2 + n_sets))
         set_sum = sets.sum(-1)  # [replica, fold, set]
-        diagonal = np.arange(2, 2 + N_SETS)
+        diagonal = np.arange(2, 2 + n_sets)
         curvature[..., diagonal, diagonal] = set_sum
         for head in range(2):
             np.multiply(sets, evidence[:, None, head], out=product)
@@ -120,61 +128,16 @@ def fit_sets(
         gradient = truth - total - penalty * theta
         return Evaluation(value.reshape(-1), gradient.reshape(problems), curvature.reshape(*problems, problems[1]))
 
-    fixed = np.zeros((n_replicas, n_folds, 2 + N_SETS), np.bool_)
+    fixed = np.zeros((n_replicas, n_folds, 2 + n_sets), np.bool_)
     fixed[..., :2] = ~use[:, None]
-    start = np.zeros((n_replicas, n_folds, 2 + N_SETS))
+    start = np.zeros((n_replicas, n_folds, 2 + n_sets))
     start[..., :2] = use[:, None]
     frequency = np.log((truth_count + 1.0) / (truth_count + 1.0).sum(-1, keepdims=True))
     start[..., 2:] = frequency - frequency.mean(-1, keepdims=True)
-    bounded = np.arange(2 + N_SETS) < 2
+    bounded = np.arange(2 + n_sets) < 2
     best = maximise(evaluate, start.reshape(problems), bounded, fixed.reshape(problems)).reshape(start.shape)
     slope = best[..., :2] / spread
     return slope[..., 0], slope[..., 1], best[..., 2:]
-
-
-def fit_ratio(difference: Array, truth_ratio: NDArray[np.int64], weight: Array) -> tuple[Array, Array]:
-    """Maximum likelihood of the ratio model, on true blends.
-
-    Args:
-        difference: [replica, blend] g_a - g_b of the true pair.
-        truth_ratio: [blend] index into `labels.RATIOS`.
-        weight: [replica, fold, blend] 1 where the clip counts, else 0.
-
-    Returns:
-        gamma and beta [replica, fold].
-    """
-    direction = 1.0 - truth_ratio  # 70/30: +1, 50/50: 0, 30/70: -1
-    count = weight.sum(-1)
-    spread = np.sqrt((weight * difference[:, None] ** 2).sum(-1) / np.maximum(count, 1.0))
-    spread = np.where(spread > 0, spread, 1.0)
-    truth = np.stack([(weight * (difference * direction)[:, None]).sum(-1) / spread, weight @ (truth_ratio == 1)], -1)
-    scaled = difference[:, None] / spread[..., None]  # [replica, fold, blend]
-    penalty = np.array([SLOPE_PENALTY, BIAS_PENALTY])
-    shape = (*count.shape, 2)
-
-    def evaluate(point: Array) -> Evaluation:
-        theta = point.reshape(shape)
-        logit = theta[..., :1] * scaled
-        even = np.broadcast_to(theta[..., 1:], logit.shape)
-        largest = np.maximum(np.abs(logit), even)
-        up, middle, down = np.exp(logit - largest), np.exp(even - largest), np.exp(-logit - largest)
-        total = up + middle + down
-        up, middle, down = up / total, middle / total, down / total
-        value = (theta * truth).sum(-1) - (weight * (largest + np.log(total))).sum(-1)
-        lean = (up - down) * scaled  # expected gradient with respect to gamma
-        gradient = truth - np.stack([(weight * lean).sum(-1), (weight * middle).sum(-1)], -1)
-        slope = (weight * ((up + down) * scaled**2 - lean**2)).sum(-1)
-        cross = -(weight * lean * middle).sum(-1)
-        level = (weight * middle * (1 - middle)).sum(-1)
-        curvature = np.stack([np.stack([slope, cross], -1), np.stack([cross, level], -1)], -2) + np.diag(penalty)
-        value -= 0.5 * (penalty * theta**2).sum(-1)
-        gradient -= penalty * theta
-        return Evaluation(value.reshape(-1), gradient.reshape(-1, 2), curvature.reshape(-1, 2, 2))
-
-    start = np.zeros((count.size, 2))
-    bounded = np.array([True, False])
-    best = maximise(evaluate, start, bounded, np.zeros(start.shape, np.bool_)).reshape(shape)
-    return best[..., 0] / spread, best[..., 1]
 
 
 def _spread(evidence: Array, weight: Array) -> Array:
@@ -182,13 +145,3 @@ def _spread(evidence: Array, weight: Array) -> Array:
     within = evidence.var(-2)  # [replica, clip]
     total = (within[:, None] * weight).sum(-1) / np.maximum(weight.sum(-1), 1.0)
     return np.where(total > 0, np.sqrt(total), 1.0)
-
-
-def ratio_probabilities(difference: Array, slope: Array, middle: Array) -> Array:
-    """rho [..., clip, pair, ratio] for differences [..., pair, clip] and parameters [..., clip or 1]."""
-    lean = np.moveaxis(difference, -1, -2) * slope[..., None]
-    logits = np.stack([lean, np.broadcast_to(middle[..., None], lean.shape), -lean], -1)
-    logits -= logits.max(-1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(-1, keepdims=True)
-    return logits

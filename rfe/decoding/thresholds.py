@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Int, Outputs, Parameters, broadcast_parameter
-from rfe.decoding.candidates import Candidates
+from rfe.decoding.candidates import Candidates, PairStates, check_ratios
 from rfe.decoding.grid import fit_grid
 from rfe.decoding.plateau import fit_plateau
+from rfe.task import Task
 
 CHUNK_CLIPS = 50_000
 """Clips worked on at a time: temporaries of this many stay in the processor's cache."""
@@ -34,21 +35,30 @@ class ThresholdDecoder(ABC):
     """Base of the decoders that are two thresholds; a subclass says what its two numbers are.
 
     Args:
+        task: whose blends are 50/50 or lean to one class by one ratio, if they have a ratio at all.
         thresholds: `grid`, the best of the organisers' 20 x 20 (the first on ties), or `exact`, the middle of the
             optimal plateau.
+
+    Raises:
+        ConfigError: the task has other ratios, which two thresholds cannot tell apart.
     """
+
+    kind: str
+    """As a configuration names it."""
 
     blend_grid: NDArray[np.float64] = np.linspace(0.05, 0.95, 20)
     even_grid: NDArray[np.float64] = np.linspace(0.05, 0.95, 20)
     even_range: float = 1.0
     """Largest possible unevenness."""
 
-    def __init__(self, thresholds: Literal["grid", "exact"] = "grid") -> None:
-        self.thresholds = thresholds
+    def __init__(self, task: Task, thresholds: Literal["grid", "exact"] = "grid") -> None:
+        check_ratios(task, f"decode.kind: {self.kind}", "use decode.kind: valid_states")
+        self.task, self.thresholds = task, thresholds
+        self.pairs = PairStates(task)
 
     @abstractmethod
     def candidates(self, outputs: Outputs) -> Candidates:
-        """[..., clip] candidates of [..., clip, 6] outputs."""
+        """[..., clip] candidates of [..., clip, class] outputs."""
 
     def fit(self, outputs: Outputs, truth_state: Int, *, set_offset: Float | None = None) -> ThresholdParameters:
         """As `Decoder.fit`."""

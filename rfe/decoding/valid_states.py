@@ -1,28 +1,25 @@
-"""A calibrated distribution over the 36 states, answered by expected score.
+"""A calibrated distribution over a task's states, answered by what each answer adds to the task's metric on average.
 
-2 N Score = sum over clips of [set right] + sum over clips of [blend's state right] / phi, with phi the share of
-blends. So the best answer to a clip is the largest of pi({c}) for singles and pi(T) (1 + rho(r | T) / phi) for all 30
-pair-ratio states. More blend answers than blends are to be expected; they are right only while the distribution is
-calibrated. The distribution itself is in `state_model`. Equations ours.
+For BlEmoRE's Score that is pi({c}) for singles and pi(T) (1 + rho(r | T) / phi) for blends, with phi the share of
+blends: more blend answers than blends are to be expected, and right only while the distribution is calibrated. The gain
+is the metric's own business (`Metric.expected_gains`), the distribution that of `state_model` and `ratio_model`.
+Equations ours.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Int, Outputs, Parameters, broadcast_parameter
-from rfe.decoding.state_model import (
-    fit_ratio,
-    fit_sets,
-    presence_evidence,
-    ratio_evidence,
-    ratio_probabilities,
-    salience_evidence,
-    softmax_sets,
-)
-from rfe.labels import N_EMOTIONS, N_SETS, N_STATES, PAIRS, STATE_IS_BLEND, STATE_SET
+from rfe.decoding.newton import Array
+from rfe.decoding.ratio_model import fit_ratio, ratio_evidence, ratio_probabilities
+from rfe.decoding.state_model import fit_sets, presence_evidence, salience_evidence, softmax_sets
+from rfe.metrics.choice import score_metric
+from rfe.metrics.metric import LabelShares
+from rfe.task import Task
 
 CHUNK_NUMBERS = 200_000
 """Numbers in a working array: this many stay in the processor's cache."""
@@ -43,24 +40,43 @@ class ValidStatesParameters(Parameters):
     salience_slope: NDArray[np.float64]
     """[...] (1 - omega) / t_s"""
     set_bias: NDArray[np.float64]
-    """[..., set]"""
+    """[..., set], 0 for a set that no clip can show"""
     ratio_slope: NDArray[np.float64]
-    """[...] gamma"""
-    ratio_even: NDArray[np.float64]
-    """[...] beta"""
+    """[...] gamma, 0 where a blend's ratio is not asked"""
+    ratio_bias: NDArray[np.float64]
+    """[..., level] beta, from the level next to the outermost inward"""
     blend_share: NDArray[np.float64]
     """[...] phi of the clips fitted on."""
+    set_share: NDArray[np.float64]
+    """[..., set] of the clips fitted on."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; earlier versions wrote the one level of 70/50/30 as `ratio_even`, and no
+        `set_share`, which BlEmoRE's metric does not read."""
+        if "ratio_even" in values:
+            values = {**values, "ratio_bias": np.asarray(values["ratio_even"], np.float64)[..., None]}
+        return super().from_dict({"set_share": np.zeros_like(values["set_bias"]), **values})
+
+    def shares(self, leading: tuple[int, ...], fold_index: Int | None) -> LabelShares:
+        """Flat, for the distributions of outputs with these leading axes: [replica, clip or 1]."""
+        blend = broadcast_parameter(self.blend_share, leading, fold_index)
+        sets = self.set_share[..., None, :] if fold_index is None else self.set_share[..., fold_index, :]
+        sets = np.broadcast_to(sets, (*leading, *sets.shape[-2:]))
+        return LabelShares(blend.reshape(-1, blend.shape[-1]), sets.reshape(-1, *sets.shape[-2:]))
 
 
 class ValidStatesDecoder:
-    """Decoder over the 36 states.
+    """Decoder over a task's states.
 
     Args:
+        task: the task.
         omega: head-fusion weight of presence, scalar or [...] by replica. 0 leaves the presence head out, 1 the
             salience head; between them the fitted temperatures weigh the heads.
     """
 
-    def __init__(self, omega: float | Float = 0.5) -> None:
+    def __init__(self, task: Task, omega: float | Float = 0.5) -> None:
+        self.task = task
         self.omega = np.asarray(omega, np.float64)
 
     def fit(self, outputs: Outputs, truth_state: Int, *, set_offset: Float | None = None) -> ValidStatesParameters:
@@ -73,28 +89,31 @@ class ValidStatesDecoder:
         self, outputs: Outputs, truth_state: Int, membership: NDArray[np.bool_], *, set_offset: Float | None = None
     ) -> ValidStatesParameters:
         """As `Decoder.fit_folds`."""
-        flat, leading = outputs.flat(), outputs.leading
+        task, flat, leading = self.task, outputs.flat(), outputs.leading
         omega = np.broadcast_to(self.omega, leading).reshape(-1)
         use = np.stack([omega > 0, omega < 1], -1)
         offset = _flat_offset(set_offset, leading)
-        truth_set, blend = STATE_SET[truth_state], np.flatnonzero(STATE_IS_BLEND[truth_state])
-        truth_pair, truth_ratio = np.divmod(truth_state[blend] - N_EMOTIONS, 3)
-        phi = membership[:, blend].sum(1) / np.maximum(membership.sum(1), 1)
+        truth_set, blend = task.state_set[truth_state], np.flatnonzero(task.state_is_blend[truth_state])
+        truth_pair, truth_ratio = np.divmod(truth_state[blend] - task.n_classes, task.n_ratios)
+        size = np.maximum(membership.sum(1), 1)
+        phi = membership[:, blend].sum(1) / size
+        set_share = membership @ np.eye(task.n_sets)[truth_set] / size[:, None]  # [fold, set]
         parts = []
-        for part in _replica_chunks(len(flat.fused), membership.size * N_SETS):
+        for part in _replica_chunks(len(flat.fused), membership.size * task.n_sets):
             presence, salience, finite = _finite_logits(flat.replicas(part))
             sound = finite & _is_ordinary(presence, finite) & _is_ordinary(salience, finite)
             weight = (sound[:, None] & membership).astype(np.float64)  # [replica, fold, clip]
             evidence = (
-                presence_evidence(presence, None if offset is None else offset[part]),
-                salience_evidence(salience),
+                presence_evidence(task, presence, None if offset is None else offset[part]),
+                salience_evidence(task, salience),
             )
-            difference = ratio_evidence(salience[:, blend])[:, truth_pair, np.arange(len(blend))]
+            difference = ratio_evidence(task, salience[:, blend])[:, truth_pair, np.arange(len(blend))]
             parts.append(
                 ValidStatesParameters(
-                    *fit_sets(*evidence, truth_set, weight, use[part]),
-                    *fit_ratio(difference, truth_ratio, weight[..., blend]),
+                    *_fit_possible_sets(task, *evidence, truth_set, weight, use[part]),
+                    *fit_ratio(task, difference, truth_ratio, weight[..., blend]),
                     np.broadcast_to(phi, weight.shape[:2]),
+                    np.broadcast_to(set_share, (*weight.shape[:2], task.n_sets)),
                 )
             )
         joined = (np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(parts[0]))
@@ -122,84 +141,91 @@ class ValidStatesDecoder:
         set_offset: Float | None = None,
     ) -> NDArray[np.int64]:
         """As `Decoder.decode`."""
-        phi = broadcast_parameter(parameters.blend_share, outputs.leading, fold_index)
-        phi = phi.reshape(-1, phi.shape[-1])
+        shares = parameters.shares(outputs.leading, fold_index)
         answers = [
-            answer_states(probabilities, phi[part])
-            for part, probabilities in _distributions(outputs, parameters, fold_index, set_offset)
+            answer_states(self.task, probabilities, LabelShares(np.asarray(shares.blend)[part], shares.sets[part]))
+            for part, probabilities in _distributions(self.task, outputs, parameters, fold_index, set_offset)
         ]
         return np.concatenate(answers).reshape(*outputs.leading, outputs.n_clips)
 
 
 def state_probabilities(
+    task: Task,
     outputs: Outputs,
     parameters: ValidStatesParameters,
     *,
     fold_index: Int | None = None,
     set_offset: Float | None = None,
 ) -> NDArray[np.float64]:
-    """The distribution over the 36 states.
+    """The distribution over the task's states.
 
     Args: as `Decoder.decode`.
 
     Returns:
-        [..., clip, state] that sums to 1; nan where an output is not finite.
+        [..., clip, state] that sums to 1, 0 for what no clip can show; nan where an output is not finite.
     """
-    parts = [probabilities for _, probabilities in _distributions(outputs, parameters, fold_index, set_offset)]
-    return np.concatenate(parts).reshape(*outputs.leading, outputs.n_clips, N_STATES)
+    parts = [probabilities for _, probabilities in _distributions(task, outputs, parameters, fold_index, set_offset)]
+    return np.concatenate(parts).reshape(*outputs.leading, outputs.n_clips, task.n_states)
 
 
-def expected_gains(probabilities: Float, phi: Float | float) -> NDArray[np.float64]:
-    """What each of the 36 answers adds to N (ACC_presence + ACC_salience), on average.
+def answer_states(task: Task, probabilities: Float, shares: LabelShares) -> NDArray[np.int64]:
+    """The answer that adds most to the task's metric on average.
 
     Args:
-        probabilities: [..., clip, state].
-        phi: [..., clip or 1] or scalar, share of blends; 0 (no blends at all) leaves the presence part.
+        task: whose states they are.
+        probabilities: [..., clip, state]; the distribution may be an average over models.
+        shares: of the clips that it was fitted on.
 
     Returns:
-        [..., clip, state]
+        [..., clip] states that a clip can show; -1 where the distribution is nan.
     """
-    share = np.asarray(phi, np.float64)[..., None]
-    worth = np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
-    singles, blends = probabilities[..., :N_EMOTIONS], probabilities[..., N_EMOTIONS:]
-    by_pair = blends.reshape(*blends.shape[:-1], len(PAIRS), 3)
-    by_pair = by_pair.sum(-1, keepdims=True) + worth[..., None] * by_pair
-    return np.concatenate([singles, by_pair.reshape(blends.shape)], -1)
-
-
-def answer_states(probabilities: Float, phi: Float | float) -> NDArray[np.int64]:
-    """The answer with the highest expected score.
-
-    Args: as `expected_gains`; the distribution may be an average over models.
-
-    Returns:
-        [..., clip] states; -1 where the distribution is nan.
-    """
-    gains = expected_gains(probabilities, phi)
+    gains = score_metric(task).expected_gains(task, probabilities, shares)
+    if not task.state_possible.all():
+        gains = np.where(task.state_possible | np.isnan(gains), gains, -np.inf)
     return np.where(np.isnan(gains[..., 0]), -1, gains.argmax(-1))
 
 
+def _fit_possible_sets(
+    task: Task, presence: Array, salience: Array, truth_set: NDArray[np.int64], weight: Array, use: NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """`fit_sets` of the sets that a clip can show; the others' biases are 0."""
+    possible = task.set_possible
+    if possible.all():
+        return fit_sets(presence, salience, truth_set, weight, use)
+    of_possible = np.cumsum(possible) - 1  # [set]
+    own = fit_sets(presence[:, possible], salience[:, possible], of_possible[truth_set], weight, use)
+    bias = np.zeros((*weight.shape[:2], task.n_sets))
+    bias[..., possible] = own[2]
+    return own[0], own[1], bias
+
+
 def _distributions(
-    outputs: Outputs, parameters: ValidStatesParameters, fold_index: Int | None, set_offset: Float | None
+    task: Task, outputs: Outputs, parameters: ValidStatesParameters, fold_index: Int | None, set_offset: Float | None
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Runs of the flat replicas and their distributions [replica, clip, state]."""
     flat, leading = outputs.flat(), outputs.leading
     offset = _flat_offset(set_offset, leading)
     by_fold = fold_index is not None
+    n_folds = parameters.blend_share.shape[-1:] if by_fold else ()
     own = parameters.broadcast(leading, parameters.blend_share.ndim - by_fold)
-    own = own.reshape(len(flat.fused), *((-1,) if by_fold else ()), axes=len(leading) + by_fold)
-    for part in _replica_chunks(len(flat.fused), flat.n_clips * N_STATES):
+    own = own.reshape(len(flat.fused), *n_folds, axes=len(leading) + by_fold)
+    for part in _replica_chunks(len(flat.fused), flat.n_clips * task.n_states):
         presence, salience, finite = _finite_logits(flat.replicas(part))
         of_clip = own.at(part, np.newaxis) if fold_index is None else own.at(part, fold_index)  # [replica, clip or 1]
-        logits = presence_evidence(presence, None if offset is None else offset[part])  # [replica, set, clip]
+        logits = presence_evidence(task, presence, None if offset is None else offset[part])  # [replica, set, clip]
         logits *= of_clip.presence_slope[:, None]
-        logits += of_clip.salience_slope[:, None] * salience_evidence(salience)
+        logits += of_clip.salience_slope[:, None] * salience_evidence(task, salience)
         logits += np.moveaxis(of_clip.set_bias, -1, -2)
+        if not task.set_possible.all():
+            logits[:, ~task.set_possible] = -np.inf
         softmax_sets(logits)
         sets = np.moveaxis(logits, -1, -2)  # [replica, clip, set]
-        ratios = ratio_probabilities(ratio_evidence(salience), of_clip.ratio_slope, of_clip.ratio_even)
-        pairs = sets[..., N_EMOTIONS:, None] * ratios
-        states = np.concatenate([sets[..., :N_EMOTIONS], pairs.reshape(*pairs.shape[:2], -1)], -1)
+        difference = ratio_evidence(task, salience)
+        ratios = ratio_probabilities(task, difference, of_clip.ratio_slope, of_clip.ratio_bias)
+        pairs = sets[..., task.n_classes :, None] * ratios
+        states = np.concatenate(
+            [sets[..., : task.n_classes], pairs.reshape(*pairs.shape[:2], task.n_states - task.n_classes)], -1
+        )
         states[~finite] = np.nan
         yield part, states
 

@@ -1,6 +1,6 @@
 """From candidates to answers while a fold is held out: one alone, or several averaged and decoded once.
 
-`states`: the candidates' calibrated distributions over the 36 states are averaged, recalibrated and answered by
+`states`: the candidates' calibrated distributions over states are averaged, recalibrated and answered by
 expected score. `official`: their fused probabilities q are averaged and decoded by the organisers' two thresholds, the
 best of the 20 x 20 grid. Everything that is fitted here is fitted without the held-out fold's labels.
 """
@@ -26,7 +26,7 @@ class Together:
     answers: NDArray[np.int64]
     """[clip]"""
     states: Float32 | None
-    """[clip, 36]; None where thresholds decode."""
+    """[clip, state]; None where thresholds decode."""
     fitted: Mapping[str, float]
     """`slope` and `blend_bias` of the recalibration, or the thresholds `alpha` and `beta`."""
 
@@ -35,7 +35,7 @@ def answer_alone(one: CalibratedCandidate, held_out: int | None, decoding: Decod
     """[clip] a candidate's answers, each fitted without the held-out fold and without the clip's own."""
     if decoding == "official":
         return one.official_answers(held_out)
-    return answer_states(one.states(held_out), one.truth.blend_share(held_out))
+    return answer_states(one.truth.task, one.states(held_out), one.truth.shares(held_out))
 
 
 def answer_together(
@@ -57,12 +57,12 @@ def answer_together(
     others = truth.others(held_out)
     if decoding == "official":
         outputs = Outputs.of_probabilities(mix_fused([one.fused for one in members], weights))
-        decoder = OfficialDecoder()
+        decoder = OfficialDecoder(truth.task)
         thresholds = decoder.fit(outputs.take(others), truth.state[others])
         fitted = {"alpha": float(thresholds.blend), "beta": float(thresholds.even)}
         return Together(decoder.decode(outputs, thresholds), None, fitted)
-    mixed = mix_states([one.states(held_out) for one in members], weights, ratio_weights)
-    recalibration = Recalibration.fit(mixed[others], truth.state[others])
-    states = recalibration.apply(mixed)
-    answers = answer_states(states, truth.blend_share(held_out))
+    mixed = mix_states(truth.task, [one.states(held_out) for one in members], weights, ratio_weights)
+    recalibration = Recalibration.fit(truth.task, mixed[others], truth.state[others])
+    states = recalibration.apply(truth.task, mixed)
+    answers = answer_states(truth.task, states, truth.shares(held_out))
     return Together(answers, np.asarray(states, np.float32), asdict(recalibration))

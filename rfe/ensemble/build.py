@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
+from rfe.decoding.candidates import check_ratios
 from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Float32, Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.preselection import preselect
 from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
 from rfe.errors import StudyError
-from rfe.metrics.intervals import HitTable, Interval, Part, difference_interval, score_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval, score_interval
 from rfe.progress import Progress
 from rfe.workspace import StudyFolder
-
-PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EnsembleResult:
     """What was fitted to answer the final members' average; see `answering`."""
     blend_share: float
     """phi of all training clips."""
-    nested: dict[Part, Interval]
+    nested: dict[str, Interval]
     """Each fold answered by what was chosen without its labels: the honest numbers."""
     in_sample: float
     """Score of the final members on the very clips they were chosen and weighted by: no estimate for new clips. It is
@@ -54,7 +54,7 @@ class EnsembleResult:
     answers: NDArray[np.int64]
     """[source clip] the nested answers."""
     states: Float32 | None
-    """[source clip, 36] the distributions behind them; None where thresholds decode."""
+    """[source clip, state] the distributions behind them; None where thresholds decode."""
     left_out: tuple[str, ...] = ()
     """A sentence on each trial whose outputs could not be used."""
 
@@ -69,8 +69,8 @@ class EnsembleResult:
         return explain_one_member(len(self.ensemble.members), self.how.decoding)
 
     def scores(self) -> dict[str, float]:
-        """The numbers by name."""
-        return {
+        """The numbers by name, as far as they were measured."""
+        numbers = {
             "score_nested": self.nested["score"].estimate,
             "acc_presence_nested": self.nested["acc_presence"].estimate,
             "acc_salience_nested": self.nested["acc_salience"].estimate,
@@ -78,6 +78,7 @@ class EnsembleResult:
             "score_single_nested": self.single.estimate,
             "difference_nested": self.difference.estimate,
         }
+        return {name: value for name, value in numbers.items() if np.isfinite(value)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -124,8 +125,12 @@ def build_ensemble(
         progress: told how far it is.
 
     Raises:
+        ConfigError: thresholds are to decode blends whose ratios they cannot tell apart.
         StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
     """
+    task = dataset.clips.task
+    if how.decoding == "official":
+        check_ratios(task, "--decode official", "leave it out: the average is then answered by states")
     every = _candidates(folders, dataset)
     searched = _as_searched(folders, every)
     truth = Truth.of(dataset)
@@ -153,8 +158,8 @@ def build_ensemble(
     final = chosen[-1]
     actor = dataset.clips.actor[: dataset.clips.n_source]
 
-    def table(answers: NDArray[np.int64]) -> HitTable:
-        return HitTable.of_answers(truth.state, answers, actor, truth.fold)
+    def table(answers: NDArray[np.int64]) -> InfluenceTable:
+        return InfluenceTable.of_answers(task, truth.state, answers, actor, truth.fold)
 
     answers = nested_answers(chosen)
     nested, single = table(answers), table(nested_answers(chosen, single=True))
@@ -162,7 +167,7 @@ def build_ensemble(
         ensemble=Ensemble(_chosen_members(candidates, final.weights), how.method),
         how=how,
         decoding=final.decoding,
-        blend_share=truth.blend_share(None),
+        blend_share=float(truth.shares(None).blend),
         nested={part: score_interval(nested, part) for part in PARTS},
         in_sample=score_interval(table(final.answers)).estimate,
         single=score_interval(single),
@@ -270,10 +275,11 @@ def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
 
 def _interval(interval: Interval) -> dict[str, Any]:
     lower, upper = interval.bounds()
-    return {
+    numbers = {
         "estimate": interval.estimate,
         "standard_error": interval.standard_error,
         "lower_95": lower,
         "upper_95": upper,
-        "notes": list(interval.notes),
     }
+    measured = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    return {**measured, "notes": list(interval.notes)}

@@ -1,4 +1,4 @@
-"""Candidates as distributions over the 36 states, each calibrated without the fold whose clips it is asked about.
+"""Candidates as distributions over states, each calibrated without the fold whose clips it is asked about.
 
 What is said of a fold in a nested evaluation may use no label of that fold: so every calibration exists once without
 each pair of folds. A clip of fold j, seen while fold k is held out, is described by parameters fitted without j and k.
@@ -21,10 +21,10 @@ from rfe.decoding.official import OfficialDecoder
 from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, answer_states, state_probabilities
 from rfe.ensemble.candidates import Candidate, ModelOutputs
-from rfe.ensemble.mixing import set_probabilities
-from rfe.labels import STATE_IS_BLEND, STATE_SET
+from rfe.metrics.metric import LabelShares, set_probabilities
 from rfe.metrics.score import score
 from rfe.resources import available_cpus
+from rfe.task import Task
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -40,6 +40,7 @@ THREADS = 4
 class Truth:
     """Labelled clips as an ensemble is chosen and judged by them."""
 
+    task: Task
     state: NDArray[np.int64]
     """[clip]"""
     fold: NDArray[np.int64]
@@ -49,7 +50,7 @@ class Truth:
     def of(cls, dataset: Dataset) -> "Truth":
         """The training clips of a data set."""
         source = slice(dataset.clips.n_source)
-        return cls(dataset.clips.state[source], dataset.clips.fold[source])
+        return cls(dataset.clips.task, dataset.clips.state[source], dataset.clips.fold[source])
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
@@ -59,15 +60,15 @@ class Truth:
     @cached_property
     def blend(self) -> NDArray[np.bool_]:
         """[clip]"""
-        return STATE_IS_BLEND[self.state]
+        return self.task.state_is_blend[self.state]
 
     def others(self, held_out: int | None) -> NDArray[np.bool_]:
         """[clip] whether the clip may be looked at while a fold is held out; None: all may."""
         return np.ones(len(self.fold), np.bool_) if held_out is None else self.fold != held_out
 
-    def blend_share(self, held_out: int | None) -> float:
-        """phi of the clips that may be looked at."""
-        return float(self.blend[self.others(held_out)].mean())
+    def shares(self, held_out: int | None) -> LabelShares:
+        """How frequent labels are among the clips that may be looked at."""
+        return LabelShares.of(self.task, self.state[self.others(held_out)])
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class CalibratedCandidate:
     @classmethod
     def of(cls, candidate: Candidate, outputs: ModelOutputs, truth: Truth) -> "CalibratedCandidate":
         """Fit all calibrations: maximum likelihood on the out-of-fold outputs of the clips that are left."""
-        decoder = ValidStatesDecoder(candidate.config.model.head_fusion.presence_weight)
+        decoder = ValidStatesDecoder(truth.task, candidate.config.model.head_fusion.presence_weight)
         offset = outputs.set_offset[np.searchsorted(outputs.folds, truth.fold)]  # [clip, set]
         return cls(
             candidate,
@@ -93,24 +94,25 @@ class CalibratedCandidate:
         )
 
     def states(self, held_out: int | None) -> Float32:
-        """[clip, 36] out-of-fold distributions, mean over seeds, that know nothing of the labels of a fold.
+        """[clip, state] out-of-fold distributions, mean over seeds, that know nothing of the labels of a fold.
 
         Args:
             held_out: the fold; None: each clip's own fold alone is left out.
         """
         offset = self.outputs.set_offset[np.searchsorted(self.outputs.folds, self.truth.fold)]
         index = self._fitted_without(held_out)
-        each = state_probabilities(self.outputs.source, self.parameters, fold_index=index, set_offset=offset)
+        task = self.truth.task
+        each = state_probabilities(task, self.outputs.source, self.parameters, fold_index=index, set_offset=offset)
         return np.asarray(each.mean(0), np.float32)
 
     @cached_property
     def fused(self) -> Float32:
-        """[clip, emotion] out-of-fold fused probabilities, mean over seeds; no label had a part in them."""
+        """[clip, class] out-of-fold fused probabilities, mean over seeds; no label had a part in them."""
         return np.asarray(self.outputs.source.fused.mean(0), np.float32)
 
     def official_answers(self, held_out: int | None) -> NDArray[np.int64]:
         """[clip] by the organisers' thresholds on `fused`, fitted without the held-out fold and the clip's own."""
-        return OfficialDecoder().decode(
+        return OfficialDecoder(self.truth.task).decode(
             Outputs.of_probabilities(self.fused), self._thresholds, fold_index=self._fitted_without(held_out)
         )
 
@@ -118,7 +120,7 @@ class CalibratedCandidate:
     def _thresholds(self) -> ThresholdParameters:
         """[pair of folds]"""
         outputs = Outputs.of_probabilities(self.fused)
-        return OfficialDecoder().fit_folds(outputs, self.truth.state, _without_pairs(self.truth))
+        return OfficialDecoder(self.truth.task).fit_folds(outputs, self.truth.state, _without_pairs(self.truth))
 
     def _fitted_without(self, held_out: int | None) -> NDArray[np.int64]:
         """[clip] the pair whose parameters may answer the clip while a fold is held out."""
@@ -139,7 +141,7 @@ class View:
     score: NDArray[np.float64]
     """[candidate] Score on the other folds' clips."""
     states_of: Callable[[int], Float32]
-    """Candidate -> [clip, 36] its distributions; made when asked for, as all of them would not fit the memory."""
+    """Candidate -> [clip, state] its distributions; made when asked for, as all of them would not fit the memory."""
 
 
 def view_candidates(
@@ -157,15 +159,16 @@ def view_candidates(
         on_each: called after each.
     """
     truth = calibrated[0].truth
-    others, share = truth.others(held_out), truth.blend_share(held_out)
+    task = truth.task
+    others, shares = truth.others(held_out), truth.shares(held_out)
 
     def look(one: CalibratedCandidate) -> tuple[Float, Float, float]:
         states = one.states(held_out)
         of_state = states[np.arange(len(states)), truth.state]
-        of_set = set_probabilities(states)[np.arange(len(states)), STATE_SET[truth.state]]
-        answers = one.official_answers(held_out) if decoding == "official" else answer_states(states, share)
+        of_set = set_probabilities(task, states)[np.arange(len(states)), task.state_set[truth.state]]
+        answers = one.official_answers(held_out) if decoding == "official" else answer_states(task, states, shares)
         ratio = of_state / np.maximum(of_set, np.finfo(np.float32).tiny)
-        return of_set, ratio, score(truth.state[others], answers[others]).score
+        return of_set, ratio, score(task, truth.state[others], answers[others]).score
 
     sets, ratios, scores = zip(*map_in_threads(look, calibrated, on_each), strict=True)
     of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)

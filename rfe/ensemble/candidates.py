@@ -16,6 +16,7 @@ from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.errors import ConfigError, DataError, StudyError
+from rfe.task import Task
 from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
 from rfe.tracking.records import read_events
 from rfe.training.record import TrialResult
@@ -60,9 +61,9 @@ class ModelOutputs:
     """Raw outputs of one candidate's fold models."""
 
     source: Outputs
-    """[seed, source clip, emotion] out-of-fold."""
+    """[seed, source clip, class] out-of-fold."""
     target: Outputs
-    """[fold, seed, target clip, emotion] of every fold model; 0 clips where the data has no target."""
+    """[fold, seed, target clip, class] of every fold model; 0 clips where the data has no target."""
     set_offset: Float
     """[fold, set] log class-balance weight the fold's models were trained with."""
     folds: tuple[int, ...]
@@ -131,7 +132,7 @@ def load_logits(candidate: Candidate, dataset: Dataset) -> Outputs:
     with _usable_file(candidate) as path:
         arrays = read_arrays(path, ("seeds", "presence_logits", "salience_logits"))
         arrays["fused"] = arrays["salience_logits"]  # stands in: states are told by logits
-        return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), candidate.config)
+        return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), dataset.clips.task, candidate.config)
 
 
 @contextmanager
@@ -163,21 +164,25 @@ def outputs_of(arrays: Mapping[str, NDArray[Any]] | TrialResult, config: Config,
         arrays = vars(arrays)
     clips = dataset.clips
     seeds = tuple(int(seed) for seed in arrays["seeds"])
-    source = _part(arrays, "", (len(seeds), clips.n_source), config)
-    target = _part(arrays, "target_", (len(clips.folds), len(seeds), clips.n_target), config)
+    source = _part(arrays, "", (len(seeds), clips.n_source), clips.task, config)
+    target = _part(arrays, "target_", (len(clips.folds), len(seeds), clips.n_target), clips.task, config)
     return ModelOutputs(source, target, log_set_weights(config, clips), clips.folds, seeds)
 
 
-def _part(arrays: Mapping[str, NDArray[Any]], prefix: str, shape: tuple[int, ...], config: Config) -> Outputs:
+def _part(
+    arrays: Mapping[str, NDArray[Any]], prefix: str, shape: tuple[int, ...], task: Task, config: Config
+) -> Outputs:
     names = [f"{prefix}{name}" for name in ("presence_logits", "salience_logits", "fused")]
     presence, salience, fused = (np.asarray(arrays[name], np.float32) for name in names)
     outputs = Outputs(presence, salience, fused, presence_kind(config))
     if outputs.fused.shape[:-1] != shape:
         raise ValueError(f"{names[-1]} has the shape {outputs.fused.shape[:-1]}, but the data and seeds are {shape}")
-    if presence.shape[-1] != n_presence_logits(config):
+    if outputs.fused.shape[-1] != task.n_classes:
+        raise ValueError(f"{names[-1]} has {outputs.fused.shape[-1]} classes, but the data's task has {task.n_classes}")
+    if presence.shape[-1] != n_presence_logits(task, config):
         raise ValueError(
             f"{names[0]} has {presence.shape[-1]} logits for each clip, but loss.presence: {config.loss.presence} "
-            f"has {n_presence_logits(config)}"
+            f"has {n_presence_logits(task, config)}"
         )
     return outputs
 

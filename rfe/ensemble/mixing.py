@@ -1,4 +1,4 @@
-"""Distributions over the 36 states: their sets and ratios, and several models' as one."""
+"""Distributions over states: their sets and ratios, and several models' as one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,35 +6,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import N_EMOTIONS, PAIRS, RATIOS
+from rfe.task import Task
 
 Float = NDArray[np.floating[Any]]
-N_RATIOS = len(RATIOS)
 
 
-def set_probabilities(states: Float) -> Float:
-    """[..., 16] from [..., 36]."""
-    pairs = states[..., N_EMOTIONS:].reshape(*states.shape[:-1], len(PAIRS), N_RATIOS).sum(-1)
-    return np.concatenate([states[..., :N_EMOTIONS], pairs], -1)
-
-
-def ratio_probabilities(states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[..., clip, 3] how a pair is split, given that it is the pair.
+def ratio_probabilities(task: Task, states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[..., clip, ratio] how a pair is split, given that it is the pair.
 
     Args:
-        states: [..., clip, 36].
-        pair: [clip] index into `labels.PAIRS`.
+        task: whose states they are.
+        states: [..., clip, state].
+        pair: [clip] index into the task's pairs.
     """
-    columns = N_EMOTIONS + N_RATIOS * pair[:, None] + np.arange(N_RATIOS)  # [clip, 3]
+    columns = task.n_classes + task.n_ratios * pair[:, None] + np.arange(task.n_ratios)  # [clip, ratio]
     chosen = np.asarray(states[..., np.arange(len(pair))[:, None], columns], np.float64)
     return np.asarray(chosen / np.maximum(chosen.sum(-1, keepdims=True), np.finfo(np.float64).tiny))
 
 
-def mix_states(states: Sequence[Float], weights: Float, ratio_weights: Float) -> NDArray[np.float64]:
-    """[..., 36] distributions of several models as one.
+def mix_states(task: Task, states: Sequence[Float], weights: Float, ratio_weights: Float) -> NDArray[np.float64]:
+    """[..., state] distributions of several models as one.
 
     Args:
-        states: [model] of [..., 36].
+        task: whose states they are.
+        states: [model] of [..., state].
         weights: [model] of their sets.
         ratio_weights: [model] of the ratios within a pair; where they equal `weights` the states are averaged as they
             are.
@@ -42,24 +37,29 @@ def mix_states(states: Sequence[Float], weights: Float, ratio_weights: Float) ->
     mixed = _weighted(states, weights)
     if np.array_equal(weights, ratio_weights):
         return mixed
-    shape = (*mixed.shape[:-1], len(PAIRS), N_RATIOS)
-    by_set = mixed[..., N_EMOTIONS:].reshape(shape).sum(-1, keepdims=True)
+    by_set = _by_pair(task, mixed).sum(-1, keepdims=True)
     conditional = []
     for one in states:
-        pairs = np.asarray(one[..., N_EMOTIONS:], np.float64).reshape(shape)
+        pairs = _by_pair(task, np.asarray(one, np.float64))
         conditional.append(pairs / np.maximum(pairs.sum(-1, keepdims=True), np.finfo(np.float64).tiny))
     blends = by_set * _weighted(conditional, ratio_weights)
-    return np.concatenate([mixed[..., :N_EMOTIONS], blends.reshape(*mixed.shape[:-1], -1)], -1)
+    n_blends = task.n_states - task.n_classes
+    return np.concatenate([mixed[..., : task.n_classes], blends.reshape(*mixed.shape[:-1], n_blends)], -1)
 
 
 def mix_fused(fused: Sequence[Float], weights: Float) -> NDArray[np.float64]:
-    """[clip, emotion] fused probabilities of several models as one.
+    """[clip, class] fused probabilities of several models as one.
 
     Args:
-        fused: [model] of [clip, emotion].
+        fused: [model] of [clip, class].
         weights: [model] that sum to 1.
     """
     return _weighted(fused, weights)
+
+
+def _by_pair(task: Task, states: Float) -> Float:
+    """[..., pair, ratio] from [..., state]."""
+    return states[..., task.n_classes :].reshape(*states.shape[:-1], task.n_pairs, task.n_ratios)
 
 
 def _weighted(arrays: Sequence[Float], weights: Float) -> NDArray[np.float64]:

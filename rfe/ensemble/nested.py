@@ -29,7 +29,7 @@ class Chosen:
     answers: NDArray[np.int64]
     """[clip] of the held-out fold, -1 elsewhere; of all clips where none was held out."""
     states: Float32 | None
-    """[clip, 36] the distributions behind the answers, NaN where there is no answer; None where thresholds decode."""
+    """[clip, state] the distributions behind the answers, NaN where there is none; None where thresholds decode."""
     best_single: int
     """The candidate with the best Score on the clips that were looked at."""
     single_answers: NDArray[np.int64]
@@ -69,7 +69,7 @@ def choose_nested(
         mine = calibrated if held_out is None or as_searched is None else as_searched
         mine, at = [mine[place] for place in places[held_out]], where[places[held_out]]
         view = view_candidates(mine, held_out, how.decoding, lambda: progress.update(next(done)))
-        weights = select_weights(view, truth.others(held_out), truth.state, how, at, n)
+        weights = select_weights(truth.task, view, truth.others(held_out), truth.state, how, at, n)
         found.append(_answer(mine, at, truth, held_out, weights, int(np.argmax(view.score)), how))
     return tuple(found)
 
@@ -86,7 +86,7 @@ def nested_answers(chosen: Sequence[Chosen], *, single: bool = False) -> NDArray
 
 
 def nested_states(chosen: Sequence[Chosen]) -> Float32 | None:
-    """[clip, 36] the distributions behind the nested answers; None where thresholds decode."""
+    """[clip, state] the distributions behind the nested answers; None where thresholds decode."""
     rounds = [one.states for one in chosen if one.held_out is not None and one.states is not None]
     return np.asarray(np.fmax.reduce(rounds), np.float32) if rounds else None
 

@@ -1,7 +1,7 @@
 """One answer from many models: their probabilities are averaged first, then decoded once.
 
 `official` and `decoupled` decode averaged probabilities with thresholds fitted on out-of-fold probabilities that were
-averaged over seeds. `valid_states` averages the models' distributions over the 36 states, each calibrated on all
+averaged over seeds. `valid_states` averages the models' distributions over states, each calibrated on all
 out-of-fold outputs, and answers with the state of the largest expected score. An ensemble is answered by states, or by
 official thresholds on its averaged fused probabilities, whatever decoder its members were searched with. Equations
 ours.
@@ -28,7 +28,8 @@ from rfe.ensemble.candidates import ModelOutputs
 from rfe.ensemble.mixing import mix_fused, mix_states
 from rfe.ensemble.recalibration import Recalibration
 from rfe.ensemble.selection import Member
-from rfe.labels import N_EMOTIONS, STATE_SALIENCE
+from rfe.metrics.metric import LabelShares
+from rfe.task import Task
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -40,7 +41,7 @@ class Decoded:
     state: NDArray[np.int64]
     """[clip] -1 where a model's output is not finite."""
     probabilities: NDArray[np.floating[Any]]
-    """[clip, emotion] expected share of each emotion's salience, summing to 1: of the states' distribution, or the
+    """[clip, class] expected share of each class's salience, summing to 1: of the states' distribution, or the
     fused probabilities where thresholds decode them."""
 
 
@@ -48,6 +49,8 @@ class Decoded:
 class FinalDecoder:
     """How the average of a configuration's models is answered; fitted on all out-of-fold outputs."""
 
+    task: Task
+    """Whose states are answered; `to_dict` leaves it out, and `from_dict` is given it."""
     kind: str
     thresholds: str
     omega: float
@@ -57,25 +60,27 @@ class FinalDecoder:
     """[fold, set] log class-balance weight of each fold's models; undone by `valid_states`."""
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "FinalDecoder":
+    def from_dict(cls, task: Task, values: Mapping[str, Any]) -> "FinalDecoder":
         """The inverse of `to_dict`."""
         parameters = parameters_from_dict(values["kind"], values["parameters"])
         offset = np.asarray(values["set_offset"], np.float64)
-        return cls(values["kind"], values["thresholds"], float(values["omega"]), parameters, offset)
+        return cls(task, values["kind"], values["thresholds"], float(values["omega"]), parameters, offset)
 
     def decode(self, targets: Sequence[Outputs]) -> Decoded:
         """Answer target clips.
 
         Args:
-            targets: one, [fold, seed, target clip, emotion].
+            targets: one, [fold, seed, target clip, class].
         """
         (target,) = targets
         parameters = self.parameters
         if isinstance(parameters, ValidStatesParameters):
             states = average_states(self, target)
-            return Decoded(answer_states(states, parameters.blend_share), _expected_salience(states))
-        averaged = average_outputs(target)
-        return Decoded(build_decoder(self.kind, self.thresholds).decode(averaged, parameters), averaged.fused)
+            shares = LabelShares(parameters.blend_share, parameters.set_share)
+            return Decoded(answer_states(self.task, states, shares), _expected_salience(self.task, states))
+        averaged = average_outputs(self.task, target)
+        decoder = build_decoder(self.task, self.kind, self.thresholds)
+        return Decoded(decoder.decode(averaged, parameters), averaged.fused)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -93,6 +98,7 @@ class FinalDecoder:
 class EnsembleDecoder:
     """How the average of several configurations is answered."""
 
+    task: Task
     members: tuple[FinalDecoder, ...]
     """Each by states."""
     weights: tuple[float, ...]
@@ -100,8 +106,8 @@ class EnsembleDecoder:
     ratio_weights: tuple[float, ...]
     """[member] of their distributions over the ratios within a pair."""
     recalibration: Recalibration
-    blend_share: float
-    """phi of the training clips."""
+    shares: LabelShares
+    """Of the training clips."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -110,34 +116,38 @@ class EnsembleDecoder:
             "weights": list(self.weights),
             "ratio_weights": list(self.ratio_weights),
             "recalibration": asdict(self.recalibration),
-            "blend_share": self.blend_share,
+            "blend_share": float(self.shares.blend),
+            "set_share": np.asarray(self.shares.sets, np.float64).tolist(),
             "members": [member.to_dict() for member in self.members],
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "EnsembleDecoder":
+    def from_dict(cls, task: Task, values: Mapping[str, Any]) -> "EnsembleDecoder":
         """The inverse of `to_dict`."""
         return cls(
-            tuple(FinalDecoder.from_dict(member) for member in values["members"]),
+            task,
+            tuple(FinalDecoder.from_dict(task, member) for member in values["members"]),
             tuple(map(float, values["weights"])),
             tuple(map(float, values["ratio_weights"])),
             Recalibration(**values["recalibration"]),
-            float(values["blend_share"]),
+            LabelShares(
+                float(values["blend_share"]), np.asarray(values.get("set_share", np.zeros(task.n_sets)), float)
+            ),
         )
 
     def decode(self, targets: Sequence[Outputs]) -> Decoded:
         """Answer target clips.
 
         Args:
-            targets: [member] of [fold, seed, target clip, emotion].
+            targets: [member] of [fold, seed, target clip, class].
         """
         states = [average_states(member, target) for member, target in zip(self.members, targets, strict=True)]
-        mixed = mix_states(states, np.array(self.weights), np.array(self.ratio_weights))
+        mixed = mix_states(self.task, states, np.array(self.weights), np.array(self.ratio_weights))
         finite = np.isfinite(mixed).all(-1)
-        answers, probabilities = np.full(len(mixed), -1), np.full((len(mixed), N_EMOTIONS), np.nan)
-        recalibrated = self.recalibration.apply(mixed[finite])
-        answers[finite] = answer_states(recalibrated, self.blend_share)
-        probabilities[finite] = _expected_salience(recalibrated)
+        answers, probabilities = np.full(len(mixed), -1), np.full((len(mixed), self.task.n_classes), np.nan)
+        recalibrated = self.recalibration.apply(self.task, mixed[finite])
+        answers[finite] = answer_states(self.task, recalibrated, self.shares)
+        probabilities[finite] = _expected_salience(self.task, recalibrated)
         return Decoded(answers, probabilities)
 
 
@@ -145,6 +155,7 @@ class EnsembleDecoder:
 class AveragedDecoder:
     """Fused probabilities averaged over models and configurations, decoded by the organisers' thresholds."""
 
+    task: Task
     weights: tuple[float, ...]
     """[member]"""
     parameters: ThresholdParameters
@@ -154,18 +165,18 @@ class AveragedDecoder:
         return {"kind": "averaged", "weights": list(self.weights), "parameters": self.parameters.to_dict()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "AveragedDecoder":
+    def from_dict(cls, task: Task, values: Mapping[str, Any]) -> "AveragedDecoder":
         """The inverse of `to_dict`."""
-        return cls(tuple(map(float, values["weights"])), ThresholdParameters.from_dict(values["parameters"]))
+        return cls(task, tuple(map(float, values["weights"])), ThresholdParameters.from_dict(values["parameters"]))
 
     def decode(self, targets: Sequence[Outputs]) -> Decoded:
         """Answer target clips.
 
         Args:
-            targets: [member] of [fold, seed, target clip, emotion].
+            targets: [member] of [fold, seed, target clip, class].
         """
         fused = mix_fused([target.fused.mean((0, 1)) for target in targets], np.array(self.weights))
-        return Decoded(OfficialDecoder().decode(Outputs.of_probabilities(fused), self.parameters), fused)
+        return Decoded(OfficialDecoder(self.task).decode(Outputs.of_probabilities(fused), self.parameters), fused)
 
 
 AnyDecoder = FinalDecoder | EnsembleDecoder | AveragedDecoder
@@ -188,53 +199,56 @@ def fit_decoder(
     """
     first = members[0].candidate.config
     if decoding is None and len(members) == 1 and first.decode.kind != "valid_states":
-        return fit_final_decoder(first, outputs[0], truth.state, truth.fold)
+        return fit_final_decoder(truth.task, first, outputs[0], truth.state, truth.fold)
     weights, ratio_weights = (np.array([getattr(one, name) for one in members]) for name in ("weight", "ratio_weight"))
     calibrated = [CalibratedCandidate.of(one.candidate, own, truth) for one, own in zip(members, outputs, strict=True)]
     together = answer_together(calibrated, weights, ratio_weights, None, decoding or "states")
     if decoding == "official":
         thresholds = ThresholdParameters(np.asarray(together.fitted["alpha"]), np.asarray(together.fitted["beta"]))
-        return AveragedDecoder(tuple(weights.tolist()), thresholds)
+        return AveragedDecoder(truth.task, tuple(weights.tolist()), thresholds)
     by_states = {"decode.kind": "valid_states"}
     return EnsembleDecoder(
+        truth.task,
         tuple(
-            fit_final_decoder(change_config(one.candidate.config, by_states), own, truth.state, truth.fold)
+            fit_final_decoder(truth.task, change_config(one.candidate.config, by_states), own, truth.state, truth.fold)
             for one, own in zip(members, outputs, strict=True)
         ),
         tuple(weights.tolist()),
         tuple(ratio_weights.tolist()),
         Recalibration(**together.fitted),
-        truth.blend_share(None),
+        truth.shares(None),
     )
 
 
-def decoder_from_dict(values: Mapping[str, Any]) -> AnyDecoder:
+def decoder_from_dict(task: Task, values: Mapping[str, Any]) -> AnyDecoder:
     """The inverse of any decoder's `to_dict`."""
     if values["kind"] == "ensemble":
-        return EnsembleDecoder.from_dict(values)
-    return (AveragedDecoder if values["kind"] == "averaged" else FinalDecoder).from_dict(values)
+        return EnsembleDecoder.from_dict(task, values)
+    return (AveragedDecoder if values["kind"] == "averaged" else FinalDecoder).from_dict(task, values)
 
 
-def fit_final_decoder(config: Config, outputs: ModelOutputs, truth_state: Int, fold: Int) -> FinalDecoder:
+def fit_final_decoder(task: Task, config: Config, outputs: ModelOutputs, truth_state: Int, fold: Int) -> FinalDecoder:
     """Fit a configuration's decoder on all of its out-of-fold outputs, every fold's labels included.
 
     The result answers clips of other actors; a score of it on these clips would be optimistic.
 
     Args:
+        task: whose states are answered.
+        config: with its decoder.
         outputs: of the configuration's models.
         truth_state: [source clip] true states.
         fold: [source clip] held-out fold, which says whose class-balance weight a clip's outputs carry.
     """
     omega = config.model.head_fusion.presence_weight
-    decoder = build_decoder(config.decode.kind, config.decode.thresholds, omega)
+    decoder = build_decoder(task, config.decode.kind, config.decode.thresholds, omega)
     if config.decode.kind == "valid_states":
         n_seeds = len(outputs.seeds)
         pooled = _pool_seeds(outputs.source)
         offset = outputs.set_offset[np.searchsorted(outputs.folds, fold)]  # [clip, set]
         parameters = decoder.fit(pooled, np.tile(truth_state, n_seeds), set_offset=np.tile(offset, (n_seeds, 1)))
     else:
-        parameters = decoder.fit(average_outputs(outputs.source), truth_state)
-    return FinalDecoder(config.decode.kind, config.decode.thresholds, omega, parameters, outputs.set_offset)
+        parameters = decoder.fit(average_outputs(task, outputs.source), truth_state)
+    return FinalDecoder(task, config.decode.kind, config.decode.thresholds, omega, parameters, outputs.set_offset)
 
 
 def answer_target(decoder: FinalDecoder, target: Outputs) -> NDArray[np.int64]:
@@ -242,7 +256,7 @@ def answer_target(decoder: FinalDecoder, target: Outputs) -> NDArray[np.int64]:
 
     Args:
         decoder: see `fit_final_decoder`.
-        target: [fold, seed, target clip, emotion].
+        target: [fold, seed, target clip, class].
 
     Returns:
         States; -1 where a model's output is not finite.
@@ -251,11 +265,11 @@ def answer_target(decoder: FinalDecoder, target: Outputs) -> NDArray[np.int64]:
 
 
 def average_states(decoder: FinalDecoder, target: Outputs) -> NDArray[np.float64]:
-    """[target clip, 36] mean of all fold models' distributions; nan where one is not finite.
+    """[target clip, state] mean of all fold models' distributions; nan where one is not finite.
 
     Args:
         decoder: of kind `valid_states`.
-        target: [fold, seed, target clip, emotion].
+        target: [fold, seed, target clip, class].
     """
     each = ValidStatesParameters(
         **{
@@ -264,30 +278,30 @@ def average_states(decoder: FinalDecoder, target: Outputs) -> NDArray[np.float64
         }
     )
     offset = decoder.set_offset[:, None, None, :]  # [fold, seed, clip, set]
-    return np.asarray(state_probabilities(target, each, set_offset=offset).mean((0, 1)))
+    return np.asarray(state_probabilities(decoder.task, target, each, set_offset=offset).mean((0, 1)))
 
 
-def average_outputs(outputs: Outputs) -> Outputs:
-    """Outputs [clip, emotion] whose probabilities are the average over all leading axes.
+def average_outputs(task: Task, outputs: Outputs) -> Outputs:
+    """Outputs [clip, class] whose probabilities are the average over all leading axes.
 
     Presence probabilities, the salience head's softmax and the fused probabilities are averaged each; logits of the
     averages stand in for them, so that any decoder reads the averages back.
     """
     axes = tuple(range(len(outputs.leading)))
-    presence = np.clip(presence_probabilities(outputs).mean(axes), TINY, 1 - np.finfo(np.float32).epsneg)
+    presence = np.clip(presence_probabilities(task, outputs).mean(axes), TINY, 1 - np.finfo(np.float32).epsneg)
     logits = outputs.salience_logits - outputs.salience_logits.max(-1, keepdims=True)
     weight = np.exp(logits)
     salience = np.maximum((weight / weight.sum(-1, keepdims=True)).mean(axes), TINY)
     return Outputs(np.log(presence) - np.log1p(-presence), np.log(salience), outputs.fused.mean(axes), "bce")
 
 
-def _expected_salience(states: Float) -> NDArray[np.float64]:
-    """[clip, emotion] from [clip, 36]."""
-    return np.asarray(states, np.float64) @ STATE_SALIENCE.astype(np.float64)
+def _expected_salience(task: Task, states: Float) -> NDArray[np.float64]:
+    """[clip, class] from [clip, state]."""
+    return np.asarray(states, np.float64) @ task.state_salience.astype(np.float64)
 
 
 def _pool_seeds(outputs: Outputs) -> Outputs:
-    """[seed, clip, emotion] as [seed * clip, emotion]: one fit over all seeds."""
+    """[seed, clip, class] as [seed * clip, class]: one fit over all seeds."""
     presence, salience, fused = (
         one.reshape(-1, one.shape[-1]) for one in (outputs.presence_logits, outputs.salience_logits, outputs.fused)
     )

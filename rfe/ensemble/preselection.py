@@ -12,20 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
+from rfe.decoding.ratio_model import n_levels
 from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
 from rfe.ensemble.calibrated import Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_logits
 from rfe.ensemble.selection import Selection
 from rfe.errors import StudyError
-from rfe.labels import N_SETS, STATE_IS_BLEND, STATE_SET
+from rfe.metrics.choice import score_metric
+from rfe.metrics.metric import Float, LabelShares
 from rfe.training.scoring import log_set_weights
 
 MARGIN = 3
 """So many times the candidates that are considered are calibrated for each fold."""
-BLEND_SHARE = float(STATE_IS_BLEND.mean())
-"""phi, without a look at any label."""
-
-Hits = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,39 +59,42 @@ def preselect(
         return Preselection(dict.fromkeys(rounds, everyone), {})
     retrained = [place for place, one in enumerate(candidates) if one is not as_searched[place]]
     found = map_in_threads(
-        lambda one: _hits(one, dataset, truth), [*candidates, *(as_searched[place] for place in retrained)], on_each
+        lambda one: _totals(one, dataset, truth), [*candidates, *(as_searched[place] for place in retrained)], on_each
     )
     problems = [*enumerate(found[: len(candidates)]), *zip(retrained, found[len(candidates) :], strict=True)]
     left_out = {place: str(one) for place, one in problems if isinstance(one, StudyError)}
-    nothing = np.full((2, len(truth.folds)), -1)  # ranks behind all others
-    hits = np.stack([nothing if isinstance(one, StudyError) else one for one in found])
-    final, searched = hits[: len(candidates)], hits[: len(candidates)].copy()  # [candidate, 2, fold]
-    searched[retrained] = hits[len(candidates) :]
+    metric = score_metric(truth.task)
+    shape = next((one.shape for one in found if not isinstance(one, StudyError)), (len(truth.folds), 1))
+    totals = np.stack([np.full(shape, np.nan) if isinstance(one, StudyError) else one for one in found])
+    final, searched = totals[: len(candidates)], totals[: len(candidates)].copy()  # [candidate, fold, number]
+    searched[retrained] = totals[len(candidates) :]
     kept: dict[int | None, NDArray[np.int64]] = {}
     for held_out in rounds:
         others = np.array([fold != held_out for fold in truth.folds])
-        presence, salience = np.moveaxis((final if held_out is None else searched)[..., others].sum(-1), -1, 0)
-        looked_at = truth.others(held_out)
-        score = presence / looked_at.sum() + salience / max(1, int(truth.blend[looked_at].sum()))
+        score = metric.value((final if held_out is None else searched)[:, others].sum(1))
+        score = np.where(np.isfinite(score), score, -np.inf)  # what cannot be used ranks behind all others
         best = [place for place in np.argsort(-score, kind="stable").tolist() if place not in left_out]
         kept[held_out] = np.sort(best[:most])
     return Preselection(kept, left_out)
 
 
-def _hits(candidate: Candidate, dataset: Dataset, truth: Truth) -> Hits | StudyError:
-    """[2, fold] clips whose set is right, and blends whose state is; or why it cannot be told."""
+def _totals(candidate: Candidate, dataset: Dataset, truth: Truth) -> Float | StudyError:
+    """[fold, number] sums of the task's metric; or why they cannot be told."""
     try:
         logits = load_logits(candidate, dataset)
     except StudyError as error:
         return error
+    task = truth.task
     place = np.searchsorted(truth.folds, truth.fold)
     omega = candidate.config.model.head_fusion.presence_weight
+    # all labels alike, without a look at any
+    shares = LabelShares(float(task.state_is_blend.mean()), task.set_possible / task.set_possible.sum())
     # half the logits' own slopes: models are overconfident on clips of other actors
-    numbers = (omega / 2, (1 - omega) / 2, np.zeros(N_SETS), 1.0, 0.0, BLEND_SHARE)
-    fixed = ValidStatesParameters(*(np.asarray(one, np.float64) for one in numbers))
+    numbers = (omega / 2, (1 - omega) / 2, np.zeros(task.n_sets), 1.0, np.zeros(n_levels(task)))
+    fixed = ValidStatesParameters(*(np.asarray(one, np.float64) for one in (*numbers, shares.blend, shares.sets)))
     fixed = fixed.broadcast(logits.leading, 0)
     offset = log_set_weights(candidate.config, dataset.clips)[place]
-    mean = state_probabilities(logits, fixed, set_offset=offset).mean(0)
-    answers = answer_states(mean, BLEND_SHARE)
-    right = (STATE_SET[answers] == STATE_SET[truth.state], truth.blend & (answers == truth.state))
-    return np.stack([np.bincount(place[one & (answers >= 0)], minlength=len(truth.folds)) for one in right])
+    mean = state_probabilities(task, logits, fixed, set_offset=offset).mean(0)
+    answers = answer_states(task, mean, shares)
+    member = (place[:, None] == np.arange(len(truth.folds))).astype(np.float64)
+    return score_metric(task).totals(task, truth.state, answers, member)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from rfe.labels import N_EMOTIONS, N_STATES
+from rfe.task import Task
 
 TINY = 1e-12
 
@@ -20,24 +20,30 @@ class Recalibration:
     slope: float = 1.0
     blend_bias: float = 0.0
 
-    def apply(self, states: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """[..., 36] distributions."""
+    def apply(self, task: Task, states: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """[..., state] distributions."""
         logits = self.slope * np.log(np.maximum(np.asarray(states, np.float64), TINY))
-        logits[..., N_EMOTIONS:] += self.blend_bias
+        logits[..., task.n_classes :] += self.blend_bias
+        if not task.state_possible.all():  # `TINY` would make them possible
+            logits[..., ~task.state_possible] = -np.inf
         logits -= logits.max(-1, keepdims=True)
         weight = np.exp(logits)
         return np.asarray(weight / weight.sum(-1, keepdims=True))
 
     @classmethod
-    def fit(cls, states: NDArray[np.floating[Any]], truth_state: NDArray[np.int64]) -> "Recalibration":
+    def fit(cls, task: Task, states: NDArray[np.floating[Any]], truth_state: NDArray[np.int64]) -> "Recalibration":
         """Maximum likelihood; the problem is convex in both numbers.
 
         Args:
-            states: [clip, 36] averaged out-of-fold distributions.
+            task: whose states they are.
+            states: [clip, state] averaged out-of-fold distributions.
             truth_state: [clip].
         """
         log = np.log(np.maximum(np.asarray(states, np.float64), TINY))
-        blend = (np.arange(N_STATES) >= N_EMOTIONS).astype(np.float64)
+        blend = task.state_is_blend.astype(np.float64)
+        if not task.state_possible.all():
+            log, blend = log[:, task.state_possible], blend[task.state_possible]
+            truth_state = (np.cumsum(task.state_possible) - 1)[truth_state]
         own = (np.arange(len(log)), truth_state)
 
         def loss(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -15,10 +15,11 @@ from rfe.config.fields import unknown
 from rfe.config.schema import LARGEST, LARGEST_SEED
 from rfe.ensemble.calibrated import Decoding, View
 from rfe.ensemble.candidates import Candidate
-from rfe.ensemble.mixing import N_RATIOS, ratio_probabilities, set_probabilities
+from rfe.ensemble.mixing import ratio_probabilities
 from rfe.ensemble.stacking import TINY, least_squares_weights, likeliest_weights
 from rfe.errors import ConfigError, StudyError
-from rfe.labels import N_EMOTIONS, STATE_IS_BLEND, STATE_SET
+from rfe.metrics.metric import set_probabilities
+from rfe.task import Task
 
 Method = Literal["greedy", "top_k", "nnls", "likelihood", "single"]
 FEW = 20
@@ -148,6 +149,7 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
 
 
 def select_weights(
+    task: Task,
     view: View,
     clips: NDArray[np.bool_],
     truth_state: NDArray[np.int64],
@@ -158,6 +160,7 @@ def select_weights(
     """Choose among candidates by the clips that may be looked at.
 
     Args:
+        task: the clips'; without ratios there is nothing that heads could be weighted apart by.
         view: of the candidates.
         clips: [clip] which may be looked at.
         truth_state: [clip]; read of those clips only.
@@ -165,32 +168,37 @@ def select_weights(
         where: [candidate of the view] its place among all `n`, which get a weight each. None: the view has all.
     """
     considered = np.argsort(-view.score, kind="stable")[: how.candidates]
-    truth = truth_state[clips]
+    truth, apart = truth_state[clips], how.separate_heads and task.has_ratios
     if how.method == "nnls":
-        of_sets, of_ratios = _least_squares(view, considered, clips, truth, how.separate_heads)
+        of_sets, of_ratios = _least_squares(task, view, considered, clips, truth, apart)
         trajectory: tuple[float, ...] = ()
     else:
         sets, ratios = view.set_likelihood[considered][:, clips], view.ratio_likelihood[considered][:, clips]
-        of_sets, trajectory = _choose(sets if how.separate_heads else sets * ratios, how)
-        of_ratios = _choose(ratios[:, STATE_IS_BLEND[truth]], how)[0] if how.separate_heads else of_sets
+        of_sets, trajectory = _choose(sets if apart else sets * ratios, how)
+        of_ratios = _choose(ratios[:, task.state_is_blend[truth]], how)[0] if apart else of_sets
     where = np.arange(len(view.score)) if where is None else where
     n = len(view.score) if n is None else n
     return Weights(_spread(of_sets, where[considered], n), _spread(of_ratios, where[considered], n), trajectory)
 
 
 def _least_squares(
-    view: View, considered: NDArray[np.int64], clips: NDArray[np.bool_], truth: NDArray[np.int64], apart: bool
+    task: Task,
+    view: View,
+    considered: NDArray[np.int64],
+    clips: NDArray[np.bool_],
+    truth: NDArray[np.int64],
+    apart: bool,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """[considered candidate] weights of the sets and of the ratios: on the states at once, or apart."""
-    states = np.stack([view.states_of(int(index))[clips] for index in considered])  # [candidate, clip, 36]
+    states = np.stack([view.states_of(int(index))[clips] for index in considered])  # [candidate, clip, state]
     if not apart:
         weights = least_squares_weights(states, truth)
         return weights, weights
-    blend = STATE_IS_BLEND[truth]
-    ratios = ratio_probabilities(states[:, blend], STATE_SET[truth[blend]] - N_EMOTIONS)
+    blend = task.state_is_blend[truth]
+    pair, ratio = np.divmod(truth[blend] - task.n_classes, task.n_ratios)
     return (
-        least_squares_weights(set_probabilities(states), STATE_SET[truth]),
-        least_squares_weights(ratios, (truth[blend] - N_EMOTIONS) % N_RATIOS),
+        least_squares_weights(set_probabilities(task, states), task.state_set[truth]),
+        least_squares_weights(ratio_probabilities(task, states[:, blend], pair), ratio),
     )
 
 

@@ -75,7 +75,7 @@ class NestedAnswers:
     answers: NDArray[np.int64]
     """[clip] states."""
     states: Float32 | None
-    """[clip, 36] the distributions behind the answers; None where thresholds decode."""
+    """[clip, state] the distributions behind the answers; None where thresholds decode."""
 
 
 def check_name(workspace: Workspace, name: str, studies: Sequence[str]) -> Path:
@@ -133,13 +133,13 @@ def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
 
 def unknown_result(workspace: Workspace, name: str) -> str:
     """A sentence on a name that neither a study nor an ensemble has, with the nearest."""
-    studies = [one for one in workspace.study_names() if workspace.study(one).journal.is_file()]
+    studies = workspace.study_names()
     known = [*studies, *ensemble_names(workspace)]
     if not known:
         return f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?"
     line = f"no study and no ensemble is called {name!r} in {workspace.root}"
     study = name.removesuffix(ENSEMBLE_SUFFIX)
-    if study != name and study in studies:
+    if study != name and study in studies and workspace.study(study).journal.is_file():
         return f"{line}; `rfe ensemble {study}` makes that one"
     guess = nearest(name, known)
     return f"{line}; did you mean {guess}?" if guess else f"{line}; there are {', '.join(sorted(known)[:12])}"
@@ -210,7 +210,8 @@ def read_nested(stored: StoredEnsemble) -> NestedAnswers:
 
 
 def _nested_npz(result: EnsembleResult) -> bytes:
-    arrays: dict[str, Any] = {"filenames": result.filename, "predicted_state": result.answers.astype(np.int8)}
+    smallest = np.min_scalar_type(-1 - int(result.answers.max(initial=0)))  # that holds every answer, and -1
+    arrays: dict[str, Any] = {"filenames": result.filename, "predicted_state": result.answers.astype(smallest)}
     if result.states is not None:
         arrays["states"] = result.states.astype(np.float16)
     buffer = io.BytesIO()

@@ -1,37 +1,38 @@
-"""Intervals of a Score and of a difference of two, from tables of hits.
+"""Intervals of a metric and of a difference of two, from the influence of each clip.
 
 Clips of one actor are alike, training is random, and the same folds serve every arm. So the variance has an actor
 part and a seed part within fold, and clips are never resampled. Influence of seed s on actor a:
 
-    psi_sa = 1/2 sum_{i in a} (h^P_is - P) / N + 1/2 sum_{i in a, blend} (h^S_is - S) / N_b
+    psi_sa = sum_{i in a} psi_is
+
+where psi_is is what clip i's answer under seed s adds to the metric to first order (`Metric.influence`), e.g. for Score
+1/2 (h^P_is - P) / N, plus 1/2 (h^S_is - S) / N_b on blends.
 
     V = V_actor + max(0, V_seed - V_resid)
     V_actor = A / (A - 1) sum_a mean_s(psi_sa)^2
     V_seed  = sum_k A_k^2 / m var_s(mean_{a in k} psi_sa)
     V_resid = sum_k A_k / m MS_resid,k                       (fold k has A_k actors; m seeds)
 
-and the interval is t with min(A - 1, K (m - 1)) degrees of freedom. For a paired difference h is the difference of the
-arms' hits. A score is a share, so an end of its interval beyond 0 or 1 is put there; the truth is never cut off, and
-coverage stays as it is. The interval takes the training sets as given. Equations ours, checked by simulation in the
-tests.
+and the interval is t with min(A - 1, K (m - 1)) degrees of freedom. For a paired difference psi is the difference of
+the arms' influences. A metric lies between 0 and 1, so an end of its interval beyond them is put there; the truth is
+never cut off, and coverage stays as it is. The interval takes the training sets as given. Equations ours, checked by
+simulation in the tests.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from rfe.labels import STATE_IS_BLEND
-from rfe.metrics.presence import presence_hits
-from rfe.metrics.salience import salience_hits
+from rfe.metrics.choice import score_parts
+from rfe.metrics.metric import Metric, totals_of
+from rfe.task import Task
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
-Part = Literal["score", "acc_presence", "acc_salience"]
-WEIGHTS: dict[Part, tuple[float, float]] = {"score": (0.5, 0.5), "acc_presence": (1.0, 0.0), "acc_salience": (0.0, 1.0)}
-
 TOO_NARROW = "too narrow: clips of one actor are alike"
 ONE_ANSWER = (
     "one set of answers (of one seed, or of an average): the interval covers which actors were drawn, not the "
@@ -43,60 +44,105 @@ FEW_ACTORS = f"fewer than {FEWEST_ACTORS} actors: intervals over them are themse
 
 
 @dataclass(frozen=True)
-class HitTable:
-    """Hits of one arm on the same clips with several seeds; a 1-D table of hits is one seed."""
+class InfluenceTable:
+    """An arm's metrics with the influence of each clip on them, on the same clips with several seeds.
 
-    presence: Float
-    """[seed, clip]"""
-    salience: Float
-    """[seed, clip], 0 where the truth is a single"""
-    blend: NDArray[np.bool_]
-    """[clip] the truth is a blend"""
+    All that intervals need is linear in it, so tables can be subtracted and averaged.
+    """
+
+    estimates: Mapping[str, float]
+    """Part (`score`, `acc_presence`, ...) -> value of the sums, averaged over seeds; nan where it is not defined."""
+    influences: Mapping[str, Float]
+    """Part -> [seed, clip]"""
     actor: Int
     """[clip] -1 unknown"""
     fold: Int
     """[clip]"""
 
+    @property
+    def n_seeds(self) -> int:
+        return len(next(iter(self.influences.values())))
+
     @classmethod
     def of_answers(
-        cls, truth_state: Int, predicted_state: Int, actor: Int | None = None, fold: Int | None = None
-    ) -> "HitTable":
-        """Hits of answers.
+        cls,
+        task: Task,
+        truth_state: Int,
+        predicted_state: Int,
+        actor: Int | None = None,
+        fold: Int | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> "InfluenceTable":
+        """The table of answers.
 
         Args:
+            task: whose metrics they are.
             truth_state: [clip].
-            predicted_state: [seed, clip] or [clip].
+            predicted_state: [seed, clip] or [clip]; a 1-D array is one seed.
             actor: [clip]; None or -1: unknown.
             fold: [clip]; None: one fold.
+            metrics: which, by part; default `score_parts`.
         """
         predicted_state = np.atleast_2d(predicted_state)
-        n_clips = len(truth_state)
-        return cls(
-            presence_hits(truth_state, predicted_state).astype(np.float64),
-            salience_hits(truth_state, predicted_state).astype(np.float64),
-            STATE_IS_BLEND[truth_state],
-            np.full(n_clips, -1) if actor is None else actor,
-            np.zeros(n_clips, np.int64) if fold is None else fold,
-        )
+        estimates, influences = {}, {}
+        for part, metric in (score_parts(task) if metrics is None else metrics).items():
+            totals = totals_of(metric, task, truth_state, predicted_state).mean(0)
+            estimates[part] = float(metric.value(totals))
+            influences[part] = metric.influence(task, truth_state, predicted_state, totals)
+        return cls(estimates, influences, *_groups(len(truth_state), actor, fold))
 
-    def minus(self, base: "HitTable") -> "HitTable":
+    @classmethod
+    def of_hits(cls, part: str, hits: Float, actor: Int | None = None, fold: Int | None = None) -> "InfluenceTable":
+        """The table of a mean of hits [seed, clip], e.g. of a recall."""
+        n_clips = hits.shape[1]
+        estimate = float(hits.mean()) if n_clips else float("nan")
+        return cls({part: estimate}, {part: (hits - estimate) / max(n_clips, 1)}, *_groups(n_clips, actor, fold))
+
+    def minus(self, base: "InfluenceTable") -> "InfluenceTable":
         """The table of paired differences, arm minus base.
 
         Raises:
             ValueError: the two were not measured on the same clips with equally many seeds.
         """
-        same = (
-            self.presence.shape == base.presence.shape
-            and np.array_equal(self.blend, base.blend)
-            and np.array_equal(self.actor, base.actor)
-            and np.array_equal(self.fold, base.fold)
-        )
-        if not same:
+        shapes = [next(iter(one.influences.values())).shape for one in (self, base)]
+        if (
+            shapes[0] != shapes[1]
+            or not np.array_equal(self.actor, base.actor)
+            or not np.array_equal(self.fold, base.fold)
+        ):
             raise ValueError(
                 "a paired difference needs both arms on the same clips with equally many seeds, "
-                f"but got {self.presence.shape} and {base.presence.shape} (seeds, clips)"
+                f"but got {shapes[0]} and {shapes[1]} (seeds, clips)"
             )
-        return HitTable(self.presence - base.presence, self.salience - base.salience, self.blend, self.actor, self.fold)
+        return InfluenceTable(
+            {part: one - base.estimates[part] for part, one in self.estimates.items()},
+            {part: one - base.influences[part] for part, one in self.influences.items()},
+            self.actor,
+            self.fold,
+        )
+
+    def mean_over_seeds(self) -> "InfluenceTable":
+        """The same as one seed."""
+        averaged = {part: one.mean(0, keepdims=True) for part, one in self.influences.items()}
+        return InfluenceTable(self.estimates, averaged, self.actor, self.fold)
+
+    @classmethod
+    def mean_of(cls, tables: Sequence["InfluenceTable"]) -> "InfluenceTable":
+        """The mean of tables on the same clips and seeds, e.g. of several permutations of an encoder."""
+        first = tables[0]
+        return cls(
+            {part: float(np.mean([one.estimates[part] for one in tables])) for part in first.estimates},
+            {part: np.mean([one.influences[part] for one in tables], axis=0) for part in first.influences},
+            first.actor,
+            first.fold,
+        )
+
+
+def _groups(n_clips: int, actor: Int | None, fold: Int | None) -> tuple[Int, Int]:
+    return (
+        np.full(n_clips, -1) if actor is None else actor,
+        np.zeros(n_clips, np.int64) if fold is None else fold,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,12 +193,12 @@ class Interval:
         return float(stdtrit(self.degrees_of_freedom, share))
 
 
-def score_interval(table: HitTable, part: Part = "score") -> Interval:
-    """Interval of one arm's Score, ACC_presence or ACC_salience; the estimate is the mean over seeds."""
+def score_interval(table: InfluenceTable, part: str = "score") -> Interval:
+    """Interval of one arm's score or part of it; the estimate is of the sums averaged over seeds."""
     return _interval(table, part, paired=False)
 
 
-def difference_interval(arm: HitTable, base: HitTable, part: Part = "score") -> Interval:
+def difference_interval(arm: InfluenceTable, base: InfluenceTable, part: str = "score") -> Interval:
     """Interval of the difference arm minus base, paired by clip and seed.
 
     Raises:
@@ -161,26 +207,19 @@ def difference_interval(arm: HitTable, base: HitTable, part: Part = "score") -> 
     return _interval(arm.minus(base), part, paired=True)
 
 
-def _interval(table: HitTable, part: Part, *, paired: bool) -> Interval:
+def _interval(table: InfluenceTable, part: str, *, paired: bool) -> Interval:
     """Estimate and variance of a table; see the module's equations."""
-    n_seeds, n_clips = table.presence.shape
-    n_blends = int(table.blend.sum())
-    of_presence, of_salience = WEIGHTS[part]
-    if n_clips == 0 or (of_salience and n_blends == 0):
-        missing = "a clip" if n_clips == 0 else "a true blend"
+    estimate = table.estimates.get(part, float("nan"))
+    each = table.influences.get(part, next(iter(table.influences.values())))
+    n_seeds, n_clips = each.shape
+    if not np.isfinite(estimate):
         nan = float("nan")
-        return Interval(nan, nan, nan, paired, n_seeds, 0, (f"not measured: no clip is {missing}",))
+        return Interval(nan, nan, nan, paired, n_seeds, 0, (f"not measured: {_unmeasured(table, part)}",))
     known = table.actor >= 0
     _, actor = np.unique(np.where(known, table.actor, -1 - np.arange(n_clips)), return_inverse=True)
-    # [seed, clip] each clip's share of the estimate, and of the estimate's mean over seeds
-    share = of_presence * table.presence / n_clips + of_salience * table.salience * table.blend / max(n_blends, 1)
-    mean_presence = table.presence.sum() / (n_seeds * n_clips)
-    mean_salience = (table.salience * table.blend).sum() / (n_seeds * max(n_blends, 1))
-    expected = of_presence * mean_presence / n_clips + of_salience * mean_salience * table.blend / max(n_blends, 1)
-    estimate = float(of_presence * mean_presence + of_salience * mean_salience)
     n_actors = int(actor.max()) + 1
     cell = np.arange(n_seeds)[:, None] * n_actors + actor
-    influence: Float = np.bincount(cell.ravel(), (share - expected).ravel(), n_seeds * n_actors).astype(np.float64)
+    influence: Float = np.bincount(cell.ravel(), each.ravel(), n_seeds * n_actors).astype(np.float64)
     influence = influence.reshape(n_seeds, n_actors)
     _, fold = np.unique(table.fold, return_inverse=True)
     fold_of_actor = np.zeros(n_actors, np.int64)
@@ -192,6 +231,13 @@ def _interval(table: HitTable, part: Part, *, paired: bool) -> Interval:
         return Interval(estimate, float("nan"), float("nan"), paired, n_seeds, n_actors, notes)
     variance = variance_of_influence(influence, fold_of_actor)
     return Interval(estimate, float(np.sqrt(variance)), float(degrees), paired, n_seeds, n_actors, notes)
+
+
+def _unmeasured(table: InfluenceTable, part: str) -> str:
+    """Why a part has no value."""
+    if part not in table.estimates:
+        return "this task asks no ratio"
+    return "no clip is a true blend" if len(table.actor) else "there is no clip"
 
 
 def _notes(n_seeds: int, n_actors: int, *, paired: bool, actors_known: bool) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""ACC_presence: is the predicted set of emotions the true one?
+"""ACC_presence: is the predicted set of classes the true one?
 
 Source: the BlEmoRE challenge (arXiv 2601.13225).
 """
@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import STATE_SET
+from rfe.task import Task
 
 
 def presence_hits(
-    truth_state: NDArray[np.integer[Any]], predicted_state: NDArray[np.integer[Any]]
+    task: Task, truth_state: NDArray[np.integer[Any]], predicted_state: NDArray[np.integer[Any]]
 ) -> NDArray[np.bool_]:
-    """Whether each answer names exactly the true emotions, whatever their salience.
+    """Whether each answer names exactly the true classes, whatever their salience.
 
     Args:
-        truth_state: [clip] indices into `labels.STATE_SALIENCE`.
+        task: whose states are meant.
+        truth_state: [clip] true states.
         predicted_state: [..., clip] the same; -1 (no answer) is always wrong.
 
     Returns:
         [..., clip] bool; its mean over clips is ACC_presence.
     """
-    hits: NDArray[np.bool_] = (STATE_SET[predicted_state] == STATE_SET[truth_state]) & (predicted_state >= 0)
+    answered, true = task.state_set[predicted_state], task.state_set[truth_state]
+    hits: NDArray[np.bool_] = (answered == true) & (predicted_state >= 0)
     return hits

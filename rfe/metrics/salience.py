@@ -1,4 +1,4 @@
-"""ACC_salience: over true blends, are both emotions and both saliences exactly right?
+"""ACC_salience: over true blends, are both classes and both saliences exactly right?
 
 Source: the BlEmoRE challenge (arXiv 2601.13225).
 """
@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import STATE_IS_BLEND
+from rfe.task import Task
 
 
 def salience_hits(
-    truth_state: NDArray[np.integer[Any]], predicted_state: NDArray[np.integer[Any]]
+    task: Task, truth_state: NDArray[np.integer[Any]], predicted_state: NDArray[np.integer[Any]]
 ) -> NDArray[np.bool_]:
     """Whether each true blend is answered with its exact state.
 
     Args:
-        truth_state: [clip] indices into `labels.STATE_SALIENCE`.
+        task: whose states are meant.
+        truth_state: [clip] true states.
         predicted_state: [..., clip] the same; -1 (no answer) is always wrong.
 
     Returns:
         [..., clip] bool, False wherever the truth is a single; its sum over the number of true blends is ACC_salience.
     """
-    hits: NDArray[np.bool_] = (predicted_state == truth_state) & STATE_IS_BLEND[truth_state]
+    hits: NDArray[np.bool_] = (predicted_state == truth_state) & task.state_is_blend[truth_state]
     return hits

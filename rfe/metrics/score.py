@@ -1,28 +1,28 @@
-"""Score = (ACC_presence + ACC_salience) / 2, and the hits per fold it is pooled from.
+"""Scores of answers, and the sums per fold that they are pooled from.
 
-Source: the BlEmoRE challenge (arXiv 2601.13225). A pooled score divides the hits of all folds by the clips (blends) of
-all folds; it is not the mean of the folds' scores.
+A pooled score is the metric of the sums over all folds; it is not the mean of the folds' scores. Sums are averaged over
+seeds first, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import STATE_IS_BLEND
-from rfe.metrics.presence import presence_hits
-from rfe.metrics.salience import salience_hits
+from rfe.metrics.choice import score_parts
+from rfe.metrics.metric import Metric
+from rfe.task import Task
 
 Int = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The three official numbers and what they were counted over.
+    """The task's score and its parts, and what they were counted over.
 
-    Without a true blend `acc_salience`, and with it `score`, is nan: it was not measured, which is not 0.
+    What was not measured is nan, which is not 0: `acc_salience` without a true blend, or where no ratio is asked.
     """
 
     acc_presence: float
@@ -33,13 +33,13 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class FoldHits:
-    """Hits and their denominators by fold; leading axes are seeds, replicas or whatever the predictions had."""
+class FoldTotals:
+    """Sums of metrics by fold; leading axes are seeds, replicas or whatever the predictions had."""
 
-    presence: NDArray[np.float64]
-    """[..., fold] clips whose set is right."""
-    salience: NDArray[np.float64]
-    """[..., fold] true blends whose state is right."""
+    metrics: Mapping[str, Metric]
+    """By name; `score` is always there."""
+    totals: Mapping[str, NDArray[np.float64]]
+    """Name -> [..., fold, number]; see `Metric.totals`."""
     clips: NDArray[np.int64]
     """[fold] clips."""
     blends: NDArray[np.int64]
@@ -47,71 +47,87 @@ class FoldHits:
 
     @property
     def score(self) -> NDArray[np.float64]:
-        """[...] pooled Score; nan without a true blend."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(
-                0.5 * self.presence.sum(-1) / self.clips.sum() + 0.5 * self.salience.sum(-1) / self.blends.sum()
-            )
+        """[...] pooled score."""
+        return self.pool("score")
 
     @property
     def score_by_fold(self) -> NDArray[np.float64]:
-        """[..., fold] Score of each fold; nan where a fold has no true blend."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(0.5 * self.presence / self.clips + 0.5 * self.salience / self.blends)
+        """[..., fold] score of each fold; nan where it is not defined."""
+        return self.by_fold("score")
 
-    def mean(self) -> "FoldHits":
-        """Hits averaged over all leading axes; its pooled score is the mean of their pooled scores."""
-        axes = tuple(range(self.presence.ndim - 1))
-        return FoldHits(self.presence.mean(axes), self.salience.mean(axes), self.clips, self.blends)
+    def pool(self, name: str) -> NDArray[np.float64]:
+        """[...] a metric, pooled over folds; nan where the task has no such metric."""
+        if name not in self.metrics:
+            return np.full(self.totals["score"].shape[:-2], np.nan)
+        return self.metrics[name].value(self.totals[name].sum(-2))
 
-    def only(self, fold: int) -> "FoldHits":
-        """The fold at position `fold`, as hits of a single fold."""
-        return self._keep(np.array([fold]))
+    def by_fold(self, name: str) -> NDArray[np.float64]:
+        """[..., fold] a metric of each fold."""
+        if name not in self.metrics:
+            return np.full(self.totals["score"].shape[:-1], np.nan)
+        return self.metrics[name].value(self.totals[name])
+
+    def mean(self) -> "FoldTotals":
+        """Sums averaged over all leading axes."""
+        averaged = {name: one.mean(tuple(range(one.ndim - 2))) for name, one in self.totals.items()}
+        return FoldTotals(self.metrics, averaged, self.clips, self.blends)
 
     def without(self, fold: int) -> Scores:
         """Scores pooled over all folds but the one at position `fold`."""
-        return self._keep(np.delete(np.arange(len(self.clips)), fold)).pooled()
+        kept = np.delete(np.arange(len(self.clips)), fold)
+        totals = {name: one[..., kept, :] for name, one in self.totals.items()}
+        return FoldTotals(self.metrics, totals, self.clips[kept], self.blends[kept]).pooled()
 
     def pooled(self) -> Scores:
-        """Scores pooled over folds, meaned over leading axes."""
+        """Scores of the sums over folds, averaged over leading axes."""
         mean = self.mean()
-        n_clips, n_blends = int(self.clips.sum()), int(self.blends.sum())
-        acc_presence = float(mean.presence.sum()) / n_clips if n_clips else float("nan")
-        acc_salience = float(mean.salience.sum()) / n_blends if n_blends else float("nan")
-        return Scores(acc_presence, acc_salience, 0.5 * acc_presence + 0.5 * acc_salience, n_clips, n_blends)
+        return Scores(
+            acc_presence=float(mean.pool("acc_presence")),
+            acc_salience=float(mean.pool("acc_salience")),
+            score=float(mean.score),
+            n_clips=int(self.clips.sum()),
+            n_blends=int(self.blends.sum()),
+        )
 
-    def _keep(self, folds: Int) -> "FoldHits":
-        return FoldHits(self.presence[..., folds], self.salience[..., folds], self.clips[folds], self.blends[folds])
 
-
-def fold_hits(truth_state: Int, predicted_state: Int, fold: Int, folds: Sequence[int] | Int | None = None) -> FoldHits:
-    """Count the hits of each fold.
+def fold_totals(
+    task: Task,
+    truth_state: Int,
+    predicted_state: Int,
+    fold: Int,
+    folds: Sequence[int] | Int | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+) -> FoldTotals:
+    """Sums of each fold.
 
     Args:
+        task: whose metrics they are.
         truth_state: [clip] true states.
         predicted_state: [..., clip] answers; -1 is no answer.
         fold: [clip] fold of each clip.
         folds: the folds to count, in this order; default all that occur, sorted.
+        metrics: which, by name; default `score_parts`.
 
     Returns:
-        Hits with the leading axes of `predicted_state`.
+        Sums with the leading axes of `predicted_state`.
     """
     order = np.unique(fold) if folds is None else np.asarray(folds)
-    member = (fold[:, None] == order).astype(np.float32)  # [clip, fold]; sums below 2^24 are exact
-    blend = STATE_IS_BLEND[truth_state]
-    return FoldHits(
-        (presence_hits(truth_state, predicted_state).astype(np.float32) @ member).astype(np.float64),
-        (salience_hits(truth_state, predicted_state).astype(np.float32) @ member).astype(np.float64),
+    member = (fold[:, None] == order).astype(np.float32)  # [clip, fold]; counts below 2^24 are exact
+    metrics = score_parts(task) if metrics is None else metrics
+    return FoldTotals(
+        metrics,
+        {name: one.totals(task, truth_state, predicted_state, member) for name, one in metrics.items()},
         member.sum(0).astype(np.int64),
-        member[blend].sum(0).astype(np.int64),
+        member[task.state_is_blend[truth_state]].sum(0).astype(np.int64),
     )
 
 
-def score(truth_state: Int, predicted_state: Int) -> Scores:
-    """The official scores of one set of answers.
+def score(task: Task, truth_state: Int, predicted_state: Int) -> Scores:
+    """The scores of one set of answers.
 
     Args:
+        task: whose metric it is.
         truth_state: [clip] true states.
         predicted_state: [clip] answers; -1 is no answer. With leading axes the mean over them.
     """
-    return fold_hits(truth_state, predicted_state, np.zeros(len(truth_state), np.int64), [0]).pooled()
+    return fold_totals(task, truth_state, predicted_state, np.zeros(len(truth_state), np.int64), [0]).pooled()

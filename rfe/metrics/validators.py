@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import STATE_IS_BLEND
-from rfe.metrics.presence import presence_hits
-from rfe.metrics.salience import salience_hits
+from rfe.metrics.choice import score_metric
+from rfe.task import Task
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
@@ -70,7 +69,7 @@ def soft_neighborhood_density(probabilities: Float, temperature: float = 0.05) -
 
 
 def deep_embedded_validation(
-    source: Float, target: Float, truth_state: Int, answered_state: Int, *, seed: int = 0
+    task: Task, source: Float, target: Float, truth_state: Int, answered_state: Int, *, seed: int = 0
 ) -> float:
     """Score on labelled clips the model has not seen, weighted by how much each looks like a target clip.
 
@@ -78,6 +77,7 @@ def deep_embedded_validation(
     the clips; the weights' own mean serves as a control variate. Only the training data's labels are read.
 
     Args:
+        task: whose metric is foretold.
         source: [clip, dim] what the model makes of held-out training clips (its logits).
         target: [target clip, dim] the same of target clips.
         truth_state: [clip] true states.
@@ -91,8 +91,8 @@ def deep_embedded_validation(
     """
     from sklearn.linear_model import LogisticRegression  # a second of imports that only this function needs
 
-    blend = STATE_IS_BLEND[truth_state]
-    if not blend.any() or min(len(source), len(target)) < 2:
+    gain = score_metric(task).clip_values(task, truth_state, answered_state)
+    if not np.isfinite(gain).all() or min(len(source), len(target)) < 2:
         return float("nan")
     both = np.concatenate([source, target]).astype(np.float64)
     both = (both - both.mean(0)) / np.maximum(both.std(0), TINY)
@@ -105,10 +105,6 @@ def deep_embedded_validation(
         chance = model.predict_proba(both[half == side])[:, 1]
         odds[half == side] = chance / np.maximum(1 - chance, TINY)
     weight = odds[: len(source)] * len(source) / len(target)
-    # each clip's part of Score, times the number of clips
-    gain = 0.5 * presence_hits(truth_state, answered_state) + 0.5 * np.where(
-        blend, salience_hits(truth_state, answered_state) / blend.mean(), 0.0
-    )
     spread = weight.var()
     control = 0.0 if spread < TINY else -float(np.cov(weight * gain, weight, bias=True)[0, 1]) / spread
     return float((weight * gain).mean() + control * (weight.mean() - 1))

@@ -30,8 +30,8 @@ class ConcatMlp(StackedModel):
                 with torch.no_grad():
                     self.parameters[f"projection.{name}.weight"].value[row] *= (self.dims[encoder] / fan_in) ** 0.5
         self._add("hidden.bias", (self.latent_dim,), "zeros", everyone)
-        self._add("output.weight", (self.latent_dim, 6), "linear", everyone)
-        self._add("output.bias", (6,), "zeros", everyone)
+        self._add("output.weight", (self.latent_dim, self.task.n_classes), "linear", everyone)
+        self._add("output.bias", (self.task.n_classes,), "zeros", everyone)
 
     def _settle(self, settings: list[ReplicaSettings]) -> None:
         super()._settle(settings)

@@ -7,7 +7,6 @@ of a replica is the j-th encoder of its pool, so a stack does no work for encode
 import torch
 from torch import Tensor
 
-from rfe.labels import N_EMOTIONS, PAIRS
 from rfe.model.blocks import full_precision
 from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
 from rfe.model.gate import gumbel, score_encoders
@@ -43,11 +42,12 @@ class FusionModel(StackedModel):
         embedded = [r for r in everyone if self.settings[r].rank_embedding]
         self._add("fusion.rank_embedding", (n_encoders, hidden), "embedding", embedded)
         for head in HEADS:
-            self._add(f"{head}.weight", (hidden, N_EMOTIONS), "linear", everyone)
-            self._add(f"{head}.bias", (N_EMOTIONS,), "zeros", everyone)
-        paired = [r for r in everyone if self.settings[r].pair_logits]
-        self._add("pairs.weight", (hidden, len(PAIRS)), "linear", paired)
-        self._add("pairs.bias", (len(PAIRS),), "zeros", paired)
+            self._add(f"{head}.weight", (hidden, self.task.n_classes), "linear", everyone)
+            self._add(f"{head}.bias", (self.task.n_classes,), "zeros", everyone)
+        n_pairs = self.task.n_pairs  # without any, the sets' logits are the classes'
+        paired = [r for r in everyone if self.settings[r].pair_logits and n_pairs]
+        self._add("pairs.weight", (hidden, n_pairs), "linear", paired)
+        self._add("pairs.bias", (n_pairs,), "zeros", paired)
         self._add_discriminator("domains", 2, [r for r in everyone if self.settings[r].tells_domains])
         n_actors = max(one.n_actors for one in self.settings)
         self._add_discriminator("actors", n_actors, [r for r in everyone if self.settings[r].n_actors])
@@ -102,14 +102,14 @@ class FusionModel(StackedModel):
         selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
         feature = self._fuse(latent, selection, value, noise)
         answered = feature if noise.mixing is None else noise.mixing.mix(feature)
-        # One product for both heads: six columns alone take a processor longer than twelve.
+        # One product for both heads: so few columns alone take a processor longer than twice as many.
         weight, bias = (torch.cat([value[f"{head}.{part}"] for head in HEADS], -1) for part in ("weight", "bias"))
-        presence_logits, salience_logits = torch.split(linear(answered, weight, bias).float(), N_EMOTIONS, -1)
-        # As `log_softmax`, which takes a processor thrice as long for so few columns.
+        presence_logits, salience_logits = torch.split(linear(answered, weight, bias).float(), self.task.n_classes, -1)
+        # As `log_softmax`, which is 3x slower on CPU for so few columns.
         log_salience = salience_logits - salience_logits.logsumexp(-1, keepdim=True)
         pair_logits = self._pair_logits(answered, value)
         with full_precision(self.device):  # a probability in bf16 has two digits
-            presence = presence_probabilities(presence_logits, scalars.by_states, pair_logits)
+            presence = presence_probabilities(self.sets, presence_logits, scalars.by_states, pair_logits)
             log_fused = fuse_heads(presence, log_salience, scalars.presence_weight, scalars.geometric)
         return ModelOutput(
             presence_logits, salience_logits, log_salience, log_fused, feature, scores, selection, pair_logits

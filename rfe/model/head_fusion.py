@@ -8,13 +8,13 @@ def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, 
     """log q: linear q = omega p + (1 - omega) s, or geometric q proportional to p^omega s^(1 - omega).
 
     Args:
-        presence: p, [replica, clip, 6], rows sum to 1.
-        log_salience: log s, [replica, clip, 6].
+        presence: p, [replica, clip, class], rows sum to 1.
+        log_salience: log s, [replica, clip, class].
         presence_weight: omega in [0, 1], [replica].
         geometric: [replica] bool; which of the two. None: linear everywhere.
 
     Returns:
-        [replica, clip, 6] log-probabilities, rows normalised.
+        [replica, clip, class] log-probabilities, rows normalised.
 
     Source: "probability-level fusion" of arXiv 2605.21417 (abstract); equations ours.
     """

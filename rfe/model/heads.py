@@ -1,13 +1,38 @@
 """Presence and salience heads, and the probabilities their logits stand for."""
 
-from functools import cache
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rfe.labels import N_EMOTIONS, SET_MEMBERS
+from rfe.task import Task
+
+IMPOSSIBLE = -1e9
+"""Logit of a set that no clip can show: its probability is exactly 0, and 0 times its logarithm is still 0."""
+
+
+@dataclass(frozen=True)
+class SetTensors:
+    """A task's sets on a device."""
+
+    members: Tensor
+    """[set, class] 1 where the class is present."""
+    impossible: Tensor | None
+    """[set] bool, those that no clip can show; None where there are none."""
+
+    @classmethod
+    def of(cls, task: Task, device: torch.device) -> "SetTensors":
+        """The sets of a task."""
+        members = torch.tensor(task.set_members, device=device)
+        impossible = None if task.set_possible.all() else torch.tensor(~np.asarray(task.set_possible), device=device)
+        return cls(members, impossible)
+
+    def possible_logits(self, presence_logits: Tensor, pair_logits: Tensor | None) -> Tensor:
+        """`set_logits`, with those that no clip can show at `IMPOSSIBLE`."""
+        logits = set_logits(self, presence_logits, pair_logits)
+        return logits if self.impossible is None else logits.masked_fill(self.impossible, IMPOSSIBLE)
 
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -15,66 +40,62 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias.unsqueeze(1), values, weight)
 
 
-def set_logits(presence_logits: Tensor, pair_logits: Tensor | None = None) -> Tensor:
-    """Logit of each of the 16 sets: the sum of its emotions' [..., 6], and a pair's own [..., 10]. -> [..., 16]."""
-    sets = presence_logits @ _members(presence_logits).T
-    return sets if pair_logits is None else sets + functional.pad(pair_logits, (N_EMOTIONS, 0))
+def set_logits(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor | None = None) -> Tensor:
+    """Logit of each set: the sum of its classes' [..., class], and a pair's own [..., pair]. -> [..., set]."""
+    logits = presence_logits @ sets.members.T
+    return logits if pair_logits is None else logits + functional.pad(pair_logits, (sets.members.shape[1], 0))
 
 
 def presence_probabilities(
-    presence_logits: Tensor, by_states: Tensor | None, pair_logits: Tensor | None = None
+    sets: SetTensors, presence_logits: Tensor, by_states: Tensor | None, pair_logits: Tensor | None = None
 ) -> Tensor:
-    """Presence of each emotion as a distribution over emotions.
+    """Presence of each class as a distribution over classes.
 
     Args:
-        presence_logits: l, [replica, clip, 6].
-        by_states: [replica] bool; True: marginals of the softmax over the 16 sets (loss `states`), False: sigmoid
+        sets: of the task.
+        presence_logits: l, [replica, clip, class].
+        by_states: [replica] bool; True: marginals of the softmax over the sets (loss `states`), False: sigmoid
             (loss `bce`). None: `bce` everywhere.
-        pair_logits: m, [replica, clip, 10], 0 for replicas without; None: none has them.
+        pair_logits: m, [replica, clip, pair], 0 for replicas without; None: none has them.
 
     Returns:
-        p, [replica, clip, 6], rows sum to 1.
+        p, [replica, clip, class], rows sum to 1.
     """
     each = torch.sigmoid(presence_logits)
     if by_states is not None:
-        marginals = torch.softmax(set_logits(presence_logits, pair_logits), -1) @ _members(presence_logits)
+        marginals = torch.softmax(sets.possible_logits(presence_logits, pair_logits), -1) @ sets.members
         each = torch.where(by_states.view(-1, 1, 1), marginals, each)
     return each / each.sum(-1, keepdim=True).clamp(min=1e-12)
 
 
 def presence_loss(
-    presence_logits: Tensor, sets: Tensor, by_states: Tensor | None, pair_logits: Tensor | None = None
+    sets: SetTensors,
+    presence_logits: Tensor,
+    target: Tensor,
+    by_states: Tensor | None,
+    pair_logits: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy summed over emotions, or minus the set's log-likelihood among the 16.
+    """Binary cross-entropy summed over classes, or minus the set's log-likelihood among the sets.
 
     Args:
-        presence_logits: [replica, clip, 6].
-        sets: [replica, clip, 16] distribution over sets; all of it on the true set where labels are hard.
+        sets: of the task.
+        presence_logits: [replica, clip, class].
+        target: [replica, clip, set] distribution over sets; all of it on the true set where labels are hard.
         by_states: [replica] bool; which of the two. None: the former everywhere.
         pair_logits: as in `presence_probabilities`.
 
     Returns:
         [replica, clip], nats.
     """
-    target = sets @ _members(presence_logits)  # [replica, clip, 6]
-    loss = functional.binary_cross_entropy_with_logits(presence_logits, target, reduction="none").sum(-1)
+    present = target @ sets.members  # [replica, clip, class]
+    loss = functional.binary_cross_entropy_with_logits(presence_logits, present, reduction="none").sum(-1)
     if by_states is not None:
-        log_sets = torch.log_softmax(set_logits(presence_logits, pair_logits), -1)
-        likelihood = (sets * log_sets).sum(-1)
+        log_sets = torch.log_softmax(sets.possible_logits(presence_logits, pair_logits), -1)
+        likelihood = (target * log_sets).sum(-1)
         loss = torch.where(by_states.view(-1, 1), -likelihood, loss)
     return loss
 
 
 def divergence(soft_label: Tensor, log_probabilities: Tensor) -> Tensor:
-    """KL(soft label || probabilities) in nats. Both [replica, clip, 6]; returns [replica, clip]."""
+    """KL(soft label || probabilities) in nats. Both [replica, clip, class]; returns [replica, clip]."""
     return (torch.xlogy(soft_label, soft_label) - soft_label * log_probabilities).sum(-1)
-
-
-def _members(like: Tensor) -> Tensor:
-    return _members_on(like.device, like.dtype)
-
-
-@cache
-def _members_on(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """[set, emotion] 0 or 1; copied once."""
-    return torch.from_numpy(np.asarray(SET_MEMBERS)).to(device, dtype)

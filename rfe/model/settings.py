@@ -44,7 +44,7 @@ class ReplicaSettings:
     presence_weight: float = 0.5
     by_states: bool = False
     pair_logits: bool = False
-    """Pairs have a logit of their own beside their emotions'."""
+    """Pairs, where the task has any, have a logit of their own beside their classes'."""
     tells_domains: bool = False
     """Has a discriminator of source and target."""
     n_actors: int = 0

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rfe.model.heads import SetTensors
 from rfe.model.parameters import StackedParameter, initialise
 from rfe.model.projection import Dropout
 from rfe.model.selection import Selection
 from rfe.model.settings import ReplicaSettings, SettingTensors
+from rfe.task import Task
 
 
 @dataclass
@@ -58,13 +60,13 @@ class Mixing:
 @dataclass
 class ModelOutput:
     presence_logits: Tensor
-    """l, [replica, clip, 6]."""
+    """l, [replica, clip, class]."""
     salience_logits: Tensor
-    """g, [replica, clip, 6]."""
+    """g, [replica, clip, class]."""
     log_salience: Tensor
-    """log s, [replica, clip, 6]: the salience logits' log-softmax."""
+    """log s, [replica, clip, class]: the salience logits' log-softmax."""
     log_fused: Tensor
-    """log q, [replica, clip, 6]."""
+    """log q, [replica, clip, class]."""
     fused_feature: Tensor
     """f, [replica, clip, latent]."""
     scores: Tensor
@@ -72,13 +74,14 @@ class ModelOutput:
     selection: Selection | None
     """None for a model without a gate."""
     pair_logits: Tensor | None = None
-    """m, [replica, clip, 10], added to the pairs' logits; 0 for replicas without; None where no replica has them."""
+    """m, [replica, clip, pair], added to the pairs' logits; 0 for replicas without; None where no replica has them."""
 
 
 class StackedModel(ABC):
     """A stack of models of one tensor shape.
 
     Args:
+        task: whose classes the heads have a logit for.
         settings: one entry per replica.
         dims: width of each encoder's features, by index in the data set.
         names: encoders' names in the same order, for parameter names.
@@ -88,6 +91,7 @@ class StackedModel(ABC):
 
     def __init__(
         self,
+        task: Task,
         settings: list[ReplicaSettings],
         dims: tuple[int, ...],
         names: tuple[str, ...],
@@ -95,6 +99,7 @@ class StackedModel(ABC):
         device: torch.device,
     ) -> None:
         self.dims, self.names, self.latent_dim, self.device = dims, names, latent_dim, device
+        self.task, self.sets = task, SetTensors.of(task, device)
         self.parameters: dict[str, StackedParameter] = {}
         self._settle(settings)
         self._add_parameters()

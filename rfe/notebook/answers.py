@@ -19,7 +19,7 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
         data: its test clips are answered; where it has none, all of its clips.
 
     Returns:
-        Index `filename`; columns `set`, the emotions with their saliences in percent, `p_...` for each emotion.
+        Index `filename`; columns `set`, the classes with their saliences in percent, `p_...` for each class.
 
     Raises:
         SubmissionError: the bundle is not whole.
@@ -32,10 +32,11 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
 
     folder = find_folder(data)
     assert folder is not None
-    answered = api.predict(Path(bundle), folder).prediction
+    found = api.predict(Path(bundle), folder)
+    answered = found.prediction
     for note in answered.notes:
         warnings.warn(note, stacklevel=2)
-    columns = prediction_columns(answered.state, answered.probabilities)
+    columns = prediction_columns(found.task, answered.state, answered.probabilities)
     table = pd.DataFrame(columns, index=pd.Index(list(answered.filename), name="filename"))
     return table.astype({"emotion_1_salience": "Int64", "emotion_2_salience": "Int64"})
 

@@ -16,6 +16,7 @@ from rfe.notebook.shown import Shown
 if TYPE_CHECKING:
     from rfe.data.dataset import Dataset
     from rfe.data.frames import FrameLike
+    from rfe.task import Task
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +33,7 @@ class Data(Shown):
 
     @cached_property
     def clips(self) -> pd.DataFrame:
-        """One row for each clip: `split`, `actor`, `fold`, `emotions`, and each emotion's salience in percent."""
+        """One row for each clip: `split`, `actor`, `fold`, `emotions`, and each class's salience in percent."""
         from rfe.data.frames import clip_table
 
         return clip_table(self.dataset)
@@ -76,6 +77,7 @@ def load_data(
     features: "Mapping[str, FrameLike] | None" = None,
     *,
     folder: Path | str | None = None,
+    task: "Task | Path | str | None" = None,
     encoders: Sequence[str] | None = None,
 ) -> Data:
     """Open a data folder, or make one of tables.
@@ -84,7 +86,8 @@ def load_data(
         source: the folder or its URI, or the metadata as a table: one row for each clip, with the columns of
             `metadata.csv` (`filename`, `video_id`, `emotion_1`, `emotion_2`, their saliences, `fold`, `split`).
         features: with metadata: encoder -> table whose index is `filename`, or array [clip, dim] in its order.
-        folder: with metadata: where the data folder is written, as whoever trains reads it from there.
+        folder: with metadata: where the data folder is written; workers read it from there.
+        task: with metadata: which labels there are, as an `rfe.task.Task` or a `task.yaml`; None: BlEmoRE's.
         encoders: names of those to use; None: all.
 
     Raises:
@@ -102,7 +105,11 @@ def load_data(
     if isinstance(source, pd.DataFrame):
         if features is None or folder is None:
             raise DataError("load_data: of metadata as a table also give features={...} and folder=, where it is kept")
-        source = api.write_data(source, features, Path(folder))
-    elif features is not None or folder is not None:
-        raise DataError("load_data: features and folder belong to metadata as a table; of a folder leave them out")
+        if isinstance(task, str | Path):
+            task = api.read_task(Path(task))
+        source = api.write_data(source, features, Path(folder), task)
+    elif features is not None or folder is not None or task is not None:
+        raise DataError(
+            "load_data: features, folder and task belong to metadata as a table; of a folder leave them out"
+        )
     return Data(api.load_data(source, encoders))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
-from rfe.metrics.score import FoldHits, fold_hits
+from rfe.metrics.score import FoldTotals, fold_totals
 from rfe.training.classical import answer_classical, logistic
 
 BEST = 2
@@ -49,14 +49,14 @@ def reduced_dim(dataset: Dataset) -> int | None:
     return WIDE if max(encoder.dim for encoder in dataset.encoders.values()) > WIDE else None
 
 
-def hits_of(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldHits:
+def hits_of(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldTotals:
     """Hits of answers [seed, source clip], mean over seeds."""
     clips = dataset.clips
     source = slice(clips.n_source)
-    return fold_hits(clips.state[source], predicted_state, clips.fold[source], clips.folds).mean()
+    return fold_totals(clips.task, clips.state[source], predicted_state, clips.fold[source], clips.folds).mean()
 
 
-def _alone(name: str, dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int) -> FoldHits:
+def _alone(name: str, dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int) -> FoldTotals:
     """Hits of one encoder alone, standardised over the training clips."""
     answers = answer_classical(
         dataset,

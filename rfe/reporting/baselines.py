@@ -20,13 +20,15 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.decoding.base import Outputs
+from rfe.decoding.candidates import check_ratios, fits_thresholds
 from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.errors import ConfigError
-from rfe.labels import STATE_SALIENCE
 from rfe.reporting.baseline_pools import Pools, baseline_pools, hits_of, reduced_dim
-from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
+from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
+from rfe.task import Task
 from rfe.training.classical import StateModel, answer_classical, boosted, logistic
 from rfe.training.configurations import train_configurations
+from rfe.training.kernel_ridge import Kind, score_out_of_fold
 from rfe.training.record import TrialResult
 
 STANDARDIZE = ("fold", "actor")
@@ -38,16 +40,20 @@ LOGISTIC = {f"C {strength:g}": logistic(strength) for strength in (1.0e-3, 1.0e-
 BOOSTED = {
     f"learning rate {rate:g}, {n} iterations": boosted(rate, n) for rate, n in ((0.1, 50), (0.1, 100), (0.05, 100))
 }
+KERNELS: tuple[Kind, ...] = ("gaussian", "laplace")
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
+"""Of kernel ridge."""
 FAMILIES = (
     "single_encoder",
     "late_fusion",
     "mean_fusion",
     "logistic_regression",
     "gradient_boosting",
+    "kernel_ridge",
     "concat_mlp",
     "concat_mlp_official",
 )
-POOLED = ("mean_fusion", "logistic_regression", "gradient_boosting", "concat_mlp")
+POOLED = ("mean_fusion", "logistic_regression", "gradient_boosting", "kernel_ridge", "concat_mlp")
 """Families with more than one pool; late fusion weighs its encoders instead, and the organisers took all they had."""
 Label = TypeVar("Label", bound=Hashable)
 
@@ -127,14 +133,14 @@ def run_baselines(
         target_actors: what held-out folds tell of their actors, for all baselines alike.
         epochs: of the networks trained by our engine (the organisers' own trains as published).
         threads: CPU threads.
-        families: which of `FAMILIES` to run; default all.
+        families: which of `FAMILIES` to run; default all that the task's ratios allow.
         note: told what is running.
 
     Returns:
         Rows in the order of `FAMILIES`; one `single_encoder` row for each encoder.
 
     Raises:
-        ConfigError: an unknown family, or a wrong `target_actors`.
+        ConfigError: an unknown family, one that the task's ratios rule out, or a wrong `target_actors`.
         DataError: `target_actors` that the data do not have.
     """
     wanted = set(families) if families is not None else None
@@ -144,16 +150,19 @@ def run_baselines(
     if reason := check_value("data.target_actors", target_actors):
         raise ConfigError(f"target_actors (--target-actors): {reason}")
     resolve_target_actors(target_actors, dataset.clips)
+    task = dataset.clips.task
+    if "concat_mlp_official" in (wanted or ()):
+        check_ratios(task, "baseline concat_mlp_official", "leave it out")
 
     def asked(name: str) -> bool:
-        return wanted is None or name in wanted
+        return name in wanted if wanted is not None else name != "concat_mlp_official" or fits_thresholds(task)
 
     rows: list[Baseline] = []
     if asked("single_encoder") or asked("late_fusion"):
         singles = {}
         for name in dataset.encoders:
             note(f"single encoder {name}")
-            configs = _network_configs({"pool": [name]}, target_actors, epochs)
+            configs = _network_configs({"pool": [name]}, target_actors, epochs, allowed_decoders(task))
             singles[name] = _train(configs, dataset, cache, threads)
             if asked("single_encoder"):
                 rows.append(_row(f"single_encoder {name}", _of_results(singles[name], dataset), dataset))
@@ -163,16 +172,20 @@ def run_baselines(
     pools = baseline_pools(dataset, cache, target_actors, threads) if any(map(asked, POOLED)) else {}
     if asked("mean_fusion"):
         note("mean fusion")
-        configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs)
+        configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs, allowed_decoders(task))
         fused = _train(_each_pool(configs, pools, dataset), dataset, cache, threads)
         rows.append(_row("mean_fusion", _of_pools(fused, pools, dataset), dataset))
     for name, models in (("logistic_regression", LOGISTIC), ("gradient_boosting", BOOSTED)):
         if asked(name):
             note(name.replace("_", " "))
             rows.append(_row(name, _classical(models, pools, dataset, cache, target_actors, threads), dataset))
+    if asked("kernel_ridge"):
+        note("kernel ridge")
+        rows.append(_row("kernel_ridge", _kernel_ridge(pools, dataset, cache, target_actors, threads), dataset))
     if asked("concat_mlp") or asked("concat_mlp_official"):
         note("concat_mlp")  # both protocols share their training
-        honest = _each_pool(_organisers_configs(target_actors, DECODERS), pools, dataset) if asked("concat_mlp") else {}
+        published = _organisers_configs(target_actors, allowed_decoders(task)) if asked("concat_mlp") else {}
+        honest = _each_pool(published, pools, dataset)
         official = _organisers_configs(target_actors, ("official",), official=True)
         official = official if asked("concat_mlp_official") else {}
         results = _train({**honest, **official}, dataset, cache, threads)
@@ -223,7 +236,14 @@ def _organisers_configs(target_actors: str, decoders: tuple[str, ...], *, offici
     }
 
 
-def _network_configs(changes: dict[str, Any], target_actors: str, epochs: int) -> dict[str, Config]:
+def allowed_decoders(task: Task) -> tuple[str, ...]:
+    """Those of `DECODERS` that the task's ratios allow."""
+    return tuple(kind for kind in DECODERS if kind == "valid_states" or fits_thresholds(task))
+
+
+def _network_configs(
+    changes: dict[str, Any], target_actors: str, epochs: int, decoders: tuple[str, ...]
+) -> dict[str, Config]:
     """Label -> configuration: every learning rate, standardisation and decoder."""
     common = {
         **changes,
@@ -238,7 +258,7 @@ def _network_configs(changes: dict[str, Any], target_actors: str, epochs: int) -
         f"{standardize}, lr {lr:g}, {decoder}": change_config(
             Config(), {**common, "data.standardize": standardize, "train.lr": lr, "decode.kind": decoder}
         )
-        for standardize, lr, decoder in product(STANDARDIZE, RATES, DECODERS)
+        for standardize, lr, decoder in product(STANDARDIZE, RATES, decoders)
     }
 
 
@@ -258,19 +278,20 @@ def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> lis
     clips = dataset.clips
     truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
     candidates = []
+    first, *_ = kinds = allowed_decoders(clips.task)
     for label in singles[0]:
-        if not label.endswith("official") or any(label not in one for one in singles):
+        if not label.endswith(first) or any(label not in one for one in singles):
             continue  # the decoder plays no part in training: one run of each pair has the probabilities
-        fused = np.stack([one[label].fused for one in singles])  # [encoder, seed, clip, 6]
+        fused = np.stack([one[label].fused for one in singles])  # [encoder, seed, clip, class]
         for weighting, weights in (
             ("uniform", np.full((len(fused), clips.n_source), 1 / len(fused))),
             ("fitted", _crossfit_weights(fused, dataset)),
         ):
             mixed = np.einsum("ec,esck->sck", weights, fused)
             outputs = Outputs.of_probabilities(mixed)
-            for decoder in DECODERS:
-                predicted, _ = crossfit_decode(build_decoder(decoder), outputs, truth, fold)
-                name = label.removesuffix("official") + f"{weighting} weights, {decoder}"
+            for decoder in kinds:
+                predicted, _ = crossfit_decode(build_decoder(clips.task, decoder), outputs, truth, fold)
+                name = label.removesuffix(first) + f"{weighting} weights, {decoder}"
                 candidates.append(_Candidate(name, predicted))
     return candidates
 
@@ -278,8 +299,8 @@ def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> lis
 def _crossfit_weights(fused: NDArray[np.float32], dataset: Dataset) -> NDArray[np.float64]:
     """[encoder, clip] mixture weights; a clip's were fitted on the other folds by expectation maximisation."""
     clips = dataset.clips
-    soft = STATE_SALIENCE[clips.state[: clips.n_source]]
-    mean = fused.mean(1).astype(np.float64)  # [encoder, clip, 6]
+    soft = clips.task.state_salience[clips.state[: clips.n_source]]
+    mean = fused.mean(1).astype(np.float64)  # [encoder, clip, class]
     weights = np.empty(mean.shape[:2])
     for fold in clips.folds:
         own = clips.fold[: clips.n_source] == fold
@@ -316,17 +337,37 @@ def _classical(
     return candidates
 
 
+def _kernel_ridge(
+    pools: Pools, dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int
+) -> list[_Candidate]:
+    """Every pool, standardisation, kernel and penalty; penalties share their kernel."""
+    clips = dataset.clips
+    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
+    candidates = []
+    for (pool, by_fold), standardize, kind in product(pools.items(), STANDARDIZE, KERNELS):
+        scores = score_out_of_fold(
+            dataset,
+            cache,
+            by_fold,
+            kind,
+            PENALTIES,
+            standardize=standardize,
+            target_actors=target_actors,
+            reduce=reduced_dim(dataset),
+            threads=threads,
+        )
+        for penalty in PENALTIES:
+            decoder = build_decoder(clips.task, "valid_states")
+            predicted, _ = crossfit_decode(decoder, scores.outputs(penalty), truth, fold)
+            candidates.append(_Candidate(f"{pool}, {standardize}, {kind}, penalty {penalty:g}", predicted))
+    return candidates
+
+
 def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bool = False) -> Baseline:
     each = [hits_of(one.predicted, dataset) for one in candidates]
-    hits = TrialHits.of(
-        list(range(len(candidates))),
-        [one.presence for one in each],
-        [one.salience for one in each],
-        each[0].clips,
-        each[0].blends,
-    )
-    best = score_best(hits)
-    selected = best if official else score_selected(hits)
+    table = TrialTotals.of(list(range(len(candidates))), each[0].metrics, [one.totals for one in each])
+    best = score_best(table)
+    selected = best if official else score_selected(table)
     chosen = tuple(candidates[trial].label for trial in selected.trials)
     clips = dataset.clips
     position = np.searchsorted(clips.folds, clips.fold[: clips.n_source])

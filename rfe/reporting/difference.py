@@ -13,7 +13,9 @@ from rfe.config.load import flatten, load_config
 from rfe.data.arrays import read_arrays
 from rfe.data.metadata import Clips, read_clips
 from rfe.errors import ConfigError, DataError, StudyError
-from rfe.metrics.intervals import NO_TEST, WEIGHTS, HitTable, Part, difference_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import NO_TEST, InfluenceTable, difference_interval
+from rfe.metrics.score import FoldTotals, fold_totals
 from rfe.reporting.studies import StudyJournal
 from rfe.tracking.base import ConfirmationLog, TrialLog
 
@@ -87,36 +89,38 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
     scores: dict[str, PartDifference] = {}
     folds: dict[int, tuple[float, float]] = {}
     try:
-        tables = _tables(journal.study.study, arms, data)
+        answered = _answers(journal.study.study, arms, data)
+        tables = [one.table() for one in answered]
     except (StudyError, DataError) as error:
         notes = (f"no intervals: {error}",)
         rows = [_logged(arm) for arm in arms]
-        for part in WEIGHTS:
+        for part in PARTS:
             if part in rows[0] and part in rows[1]:
                 one, other = rows[0][part], rows[1][part]
                 scores[part] = PartDifference(one, other, other - one)
         folds = _logged_folds(arms)
     else:
         said_already: tuple[str, ...] = ()
-        if len(tables[0].presence) != len(tables[1].presence):
-            seeds = " and ".join(str(len(table.presence)) for table in tables)
+        if tables[0].n_seeds != tables[1].n_seeds:
+            seeds = " and ".join(str(table.n_seeds) for table in tables)
             notes = (
                 f"{seeds} seeds: means over seeds are compared, so the interval covers the actors only, and there is "
                 "no p-value",
             )
             said_already = (NO_TEST,)
-            tables = [_mean_of_seeds(table) for table in tables]
-        for part in WEIGHTS:
-            values = [_value(table, part) for table in tables]
+            tables = [table.mean_over_seeds() for table in tables]
+        for part in PARTS:
+            if not all(part in table.estimates for table in tables):
+                continue
+            values = [table.estimates[part] for table in tables]
             interval = difference_interval(tables[1], tables[0], part)
             low, high = interval.bounds()
             notes += tuple(note for note in interval.notes if note not in (*notes, *said_already))
             scores[part] = PartDifference(
                 values[0], values[1], interval.estimate, _finite(low), _finite(high), interval.p_value
             )
-        for fold in np.unique(tables[0].fold):
-            one, other = (_value(table, "score", table.fold == fold) for table in tables)
-            folds[int(fold)] = (one, other)
+        by_fold = [one.totals().mean().score_by_fold.tolist() for one in answered]
+        folds = dict(zip(answered[0].clips.folds, zip(*by_fold, strict=True), strict=True))
     return TrialDifference(journal.study.study, arms[0].name, arms[1].name, parameters, scores, folds, notes)
 
 
@@ -148,40 +152,41 @@ def find_arm(journal: StudyJournal, name: str) -> Arm:
     return Arm(name, flatten(load_config(known_config)) if known_config else trial.config, confirmation)
 
 
-def _tables(study: str, arms: list[Arm], data: Path | None) -> list[HitTable]:
-    """[arm] hits by seed and clip, clips in the order of the first one's outputs."""
+@dataclass(frozen=True)
+class _Answers:
+    clips: Clips
+    predicted: NDArray[np.int64]
+    """[seed, source clip] states."""
+
+    def table(self) -> InfluenceTable:
+        """The metrics, and each clip's influence on them."""
+        clips, source = self.clips, slice(self.clips.n_source)
+        return InfluenceTable.of_answers(
+            clips.task, clips.state[source], self.predicted, clips.actor[source], clips.fold[source]
+        )
+
+    def totals(self) -> FoldTotals:
+        """Sums by fold."""
+        clips, source = self.clips, slice(self.clips.n_source)
+        return fold_totals(clips.task, clips.state[source], self.predicted, clips.fold[source], clips.folds)
+
+
+def _answers(study: str, arms: list[Arm], data: Path | None) -> list[_Answers]:
+    """[arm] what was answered, clips in the order of the data folder."""
     if data is None or not data.is_dir():
         raise StudyError(f"study {study!r}: its data folder {data or ''} is not here; name it with --data")
     clips = read_clips(data)
-    return [_table(study, arm, clips) for arm in arms]
+    return [_Answers(clips, _predicted(study, arm, clips)) for arm in arms]
 
 
-def _table(study: str, arm: Arm, clips: Clips) -> HitTable:
+def _predicted(study: str, arm: Arm, clips: Clips) -> NDArray[np.int64]:
     path = arm.log.artifacts.get("outputs.npz")
     if not isinstance(path, Path) or not path.is_file():
         raise StudyError(f"study {study!r}, trial {arm.name}: its outputs.npz is not here")
     filenames, states = read_arrays(path, ("filenames", "predicted_state")).values()
-    predicted = states.astype(np.int64)
-    own = clips.filename[: clips.n_source]
-    if not np.array_equal(filenames, own):
+    if not np.array_equal(filenames, clips.filename[: clips.n_source]):
         raise StudyError(f"study {study!r}, trial {arm.name}: its clips are not those of the data folder")
-    source = slice(clips.n_source)
-    return HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
-
-
-def _mean_of_seeds(table: HitTable) -> HitTable:
-    presence, salience = (values.mean(0, keepdims=True) for values in (table.presence, table.salience))
-    return HitTable(presence, salience, table.blend, table.actor, table.fold)
-
-
-def _value(table: HitTable, part: Part, among: NDArray[np.bool_] | None = None) -> float:
-    """A score, mean over seeds; NaN where no clip is a blend."""
-    chosen = np.ones(len(table.blend), np.bool_) if among is None else among
-    blends = chosen & table.blend
-    of_presence, of_salience = WEIGHTS[part]
-    presence = float(table.presence[:, chosen].mean()) if chosen.any() else float("nan")
-    salience = float(table.salience[:, blends].mean()) if blends.any() else float("nan")
-    return (of_presence * presence if of_presence else 0.0) + (of_salience * salience if of_salience else 0.0)
+    return states.astype(np.int64)
 
 
 def _logged(arm: Arm) -> dict[str, float]:

@@ -18,7 +18,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
-from rfe.search.driver import check_actors, check_folds_first, study_seed
+from rfe.search.driver import check_actors, check_decoders, check_folds_first, check_objectives, study_seed
 from rfe.search_space import (
     ResolvedSpace,
     SearchSpace,
@@ -103,10 +103,12 @@ def plan(
     budget, cache, folder = plan_budget(space, trials, hours), workspace.cache, workspace.study(space.study)
     dataset = load_dataset(local_folder(space.data.path or "", cache), space.data.encoders)
     check_folds_first(space, dataset)
+    check_objectives(space, dataset)
     definition = define_study(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     check_actors(definition.resolved, dataset)
+    check_decoders(definition.resolved, dataset)
     resolved, learnt = definition.resolved, describe_opening(folder.path, definition, warm_start)
     points = space_size(resolved)
     every = list(grid_points(resolved)) if points is not None and points <= MOST_COUNTED else None

@@ -135,7 +135,7 @@ def with_seed(config: Config, seed: int) -> Config:
 def merge_seeds(results: Sequence[TrialResult]) -> TrialResult:
     """Results of one configuration with one seed each as the result of one configuration with several.
 
-    What is kept of a trial is merged: outputs and predictions side by side, hits and scores as means over seeds.
+    What is kept of a trial is merged: outputs and predictions side by side, sums and scores as means over seeds.
     """
     first = results[0]
 
@@ -157,8 +157,7 @@ def merge_seeds(results: Sequence[TrialResult]) -> TrialResult:
         predicted_state=join("predicted_state"),
         gate_scores=join("gate_scores"),
         kept=join("kept"),
-        hits_presence=mean("hits_presence"),
-        hits_salience=mean("hits_salience"),
+        totals={name: np.mean([one.totals[name] for one in results], axis=0) for name in first.totals},
         score=float(mean("score")),
         acc_presence=float(mean("acc_presence")),
         acc_salience=float(mean("acc_salience")),

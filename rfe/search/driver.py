@@ -12,10 +12,13 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from rfe.config.fields import unknown
 from rfe.config.schema import LARGEST_SEED
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
+from rfe.decoding.candidates import check_ratios
 from rfe.errors import ConfigError
+from rfe.metrics.choice import task_metrics
 from rfe.progress import Progress, SilentProgress
 from rfe.scratch import provide_home
 from rfe.search.arguments import whole_number
@@ -112,10 +115,12 @@ def run_search(
     source = str(source) if is_uri(source) else str(Path(source).absolute())
     dataset = load_dataset(local_folder(source, workspace.cache), encoders)
     check_folds_first(space, dataset)
+    check_objectives(space, dataset)
     definition = define_study(
         space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
     )
     check_actors(definition.resolved, dataset)
+    check_decoders(definition.resolved, dataset)
     for sentence in alike_values(definition.resolved):
         progress.note(sentence)
     mirror = open_mirror(folder, space.storage)
@@ -188,6 +193,16 @@ def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:
         )
 
 
+def check_objectives(space: SearchSpace, dataset: Dataset) -> None:
+    """Raises ConfigError where the space is searched for something that trials of this task do not log."""
+    task = dataset.clips.task
+    for name in space.objectives:
+        if name == task.metric:
+            raise ConfigError(f"study {space.study}: objective: {name} is the score of task {task.name!r}; write score")
+        if name not in task_metrics(task):
+            raise ConfigError(f"study {space.study}: {unknown('objective', name, tuple(task_metrics(task)))}")
+
+
 def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
     """Raises ConfigError where the space standardises by actor and the data do not say who that is."""
     if dataset.clips.source_has_actors:
@@ -201,6 +216,17 @@ def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
             f"{name}: actor needs video_id for all training clips, which {dataset.path} lacks; add that column, or fix "
             f"it with --set {name}=fold (base: {{{name}: fold}} in the space)"
         )
+
+
+def check_decoders(resolved: ResolvedSpace, dataset: Dataset) -> None:
+    """Raises ConfigError where the space has a decoder that cannot tell the ratios of the data's blends apart."""
+    name = "decode.kind"
+    searched = [kind for one in resolved.dimensions if one.name == name for kind in one.choices]
+    of_arms = [changes[name] for changes in resolved.arms.values() if name in changes]
+    for kind in (*(searched or [base_values(resolved)[name]]), *of_arms):
+        if kind != "valid_states":
+            remedy = f"fix it with --set {name}=valid_states (base: {{{name}: valid_states}} in the space)"
+            check_ratios(dataset.clips.task, f"{name}: {kind}", remedy)
 
 
 def study_seed(folder: StudyFolder, seed: int | None) -> int:

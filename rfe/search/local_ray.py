@@ -31,9 +31,6 @@ leaves them a quarter, and whoever sits at the machine still comes first. A clus
 TRIES = 2
 """Ray waits 30 s for its first process and 30 s for the next, which no setting changes. On a busy machine it may take
 longer; the second time its files are in memory."""
-OWN = "127.0.0.1"
-"""Nothing outside takes part in a local Ray. Ray's own choice, the address towards the internet, changes when a laptop
-changes its network, and may be behind a firewall."""
 
 
 @contextmanager
@@ -60,7 +57,6 @@ def local_ray(workers: int | None, note: Callable[[str], None], common: dict[str
         "object_store_memory": OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_temp_dir": str(folder),
-        "_node_ip_address": OWN,
         **({} if shared_memory_is_enough() else {"_plasma_directory": str(folder)}),
         # Ray puts the interpreter unquoted into a shell's command line, where its path may have a blank
         **({} if _is_plain(sys.executable) else {"runtime_env": {"py_executable": shlex.quote(sys.executable)}}),

@@ -7,7 +7,8 @@ from rfe.config.load import dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
-from rfe.metrics.intervals import WEIGHTS, HitTable, score_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, score_interval
 from rfe.search.work import Delivery
 from rfe.tracking.base import TrialLog
 from rfe.tracking.contents import describe_trial
@@ -68,5 +69,7 @@ def copy_log(log: TrialLog, number: int) -> TrialLog:
 def standard_errors(result: TrialResult, clips: Clips) -> dict[str, float]:
     """Metric -> standard error over actors and seeds."""
     source = slice(clips.n_source)
-    table = HitTable.of_answers(clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source])
-    return {part: score_interval(table, part).standard_error for part in WEIGHTS}
+    table = InfluenceTable.of_answers(
+        clips.task, clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source]
+    )
+    return {part: score_interval(table, part).standard_error for part in PARTS}

@@ -5,11 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
-from rfe.labels import N_SETS, N_STATES, STATE_IS_BLEND, STATE_SET
-from rfe.study import StudyScore, TrialHits, pareto_front, score_best, score_selected
+from rfe.metrics.choice import score_metric, score_parts
+from rfe.metrics.metric import totals_of
+from rfe.study import StudyScore, TrialTotals, pareto_front, score_best, score_selected
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.workspace import StudyFolder
 
@@ -147,17 +149,17 @@ def build_outcome(
 def constant_score(dataset: Dataset) -> tuple[float, float]:
     """(Score, its standard error) of the one answer to every training clip that scores best.
 
-    Features that tell nothing of the emotions come to this, and not to 0.
+    Features that tell nothing of the classes come to this, and not to 0.
     """
-    clips = dataset.clips
-    state = clips.state[: clips.n_source]
-    of_set = np.bincount(STATE_SET[state], minlength=N_SETS)[STATE_SET] / len(state)
-    n_blends = max(1, int(STATE_IS_BLEND[state].sum()))
-    of_state = np.where(STATE_IS_BLEND, np.bincount(state, minlength=N_STATES), 0) / n_blends
-    best = int(np.argmax(of_set + of_state))
-    presence, salience = float(of_set[best]), float(of_state[best])
-    variance = presence * (1 - presence) / len(state) + salience * (1 - salience) / n_blends
-    return 0.5 * (presence + salience), 0.5 * float(np.sqrt(variance))
+    task = dataset.clips.task
+    state = dataset.clips.state[: dataset.clips.n_source]
+    constant = np.broadcast_to(np.unique(state)[:, None], (len(np.unique(state)), len(state)))  # [answer, clip]
+    metric = score_metric(task)
+    totals = totals_of(metric, task, state, constant)
+    values = np.nan_to_num(metric.value(totals))
+    best = int(np.argmax(values))
+    influence = np.nan_to_num(metric.influence(task, state, constant[best], totals[best]))
+    return float(values[best]), float(np.sqrt((influence**2).sum()))
 
 
 def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
@@ -167,14 +169,14 @@ def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
         return ()
     return (
         f"the result is not above {constant:.3f}, which one answer to every clip scores, by two standard errors "
-        f"({error:.3f}): these features may tell nothing of the emotions",
+        f"({error:.3f}): these features may tell nothing of the classes",
     )
 
 
 def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore | None, StudyScore | None]:
     """(`score_best`, `score_selected`) of a study's trials; None where it cannot be told."""
     try:
-        table = hit_table(logs, dataset)
+        table = trial_table(logs, dataset)
         best = score_best(table)
     except StudyError:
         return None, None
@@ -184,22 +186,15 @@ def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore
         return best, None
 
 
-def hit_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialHits:
-    """Hits of the complete trials that are no copies, in their order; from their accuracies by fold.
+def trial_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialTotals:
+    """Sums of the complete trials that are no copies, in their order.
 
     Raises:
         StudyError: there is none.
     """
     complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
-    clips, blends = fold_sizes(dataset)
-    folds = dataset.clips.folds
-    return TrialHits.of(
-        [log.number for log in complete],
-        [_counts(log.per_fold["acc_presence"], folds, clips) for log in complete],
-        [_counts(log.per_fold["acc_salience"], folds, blends) for log in complete],
-        clips,
-        blends,
-    )
+    known = trial_totals(complete, dataset)
+    return TrialTotals.of([log.number for log in complete], score_parts(dataset.clips.task), known)
 
 
 def rank_confirmed(confirmations: Sequence[ConfirmationLog], logs: Mapping[int, TrialLog]) -> tuple[Confirmed, ...]:
@@ -222,21 +217,34 @@ def study_front(logs: Iterable[TrialLog], objectives: Sequence[str]) -> tuple[Fr
     )
 
 
-def trial_hits(log: TrialLog, dataset: Dataset) -> dict[str, list[float]]:
-    """A complete trial's hits by fold, mean over seeds: `presence` and `salience`, from its accuracies."""
-    clips, blends = fold_sizes(dataset)
+def trial_totals(logs: Sequence[TrialLog], dataset: Dataset) -> list[dict[str, NDArray[np.float64]]]:
+    """Each complete trial's sums by fold [fold, number], mean over seeds, by the metric's name.
+
+    Journals from before sums were recorded have accuracies only, which are sums over known sizes.
+    """
     folds = dataset.clips.folds
-    return {
-        "presence": _counts(log.per_fold["acc_presence"], folds, clips),
-        "salience": _counts(log.per_fold["acc_salience"], folds, blends),
-    }
+    clips, blends = fold_sizes(dataset)
+    found = []
+    for log in logs:
+        if log.totals:
+            sums = {name: [by_fold[fold] for fold in folds] for name, by_fold in log.totals.items()}
+        else:
+            presence = _counts(log.per_fold["acc_presence"], folds, clips)
+            salience = _counts(log.per_fold["acc_salience"], folds, blends)
+            sums = {
+                "score": [list(row) for row in zip(presence, salience, clips, blends, strict=True)],
+                "acc_presence": [list(row) for row in zip(presence, clips, strict=True)],
+                "acc_salience": [list(row) for row in zip(salience, blends, strict=True)],
+            }
+        found.append({name: np.array(rows, np.float64) for name, rows in sums.items()})
+    return found
 
 
 def fold_sizes(dataset: Dataset) -> tuple[list[int], list[int]]:
     """([fold] clips, [fold] true blends), in the order of the data set's folds."""
     clips = dataset.clips
     fold = clips.fold[: clips.n_source]
-    blend = STATE_IS_BLEND[clips.state[: clips.n_source]]
+    blend = clips.task.state_is_blend[clips.state[: clips.n_source]]
     rows = [(int(np.sum(fold == k)), int(np.sum(blend & (fold == k)))) for k in clips.folds]
     return [n for n, _ in rows], [n for _, n in rows]
 

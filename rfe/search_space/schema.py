@@ -9,7 +9,8 @@ from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
-Objective = Literal["score", "acc_presence", "acc_salience"]
+Objective = Literal["score", "acc_presence", "acc_salience", "blemore", "macro_f1", "salience_mae"]
+"""What trials log; which of them a task has is checked with the data (`check_objectives`)."""
 
 
 class DimensionSpec(Section):
@@ -179,7 +180,7 @@ class SearchSpace(Section):
     """In the place of `space`: named lists of changes to the base, each one trial; with `sampler.kind: grid`."""
     first_trials: list[dict[str, Any]] = Field(default_factory=list)
     """Trials to begin with; searched fields by dotted name, the rest is sampled."""
-    objective: Literal["score"] | Annotated[list[Objective], Field(min_length=2)] = "score"
+    objective: Objective | Annotated[list[Objective], Field(min_length=2)] = "score"
     """What is maximised; several make a search for their Pareto front. The study's result is by score all the same."""
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()

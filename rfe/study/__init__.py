@@ -5,7 +5,7 @@ from rfe.study.opening import check_opening, describe_opening
 from rfe.study.pareto import covers, pareto_front
 from rfe.study.pruning import rungs
 from rfe.study.rebuild import JournaledTrial
-from rfe.study.result import StudyScore, TrialHits, score_best, score_selected
+from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
 from rfe.study.store import StudyStore
 from rfe.study.trials import Asked, StudyView, TrialRow, read_study
 
@@ -16,8 +16,8 @@ __all__ = [
     "StudyScore",
     "StudyStore",
     "StudyView",
-    "TrialHits",
     "TrialRow",
+    "TrialTotals",
     "check_opening",
     "covers",
     "define_study",

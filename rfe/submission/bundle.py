@@ -10,7 +10,8 @@ BUNDLE/
   members/STUDY-N/config.yaml
   members/STUDY-N/weights/fold0.safetensors ...      all.safetensors where models were trained on all clips
   members/STUDY-N/preprocessing/fold0/ENCODER.safetensors ...
-  submission.json, submission.zip, predictions.csv    only where the data has target clips
+  submission.json, submission.zip, predictions.csv    only where the data has target clips; `submission.csv` in the
+                                                      place of the first two where the task says so
 ```
 
 A bundle is written beside its place, verified there and renamed, so what has the name is whole. Its archive,
@@ -27,9 +28,10 @@ from typing import Any
 
 from rfe.errors import SubmissionError
 from rfe.submission.archive import is_archive, open_bundle, pack
+from rfe.submission.form import BUNDLE_VERSION
 from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
-from rfe.submission.verification import BUNDLE_FORMAT, BUNDLE_VERSION, read_manifest, verify_bundle
+from rfe.submission.verification import BUNDLE_FORMAT, read_manifest, verify_bundle
 from rfe.writing import check_folder_place, replace_folder, write_beside
 
 IDENTITY = ("study", "trial", "ensemble")

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rfe.submission.form import bundle_task
+from rfe.submission.layout import MANIFEST
 from rfe.submission.manifest import title
+from rfe.submission.writers import writer_of
+from rfe.task import BLEMORE, Task
 
 SCORE_NAMES: dict[str, str] = {
     "score_crossfit": "this configuration, each fold answered without its labels, mean over its seeds",
@@ -32,6 +36,14 @@ ACTORS: dict[str | None, str] = {
 """What the manifest's `target_actors` means for new clips."""
 
 
+METRIC_WORDS: dict[str, str] = {
+    "blemore": "The challenge's Score: mean of presence and salience accuracy.",
+    "accuracy": "Score is the share of clips whose set of classes is answered exactly.",
+    "macro_f1": "Score is the mean over the sets of classes of F1, the harmonic mean of precision and recall.",
+    "salience_mae": "Score is made of the mean absolute error of the answered saliences.",
+}
+"""What Score is, by the task's metric."""
+
 MODELS: dict[str, str] = {
     "folds": "The models are the cross-validation's own: each was trained without one fold's actors.",
     "final": (
@@ -50,6 +62,7 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         config_yaml: configuration of the member with the largest weight.
     """
     data, submission, members = manifest["data"], manifest["submission"], manifest["members"]
+    task = bundle_task(manifest, MANIFEST)
     name = title(manifest)
     lines = [f"# {name[:1].upper()}{name[1:]}", ""]
     lines += [f"> {caveat}" for caveat in data["caveats"]]
@@ -59,7 +72,7 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
     of = "one configuration" if len(members) == 1 else f"{len(members)} configurations"
     kind = "models" if manifest["models"] == "final" else "fold models"
     lines += [
-        f"A predictor of blended emotions on pre-extracted features: {n_models} {kind} of {of}, trained on "
+        f"A predictor of {_subject(task)} on pre-extracted features: {n_models} {kind} of {of}, trained on "
         f"`{data['name']}` ({data['source_clips']} labelled clips, fingerprint `{data['fingerprint']}`).",
         "",
         "## Scores",
@@ -75,7 +88,7 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         "",
         "## Protocol",
         "- Cross-validation over actors (`crossfit`): nothing that is reported on a fold was chosen with that fold's "
-        "labels, but for what is called optimistic. The challenge's Score: mean of presence and salience accuracy.",
+        f"labels, but for what is called optimistic. {METRIC_WORDS[task.metric]}",
         f"- {MODELS[manifest['models']]}",
         "- Choosing the best of many trials flatters its own score; `score_selected`, `score_nested` and fresh seeds "
         "(`score_confirmed`) are the numbers to quote.",
@@ -90,8 +103,8 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         lines.append(manifest["no_submission"])
     else:
         lines += [
-            f"`submission.zip` answers {submission['clips']} target clips; {submission['blends']} of the answers are "
-            "blends. " + manifest["answered_by"],
+            f"`{writer_of(task).names[-1]}` answers {submission['clips']} target clips; {submission['blends']} of the "
+            "answers are blends. " + manifest["answered_by"],
         ]
     lines += [
         "",
@@ -121,6 +134,14 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _subject(task: Task) -> str:
+    """What the models predict."""
+    if task == BLEMORE:
+        return "blended emotions"
+    blends = f"{task.n_pairs} blends of two of them" if task.pairs else "no blends"
+    return f"the task {task.name} ({task.n_classes} classes: {', '.join(task.class_names)}; {blends})"
 
 
 def _value(score: str, scores: Mapping[str, float]) -> str:

@@ -34,8 +34,9 @@ from rfe.submission.manifest import (
 )
 from rfe.submission.models import Models, Train, describe_training, find_models
 from rfe.submission.predictor import Prediction, Predictor
-from rfe.submission.submission import VIDEO_EXTENSION, write_submission
+from rfe.submission.submission import VIDEO_EXTENSION
 from rfe.submission.table import predictions_csv
+from rfe.submission.writers import writer_of
 from rfe.training.build import build_replicas
 from rfe.workspace import Workspace
 
@@ -179,11 +180,12 @@ def _write(
             predictor = Predictor(beside, manifest)
             prediction = predictor.predict(NewClips.of_dataset(dataset, predictor.pool))
             _refuse_unanswered(prediction, title(about))
-            write_submission(beside, prediction.filename, prediction.state, extension)
-            (beside / PREDICTIONS_NAME).write_text(predictions_csv(prediction), encoding="utf-8")
-            manifest |= describe_submission(prediction.state, extension, kind)
+            state, shares = prediction.state, prediction.probabilities
+            writer_of(clips.task).write(clips.task, beside, prediction.filename, state, shares, extension)
+            (beside / PREDICTIONS_NAME).write_text(predictions_csv(clips.task, prediction), encoding="utf-8")
+            manifest |= describe_submission(clips.task, prediction.state, extension, kind)
         else:
-            manifest |= describe_submission(np.zeros(0, np.int64), extension, kind)
+            manifest |= describe_submission(clips.task, np.zeros(0, np.int64), extension, kind)
         config_yaml = dump_config(members[0].member.candidate.config)
         (beside / "config.yaml").write_text(config_yaml, encoding="utf-8")
         (beside / "ensemble.yaml").write_text(ensemble_yaml(manifest), encoding="utf-8")

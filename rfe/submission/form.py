@@ -6,6 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rfe.config.fields import problems_of
+from rfe.data.task import parse_task
+from rfe.errors import ConfigError, SubmissionError
+from rfe.task import BLEMORE, Task
+
+BUNDLE_VERSION = 4
+"""Of what is written; 4 added the task."""
 
 
 class _Form(BaseModel):
@@ -42,6 +48,27 @@ class ManifestForm(_Form):
     data: DataForm
     members: Annotated[list[MemberForm], Field(min_length=1)]
     submission: SubmissionForm | None = None
+
+
+def bundle_task(manifest: Mapping[str, Any], name: str) -> Task:
+    """The task of a bundle's models: its manifest's; BlEmoRE's in bundles of formats before 4, which name none.
+
+    Args:
+        manifest: of the bundle.
+        name: of the manifest, for messages.
+
+    Raises:
+        SubmissionError: what it holds is no task.
+    """
+    if "task" not in manifest and manifest.get("format_version", BUNDLE_VERSION) < BUNDLE_VERSION:
+        return BLEMORE
+    value = manifest.get("task")
+    if not isinstance(value, dict):
+        raise SubmissionError(f"{name}: 'task' must say which labels the models answer; export the bundle again")
+    try:
+        return parse_task(value, f"{name}: task")
+    except ConfigError as problem:
+        raise SubmissionError(str(problem)) from None
 
 
 def form_problems(manifest: Mapping[str, Any]) -> list[str]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
-from rfe.ensemble.build import PARTS
 from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord
 from rfe.ensemble.stored import StoredEnsemble
-from rfe.labels import STATE_IS_BLEND
-from rfe.metrics.intervals import HitTable, score_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, score_interval
 from rfe.submission.layout import ModelKind
+from rfe.task import Task
 from rfe.tracking.provenance import git_commit, versions
 from rfe.training.scoring import OutOfFold, answer
 from rfe.workspace import StudyFolder
@@ -65,7 +65,8 @@ def crossfit_scores(config: Config, outputs: ModelOutputs, dataset: Dataset) -> 
     raw = outputs.source
     own = OutOfFold(*(np.asarray(one, np.float32) for one in (raw.presence_logits, raw.salience_logits, raw.fused)))
     predicted = answer([config], [own], clips)[0].predicted_state
-    table = HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
+    labels = (clips.actor[source], clips.fold[source])
+    table = InfluenceTable.of_answers(clips.task, clips.state[source], predicted, *labels)
     scores: dict[str, float] = {}
     for part in PARTS:
         interval = score_interval(table, part)
@@ -106,6 +107,7 @@ def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]
     pool = {name for config in configs for name in (dataset.encoders if config.pool == "all" else config.pool)}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": clips.task.to_dict(),
         "pool": sorted(pool),
         "data": {
             "name": dataset.name,
@@ -146,16 +148,17 @@ def mlflow_run(folder: StudyFolder, number: int) -> str | None:
         return None
 
 
-def describe_submission(answers: NDArray[np.int64], extension: str, kind: ModelKind) -> dict[str, Any]:
+def describe_submission(task: Task, answers: NDArray[np.int64], extension: str, kind: ModelKind) -> dict[str, Any]:
     """The manifest's word on the submission.
 
     Args:
+        task: whose states are answered.
         answers: [target clip] states; empty where the data has no target.
         extension: of the submission's keys.
         kind: of the models that answer.
     """
     if not len(answers):
         return {"submission": None, "no_submission": NO_TARGET}
-    blends = int(STATE_IS_BLEND[answers].sum())
+    blends = int(task.state_is_blend[answers].sum())
     submission = {"clips": len(answers), "blends": blends, "extension": extension}
     return {"submission": submission, "answered_by": ANSWERED_BY[kind]}

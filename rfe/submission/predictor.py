@@ -34,7 +34,7 @@ from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import StackedModel
 from rfe.resources import machine_memory
 from rfe.submission.clips import NewClips
-from rfe.submission.form import form_problems
+from rfe.submission.form import bundle_task, form_problems
 from rfe.submission.layout import MANIFEST, part_name
 from rfe.training.build import Replica, View, model_settings, shape_of, standardized_by
 from rfe.training.inputs import StackInputs
@@ -49,9 +49,9 @@ class Prediction:
 
     filename: tuple[str, ...]
     state: NDArray[np.int64]
-    """[clip] index into `labels.STATE_SALIENCE`; -1 where a model's output is not finite."""
+    """[clip] index into the task's states; -1 where a model's output is not finite."""
     probabilities: NDArray[np.float64]
-    """[clip, emotion] expected share of each emotion's salience."""
+    """[clip, class] expected share of each class's salience."""
     notes: tuple[str, ...]
     """Sentences on what the models had to do without."""
 
@@ -82,11 +82,13 @@ class Predictor:
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         gather(form_problems(manifest), SubmissionError, str(folder / MANIFEST))
+        self.task = bundle_task(manifest, str(folder / MANIFEST))
+        """Whose states are answered."""
         try:
             self.dims = {str(name): int(about["dim"]) for name, about in manifest["data"]["encoders"].items()}
             self._members = [self._member(folder, about) for about in manifest["members"]]
             decoder = json.loads((folder / "decoder.json").read_text(encoding="utf-8"))
-            self._decoder = decoder_from_dict(decoder)
+            self._decoder = decoder_from_dict(self.task, decoder)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
             raise SubmissionError(
                 f"{folder}: manifest and decoder do not say what the models need ({problem!r}); export it again"
@@ -188,7 +190,7 @@ class Predictor:
         return tuple(notes)
 
     def _outputs(self, member: _Member, clips: NewClips) -> Outputs:
-        """[fold, seed, clip, emotion] of one configuration's models."""
+        """[fold, seed, clip, class] of one configuration's models."""
         shape, names = shape_of(member.config, self.dims), tuple(self.dims)
         hidden, n_models = shape.latent_dim, len(member.folds) * len(member.seeds)
         claimed = 4 * n_models * hidden * (sum(shape.dims) + hidden * (2 + len(shape.dims)))
@@ -200,7 +202,7 @@ class Predictor:
         replicas = [self._replica(member, fold, seed) for fold in member.folds for seed in member.seeds]
         settings = [one.model for one in replicas]
         kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
-        model: StackedModel = kind(settings, shape.dims, names, shape.latent_dim, torch.device("cpu"))
+        model: StackedModel = kind(self.task, settings, shape.dims, names, shape.latent_dim, torch.device("cpu"))
         _load_weights(model, member)
         source = _Features(member, names, shape.dims, clips)
         table = np.arange(len(clips))[None]  # [row, clip]

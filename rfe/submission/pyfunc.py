@@ -23,7 +23,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rfe.errors import DataError, SubmissionError
-from rfe.labels import EMOTIONS
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
 from rfe.submission.layout import MANIFEST
@@ -90,7 +89,7 @@ class BundleModel:
         answered = self.predictor.predict(clips_of_table(table, self.predictor.pool))
         if (answered.state < 0).any():
             raise DataError("the models' outputs are not finite; the features must be those of another scale")
-        columns = prediction_columns(answered.state, answered.probabilities)
+        columns = prediction_columns(self.predictor.task, answered.state, answered.probabilities)
         found = pd.DataFrame({"filename": list(answered.filename), **columns})
         return found.astype({"emotion_1_salience": "float64", "emotion_2_salience": "float64"})
 
@@ -206,10 +205,10 @@ def signature_of(predictor: Predictor) -> Any:
         ColSpec(text, "filename"),
         ColSpec(text, "set"),
         ColSpec(text, "emotion_1"),
-        ColSpec(number, "emotion_1_salience"),
+        ColSpec(number, "emotion_1_salience", required=not predictor.task.pairs or bool(predictor.task.ratios_percent)),
         ColSpec(text, "emotion_2", required=False),
         ColSpec(number, "emotion_2_salience", required=False),
-        *(ColSpec(number, f"p_{emotion}") for emotion in EMOTIONS),
+        *(ColSpec(number, f"p_{code}") for code in predictor.task.classes),
     ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

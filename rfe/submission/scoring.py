@@ -19,13 +19,12 @@ from rfe.data.metadata import clip_key
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import crossfit_decode
 from rfe.decoding.official import OfficialDecoder
-from rfe.errors import DataError, SubmissionError, gather
-from rfe.labels import EMOTIONS, N_EMOTIONS, STATE_IS_BLEND, state_index
-from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
-from rfe.submission.reading import read_submission
-from rfe.submission.validate import check_answers
+from rfe.errors import ConfigError, DataError, SubmissionError, gather
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, Interval, score_interval
+from rfe.submission.writers import writer_of
+from rfe.task import Task
 
-PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
 OPTIMISTIC = "optimistic: the thresholds were chosen with the labels they are scored on, as the organisers do"
 ONE_FOLD = "the labels name no two folds, so no thresholds were chosen on other clips than those they are scored on"
 HONEST = "each fold is answered with thresholds from the other folds"
@@ -96,26 +95,32 @@ def score_file(path: Path, dataset: Dataset | LabelledClips) -> FileScore:
     many there are; answers to clips without label cannot be scored.
 
     Args:
-        path: a submission (`.json`, `.zip`) or an `.npz` with `probabilities` [N, 6] in the official order of emotions
-            and `filenames` [N]. Probabilities are answered with the organisers' two thresholds: their 20 x 20 grid's
-            choice, the exact optimum, and both crossfit where the clips stand in two folds or more.
+        path: a submission in the form of the data's task (BlEmoRE's is `.json` or `.zip`, others are `.csv`), or an
+            `.npz` with `probabilities` [N, class] in the order of the task's classes and `filenames` [N]. Probabilities
+            are answered with the organisers' two thresholds: their 20 x 20 grid's choice, the exact optimum, and both
+            crossfit where the clips stand in two folds or more.
         dataset: holds the labels; features are not looked at.
 
     Raises:
         SubmissionError: the file is absent, unsafe or wrong, or answers no labelled clip.
     """
-    path, truth = Path(path), known_states(dataset)
+    path, truth, task = Path(path), known_states(dataset), dataset.clips.task
     if path.suffix.lower() != ".npz":
-        predictions = read_submission(path)
-        states, faults = check_answers(predictions)
+        states, faults = writer_of(task).read(task, path)
         gather(faults, SubmissionError, str(path))
         rows, clips, notes = _match(path, list(states), truth, dataset)
-        answers = np.array(list(states.values()), np.int64)[rows]
+        answers = np.array([-1 if one is None else one for one in states.values()], np.int64)[rows]
         ratings = [_rate("submission", answers, truth, clips, dataset)]
     else:
-        filenames, probabilities = read_probabilities(path)
+        filenames, probabilities = read_probabilities(task, path)
         rows, clips, notes = _match(path, filenames, truth, dataset)
-        ratings = _rate_probabilities(probabilities[rows], truth, clips, dataset)
+        try:
+            ratings = _rate_probabilities(probabilities[rows], truth, clips, dataset)
+        except ConfigError:  # thresholds do not fit the task's ratios
+            raise SubmissionError(
+                f"{path}: probabilities are answered by two thresholds, which cannot tell the ratios of task "
+                f"{task.name!r} apart ({task.ratio_list}); score its {writer_of(task).names[-1]}"
+            ) from None
         if len(np.unique(dataset.clips.fold[clips])) < 2:
             notes.append(ONE_FOLD)
     overall = ratings[0].intervals["score"]
@@ -123,21 +128,23 @@ def score_file(path: Path, dataset: Dataset | LabelledClips) -> FileScore:
         path=path,
         data=dataset.name,
         n_clips=len(clips),
-        n_blends=int(STATE_IS_BLEND[truth[clips]].sum()),
+        n_blends=int(task.state_is_blend[truth[clips]].sum()),
         n_actors=overall.n_actors if (dataset.clips.actor[clips] >= 0).all() else 0,
         ratings=tuple(ratings),
         notes=(*dataset.caveats, *notes, *overall.notes),
     )
 
 
-def read_probabilities(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and probabilities [N, 6] of an `.npz`.
+def read_probabilities(task: Task, path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and probabilities [N, class] of an `.npz`.
 
     Raises:
         SubmissionError: with what is wrong with the file.
     """
     if not path.is_file():
-        raise SubmissionError(f"{path}: no such file; give an .npz with probabilities [N, 6] and filenames [N]")
+        raise SubmissionError(
+            f"{path}: no such file; give an .npz with probabilities [N, {task.n_classes}] and filenames [N]"
+        )
     try:
         stored = read_arrays(path, ("probabilities", "filenames"))
     except DataError as problem:
@@ -146,10 +153,10 @@ def read_probabilities(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     problems = []
     if filenames.ndim != 1 or filenames.dtype.kind not in "US":
         problems.append(f"filenames must be text [N], not {filenames.dtype} {filenames.shape}")
-    if probabilities.dtype.kind not in "fiu" or probabilities.shape != (len(np.atleast_1d(filenames)), N_EMOTIONS):
+    if probabilities.dtype.kind not in "fiu" or probabilities.shape != (len(np.atleast_1d(filenames)), task.n_classes):
         problems.append(
-            f"probabilities must be numbers [N, {N_EMOTIONS}] in the order {', '.join(EMOTIONS)}, one row a file name, "
-            f"not {probabilities.dtype} {probabilities.shape}"
+            f"probabilities must be numbers [N, {task.n_classes}] in the order {', '.join(task.classes)}, one row a "
+            f"file name, not {probabilities.dtype} {probabilities.shape}"
         )
     gather(problems, SubmissionError, str(path))
     try:
@@ -180,7 +187,7 @@ def known_states(dataset: Dataset | LabelledClips) -> NDArray[np.int64]:
         try:
             labels = json.loads(path.read_text(encoding="utf-8"))["test_labels"]
             for clip in dataset.clips.target:
-                states[clip] = state_index(labels[str(dataset.clips.filename[clip])])
+                states[clip] = dataset.clips.task.state_index(labels[str(dataset.clips.filename[clip])])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise DataError(f"{path}, test_labels: {problem!r}; simulate the data again") from None
     return states
@@ -225,12 +232,13 @@ def _rate(
     thresholds: tuple[float, float] | None = None,
     note: str = "",
 ) -> Rating:
-    actor, fold = dataset.clips.actor[clips], dataset.clips.fold[clips]
+    of = dataset.clips
+    actor, fold = of.actor[clips], of.fold[clips]
     if (actor < 0).any():  # half of them would make one actor of all strangers
         actor = np.full(len(clips), -1)
-    table = HitTable.of_answers(truth[clips], answers, actor, fold)
+    table = InfluenceTable.of_answers(of.task, truth[clips], answers, actor, fold)
     intervals: dict[str, Interval] = {part: score_interval(table, part) for part in PARTS}
-    return Rating(name, intervals, float((STATE_IS_BLEND[answers] & (answers >= 0)).mean()), thresholds, note)
+    return Rating(name, intervals, float((of.task.state_is_blend[answers] & (answers >= 0)).mean()), thresholds, note)
 
 
 def _rate_probabilities(
@@ -239,9 +247,9 @@ def _rate_probabilities(
     clips: NDArray[np.int64],
     dataset: Dataset | LabelledClips,
 ) -> list[Rating]:
-    outputs, fold = Outputs.of_probabilities(probabilities), dataset.clips.fold[clips]
+    outputs, fold, task = Outputs.of_probabilities(probabilities), dataset.clips.fold[clips], dataset.clips.task
     optimistic, honest = [], []
-    for kind, decoder in (("grid", OfficialDecoder("grid")), ("exact", OfficialDecoder("exact"))):
+    for kind, decoder in (("grid", OfficialDecoder(task, "grid")), ("exact", OfficialDecoder(task, "exact"))):
         parameters = decoder.fit(outputs, truth[clips])
         answers = decoder.decode(outputs, parameters)
         pair = (float(parameters.blend), float(parameters.even))

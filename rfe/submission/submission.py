@@ -1,4 +1,4 @@
-"""The challenge's submission: `{"predictions": {"test_0001.mov": [{"emotion": ..., "salience": percent}]}}` in a zip.
+"""BlEmoRE's submission: `{"predictions": {"test_0001.mov": [{"emotion": ..., "salience": percent}]}}` in a zip.
 
 File names: the answer's keys carry the video's extension (`test_0001.mov`) while metadata names have none
 (`test_0001`). The rule: a key is the metadata's name; where that has no extension of a recording, `extension` is
@@ -13,7 +13,7 @@ from typing import Any
 
 from rfe.data.metadata import clip_key
 from rfe.errors import SubmissionError
-from rfe.labels import state_percents
+from rfe.task import Task
 from rfe.writing import write_beside
 
 VIDEO_EXTENSION = ".mov"
@@ -31,13 +31,14 @@ def submission_key(filename: str, extension: str = VIDEO_EXTENSION) -> str:
 
 
 def build_submission(
-    filenames: Sequence[str], states: Iterable[int], extension: str = VIDEO_EXTENSION
+    task: Task, filenames: Sequence[str], states: Iterable[int], extension: str = VIDEO_EXTENSION
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """The submission's JSON value.
 
     Args:
+        task: whose states are answered.
         filenames: target clips as the metadata names them.
-        states: one index into `labels.STATE_SALIENCE` a clip.
+        states: one index into the task's states a clip.
         extension: appended to names that lack it.
 
     Raises:
@@ -52,20 +53,20 @@ def build_submission(
         if key in predictions:
             raise SubmissionError(f"two target clips have the key {key!r}; name clips apart in the metadata")
         predictions[key] = [
-            {"emotion": emotion, "salience": percent} for emotion, percent in state_percents(state).items()
+            {"emotion": emotion, "salience": percent} for emotion, percent in task.state_percents(state).items()
         ]
     return {"predictions": predictions}
 
 
 def write_submission(
-    folder: Path, filenames: Sequence[str], states: Iterable[int], extension: str = VIDEO_EXTENSION
+    task: Task, folder: Path, filenames: Sequence[str], states: Iterable[int], extension: str = VIDEO_EXTENSION
 ) -> tuple[Path, Path]:
     """Write `submission.json` and `submission.zip` into `folder`; equal answers give equal bytes.
 
     Returns:
         The two paths.
     """
-    text = json.dumps(build_submission(filenames, states, extension), indent=1) + "\n"
+    text = json.dumps(build_submission(task, filenames, states, extension), indent=1) + "\n"
     json_path, zip_path = folder / JSON_NAME, folder / ZIP_NAME
     with write_beside(json_path) as beside:
         beside.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Predictions as a table: set, emotions with their saliences, probabilities."""
+"""Predictions as a table: set, classes with their saliences, probabilities."""
 
 import csv
 import io
@@ -6,45 +6,46 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.labels import EMOTIONS, SET_NAMES, STATE_SET, state_percents
 from rfe.submission.predictor import Prediction
+from rfe.task import Task
 
-COLUMNS = (
-    "filename",
-    "set",
-    "emotion_1",
-    "emotion_1_salience",
-    "emotion_2",
-    "emotion_2_salience",
-    *(f"p_{emotion}" for emotion in EMOTIONS),
-)
-"""Saliences in percent; `p_...`: expected share of the emotion's salience, 0 to 1."""
+ANSWERS = ("set", "emotion_1", "emotion_1_salience", "emotion_2", "emotion_2_salience")
+"""Saliences in percent; as the metadata's columns."""
 
 
-def prediction_columns(state: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, list[object]]:
-    """The columns behind `filename`: name -> [clip] values; an empty second emotion is None.
+def column_names(task: Task) -> tuple[str, ...]:
+    """The columns behind `filename`; `p_CLASS` is the expected share of the class's salience, 0 to 1."""
+    return (*ANSWERS, *(f"p_{code}" for code in task.classes))
+
+
+def prediction_columns(
+    task: Task, state: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> dict[str, list[object]]:
+    """The columns of `column_names`: name -> [clip] values; an empty second class is None.
 
     Args:
+        task: whose states are answered.
         state: [clip] answers, none of them -1.
-        probabilities: [clip, emotion].
+        probabilities: [clip, class].
     """
-    columns: dict[str, list[object]] = {name: [] for name in COLUMNS[1:]}
+    columns: dict[str, list[object]] = {name: [] for name in column_names(task)}
     for answer, shares in zip(state.tolist(), probabilities.tolist(), strict=True):
-        percents = [*state_percents(answer).items(), (None, None)]
-        columns["set"].append(SET_NAMES[STATE_SET[answer]])
-        for place, (emotion, percent) in enumerate(percents[:2], 1):
-            columns[f"emotion_{place}"].append(emotion)
-            columns[f"emotion_{place}_salience"].append(percent)
-        for emotion, share in zip(EMOTIONS, shares, strict=True):
-            columns[f"p_{emotion}"].append(share)
+        percents = [*task.state_percents(answer).items(), (None, None)]
+        columns["set"].append(task.set_names[task.state_set[answer]])
+        asked = bool(task.ratios_percent) or percents[1][0] is None
+        for place, (code, percent) in enumerate(percents[:2], 1):
+            columns[f"emotion_{place}"].append(code)
+            columns[f"emotion_{place}_salience"].append(percent if asked else None)
+        for code, share in zip(task.classes, shares, strict=True):
+            columns[f"p_{code}"].append(share)
     return columns
 
 
-def predictions_csv(prediction: Prediction) -> str:
+def predictions_csv(task: Task, prediction: Prediction) -> str:
     """The table as text; numbers with all their digits, so that equal predictions give equal bytes."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    columns = prediction_columns(prediction.state, prediction.probabilities)
+    rows.writerow(["filename", *column_names(task)])
+    columns = prediction_columns(task, prediction.state, prediction.probabilities)
     rows.writerows(zip(prediction.filename, *columns.values(), strict=True))
     return text.getvalue()

@@ -12,14 +12,16 @@ from safetensors import SafetensorError, safe_open
 
 from rfe.config.load import load_config
 from rfe.errors import RfeError, SubmissionError, gather
+from rfe.submission.form import BUNDLE_VERSION, bundle_task
 from rfe.submission.layout import MANIFEST, part_name
-from rfe.submission.reading import read_submission
-from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION, ZIP_NAME
+from rfe.submission.submission import JSON_NAME, VIDEO_EXTENSION
 from rfe.submission.validate import verify_submission
+from rfe.submission.writers import WRITERS, writer_of
+from rfe.task import Task
 from rfe.workspace import member_problem
 
 BUNDLE_FORMAT = "rfe-bundle"
-BUNDLE_VERSION = 3
+READ_VERSIONS = (3, BUNDLE_VERSION)
 REQUIRED = ("MODEL_CARD.md", "config.yaml", "decoder.json", "ensemble.yaml")
 SUFFIXES = (".csv", ".json", ".md", ".safetensors", ".yaml", ".zip")
 """What a bundle may hold: nothing that runs code when it is loaded."""
@@ -54,7 +56,12 @@ def verify_bundle(
     problems += _member_problems(manifest, list(files))
     for file in sound:
         problems += _form_problems(folder, file)
-    problems += _submission_problems(folder, manifest, sound, target_filenames)
+    try:
+        task = bundle_task(manifest, MANIFEST)
+    except SubmissionError as problem:
+        problems.append(str(problem))
+    else:
+        problems += _submission_problems(task, folder, manifest, sound, target_filenames)
     gather(problems, SubmissionError, name or str(folder))
     return manifest
 
@@ -76,10 +83,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise SubmissionError(f"{path}: not JSON: {problem}; export the bundle again") from None
     if not isinstance(manifest, dict) or manifest.get("format") != BUNDLE_FORMAT:
         raise SubmissionError(f"{path}: not the manifest of a bundle (its 'format' must be {BUNDLE_FORMAT!r})")
-    if manifest.get("format_version") != BUNDLE_VERSION:
+    if manifest.get("format_version") not in READ_VERSIONS:
         raise SubmissionError(
-            f"{path}: format_version {manifest.get('format_version')!r}, but this rfe reads version {BUNDLE_VERSION}; "
-            "use the rfe that wrote it or export again"
+            f"{path}: format_version {manifest.get('format_version')!r}, but this rfe reads versions "
+            f"{' and '.join(map(str, READ_VERSIONS))}; use the rfe that wrote it or export again"
         )
     files = manifest.get("files")
     if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
@@ -172,30 +179,32 @@ def _tensor_problems(path: Path, name: str) -> list[str]:
 
 
 def _submission_problems(
-    folder: Path, manifest: dict[str, Any], sound: list[str], target_filenames: Iterable[str] | None
+    task: Task, folder: Path, manifest: dict[str, Any], sound: list[str], target_filenames: Iterable[str] | None
 ) -> list[str]:
-    """Faults of the answer, of its two forms, and of what the manifest says of it."""
-    claimed = manifest.get("submission")
-    present = [name for name in (JSON_NAME, ZIP_NAME) if name in manifest["files"]]
+    """Faults of the answer, of its files, and of what the manifest says of it."""
+    claimed, writer = manifest.get("submission"), writer_of(task)
+    present = [name for name in writer.names if name in manifest["files"]]
+    strange = sorted({name for form in WRITERS.values() for name in form.names if name not in writer.names})
+    wrong = [f"{name}: is no submission of task {task.name!r}" for name in strange if name in manifest["files"]]
+    if wrong:
+        return wrong
     if not isinstance(claimed, dict):
         return [f"{name}: the manifest says there is no submission" for name in present]
     problems = [
-        f"{name}: missing; the manifest says there is a submission"
-        for name in (JSON_NAME, ZIP_NAME)
-        if name not in present
+        f"{name}: missing; the manifest says there is a submission" for name in writer.names if name not in present
     ]
     extension = str(claimed.get("extension", VIDEO_EXTENSION))
     filenames = None if target_filenames is None else list(target_filenames)
     answers = []
     for name in (name for name in present if name in sound):
         try:
-            n_clips = verify_submission(folder / name, filenames, extension)
+            n_clips = verify_submission(task, folder / name, filenames, extension)
         except SubmissionError as problem:
             problems.append(str(problem).replace(str(folder / name), name))
             continue
-        answers.append(read_submission(folder / name))
+        answers.append(writer.contents(folder / name))
         if n_clips != claimed.get("clips"):
             problems.append(f"{name}: answers {n_clips} clips, but the manifest says {claimed.get('clips')}")
     if len(answers) == 2 and answers[0] != answers[1]:
-        problems.append(f"{JSON_NAME} and {ZIP_NAME} give different answers; export again")
+        problems.append(f"{' and '.join(writer.names)} give different answers; export again")
     return problems

@@ -51,6 +51,8 @@ class TrialLog:
     """`score`, `acc_presence`, `acc_salience`, each with `..._se`; non-finite values are left out."""
     per_fold: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     """Metric -> fold number -> value."""
+    totals: Mapping[str, Mapping[int, list[float]]] = field(default_factory=dict)
+    """Metric -> fold number -> its sums, mean over seeds; see `metrics.Metric.totals`. Empty in older journals."""
     curves: Mapping[str, list[tuple[int, float]]] = field(default_factory=dict)
     """Metric -> (epoch, value)."""
     kept_frequency: Mapping[str, float] = field(default_factory=dict)

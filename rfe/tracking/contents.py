@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.metadata import Clips
-from rfe.labels import N_SETS, SET_NAMES, STATE_SET
+from rfe.metrics.choice import further_metrics, score_parts
+from rfe.metrics.score import fold_totals
+from rfe.task import Task
 from rfe.tracking.base import TrialLog
 from rfe.training.record import TrialResult
+
+MOST_SETS = 64
+"""Sets in a table of confusion."""
+OTHERS = "(others)"
+"""All further sets together; no class can be called so beside a table's own names."""
 
 
 def describe_trial(
@@ -43,11 +50,13 @@ def describe_trial(
     scores: dict[str, float] = {}
     if result.state == "complete":
         scores = {"score": result.score, "acc_presence": result.acc_presence, "acc_salience": result.acc_salience}
+        scores |= _further_scores(result, clips)
+        scores = {name: value for name, value in scores.items() if np.isfinite(value)}
         scores |= {f"{name}_se": value for name, value in (errors or {}).items()}
         scores |= result.validators
         artifacts |= {
             "outputs.npz": outputs_npz(result, clips, encoders),
-            "confusion.csv": confusion_csv(clips.state[: clips.n_source], result.predicted_state),
+            "confusion.csv": confusion_csv(clips.task, clips.state[: clips.n_source], result.predicted_state),
         }
         if result.kept_frequency:
             artifacts["gate.csv"] = gate_csv(result, encoders)
@@ -58,7 +67,8 @@ def describe_trial(
         config_id=result.config_id,
         config=dict(settings),
         scores=scores,
-        per_fold=fold_scores(result) if result.state == "complete" else {},
+        per_fold=fold_scores(clips.task, result) if result.state == "complete" else {},
+        totals=fold_sums(result) if result.state == "complete" else {},
         curves=result.curves,
         kept_frequency=result.kept_frequency,
         seconds=result.seconds,
@@ -70,15 +80,30 @@ def describe_trial(
     )
 
 
-def fold_scores(result: TrialResult) -> dict[str, dict[int, float]]:
-    """Metric -> fold -> value, from the hits; a fold without blends has no salience accuracy and no score."""
-    presence = result.hits_presence / np.maximum(result.clips, 1)  # [fold]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        salience = np.where(result.blends > 0, result.hits_salience / result.blends, np.nan)
-    values = {"score": 0.5 * (presence + salience), "acc_presence": presence, "acc_salience": salience}
+def _further_scores(result: TrialResult, clips: Clips) -> dict[str, float]:
+    """The task's metrics that are no part of Score, over the folds that were trained."""
+    metrics = further_metrics(clips.task)
+    fold = clips.fold[: clips.n_source]
+    mine = np.isin(fold, result.folds)
+    truth, predicted = clips.state[: clips.n_source][mine], result.predicted_state[..., mine]
+    totals = fold_totals(clips.task, truth, predicted, fold[mine], metrics=metrics).mean()
+    return {name: float(totals.pool(name)) for name in metrics}
+
+
+def fold_scores(task: Task, result: TrialResult) -> dict[str, dict[int, float]]:
+    """Metric -> fold -> value, from the sums; nan where a fold has none, e.g. no blends."""
+    values = {name: metric.value(result.totals[name]) for name, metric in score_parts(task).items()}
     return {
-        metric: {int(fold): float(value) for fold, value in zip(result.folds, by_fold, strict=True)}
-        for metric, by_fold in values.items()
+        name: {int(fold): float(value) for fold, value in zip(result.folds, by_fold, strict=True)}
+        for name, by_fold in values.items()
+    }
+
+
+def fold_sums(result: TrialResult) -> dict[str, dict[int, list[float]]]:
+    """Metric -> fold -> its sums."""
+    return {
+        name: {int(fold): sums.tolist() for fold, sums in zip(result.folds, totals, strict=True)}
+        for name, totals in result.totals.items()
     }
 
 
@@ -93,7 +118,7 @@ def outputs_npz(result: TrialResult, clips: Clips, encoders: tuple[str, ...]) ->
         "folds": result.folds,
         "seeds": result.seeds,
         "encoders": np.array(encoders, dtype=np.str_),
-        "predicted_state": result.predicted_state.astype(np.int8),
+        "predicted_state": result.predicted_state.astype(state_type(clips.task)),
         "kept": result.kept,
         "presence_logits": result.presence_logits,
         "salience_logits": result.salience_logits,
@@ -110,25 +135,55 @@ def outputs_npz(result: TrialResult, clips: Clips, encoders: tuple[str, ...]) ->
     return buffer.getvalue()
 
 
-def count_confusion(truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> NDArray[np.float64]:
+def state_type(task: Task) -> type[np.signedinteger[Any]]:
+    """The smallest type that holds the task's states and -1; with int8 a large task's would wrap around."""
+    return np.int8 if task.n_states <= np.iinfo(np.int8).max else np.int16
+
+
+def count_confusion(
+    task: Task, truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """[set, set] clips by true set (rows) and answered set (columns), means over seeds.
 
     Args:
+        task: whose sets are counted.
         truth_state: [clip].
         predicted_state: [seed, clip]; -1 where a clip was not answered, which no column counts.
     """
-    counts = np.zeros((N_SETS, N_SETS))
+    counts = np.zeros((task.n_sets, task.n_sets))
     answered = predicted_state >= 0
-    truth = np.broadcast_to(STATE_SET[truth_state], predicted_state.shape)[answered]
-    np.add.at(counts, (truth, STATE_SET[predicted_state[answered]]), 1.0 / max(1, len(predicted_state)))
+    truth = np.broadcast_to(task.state_set[truth_state], predicted_state.shape)[answered]
+    np.add.at(counts, (truth, task.state_set[predicted_state[answered]]), 1.0 / max(1, len(predicted_state)))
     return counts
 
 
-def confusion_csv(truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> bytes:
-    """`count_confusion` as a table with the sets' names."""
-    counts = count_confusion(truth_state, predicted_state)
-    rows = ([SET_NAMES[index], *(f"{count:g}" for count in row)] for index, row in enumerate(counts))
-    return _csv(["truth", *SET_NAMES], rows)
+def group_rare(task: Task, counts: NDArray[np.float64]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """A confusion table that a person can look at: sets that can occur, of many the most frequent and `OTHERS`.
+
+    Args:
+        task: whose sets are counted.
+        counts: [set, set], see `count_confusion`.
+
+    Returns:
+        [shown] names, and [shown, shown] clips; sums over rows and columns are those of `counts`.
+    """
+    frequency = counts.sum(0) + counts.sum(1)
+    shown = np.flatnonzero(task.set_possible | (frequency > 0))
+    if len(shown) <= MOST_SETS:
+        return tuple(task.set_names[index] for index in shown), counts[np.ix_(shown, shown)]
+    kept = np.sort(np.argsort(-frequency, kind="stable")[:MOST_SETS])
+    rest = np.setdiff1d(np.arange(task.n_sets), kept)
+    groups = [*kept[:, None], rest]
+    by_row = np.stack([counts[group].sum(0) for group in groups])
+    grouped = np.stack([by_row[:, group].sum(1) for group in groups], 1)
+    return (*(task.set_names[index] for index in kept), OTHERS), grouped
+
+
+def confusion_csv(task: Task, truth_state: NDArray[np.int64], predicted_state: NDArray[np.int64]) -> bytes:
+    """`count_confusion` as a table with the sets' names; of very many sets the most frequent."""
+    names, counts = group_rare(task, count_confusion(task, truth_state, predicted_state))
+    rows = ([names[index], *(f"{count:g}" for count in row)] for index, row in enumerate(counts))
+    return _csv(["truth", *names], rows)
 
 
 def gate_csv(result: TrialResult, encoders: tuple[str, ...]) -> bytes:

@@ -15,6 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from rfe.tracking.base import TrialLog
 
 INK = "#1f4e79"
+MOST_NUMBERS = 24
+"""With more rows or columns a heat map's cells are too small for numbers."""
 # Margins are given, as matplotlib's own search for them draws everything twice and these are drawn beside a search.
 
 
@@ -45,12 +47,15 @@ def confusion_figure(table: str, number: int) -> bytes:
     names = rows[0][1:]
     counts = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])  # [truth, answer]
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
-    figure = Figure(figsize=(8.2, 7.4))
+    many = len(names) > MOST_NUMBERS
+    figure = Figure(figsize=(12.3, 11.1) if many else (8.2, 7.4))
     axes = figure.subplots(gridspec_kw={"left": 0.14, "right": 1.03, "bottom": 0.14, "top": 0.96})
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=max(0.5, float(share.max())))
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_yticks(range(len(names)), names, fontsize=9)
-    for truth, answer in zip(*np.nonzero(counts), strict=True):
+    turned = {"rotation": 90, "va": "center"} if many else {"rotation": 60}
+    axes.set_xticks(range(len(names)), names, ha="right", rotation_mode="anchor", **turned)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(labelsize=6 if many else 9)
+    for truth, answer in () if many else zip(*np.nonzero(counts), strict=True):
         dark = share[truth, answer] > 0.5 * image.norm.vmax if image.norm.vmax else False
         axes.text(
             answer,

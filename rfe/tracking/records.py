@@ -97,7 +97,14 @@ def event_of(record: Record, folder: StudyFolder) -> StudyEvent:
     """
     try:
         return _log(record, folder)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        OSError,
+    ) as error:  # OSError: a path too long
         raise StudyError(
             f"{folder.journal}: its record of kind {record.kind!r}, number {record.number}, cannot be read ({error}); "
             "restore the file with `rfe studies pull`"
@@ -128,8 +135,9 @@ def _log(record: Record, folder: StudyFolder) -> StudyEvent:
     for name in ("seconds", "memory_mb"):
         if name in data and data[name] is None:
             data[name] = math.nan
-    if "per_fold" in data:
-        data["per_fold"] = {metric: {int(k): v for k, v in folds.items()} for metric, folds in data["per_fold"].items()}
+    for name in ("per_fold", "totals"):
+        if name in data:
+            data[name] = {metric: {int(k): v for k, v in folds.items()} for metric, folds in data[name].items()}
     if "curves" in data:
         data["curves"] = {
             metric: [(epoch, math.nan if value is None else value) for epoch, value in curve]

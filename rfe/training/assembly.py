@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from rfe.config.identity import config_id
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
-from rfe.labels import N_EMOTIONS
 from rfe.metrics.validators import (
     Validators,
     deep_embedded_validation,
@@ -86,8 +85,7 @@ def assemble(
         target_fused=target["fused"],
         set_offset=log_set_weights(config, clips, trained.folds).astype(np.float32),
         predicted_state=trained.answers.predicted_state,
-        hits_presence=hits.presence,
-        hits_salience=hits.salience,
+        totals=dict(hits.totals),
         clips=hits.clips,
         blends=hits.blends,
         score=pooled.score,
@@ -150,7 +148,12 @@ def _target_outputs(
 ) -> dict[str, NDArray[np.float32]]:
     """Name -> [fold, seed, target clip, logit]."""
     shape = (len(trained.folds), trained.config.train.seeds, n_target)
-    widths = {"presence_logits": n_presence_logits(trained.config), "salience_logits": N_EMOTIONS, "fused": N_EMOTIONS}
+    task = stack.clips.task
+    widths = {
+        "presence_logits": n_presence_logits(task, trained.config),
+        "salience_logits": task.n_classes,
+        "fused": task.n_classes,
+    }
     blocks = {name: np.zeros((*shape, width), np.float32) for name, width in widths.items()}
     if trained.former is not None:
         rows = [trained.folds.index(fold) for fold in trained.former.folds.tolist()]
@@ -180,6 +183,7 @@ def _validators(
         for seed in range(source.shape[0]):
             fused = target["fused"][row, seed]
             dev = deep_embedded_validation(
+                clips.task,
                 source[seed, mine],
                 unseen[row, seed],
                 clips.state[: clips.n_source][mine],

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from rfe.data.folds import training_clips
 from rfe.data.metadata import Clips
-from rfe.labels import N_EMOTIONS, N_SETS, STATE_SET
 
 
 def set_weights(clips: Clips, fold: int, kind: str, n_actors: int = 0) -> NDArray[np.float32]:
@@ -17,14 +16,15 @@ def set_weights(clips: Clips, fold: int, kind: str, n_actors: int = 0) -> NDArra
         kind: `none` (all 1), `class` (by set, add-one) or `single_vs_blend` (by the two groups).
         n_actors: how many training actors are used; 0: all.
     """
-    sets = STATE_SET[clips.state[training_clips(clips, fold, n_actors or None)]]
-    counts = np.bincount(sets, minlength=N_SETS).astype(np.float64)
+    task = clips.task
+    sets = task.state_set[clips.state[training_clips(clips, fold, n_actors or None)]]
+    counts = np.bincount(sets, minlength=task.n_sets).astype(np.float64)
     if kind == "none":
-        return np.ones(N_SETS, np.float32)
+        return np.ones(task.n_sets, np.float32)
     if kind == "class":
         weights = (counts + 1.0) ** -0.5
     else:
-        blend = np.arange(N_SETS) >= N_EMOTIONS
+        blend = np.arange(task.n_sets) >= task.n_classes
         sizes = np.maximum(np.array([counts[~blend].sum(), counts[blend].sum()]), 1.0)
         weights = (sizes**-0.5)[blend.astype(np.int64)]
     weights /= (weights * counts).sum() / counts.sum()
@@ -35,5 +35,5 @@ def clip_weights(clips: Clips, fold: int, kind: str, n_actors: int = 0) -> NDArr
     """[clip] `set_weights` of each clip's set; target clips get 1 and are never used."""
     weights = np.ones(len(clips), np.float32)
     source = clips.source
-    weights[source] = set_weights(clips, fold, kind, n_actors)[STATE_SET[clips.state[source]]]
+    weights[source] = set_weights(clips, fold, kind, n_actors)[clips.task.state_set[clips.state[source]]]
     return weights

@@ -10,6 +10,7 @@ from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.data.folds import ALL_TRAIN, training_clips
 from rfe.data.metadata import Clips
+from rfe.decoding.fitting import build_decoder
 from rfe.errors import ConfigError
 from rfe.model.settings import ReplicaSettings
 from rfe.training.settings import TrainSettings
@@ -121,9 +122,11 @@ def memory_bytes(config: Config, dataset: Dataset) -> int:
     shape = stack_shape(config, dataset)
     pool = pool_indices(config, dataset)
     hidden = shape.latent_dim
-    parameters = sum(shape.dims[e] * hidden for e in pool) + hidden * hidden * (2 + len(shape.dims)) + 64 * hidden
+    task = dataset.clips.task
+    heads = max(64, 2 * task.n_classes + task.n_pairs) * hidden
+    parameters = sum(shape.dims[e] * hidden for e in pool) + hidden * hidden * (2 + len(shape.dims)) + heads
     clips = shape.batch_size + 2 * shape.n_drawn
-    activations = clips * (sum(shape.dims[e] for e in pool) + 12 * len(pool) * hidden)
+    activations = clips * (sum(shape.dims[e] for e in pool) + 12 * len(pool) * hidden + 6 * task.n_sets)
     if config.adaptation.kind == "mmd":
         activations += 12 * shape.n_drawn**2  # distances, kernels and their derivatives between all drawn clips
     return 4 * len(dataset.clips.folds) * config.train.seeds * (6 * parameters + activations)
@@ -140,7 +143,8 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
             number of optimiser steps scaled by the clips, and adapt to the target itself.
 
     Raises:
-        ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors).
+        ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors), or
+            for a decoder that the task's ratios rule out.
     """
     clips = dataset.clips
     folds = clips.folds if folds is None else tuple(folds)
@@ -148,6 +152,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
     names = list(dataset.encoders)
     pool = pool_indices(config, dataset)
     target_actors = resolve_target_actors(config.data.target_actors, clips)
+    build_decoder(clips.task, config.decode.kind, config.decode.thresholds)
     if config.adaptation.kind != "none" and config.adaptation.target == "test" and clips.n_target == 0:
         raise ConfigError(f"adaptation.target: test, but {dataset.path} has no target clips; use validation")
     by_actor = config.adaptation.domains == "actors"

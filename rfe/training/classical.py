@@ -1,7 +1,7 @@
 """Models from scikit-learn, answered by expected score: the outside opinion.
 
-Each says which of the 16 sets a clip shows and, within a pair, which ratio, from the pool's standardised features side
-by side. They have no gate, no heads and no decoder parameters, so what they reach is what the features give away.
+Each says which of the task's sets a clip shows and, within a pair, which ratio, from the pool's standardised features
+side by side. They have no gate, no heads and no decoder parameters, so what they reach is what the features give away.
 """
 
 import warnings
@@ -19,14 +19,13 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.data.folds import held_out_clips, training_clips
 from rfe.decoding.valid_states import answer_states
-from rfe.labels import N_EMOTIONS, N_SETS, N_STATES, PAIRS, STATE_IS_BLEND, STATE_SET
+from rfe.metrics.metric import LabelShares
+from rfe.task import Task
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-StateModel = Callable[[Float32, NDArray[np.int64], Float32], Float64]
-"""(features [training clip, dim], states [training clip], unseen [clip, dim]) -> [clip, 36] probabilities."""
-
-N_RATIOS = 3
+StateModel = Callable[[Task, Float32, NDArray[np.int64], Float32], Float64]
+"""(task, features [training clip, dim], states [training clip], unseen [clip, dim]) -> [clip, state] probabilities."""
 
 
 def answer_classical(
@@ -66,8 +65,8 @@ def answer_classical(
         features = np.concatenate([view[train] for view in views], axis=1)
         unseen = np.concatenate([view[held_out] for view in views], axis=1)
         with threadpool_limits(1, "openmp"):  # counts for this thread only: the folds are what runs side by side
-            probabilities = model(features, state, unseen)
-        predicted[held_out] = answer_states(probabilities, float(STATE_IS_BLEND[state].mean()))
+            probabilities = model(clips.task, features, state, unseen)
+        predicted[held_out] = answer_states(clips.task, probabilities, LabelShares.of(clips.task, state))
 
     # BLAS is limited for the whole process: its threads would be as many again for each fold
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
@@ -76,22 +75,28 @@ def answer_classical(
 
 
 def logistic(strength: float) -> StateModel:
-    """Two logistic regressions: one over the sets, one over the states, which splits each pair by its ratios.
+    """Two logistic regressions: one over the sets, one over the states, which splits each pair by its ratios, if any.
 
     Args:
         strength: scikit-learn's C, the inverse of the L2 penalty.
     """
 
-    def probabilities(features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
-        sets = _fit_predict(LogisticRegression(C=strength, max_iter=200), features, STATE_SET[state], unseen, N_SETS)
-        states = _fit_predict(LogisticRegression(C=strength, max_iter=200), features, state, unseen, N_STATES)
-        return _join(sets, states[:, N_EMOTIONS:].reshape(-1, len(PAIRS), N_RATIOS))
+    def make() -> LogisticRegression:
+        return LogisticRegression(C=strength, max_iter=200)
+
+    def probabilities(task: Task, features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
+        sets = _fit_predict(make(), features, task.state_set[state], unseen, task.n_sets)
+        if not task.has_ratios:
+            return sets
+        states = _fit_predict(make(), features, state, unseen, task.n_states)
+        return _join(task, sets, states[:, task.n_classes :].reshape(-1, task.n_pairs, task.n_ratios))
 
     return probabilities
 
 
 def boosted(learning_rate: float, iterations: int) -> StateModel:
-    """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, which is told the pair.
+    """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, if any, which is told the
+    pair.
 
     Args:
         learning_rate: shrinkage of each tree.
@@ -110,17 +115,19 @@ def boosted(learning_rate: float, iterations: int) -> StateModel:
             random_state=0,
         )
 
-    def probabilities(features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
-        sets = _fit_predict(make(), features, STATE_SET[state], unseen, N_SETS)
-        blend = STATE_IS_BLEND[state]
-        pair, ratio = np.divmod(state[blend] - N_EMOTIONS, N_RATIOS)
-        told = np.eye(len(PAIRS), dtype=np.float32)
+    def probabilities(task: Task, features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
+        sets = _fit_predict(make(), features, task.state_set[state], unseen, task.n_sets)
+        if not task.has_ratios:
+            return sets
+        blend = task.state_is_blend[state]
+        pair, ratio = np.divmod(state[blend] - task.n_classes, task.n_ratios)
+        told = np.eye(task.n_pairs, dtype=np.float32)
         train = np.concatenate([features[blend], told[pair]], axis=1)
         asked = np.concatenate(
-            [np.repeat(unseen, len(PAIRS), axis=0), np.tile(told, (len(unseen), 1))], axis=1
+            [np.repeat(unseen, task.n_pairs, axis=0), np.tile(told, (len(unseen), 1))], axis=1
         )  # [clip * pair, dim + pair]
-        ratios = _fit_predict(make(), train, ratio, asked, N_RATIOS)
-        return _join(sets, ratios.reshape(-1, len(PAIRS), N_RATIOS))
+        ratios = _fit_predict(make(), train, ratio, asked, task.n_ratios)
+        return _join(task, sets, ratios.reshape(-1, task.n_pairs, task.n_ratios))
 
     return probabilities
 
@@ -145,9 +152,9 @@ def _fit_predict(
     return probabilities
 
 
-def _join(sets: Float64, by_ratio: Float64) -> Float64:
-    """[clip, 36] from [clip, 16] and [clip, pair, ratio]: sets by the one model, each pair split by the other's."""
+def _join(task: Task, sets: Float64, by_ratio: Float64) -> Float64:
+    """[clip, state] from [clip, set] and [clip, pair, ratio]: sets by the one model, each pair split by the other's."""
     by_ratio = by_ratio + 1e-12
     by_ratio /= by_ratio.sum(-1, keepdims=True)
-    pairs = sets[:, N_EMOTIONS:, None] * by_ratio
-    return np.concatenate([sets[:, :N_EMOTIONS], pairs.reshape(len(sets), -1)], axis=1)
+    pairs = sets[:, task.n_classes :, None] * by_ratio
+    return np.concatenate([sets[:, : task.n_classes], pairs.reshape(len(sets), -1)], axis=1)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from rfe.data.folds import ALL_TRAIN
 from rfe.data.metadata import Clips
-from rfe.labels import N_SETS, STATE_SALIENCE, STATE_SET
 from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import ModelOutput, StackedModel
@@ -71,15 +70,15 @@ class Stack:
         self.shape, self.clips, self.device = shape, clips, device
         kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
         self.model: StackedModel = kind(
-            [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
+            clips.task, [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
         )
         self.optimizer = StackedAdam(self.model.parameters)
         self.plan = BatchPlan(clips, (ALL_TRAIN,) if shape.all_train else clips.folds, shape.batch_size)
         self.epoch = [0] * len(self.replicas)
         """Epochs each replica has finished."""
-        state = np.maximum(clips.state, 0)
-        tables = STATE_SALIENCE[state], np.eye(N_SETS, dtype=np.float32)[STATE_SET[state]]
-        self._targets = tuple(torch.from_numpy(one).to(device) for one in tables)  # [clip, 6] and [clip, 16]
+        task, state = clips.task, np.maximum(clips.state, 0)
+        tables = task.state_salience[state], np.eye(task.n_sets, dtype=np.float32)[task.state_set[state]]
+        self._targets = tuple(torch.from_numpy(one).to(device) for one in tables)  # [clip, class] and [clip, set]
         self._actor = torch.from_numpy(clips.actor).to(device)
         self._source = source
         self._settle()
@@ -139,12 +138,18 @@ class Stack:
         clip_weight = None if self._clip_weight is None else self._clip_weight.gather(1, mine)
         if self.settings.label_smoothing is not None:
             soft_label = smoothed(soft_label, self.settings.label_smoothing)
-            sets = smoothed(sets, self.settings.label_smoothing)
+            sets = smoothed(sets, self.settings.label_smoothing, self.model.sets.impossible)
         if noise.mixing is not None:
             soft_label, sets = noise.mixing.mix(soft_label), noise.mixing.mix(sets)
             clip_weight = None if clip_weight is None else noise.mixing.mix(clip_weight)
         loss = supervised_loss(
-            _first(output, n_batch), soft_label, sets, clip_weight, self.model.scalars.by_states, self.settings
+            self.model.sets,
+            _first(output, n_batch),
+            soft_label,
+            sets,
+            clip_weight,
+            self.model.scalars.by_states,
+            self.settings,
         )
         adaptation = torch.zeros_like(loss)
         accuracy = torch.full_like(loss, float("nan"))

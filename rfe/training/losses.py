@@ -7,16 +7,17 @@ from rfe.adaptation.coral import coral
 from rfe.adaptation.gradient_reversal import discriminate, domain_loss, reversal_coefficient, reverse_gradient
 from rfe.adaptation.mmd import mmd
 from rfe.model.gate import balance_loss
-from rfe.model.heads import divergence, presence_loss
+from rfe.model.heads import SetTensors, divergence, presence_loss
 from rfe.model.stack import ModelOutput
 from rfe.model.transfer import to_device
 from rfe.training.settings import TrainTensors
 
 
 def supervised_loss(
+    sets: SetTensors,
     output: ModelOutput,
     soft_label: Tensor,
-    sets: Tensor,
+    target: Tensor,
     clip_weight: Tensor | None,
     by_states: Tensor | None,
     settings: TrainTensors,
@@ -24,9 +25,10 @@ def supervised_loss(
     """lambda_p L_presence + lambda_s L_salience + lambda_f L_fused + balance L_balance.
 
     Args:
+        sets: of the task.
         output: of the model on a supervised batch; a model without a gate is trained on its fused probabilities alone.
-        soft_label: [replica, clip, 6] salience fractions.
-        sets: [replica, clip, 16] distribution over the sets, which is the true one's before smoothing and mixing.
+        soft_label: [replica, clip, class] salience fractions.
+        target: [replica, clip, set] distribution over the sets, the true one's before smoothing and mixing.
         clip_weight: [replica, clip] class-balance weights, None for all 1.
         by_states: [replica] bool, the form of the presence loss; see `presence_loss`.
         settings: the stack's.
@@ -38,7 +40,7 @@ def supervised_loss(
     if output.selection is None:
         each = fused
     else:
-        presence = presence_loss(output.presence_logits, sets, by_states, output.pair_logits)
+        presence = presence_loss(sets, output.presence_logits, target, by_states, output.pair_logits)
         salience = divergence(soft_label, output.log_salience)
         each = (
             settings.lambda_presence.unsqueeze(1) * presence
@@ -54,15 +56,19 @@ def supervised_loss(
     return loss
 
 
-def smoothed(target: Tensor, share: Tensor) -> Tensor:
-    """Targets of which a share is spread evenly over the classes (Szegedy et al., CVPR 2016).
+def smoothed(target: Tensor, share: Tensor, impossible: Tensor | None = None) -> Tensor:
+    """Targets of which a share is spread evenly over what can be (Szegedy et al., CVPR 2016).
 
     Args:
-        target: [replica, clip, class], rows sum to 1.
+        target: [replica, clip, class or set], rows sum to 1.
         share: [replica].
+        impossible: [class or set] bool, those that get nothing; None: all get the same.
     """
     each = share.view(-1, 1, 1)
-    return (1 - each) * target + each / target.shape[-1]
+    if impossible is None:
+        return (1 - each) * target + each / target.shape[-1]
+    even = (~impossible).to(target.dtype)
+    return (1 - each) * target + each * (even / even.sum())
 
 
 def adaptation_losses(

@@ -26,7 +26,7 @@ class Predictions:
     """[replica, clip, ...] on padded clips; a replica's own clips come first, in the data set's order."""
 
     presence_logits: NDArray[np.float32]
-    """Of the six emotions, or of the 16 sets (a single's is its emotion's) where a replica has logits for pairs."""
+    """Of the classes, or of the sets (a single's is its class's) where a replica has logits for pairs."""
     salience_logits: NDArray[np.float32]
     fused: NDArray[np.float32]
     gate_scores: NDArray[np.float32]
@@ -101,10 +101,12 @@ def _collect(parts: list[ModelOutput], model: StackedModel, n_encoders: int) -> 
     salience, log_fused = (
         torch.cat([getattr(part, name) for part in parts], 1) for name in ("salience_logits", "log_fused")
     )
-    presence = torch.cat([_presence(part) for part in parts], 1)
+    presence = torch.cat([_presence(model, part) for part in parts], 1)
     return Predictions(presence.cpu().numpy(), salience.cpu().numpy(), log_fused.exp().cpu().numpy(), by_encoder, kept)
 
 
-def _presence(part: ModelOutput) -> Tensor:
-    """[replica, clip, 6 or 16]"""
-    return part.presence_logits if part.pair_logits is None else set_logits(part.presence_logits, part.pair_logits)
+def _presence(model: StackedModel, part: ModelOutput) -> Tensor:
+    """[replica, clip, class or set]; sets that no clip can show are for decoders to leave out."""
+    if part.pair_logits is None:
+        return part.presence_logits
+    return set_logits(model.sets, part.presence_logits, part.pair_logits)

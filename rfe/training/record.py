@@ -29,25 +29,23 @@ class TrialResult:
     seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[seed] the replica seeds."""
 
-    presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
-    """[seed, source clip, emotion] out-of-fold presence logits l; of the 16 sets with `loss.presence: sets`."""
-    salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
-    """[seed, source clip, emotion] out-of-fold salience logits g."""
-    fused: Float = field(default_factory=lambda: np.zeros((0, 0, 6), np.float32))
-    """[seed, source clip, emotion] out-of-fold fused probabilities q."""
-    target_presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
-    """[fold, seed, target clip, emotion] of each fold model on the target clips; 0 clips without a target."""
-    target_salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
-    target_fused: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 6), np.float32))
-    set_offset: Float = field(default_factory=lambda: np.zeros((0, 16), np.float32))
+    presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    """[seed, source clip, class] out-of-fold presence logits l; of the sets with `loss.presence: sets`."""
+    salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    """[seed, source clip, class] out-of-fold salience logits g."""
+    fused: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    """[seed, source clip, class] out-of-fold fused probabilities q."""
+    target_presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.float32))
+    """[fold, seed, target clip, class] of each fold model on the target clips; 0 clips without a target."""
+    target_salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.float32))
+    target_fused: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.float32))
+    set_offset: Float = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     """[fold, set] log class-balance weight each fold's model was trained with; 0 without class balance."""
 
     predicted_state: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    """[seed, source clip] the protocol's answer, an index into `labels.STATE_SALIENCE`."""
-    hits_presence: Float = field(default_factory=lambda: np.zeros(0))
-    """[fold] clips whose set is right, mean over seeds."""
-    hits_salience: Float = field(default_factory=lambda: np.zeros(0))
-    """[fold] true blends whose state is right, mean over seeds."""
+    """[seed, source clip] the protocol's answer, an index into the task's states."""
+    totals: dict[str, Float] = field(default_factory=dict)
+    """Metric -> [fold, number] its sums, mean over seeds; see `metrics.choice.score_parts` and `Metric.totals`."""
     clips: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[fold] held-out clips."""
     blends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))

@@ -11,8 +11,8 @@ from rfe.config.schema import Config
 from rfe.data.metadata import Clips
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
-from rfe.labels import N_EMOTIONS, N_SETS, STATE_SALIENCE
-from rfe.metrics.score import FoldHits, fold_hits
+from rfe.metrics.score import FoldTotals, fold_totals
+from rfe.task import Task
 from rfe.training.balance import set_weights
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ class OutOfFold:
     """One configuration's out-of-fold outputs, filled fold by fold."""
 
     presence_logits: NDArray[np.float32]
-    """[seed, source clip, 6, or 16 with logits for pairs; see `decoding.base.Outputs`]"""
+    """[seed, source clip, class, or set with logits for pairs; see `decoding.base.Outputs`]"""
     salience_logits: NDArray[np.float32]
     fused: NDArray[np.float32]
 
     @classmethod
-    def empty(cls, config: Config, n_clips: int) -> "OutOfFold":
+    def empty(cls, task: Task, config: Config, n_clips: int) -> "OutOfFold":
         """Not a number until a fold is filled in."""
-        widths = (n_presence_logits(config), N_EMOTIONS, N_EMOTIONS)
+        widths = (n_presence_logits(task, config), task.n_classes, task.n_classes)
         return cls(*(np.full((config.train.seeds, n_clips, width), np.nan, np.float32) for width in widths))
 
     def fill(self, predictions: "Predictions", replica: int, seed: int, clips: NDArray[np.int64]) -> None:
@@ -47,7 +47,7 @@ class Answers:
 
     predicted_state: NDArray[np.int64]
     """[seed, source clip]"""
-    hits: FoldHits
+    hits: FoldTotals
     """[seed, fold]"""
 
 
@@ -56,9 +56,9 @@ def presence_kind(config: Config) -> str:
     return "bce" if config.model.kind == "fusion" and config.loss.presence == "bce" else "states"
 
 
-def n_presence_logits(config: Config) -> int:
-    """One for each emotion, or for each set where pairs have their own."""
-    return N_SETS if config.model.kind == "fusion" and config.loss.presence == "sets" else N_EMOTIONS
+def n_presence_logits(task: Task, config: Config) -> int:
+    """One for each class, or for each set where pairs have their own."""
+    return task.n_sets if config.model.kind == "fusion" and config.loss.presence == "sets" else task.n_classes
 
 
 def log_set_weights(config: Config, clips: Clips, folds: Sequence[int] | None = None) -> NDArray[np.float64]:
@@ -99,15 +99,15 @@ def answer(
         truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
         stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)
         if protocol == "official":
-            predicted, _ = official_decode(stacked, truth, fold, thresholds)
+            predicted, _ = official_decode(clips.task, stacked, truth, fold, thresholds)
         else:
             omega = np.array([[configs[i].model.head_fusion.presence_weight] for i in members])
             omega = np.broadcast_to(omega, stacked.leading)
             offset = _offsets([configs[i] for i in members], clips, mine)
-            decoder = build_decoder(kind, thresholds, omega)
+            decoder = build_decoder(clips.task, kind, thresholds, omega)
             predicted, _ = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
         for position, index in enumerate(members):
-            hits = fold_hits(truth, predicted[position], fold, counted)
+            hits = fold_totals(clips.task, truth, predicted[position], fold, counted)
             states = np.full((n_seeds, clips.n_source), -1, np.int64)
             states[:, mine] = predicted[position]
             answers[index] = Answers(states, hits)
@@ -132,7 +132,7 @@ def answer_with(config: Config, fitted: OutOfFold, outputs: Sequence[OutOfFold],
     own = _stack([config], [fitted], everyone)
     omega = np.broadcast_to(np.array([[config.model.head_fusion.presence_weight]]), own.leading)
     offset = _offsets([config], clips, everyone)
-    decoder = build_decoder(config.decode.kind, config.decode.thresholds, omega)
+    decoder = build_decoder(clips.task, config.decode.kind, config.decode.thresholds, omega)
     parameters = decoder.fit_folds(own, truth, folds[:, None] != fold, set_offset=offset)
     states = [
         decoder.decode(_stack([config], [one], everyone), parameters, fold_index=fold_index, set_offset=offset)[0]
@@ -144,7 +144,7 @@ def answer_with(config: Config, fitted: OutOfFold, outputs: Sequence[OutOfFold],
 def held_out_divergence(outputs: OutOfFold, clips: Clips, folds: tuple[int, ...]) -> float:
     """Mean KL(soft label || q) over the source clips of `folds` and over seeds, nats; needs no decoder."""
     mine = np.isin(clips.fold[: clips.n_source], folds)
-    soft = STATE_SALIENCE[clips.state[: clips.n_source][mine]]
+    soft = clips.task.state_salience[clips.state[: clips.n_source][mine]]
     positive = np.where(soft > 0, soft, 1.0)
     return float((soft * (np.log(positive) - np.log(np.maximum(outputs.fused[:, mine], 1e-12)))).sum(-1).mean())
 
@@ -152,7 +152,7 @@ def held_out_divergence(outputs: OutOfFold, clips: Clips, folds: tuple[int, ...]
 def _stack(configs: Sequence[Config], outputs: Sequence[OutOfFold], mine: NDArray[np.bool_]) -> Outputs:
     """The outputs on the clips that are `mine` [source clip]."""
     kinds = np.array([[presence_kind(config) == "states"] for config in configs])
-    fused = np.stack([one.fused[:, mine] for one in outputs])  # [configuration, seed, clip, 6]
+    fused = np.stack([one.fused[:, mine] for one in outputs])  # [configuration, seed, clip, class]
     return Outputs(
         np.stack([one.presence_logits[:, mine] for one in outputs]),
         np.stack([one.salience_logits[:, mine] for one in outputs]),

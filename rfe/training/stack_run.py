@@ -80,7 +80,7 @@ class StackRun:
         self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
         self.running: dict[int, _Running] = {}
         for index in members:
-            empty = OutOfFold.empty(configs[index], self.clips.n_source)
+            empty = OutOfFold.empty(self.clips.task, configs[index], self.clips.n_source)
             part = parts.get(index, Part(self.clips.folds))
             epochs = members[self.sharing[index]][0].train.epochs
             folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
@@ -149,7 +149,7 @@ class StackRun:
     def _evaluate(self, due: list[_Running], predictions: Predictions) -> None:
         """Fill in the out-of-fold outputs of the configurations that are due, and score them."""
         for one in due:
-            fresh = OutOfFold.empty(one.config, self.clips.n_source)
+            fresh = OutOfFold.empty(self.clips.task, one.config, self.clips.n_source)
             if one.former is not None:
                 fresh = OutOfFold(*(getattr(one.former, name).copy() for name in OUTPUTS))
             for replica in self._replicas(one.index):

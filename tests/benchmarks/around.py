@@ -11,8 +11,8 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder
 from rfe.ensemble.calibrated import View
 from rfe.ensemble.selection import Selection, select_weights
-from rfe.labels import N_STATES, STATE_IS_BLEND
-from rfe.metrics.intervals import HitTable, difference_interval
+from rfe.metrics.intervals import InfluenceTable, difference_interval
+from rfe.task import BLEMORE
 from tests.benchmarks.rows import Row
 
 CLIPS = 522
@@ -33,12 +33,12 @@ def around_rows(rounds: int) -> Iterator[Row]:
 def decoder_rows(kind: str, thresholds: str, rounds: int) -> Iterator[Row]:
     """Fitting one decoder on a fold's clips, and a thousand in one call."""
     stream = np.random.default_rng(0)
-    truth = stream.integers(0, N_STATES, CLIPS)
+    truth = stream.integers(0, BLEMORE.n_states, CLIPS)
     logits = stream.normal(0, 2, (2, REPLICAS, CLIPS, 6)).astype(np.float32)
     fused = np.exp(logits[1]) / np.exp(logits[1]).sum(-1, keepdims=True)
     many = Outputs(logits[0], logits[1], fused, "bce")
     one = Outputs(logits[0, 0], logits[1, 0], fused[0], "bce")
-    fit = build_decoder(kind, thresholds).fit
+    fit = build_decoder(BLEMORE, kind, thresholds).fit
     name = kind if kind == "valid_states" else f"{kind}, {thresholds} thresholds"
     timed = kind != "valid_states"  # the targets are those of threshold fits
     alone = seconds(partial(fit, one, truth), max(rounds, 5))
@@ -60,13 +60,13 @@ def decoder_rows(kind: str, thresholds: str, rounds: int) -> Iterator[Row]:
 def ensemble_row() -> Row:
     """Bagged greedy selection among all candidates."""
     stream = np.random.default_rng(1)
-    truth = stream.integers(0, N_STATES, CANDIDATE_CLIPS)
+    truth = stream.integers(0, BLEMORE.n_states, CANDIDATE_CLIPS)
     shape = (CANDIDATES, CANDIDATE_CLIPS)
     sets = stream.uniform(0.01, 1.0, shape).astype(np.float32)
-    ratios = np.where(STATE_IS_BLEND[truth], stream.uniform(0.1, 1.0, shape), 1.0).astype(np.float32)
+    ratios = np.where(BLEMORE.state_is_blend[truth], stream.uniform(0.1, 1.0, shape), 1.0).astype(np.float32)
     view = View(sets, ratios, np.log(sets).mean(1).astype(np.float64), lambda index: np.empty(0, np.float32))
     how = Selection("greedy", candidates=CANDIDATES)
-    taken = seconds(lambda: select_weights(view, np.ones(CANDIDATE_CLIPS, bool), truth, how), 3)
+    taken = seconds(lambda: select_weights(BLEMORE, view, np.ones(CANDIDATE_CLIPS, bool), truth, how), 3)
     return Row(
         f"ensemble selection, {CANDIDATES:,} candidates x {CANDIDATE_CLIPS:,} clips, {how.bags} bags of "
         f"{how.members} steps",
@@ -79,9 +79,12 @@ def ensemble_row() -> Row:
 def interval_row(rounds: int) -> Row:
     """A paired difference over five seeds with its interval."""
     stream = np.random.default_rng(2)
-    truth = stream.integers(0, N_STATES, 2456)
+    truth = stream.integers(0, BLEMORE.n_states, 2456)
     actor, fold = np.arange(2456) % 47, np.arange(2456) % 47 % 5
-    arm, base = (HitTable.of_answers(truth, stream.integers(0, N_STATES, (5, 2456)), actor, fold) for _ in range(2))
+    arm, base = (
+        InfluenceTable.of_answers(BLEMORE, truth, stream.integers(0, BLEMORE.n_states, (5, 2456)), actor, fold)
+        for _ in range(2)
+    )
     taken = seconds(lambda: difference_interval(arm, base), max(rounds, 5))
     return Row("a paired difference with its interval, 2,456 clips, 5 seeds", f"{1e3 * taken:.1f} ms")
 

@@ -21,8 +21,9 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
-from rfe.metrics.intervals import HitTable, difference_interval
+from rfe.metrics.intervals import InfluenceTable, difference_interval
 from rfe.metrics.score import score
+from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations
 from tests.benchmarks.rows import Row
 
@@ -101,7 +102,7 @@ def time_trial(scratch: Path) -> dict[str, float]:
         "prepare_s": prepared,
         "prepare_mib": memory / 2**20,
         "train_s": time.perf_counter() - began,
-        "score": float(score(dataset.clips.state[: dataset.clips.n_source], result.predicted_state[0]).score),
+        "score": float(score(BLEMORE, dataset.clips.state[: dataset.clips.n_source], result.predicted_state[0]).score),
     }
 
 
@@ -117,7 +118,7 @@ def compare_scores(scratch: Path) -> dict[str, float]:
         config = change_config(Config(), {**changes, "train.seeds": SCORE_SEEDS, "train.epochs": SCORE_EPOCHS})
         (result,) = train_configurations([config], dataset, cache, threads=2, keep_weights=False)
         assert result.state == "complete", result.reason
-        tables[name] = HitTable.of_answers(truth, result.predicted_state, actor, fold)
+        tables[name] = InfluenceTable.of_answers(BLEMORE, truth, result.predicted_state, actor, fold)
         scores[name] = result.score
     found = difference_interval(tables["pca"], tables["none"])
     low, high = found.bounds()

@@ -70,10 +70,11 @@ def make_study(folder: Path, n_trials: int) -> None:
     from rfe.config.identity import config_id
     from rfe.config.load import dump_config, flatten
     from rfe.data.dataset import load_dataset
-    from rfe.metrics.score import fold_hits
+    from rfe.metrics.score import fold_totals
     from rfe.search.recovery import record_asked, tell_trial
     from rfe.search_space import effective_config, load_space
     from rfe.study import StudyStore, define_study
+    from rfe.task import BLEMORE
     from rfe.tracking.base import OutcomeLog, StudyLog, TrialLog
     from rfe.tracking.contents import describe_trial
     from rfe.tracking.journal import Journal
@@ -106,7 +107,7 @@ def make_study(folder: Path, n_trials: int) -> None:
                 arrays = make_outputs(dataset, seed=one.number, noise=float(rng.uniform(2.0, 6.0)))
                 right = rng.random((1, len(truth))) < rng.uniform(0.2, 0.5)
                 predicted = np.where(right, truth, rng.integers(0, 36, (1, len(truth))))
-                hits = fold_hits(truth, predicted, clips.fold[: clips.n_source], clips.folds).mean()
+                hits = fold_totals(BLEMORE, truth, predicted, clips.fold[: clips.n_source], clips.folds).mean()
                 scores = hits.pooled()
                 result = TrialResult(
                     config_id=config_id(config),
@@ -115,8 +116,7 @@ def make_study(folder: Path, n_trials: int) -> None:
                     **arrays,
                     set_offset=np.zeros((len(clips.folds), 16), np.float32),
                     predicted_state=predicted,
-                    hits_presence=hits.presence,
-                    hits_salience=hits.salience,
+                    totals=dict(hits.totals),
                     clips=hits.clips,
                     blends=hits.blends,
                     score=scores.score,

@@ -18,7 +18,6 @@ from rfe.config.load import load_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.labels import SET_MEMBERS, STATE_SALIENCE, STATE_SET
 from rfe.training.batches import BatchPlan
 from rfe.training.scoring import OutOfFold, answer
 
@@ -87,9 +86,9 @@ def train_plainly(
     """
     clips = dataset.clips
     plan = BatchPlan(clips, clips.folds, config.train.batch_size)
-    soft = torch.from_numpy(STATE_SALIENCE[np.maximum(clips.state, 0)]).float()
-    members = torch.from_numpy(np.asarray(SET_MEMBERS)[STATE_SET[np.maximum(clips.state, 0)]]).float()
-    outputs = OutOfFold.empty(config, clips.n_source)
+    soft = torch.from_numpy(clips.task.state_salience[np.maximum(clips.state, 0)]).float()
+    members = torch.from_numpy(clips.task.set_members[clips.task.state_set[np.maximum(clips.state, 0)]]).float()
+    outputs = OutOfFold.empty(clips.task, config, clips.n_source)
     for data in folds:
         torch.manual_seed(config.train.seed)
         n_kept = len(data.features) if config.model.n_kept == "all" else config.model.n_kept

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rfe.data.metadata import Clips
 from rfe.data.simulation.encoders import FULL_ENCODERS
-from rfe.labels import N_STATES, SET_MEMBERS, STATE_SALIENCE, STATE_SET
 from rfe.model.settings import ReplicaSettings
+from rfe.task import BLEMORE
 from rfe.training.build import Replica, StackShape, View
 from rfe.training.engine import Stack
 from rfe.training.settings import TrainSettings
@@ -47,9 +47,9 @@ def make_clips(n_source: int = N_SOURCE) -> Clips:
     n_clips = n_source + N_TARGET
     actor = np.concatenate([np.arange(n_source) % 47, 47 + np.arange(N_TARGET) % 11])
     fold = np.concatenate([np.arange(n_source) % 47 % N_FOLDS, np.full(N_TARGET, -1)])
-    state = np.concatenate([stream.integers(0, N_STATES, n_source), np.full(N_TARGET, -1)])
+    state = np.concatenate([stream.integers(0, BLEMORE.n_states, n_source), np.full(N_TARGET, -1)])
     names = np.array([f"clip_{index}" for index in range(n_clips)])
-    return Clips(names, actor, tuple(f"actor_{index}" for index in range(58)), fold, state, n_source)
+    return Clips(names, actor, tuple(f"actor_{index}" for index in range(58)), fold, state, n_source, BLEMORE)
 
 
 class MadeUpFeatures:
@@ -111,8 +111,8 @@ class PlainTrainer:
         self._model: torch.nn.Module = torch.compile(model, mode="reduce-overhead") if compiled else model
         self._features, self._device = features.values, device
         state = np.maximum(clips.state, 0)
-        self._soft = torch.from_numpy(STATE_SALIENCE[state]).float().to(device)
-        self._members = torch.from_numpy(np.asarray(SET_MEMBERS)[STATE_SET[state]]).float().to(device)
+        self._soft = torch.from_numpy(BLEMORE.state_salience[state]).float().to(device)
+        self._members = torch.from_numpy(np.asarray(BLEMORE.set_members)[BLEMORE.state_set[state]]).float().to(device)
         self._batches = torch.from_numpy(np.random.default_rng(0).integers(0, clips.n_source, (100, size.batch))).to(
             device
         )
@@ -129,7 +129,7 @@ class SklearnTrainer:
     def __init__(self, size: Size, features: MadeUpFeatures, clips: Clips, epochs: int) -> None:
         mine = np.flatnonzero(clips.fold[: clips.n_source] != 0)
         self._features = torch.cat(features.values, 1).numpy()[mine]
-        self._emotion = STATE_SALIENCE[clips.state[mine]].argmax(-1)  # it takes hard labels
+        self._emotion = BLEMORE.state_salience[clips.state[mine]].argmax(-1)  # it takes hard labels
         self._model = MLPClassifier(
             (size.latent,), batch_size=size.batch, learning_rate_init=1e-3, max_iter=epochs, tol=0.0, random_state=0
         )

@@ -22,6 +22,7 @@ from rfe.errors import RfeError
 from rfe.search.checkpoints import load_checkpoint
 from rfe.search.work import WorkItem
 from rfe.submission.scoring import read_probabilities
+from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
 from rfe.workspace import open_workspace
 from tests.unit.data.folders import make_folder
@@ -95,7 +96,7 @@ def test_in_a_data_folder(make: Callable[[Path], bytes], sprung: Path, dataset: 
     for read in (
         lambda: load_dataset(dataset.path),
         lambda: read_series(tmp_path / "clip.npy"),
-        lambda: read_probabilities(tmp_path / "p.npz"),
+        lambda: read_probabilities(BLEMORE, tmp_path / "p.npz"),
     ):
         with suppress(RfeError):
             read()

@@ -33,6 +33,7 @@ from rfe.submission.bundle import seal
 from rfe.submission.layout import MANIFEST
 from rfe.submission.scoring import known_states, read_probabilities
 from rfe.submission.submission import write_submission
+from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
 from rfe.tracking.live import read_live
 from rfe.workspace import StudyFolder, Workspace
@@ -98,7 +99,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     np.save(root / "series.npy", np.ones((4, 1, 3), np.float32))
     (root / "series.csv").write_text("frame,a,b\n1,0.5,2\n2,,3\n")
     np.savez_compressed(root / "p.npz", probabilities=np.full((2, 6), 1 / 6), filenames=["a", "b"])
-    write_submission(root / "answers", ["a", "b"], [0, 7])
+    write_submission(BLEMORE, root / "answers", ["a", "b"], [0, 7])
     api_zip = shutil.make_archive(str(root / "packed"), "zip", place.bundle)
     assert api.verify(Path(api_zip))
     candidate = read_study(place.study).candidates[0]
@@ -134,7 +135,7 @@ READERS: dict[str, tuple[str, Damage, Callable[[Place, Path], object]]] = {
     "truth": ("data/truth.json", damaged_json, lambda place, _: known_states(load_dataset(place.root / "data"))),
     "series": ("series.npy", damaged_bytes, lambda _, path: read_series(path)),
     "frames": ("series.csv", damaged_bytes, lambda _, path: read_series(path)),
-    "probabilities": ("p.npz", damaged_bytes, lambda _, path: read_probabilities(path)),
+    "probabilities": ("p.npz", damaged_bytes, lambda _, path: read_probabilities(BLEMORE, path)),
     "submission": ("answers/submission.json", damaged_json, lambda _, path: api.verify(path)),
     "packed submission": ("answers/submission.zip", damaged_bytes, lambda _, path: api.verify(path)),
     "packed bundle": ("packed.zip", damaged_bytes, lambda _, path: api.verify(path)),

@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from rfe.resources import machine_memory
 from rfe.submission.archive import open_bundle
 from rfe.submission.predictor import _read_tensors
 from rfe.submission.scoring import read_probabilities
+from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
 from tests.unit.submission.bundles import configure, export_trained
 from tests.unit.submission.test_corruption import reseal
@@ -85,8 +87,8 @@ CASES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object], 
     ),
     "outputs": ("a.npz", write_npz, read_arrays, "more than the file can hold"),
     "probabilities": (
-        "a.npz", lambda path: write_npz(path, names=("probabilities", "filenames")), read_probabilities,
-        "more than the file can hold",
+        "a.npz", lambda path: write_npz(path, names=("probabilities", "filenames")),
+        partial(read_probabilities, BLEMORE), "more than the file can hold",
     ),
     "series": (
         "a.npy", lambda path: path.write_bytes(lying_header((CLAIM // 8, 2)) + bytes(HELD)), read_series, "truncated",

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rfe.labels import NEUTRAL, PAIR_SET, SETS, STATE_IS_BLEND, STATE_SALIENCE, STATE_SET
+from rfe.task import BLEMORE
 
 GRID = np.linspace(0.05, 0.95, 20)
 HIDDEN = 512
@@ -129,7 +129,7 @@ class Top:
 
     def answer(self, alpha: float, beta: float) -> NDArray[np.int64]:
         """[..., clip] the official answer."""
-        pair = PAIR_SET[self.first, self.second]
+        pair = BLEMORE.pair_set[self.first, self.second]
         # A set's states stand at 70/30, 50/50, 30/70 of its alphabetically first emotion.
         toward = np.where(self.difference <= beta, 1, np.where(self.first < self.second, 0, 2))
         blend = 6 + 3 * (pair - 6) + toward
@@ -138,10 +138,10 @@ class Top:
     def score_grid(self, state: NDArray[np.int64], members: NDArray[np.bool_]) -> NDArray[np.float64]:
         """[..., alpha, beta] official score on some clips."""
         state, part = state[members], self.take(..., members)  # type: ignore[arg-type]
-        is_blend, pair = STATE_IS_BLEND[state], PAIR_SET[part.first, part.second]
+        is_blend, pair = BLEMORE.state_is_blend[state], BLEMORE.pair_set[part.first, part.second]
         single = (part.second_value[..., np.newaxis] < GRID) | (pair < 0)[..., np.newaxis]
         single_hit = part.first == state
-        pair_hit = (pair == STATE_SET[state]) & is_blend
+        pair_hit = (pair == BLEMORE.state_set[state]) & is_blend
         presence = np.where(single, single_hit[..., np.newaxis], pair_hit[..., np.newaxis]).mean(axis=-2)
         equal = part.difference[..., np.newaxis] <= GRID
         toward = np.where(part.first < part.second, 0, 2)
@@ -184,7 +184,7 @@ def _train_rate(
     """[epoch, clip, emotion] of one learning rate, all folds side by side; start and batches are the same for all."""
     generator = torch.Generator().manual_seed(training.seed)
     n_folds, dim = len(folds), inputs.shape[2]
-    target = torch.from_numpy(STATE_SALIENCE[state])
+    target = torch.from_numpy(BLEMORE.state_salience[state])
     shapes = ((dim, HIDDEN, dim), (1, HIDDEN, dim), (HIDDEN, 6, HIDDEN), (1, 6, HIDDEN))
     w1, b1, w2, b2 = parameters = [
         ((2 * torch.rand((n_folds, rows, columns), generator=generator) - 1) / fan_in**0.5).requires_grad_()
@@ -216,22 +216,22 @@ def _train_rate(
 
 def describe_errors(state: NDArray[np.int64], answer: NDArray[np.int64]) -> dict[str, float]:
     """Shares by which the published confusion matrices are described; each by the name the report shows."""
-    truth_set, answer_set, is_blend = STATE_SET[state], STATE_SET[answer], STATE_IS_BLEND[state]
+    truth_set, answer_set, is_blend = BLEMORE.state_set[state], BLEMORE.state_set[answer], BLEMORE.state_is_blend[state]
     set_right = truth_set == answer_set
     members = np.zeros((16, 6), bool)
-    for index, emotions in enumerate(SETS):
+    for index, emotions in enumerate(BLEMORE.sets):
         members[index, list(emotions)] = True
     shares_one = (members[truth_set] & members[answer_set]).any(axis=1)
     recall = {index: float(set_right[truth_set == index].mean()) for index in range(16)}
     return {
         "P": float(set_right.mean()),
         "S": float((state == answer)[is_blend].mean()),
-        "blends answered as blends": float(STATE_IS_BLEND[answer][is_blend].mean()),
-        "singles answered as singles": float((~STATE_IS_BLEND[answer])[~is_blend].mean()),
+        "blends answered as blends": float(BLEMORE.state_is_blend[answer][is_blend].mean()),
+        "singles answered as singles": float((~BLEMORE.state_is_blend[answer])[~is_blend].mean()),
         "wrong blends that share an emotion": float(shares_one[is_blend & ~set_right].mean()),
         "ratio right given the pair": float((state == answer)[is_blend & set_right].mean()),
         "recall of happiness": recall[3],
-        "recall of neutral": recall[NEUTRAL],
-        "recall of anger-sadness": recall[int(PAIR_SET[0, 4])],
-        "recall of fear-sadness": recall[int(PAIR_SET[2, 4])],
+        "recall of neutral": recall[BLEMORE.classes.index("neu")],
+        "recall of anger-sadness": recall[int(BLEMORE.pair_set[0, 4])],
+        "recall of fear-sadness": recall[int(BLEMORE.pair_set[2, 4])],
     }

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.metrics.intervals import HitTable
+from rfe.metrics.blemore import Blemore
+from rfe.metrics.intervals import InfluenceTable
+from rfe.task import BLEMORE
 from rfe.tracking.provenance import git_commit
 from rfe.writing import write_text
 
@@ -33,6 +35,9 @@ def read_parts(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
+HITS = ("presence", "salience")
+
+
 def hits_by_actor(
     truth_state: NDArray[np.int64],
     answers: NDArray[np.int64],
@@ -46,42 +51,45 @@ def hits_by_actor(
         answers: [seed, clip] or [clip] states.
         actor, fold: [clip]; an actor is of one fold. No fold: one for all.
     """
-    table = HitTable.of_answers(truth_state, answers, actor, fold)
-    mine = table.actor == np.unique(table.actor)[:, None]  # [actor, clip]
+    mine = actor == np.unique(actor)[:, None]  # [actor, clip]
+    fold = np.zeros(len(actor), np.int64) if fold is None else fold
+    totals = Blemore().totals(BLEMORE, truth_state, np.atleast_2d(answers), mine.T.astype(float))  # [seed, actor, 4]
+    presence, salience, clips, blends = np.moveaxis(totals.astype(int), -1, 0)
     return {
-        "fold": [int(table.fold[own][0]) for own in mine],
-        "clips": mine.sum(1).tolist(),
-        "blends": (mine & table.blend).sum(1).tolist(),
-        "presence": (table.presence @ mine.T).astype(int).tolist(),
-        "salience": (table.salience @ mine.T).astype(int).tolist(),
+        "fold": [int(fold[own][0]) for own in mine],
+        "clips": clips[0].tolist(),
+        "blends": blends[0].tolist(),
+        "presence": presence.tolist(),
+        "salience": salience.tolist(),
     }
 
 
-def table_of(hits: dict[str, Any], *, over_seeds: bool = False) -> HitTable:
-    """A table with the same sums by actor: each hit is spread evenly over the actor's clips, or blends.
+def table_of(hits: dict[str, Any], *, over_seeds: bool = False) -> InfluenceTable:
+    """The table whose clips are actors: an interval needs each actor's sum of influences only.
 
     Args:
         hits: of `hits_by_actor`.
         over_seeds: as one seed, the mean over seeds.
     """
-    clips, blends = np.array(hits["clips"]), np.array(hits["blends"])
-    actor = np.repeat(np.arange(len(clips)), clips)
-    first = np.repeat(np.cumsum(clips) - clips, clips)
-    blend = np.arange(len(actor)) - first < blends[actor]
-    presence, salience = (np.array(hits[name], float) for name in ("presence", "salience"))  # [seed, actor]
+    return join_tables([hits], over_seeds=over_seeds)
+
+
+def join_tables(parts: Sequence[dict[str, Any]], *, over_seeds: bool = False) -> InfluenceTable:
+    """One table of several parts' clips and actors; arguments as `table_of`."""
+    presence, salience = (np.concatenate([one[name] for one in parts], -1).astype(float) for name in HITS)
+    clips, blends, fold = (np.concatenate([one[name] for one in parts]) for name in ("clips", "blends", "fold"))
     if over_seeds:
         presence, salience = presence.mean(0, keepdims=True), salience.mean(0, keepdims=True)
-    presence, salience = presence / clips, salience / np.maximum(blends, 1)
-    return HitTable(presence[:, actor], salience[:, actor] * blend, blend, actor, np.array(hits["fold"])[actor])
-
-
-def join_tables(tables: Sequence[HitTable]) -> HitTable:
-    """Tables of different clips and actors as one."""
-    first = np.cumsum([0, *(int(one.actor.max()) + 1 for one in tables)])
-    return HitTable(
-        np.concatenate([one.presence for one in tables], 1),
-        np.concatenate([one.salience for one in tables], 1),
-        np.concatenate([one.blend for one in tables]),
-        np.concatenate([one.actor + start for one, start in zip(tables, first, strict=False)]),
-        np.concatenate([one.fold for one in tables]),
+    of_presence = presence.mean(0).sum() / clips.sum()
+    of_salience = salience.mean(0).sum() / max(blends.sum(), 1)
+    halves = {
+        "acc_presence": (presence - of_presence * clips) / clips.sum(),
+        "acc_salience": (salience - of_salience * blends) / max(blends.sum(), 1),
+    }
+    estimates = {"acc_presence": of_presence, "acc_salience": of_salience}
+    return InfluenceTable(
+        {"score": (of_presence + of_salience) / 2, **estimates},
+        {"score": (halves["acc_presence"] + halves["acc_salience"]) / 2, **halves},
+        np.arange(len(clips)),
+        fold,
     )

@@ -14,8 +14,8 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder
-from rfe.labels import state_index
 from rfe.metrics.score import score
+from rfe.task import BLEMORE
 from rfe.training.batches import FeatureBank
 from rfe.training.build import build_replicas, stack_shape
 from rfe.training.configurations import train_configurations
@@ -35,7 +35,9 @@ def main() -> None:
     ]:
         dataset, cache, truth = simulated_set(seed=12, shift=shift)
         labels = truth["test_labels"]
-        answer = np.array([state_index(labels[str(name)]) for name in dataset.clips.filename[dataset.clips.n_source :]])
+        answer = np.array(
+            [BLEMORE.state_index(labels[str(name)]) for name in dataset.clips.filename[dataset.clips.n_source :]]
+        )
         config = change_config(
             Config(),
             {
@@ -107,10 +109,10 @@ def _by_block(domain: np.ndarray, n_blocks: int = 4) -> list[tuple[np.ndarray, n
 def _test_score(config: Config, dataset: Dataset, cache: FeatureCache, answer: np.ndarray) -> float:
     (result,) = train_configurations([config], dataset, cache, keep_weights=False)
     truth = dataset.clips.state[: dataset.clips.n_source]
-    decoder = build_decoder("official")
+    decoder = build_decoder(BLEMORE, "official")
     parameters = decoder.fit(Outputs.of_probabilities(result.fused[0]), truth)
     mixed = Outputs.of_probabilities(result.target_fused.mean((0, 1)))
-    return score(answer, decoder.decode(mixed, parameters)).score
+    return score(BLEMORE, answer, decoder.decode(mixed, parameters)).score
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ from rfe.ensemble.calibrated import Truth
 from rfe.ensemble.candidates import Candidate, outputs_of
 from rfe.ensemble.prediction import EnsembleDecoder, fit_decoder
 from rfe.ensemble.selection import Member
-from rfe.labels import state_index
-from rfe.metrics.intervals import HitTable, difference_interval, score_interval
+from rfe.metrics.intervals import InfluenceTable, difference_interval, score_interval
+from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations
 from rfe.training.record import Part, TrialResult
 from rfe.training.scoring import log_set_weights, presence_kind
-from tests.evidence.parts import hits_by_actor, join_tables, make_part, read_parts, table_of
+from tests.evidence.parts import hits_by_actor, join_tables, make_part, read_parts
 from tests.evidence.simulated import report_folder, simulated_set, table, write_report
 
 SHIFTS = ("none", "mild", "strong")
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> None:
 def _measure(shift: str, seed: int, tiny: bool) -> list[dict[str, Any]]:
     dataset, cache, truth = simulated_set(shift=shift, seed=seed, **(TINY_SIZE if tiny else SIZE))
     clips = dataset.clips
-    state = np.array([state_index(truth["test_labels"][str(name)]) for name in clips.filename[clips.target]])
+    state = np.array([BLEMORE.state_index(truth["test_labels"][str(name)]) for name in clips.filename[clips.target]])
     found = []
     for kind, changes in KINDS.items():
         config = change_config(Config(), BASE | (TINY if tiny else {}) | changes)
@@ -114,9 +114,9 @@ def _answers(decoder: EnsembleDecoder, result: TrialResult, config: Config, data
     return replace(decoder, members=(replace(own, set_offset=offset),)).decode([outputs]).state
 
 
-def _tables(rows: list[dict[str, Any]]) -> tuple[HitTable, HitTable]:
+def _tables(rows: list[dict[str, Any]]) -> tuple[InfluenceTable, InfluenceTable]:
     """Hits of the folds' models and of the final models, on the test clips of all sets; each set has its own actors."""
-    folds, final = (join_tables([table_of(row[name]) for row in rows]) for name in ("folds", "final"))
+    folds, final = (join_tables([row[name] for row in rows]) for name in ("folds", "final"))
     return folds, final
 
 

@@ -20,17 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
-from rfe.ensemble.build import PARTS, build_ensemble
+from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.calibrated import Decoding, Truth
 from rfe.ensemble.candidates import load_outputs, read_study
 from rfe.ensemble.prediction import fit_decoder
 from rfe.ensemble.selection import Ensemble, Selection, select_single
-from rfe.labels import state_index
+from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import Interval, difference_interval, score_interval
-from rfe.metrics.score import fold_hits, score
+from rfe.metrics.score import fold_totals, score
 from rfe.progress import SilentProgress
 from rfe.reporting.report.answers import read_answers
-from rfe.study.result import TrialHits, score_selected
+from rfe.study.result import TrialTotals, score_selected
+from rfe.task import BLEMORE
 from rfe.writing import write_text
 from tests.evidence.parts import hits_by_actor, make_part, read_parts, table_of
 from tests.evidence.searched_sets import (
@@ -124,9 +125,9 @@ def _rival(place: Place, setting: Setting) -> list[dict[str, Any]]:
     truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
     trials = read_study(place.workspace.study(place.study(setting, RIVAL)), confirmed=False).candidates
     answers = np.stack([read_answers(one, dataset).predicted for one in trials])  # [trial, seed, clip]
-    hits = fold_hits(truth, answers, fold, clips.folds)
-    numbers, presence, salience = list(range(len(trials))), hits.presence.mean(1), hits.salience.mean(1)
-    chosen = score_selected(TrialHits.of(numbers, presence, salience, hits.clips, hits.blends)).trials
+    hits = fold_totals(BLEMORE, truth, answers, fold, clips.folds)
+    totals = {name: sums.mean(1) for name, sums in hits.totals.items()}
+    chosen = score_selected(TrialTotals(tuple(range(len(trials))), hits.metrics, totals)).trials
     own = answers[np.asarray(chosen)[np.searchsorted(clips.folds, fold)], :, np.arange(len(fold))].T
     about = {"candidates": len(trials), "chosen": sorted({trials[one].number for one in chosen})}
     return [_row("concat_mlp", "crossfit", dataset, own) | {"about": about}]
@@ -162,10 +163,10 @@ def _test(place: Place, setting: Setting, ensemble: Ensemble, decoding: Decoding
         return None
     dataset = place.dataset(setting)
     labels = simulated_truth(place.data(setting))["test_labels"]
-    answer = np.array([state_index(labels[str(name)]) for name in dataset.clips.filename[dataset.clips.target]])
+    answer = np.array([BLEMORE.state_index(labels[str(name)]) for name in dataset.clips.filename[dataset.clips.target]])
     outputs = [load_outputs(one.candidate, dataset) for one in ensemble.members]
     decoder = fit_decoder(ensemble.members, outputs, Truth.of(dataset), decoding)
-    return score(answer, decoder.decode([one.target for one in outputs]).state).score
+    return score(BLEMORE, answer, decoder.decode([one.target for one in outputs]).state).score
 
 
 def _write_report(tiny: bool) -> None:

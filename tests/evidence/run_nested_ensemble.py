@@ -38,9 +38,9 @@ from rfe.ensemble.nested import Chosen, choose_nested
 from rfe.ensemble.prediction import fit_decoder
 from rfe.ensemble.recalibration import Recalibration
 from rfe.ensemble.selection import Ensemble, Selection, select_single
-from rfe.labels import state_index
 from rfe.metrics.score import score
 from rfe.progress import SilentProgress
+from rfe.task import BLEMORE
 from rfe.tracking.base import StudyLog, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> None:
 def _measure(shift: str, seed: int, size: Size) -> dict[str, Any]:
     dataset, cache, truth = simulated_set(shift=shift, seed=seed, **size.spec)
     answer = np.array(
-        [state_index(truth["test_labels"][str(name)]) for name in dataset.clips.filename[dataset.clips.target]]
+        [BLEMORE.state_index(truth["test_labels"][str(name)]) for name in dataset.clips.filename[dataset.clips.target]]
     )
     folder = StudyFolder(SCRATCH / NAME / f"{seed}-{shift}-{size.configs}")
     if not folder.outcome.exists():
@@ -129,7 +129,7 @@ def _final_score(ensemble: Ensemble, dataset: Dataset, answer: np.ndarray) -> fl
     """On the fresh actors, of the average of all fold models, by states."""
     outputs = [load_outputs(member.candidate, dataset) for member in ensemble.members]
     decoder = fit_decoder(ensemble.members, outputs, Truth.of(dataset), "states")
-    return score(answer, decoder.decode([one.target for one in outputs]).state).score
+    return score(BLEMORE, answer, decoder.decode([one.target for one in outputs]).state).score
 
 
 def _same_predictors(calibrated: list[CalibratedCandidate], chosen: tuple[Chosen, ...], answer: np.ndarray) -> float:
@@ -140,9 +140,9 @@ def _same_predictors(calibrated: list[CalibratedCandidate], chosen: tuple[Chosen
             continue
         members = np.flatnonzero(one.weights.sets + one.weights.ratios > 0).tolist()
         states = [_fresh_states(calibrated[index], one.held_out) for index in members]
-        mixed = mix_states(states, one.weights.sets[members], one.weights.ratios[members])
-        recalibrated = Recalibration(**one.decoding).apply(mixed)
-        scores.append(score(answer, answer_states(recalibrated, truth.blend_share(one.held_out))).score)
+        mixed = mix_states(BLEMORE, states, one.weights.sets[members], one.weights.ratios[members])
+        recalibrated = Recalibration(**one.decoding).apply(BLEMORE, mixed)
+        scores.append(score(BLEMORE, answer, answer_states(BLEMORE, recalibrated, truth.shares(one.held_out))).score)
     return float(np.mean(scores))
 
 
@@ -153,7 +153,7 @@ def _fresh_states(one: CalibratedCandidate, fold: int) -> np.ndarray:
     target = one.outputs.target
     own = Outputs(*(getattr(target, name)[position] for name in OUTPUTS), target.presence_kind)
     offset = one.outputs.set_offset[position][None]  # [1, set]: of all clips
-    return state_probabilities(own, one.parameters.at(slice(None), pair), set_offset=offset).mean(0)
+    return state_probabilities(BLEMORE, own, one.parameters.at(slice(None), pair), set_offset=offset).mean(0)
 
 
 def _search(folder: StudyFolder, dataset: Dataset, cache: FeatureCache, seed: int, size: Size) -> None:

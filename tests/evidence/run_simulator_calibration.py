@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from rfe.data.simulate import SimulationSpec, build_world, simulate
 from rfe.data.simulation.encoders import iterate_features
 from rfe.data.simulation.knobs import KNOBS
-from rfe.labels import STATE_SET
+from rfe.task import BLEMORE
 from rfe.writing import write_text
 from tests.evidence.organisers_baseline import (
     Official,
@@ -112,7 +112,7 @@ def compare(data: Simulated, official: dict[str, Official]) -> str:
         name: f"{np.mean([row[name] for row in seeds]):.3f} ({np.std([row[name] for row in seeds], ddof=1):.3f})"
         for name in seeds[0]
     }
-    most_frequent = np.bincount(STATE_SET[data.state][data.state < 6]).max() / len(data.state)
+    most_frequent = np.bincount(BLEMORE.state_set[data.state][data.state < 6]).max() / len(data.state)
     gains = {name: logistic_gain(data, members) for name, members in (("pair", PAIR), ("all", tuple(data.features)))}
     optimism = {
         name: _score(data.state, official[name].answer) - _score(data.state, official[name].crossfit_answer)
@@ -205,7 +205,7 @@ def judge(value: float, low: float, high: float) -> str:
 def logistic_gain(data: Simulated, names: tuple[str, ...]) -> float:
     """Out-of-fold accuracy over the 16 sets with actor standardisation, minus that without."""
     accuracy = []
-    features, truth_set = data.join(names), STATE_SET[data.state]
+    features, truth_set = data.join(names), BLEMORE.state_set[data.state]
     for values in (standardise_by_actor(features, data.actor), features):
         answer = np.empty_like(truth_set)
         for k in np.unique(data.fold):

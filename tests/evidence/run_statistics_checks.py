@@ -18,7 +18,8 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import EncoderSpec, SimulationSpec, simulate
-from rfe.metrics.intervals import HitTable, Interval, difference_interval, score_interval
+from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval, score_interval
+from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 from rfe.writing import write_text
@@ -102,9 +103,11 @@ def _train(configs: list[Config], dataset: Dataset, cache: FeatureCache) -> list
     return results
 
 
-def _hits(result: TrialResult, dataset: Dataset) -> HitTable:
+def _hits(result: TrialResult, dataset: Dataset) -> InfluenceTable:
     clips, source = dataset.clips, slice(dataset.clips.n_source)
-    return HitTable.of_answers(clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source])
+    return InfluenceTable.of_answers(
+        BLEMORE, clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source]
+    )
 
 
 def _plain(interval: Interval) -> dict[str, float]:

@@ -18,8 +18,8 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import outputs_of
 from rfe.ensemble.prediction import answer_target, fit_final_decoder
-from rfe.labels import state_index
 from rfe.metrics.score import score
+from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations
 from rfe.writing import write_json
 from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report
@@ -54,7 +54,9 @@ def _configurations() -> list[dict[str, Any]]:
 
 def _measure(dataset: Dataset, cache: FeatureCache, truth: dict[str, Any]) -> list[dict[str, Any]]:
     clips = dataset.clips
-    answer = np.array([state_index(truth["test_labels"][str(name)]) for name in clips.filename[clips.n_source :]])
+    answer = np.array(
+        [BLEMORE.state_index(truth["test_labels"][str(name)]) for name in clips.filename[clips.n_source :]]
+    )
     common = {
         "data.standardize": "fold",
         "data.target_actors": "unknown",
@@ -76,8 +78,10 @@ def _measure(dataset: Dataset, cache: FeatureCache, truth: dict[str, Any]) -> li
             if result.state != "complete":
                 continue
             outputs = outputs_of(result, config, dataset)
-            decoder = fit_final_decoder(config, outputs, clips.state[: clips.n_source], clips.fold[: clips.n_source])
-            test = score(answer, answer_target(decoder, outputs.target)).score
+            decoder = fit_final_decoder(
+                BLEMORE, config, outputs, clips.state[: clips.n_source], clips.fold[: clips.n_source]
+            )
+            test = score(BLEMORE, answer, answer_target(decoder, outputs.target)).score
             found.append({**changes, "score": result.score, **result.validators, "test": test})
         print(f"{len(found)} of {len(asked)}", flush=True)
     return found

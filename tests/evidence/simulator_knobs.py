@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rfe.data.simulate import Knobs, SimulationSpec, build_world
 from rfe.data.simulation import knobs as knobs_module
 from rfe.data.simulation.encoders import DEMO_ENCODERS, iterate_features
-from rfe.labels import N_SETS, STATE_SET
+from rfe.task import BLEMORE
 from tests.evidence.organisers_baseline import Training, describe_errors, train_official
 
 DATA_SEEDS = (101, 102, 103, 104, 105)
@@ -166,16 +166,16 @@ def actor_share(features: NDArray[np.float32], actor: NDArray[np.int64]) -> floa
 def discriminant_accuracy(features: NDArray[np.float32], state: NDArray[np.int64], fold: NDArray[np.int64]) -> float:
     """Out-of-fold accuracy over the 16 sets of a linear discriminant: a quick double of logistic regression."""
     answer_set = np.empty(len(state), np.int64)
-    truth_set = STATE_SET[state]
+    truth_set = BLEMORE.state_set[state]
     for k in np.unique(fold):
         inside = fold != k
         mean, spread = features[inside].mean(axis=0), features[inside].std(axis=0) + 1e-8
         scaled = (features - mean) / spread
-        means = np.stack([scaled[inside & (truth_set == c)].mean(axis=0) for c in range(N_SETS)])
+        means = np.stack([scaled[inside & (truth_set == c)].mean(axis=0) for c in range(BLEMORE.n_sets)])
         within = scaled[inside] - means[truth_set[inside]]
         covariance = within.T @ within / inside.sum() + 0.01 * np.eye(features.shape[1])
         direction = np.linalg.solve(covariance, means.T)
-        prior = np.log(np.bincount(truth_set[inside], minlength=N_SETS) / inside.sum())
+        prior = np.log(np.bincount(truth_set[inside], minlength=BLEMORE.n_sets) / inside.sum())
         score = scaled @ direction - 0.5 * (means.T * direction).sum(axis=0) + prior
         answer_set[~inside] = score[~inside].argmax(axis=1)
     return float((answer_set == truth_set).mean())

@@ -13,10 +13,10 @@ from rfe.config.identity import config_id
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.labels import EMOTIONS, N_STATES, state_percents
-from rfe.metrics.score import fold_hits
+from rfe.metrics.score import fold_totals
 from rfe.search.work import WorkItem
 from rfe.search.worker import Deliver, Tick, WorkerSettings
+from rfe.task import BLEMORE
 from rfe.training.record import EpochReport, TrialResult
 
 ENCODERS = {"good": 8, "weak": 6, "noise": 5}
@@ -35,8 +35,8 @@ def write_data(
     rows, states = [], []
     for actor in range(actors):
         for clip in range(clips_per_actor):
-            state = clip % N_STATES
-            percents = state_percents(state)
+            state = clip % BLEMORE.n_states
+            percents = BLEMORE.state_percents(state)
             first, second = [*percents, ""][:2]
             salience = [percents[first], percents[second]] if second else ["", ""]
             rows.append([f"a{actor}_c{clip}", f"A{actor}", int(bool(second)), first, second, *salience, actor % folds])
@@ -48,12 +48,12 @@ def write_data(
         writer.writerows([*row, "train"] for row in rows)
         writer.writerows([f"t{i}", f"T{i % 2}", "", "", "", "", "", "", "test"] for i in range(targets))
     filenames = np.array([row[0] for row in rows] + [f"t{i}" for i in range(targets)])
-    emotions = np.zeros((len(filenames), len(EMOTIONS)))
+    emotions = np.zeros((len(filenames), BLEMORE.n_classes))
     for row, state in enumerate(states):
-        for emotion, percent in state_percents(state).items():
-            emotions[row, EMOTIONS.index(emotion)] = percent / 100
+        for emotion, percent in BLEMORE.state_percents(state).items():
+            emotions[row, BLEMORE.classes.index(emotion)] = percent / 100
     for scale, (name, dim) in zip((2.0, 0.7, 0.0), ENCODERS.items(), strict=True):
-        shown = scale * emotions @ rng.normal(size=(len(EMOTIONS), dim))
+        shown = scale * emotions @ rng.normal(size=(BLEMORE.n_classes, dim))
         values = (shown + rng.normal(size=(len(filenames), dim))).astype(np.float32)
         np.savez(folder / f"{name}_static_features.npz", X=values, filenames=filenames)
     return folder
@@ -101,8 +101,8 @@ def fake_result(config: Config, dataset: Dataset) -> TrialResult:
     for row, seed in enumerate(seeds):
         rng = np.random.default_rng([zlib.crc32(known.encode()), int(seed)])
         right = rng.random(clips.n_source) < skill
-        predicted[row] = np.where(right, truth, rng.integers(0, N_STATES, clips.n_source))
-    hits = fold_hits(truth, predicted, clips.fold[: clips.n_source], clips.folds).mean()
+        predicted[row] = np.where(right, truth, rng.integers(0, BLEMORE.n_states, clips.n_source))
+    hits = fold_totals(clips.task, truth, predicted, clips.fold[: clips.n_source], clips.folds).mean()
     scores = hits.pooled()
     names = list(dataset.encoders)
     outputs = np.zeros((len(seeds), clips.n_source, 6), np.float32)
@@ -120,8 +120,7 @@ def fake_result(config: Config, dataset: Dataset) -> TrialResult:
         target_fused=targets + 1 / 6,
         set_offset=np.zeros((len(clips.folds), 16), np.float32),
         predicted_state=predicted,
-        hits_presence=hits.presence,
-        hits_salience=hits.salience,
+        totals=dict(hits.totals),
         clips=hits.clips,
         blends=hits.blends,
         score=scores.score,

@@ -1,9 +1,10 @@
 """What a clip truly shows, before any encoder sees it: m = g_a kappa sum_c y'_c (mu_c + delta_ac).
 
 g_a is the actor's expressivity, kappa the clip's intensity, y' the label's weights after a random pull toward one of a
-blend's two emotions, mu_c the class geometry and delta_ac the actor's personal display of emotion c. A blend of
-emotions that look alike has a personal display of its own besides: actors agree least on how anger and sadness show at
-once. (Without it such blends are among the easiest for top-two decoding; in the real task they are the hardest.)
+blend's two classes, mu_c the class geometry and delta_ac the actor's personal display of class c; content has one
+coordinate for each class. A blend of classes that look alike has a personal display of its own besides: actors agree
+least on how anger and sadness show at once. (Without it such blends are among the easiest for top-two decoding; in the
+real task they are the hardest.)
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.simulation.appearance import Appearance
 from rfe.data.simulation.knobs import Knobs
 from rfe.data.simulation.skeleton import Cells
 from rfe.data.simulation.streams import open_stream
-from rfe.labels import EMOTIONS, N_EMOTIONS, NEUTRAL, PAIRS, STATE_IS_BLEND, STATE_SALIENCE, STATE_SET
+from rfe.task import Task
 
-N_COORDINATES = N_EMOTIONS
-"""Content has one coordinate per emotion; the geometry mixes them."""
-N_SOURCES = N_EMOTIONS + len(PAIRS)
-"""Emotions and pairs: everything an actor has a personal display of."""
 CLIP_INTENSITY = 0.1
 """Log standard deviation of intensity between clips of one nominal intensity."""
 SHIFT_EXPRESSIVITY: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (-0.05, 1.1), "strong": (-0.2, 1.4)}
@@ -28,48 +26,21 @@ SHIFT_DISPLAY: dict[str, float] = {"none": 1.0, "mild": 1.1, "strong": 1.4}
 """shift -> factor on the test actors' personal display."""
 
 
-LIKENESS: NDArray[np.float64] = np.zeros((N_EMOTIONS, N_EMOTIONS))
-"""[emotion, emotion] how alike two emotions look, relative to the most alike pairs; 0 on the diagonal."""
-for _first, _second, _value in (
-    ("ang", "sad", 1.0),
-    ("fea", "sad", 1.0),
-    ("ang", "fea", 0.5),
-    ("ang", "disg", 0.4),
-    ("disg", "sad", 0.4),
-    ("disg", "fea", 0.3),
-):
-    _row, _column = EMOTIONS.index(_first), EMOTIONS.index(_second)
-    LIKENESS[_row, _column] = LIKENESS[_column, _row] = _value
-
-
 @dataclass(frozen=True)
 class Performers:
-    """How each actor expresses emotion."""
+    """How each actor shows the classes."""
 
     expressivity: NDArray[np.float64]
     """[actor] g."""
     display: NDArray[np.float64]
-    """[actor, emotion, coordinate] delta."""
+    """[actor, class, coordinate] delta."""
     blend_display: NDArray[np.float64]
     """[actor, pair, coordinate] what a blend shows beyond its parts; 0 for pairs that are not alike."""
 
 
-def class_geometry(knobs: Knobs) -> NDArray[np.float64]:
-    """[emotion, coordinate] mu: anger-sadness and fear-sadness close, happiness and neutral apart and larger.
-
-    The symmetric square root of a matrix of wanted similarities, so that coordinate c stays mainly emotion c and a
-    per-emotion visibility has a meaning.
-    """
-    similarity = np.eye(N_EMOTIONS) + knobs.closeness * LIKENESS
-    values, vectors = np.linalg.eigh(similarity)
-    geometry: NDArray[np.float64] = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    geometry[EMOTIONS.index("hap")] *= knobs.happiness
-    geometry[EMOTIONS.index("sad")] *= knobs.sadness
-    geometry[NEUTRAL] *= knobs.neutral
-    return geometry
-
-
-def draw_performers(actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, seed: int) -> Performers:
+def draw_performers(
+    task: Task, look: Appearance, actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, seed: int
+) -> Performers:
     """Each actor's expressivity and personal display; test actors from a moved and wider distribution.
 
     Args:
@@ -77,17 +48,18 @@ def draw_performers(actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, 
         shift: `none`, `mild` or `strong`.
     """
     rng = open_stream(seed, "performers")
+    n_coordinates = task.n_classes
     moved, wider = SHIFT_EXPRESSIVITY[shift]
-    draws = rng.standard_normal((len(actor_is_test), 1 + N_SOURCES * N_COORDINATES))  # a row is an actor's own
+    draws = rng.standard_normal((len(actor_is_test), 1 + task.n_sets * n_coordinates))  # a row is an actor's own
     log_expressivity = draws[:, 0] * knobs.expressivity
     log_expressivity = np.where(actor_is_test, moved + wider * log_expressivity, log_expressivity)
-    display = draws[:, 1:].reshape(-1, N_SOURCES, N_COORDINATES)
+    display = draws[:, 1:].reshape(-1, task.n_sets, n_coordinates)
     display *= np.where(actor_is_test, SHIFT_DISPLAY[shift], 1.0)[:, np.newaxis, np.newaxis]
-    likeness = np.array([LIKENESS[pair] for pair in PAIRS])
+    likeness = np.array([look.likeness[pair] for pair in task.pairs])
     return Performers(
         expressivity=np.exp(log_expressivity),
-        display=knobs.display * display[:, :N_EMOTIONS],
-        blend_display=knobs.scatter * likeness[:, np.newaxis] * display[:, N_EMOTIONS:],
+        display=knobs.display * display[:, : task.n_classes],
+        blend_display=knobs.scatter * likeness[:, np.newaxis] * display[:, task.n_classes :],
     )
 
 
@@ -95,6 +67,7 @@ def draw_content(
     cell: NDArray[np.int64],
     actor: NDArray[np.int64],
     cells: Cells,
+    look: Appearance,
     performers: Performers,
     knobs: Knobs,
     rng: np.random.Generator,
@@ -104,17 +77,20 @@ def draw_content(
     Args:
         cell: [clip] index into `cells`.
         actor: [clip] index into `performers`.
+        look: of the cells' task.
     """
+    task = cells.task
     state, level = cells.state[cell], cells.level[cell]
-    single = np.where(state == NEUTRAL, 1.0, 1.0 + knobs.intensity_spread * (level - 2.5) / 1.5)
-    intensity = np.where(STATE_IS_BLEND[state], knobs.blend_intensity, single)
+    is_blend = task.state_is_blend[state]
+    steady = look.steady[np.where(is_blend, 0, state)] & ~is_blend
+    single = np.where(steady, 1.0, 1.0 + knobs.intensity_spread * (level - 2.5) / 1.5)
+    intensity = np.where(is_blend, knobs.blend_intensity, single)
     draws = rng.standard_normal((len(cell), 2))  # a row is a clip's own
     intensity = intensity * np.exp(CLIP_INTENSITY * draws[:, 0])
-    weights = _pull_blends(STATE_SALIENCE[state].astype(np.float64), knobs, draws[:, 1])
-    shown = class_geometry(knobs) + performers.display[actor]
+    weights = _pull_blends(task.state_salience[state].astype(np.float64), knobs, draws[:, 1])
+    shown = look.geometry(knobs) + performers.display[actor]
     content: NDArray[np.float64] = np.einsum("nc,nck->nk", weights, shown)
-    is_blend = STATE_IS_BLEND[state]
-    content[is_blend] += performers.blend_display[actor[is_blend], STATE_SET[state[is_blend]] - N_EMOTIONS]
+    content[is_blend] += performers.blend_display[actor[is_blend], task.state_set[state[is_blend]] - task.n_classes]
     content *= (performers.expressivity[actor] * intensity)[:, np.newaxis]
     return content
 

@@ -1,28 +1,29 @@
 """What an encoder makes of the content: frames x_t = rho_i B (v o m_i) + C o_a + noise_t, then the seven statistics.
 
-Every encoder has a latent series of `N_LATENT` dimensions in which content, actor offset and AR(1) noise overlap; a
-random lift takes it to the encoder's width. A wide encoder is thus as hard as a narrow one up to what width itself does
-to a learner, and content cannot be separated from identity by width alone.
+Every encoder has a latent series of three dimensions more than there are classes, in which content, actor offset and
+AR(1) noise overlap; a random lift takes it to the encoder's width. A wide encoder is thus as hard as a narrow one up to
+what width itself does to a learner, and content cannot be separated from identity by width alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.data.simulation.content import N_COORDINATES
+from rfe.data.simulation.appearance import Appearance, Modality
 from rfe.data.simulation.knobs import Knobs
 from rfe.data.simulation.skeleton import Skeleton
 from rfe.data.simulation.streams import open_stream
 from rfe.data.statistics import N_STATISTICS, batch_statistics
-from rfe.labels import EMOTIONS
 
 Kind = Literal["strong", "medium", "weak", "redundant", "noise"]
-Modality = Literal["video", "audio", "audiovisual"]
 
-N_LATENT = 9
+EXTRA_LATENT = 3
+"""Dimensions of a latent series beyond the content's."""
+DEMO_CHANNELS = 9
+"""Width of a demo encoder's frame for BlEmoRE's six classes: that of its latent series, so that nothing is lifted."""
 SHORTEST, LONGEST = 20, 60
 """Frames of a clip."""
 NOISE_MEMORY = 0.8
@@ -42,13 +43,6 @@ SHIFT_OFFSET: dict[str, tuple[float, float]] = {"none": (0.0, 1.0), "mild": (0.1
 SHIFT_GAIN: dict[str, float] = {"none": 1.0, "mild": 0.9, "strong": 0.7}
 """shift -> gain, on test clips, of the encoder that changes."""
 
-VISIBILITY: dict[str, tuple[float, ...]] = {
-    # in the order of EMOTIONS: ang, disg, fea, hap, sad, neu; -1 to 1, scaled by Knobs.contrast
-    "video": (-0.3, -0.8, -0.1, 1.0, 0.2, 0.0),
-    "audio": (0.4, 1.0, 0.1, -0.8, -0.4, -0.2),
-    "audiovisual": (0.1, 0.1, 0.0, 0.1, -0.1, -0.1),
-}
-
 
 @dataclass(frozen=True)
 class EncoderSpec:
@@ -57,7 +51,7 @@ class EncoderSpec:
     name: str
     kind: Kind
     modality: Modality = "video"
-    channels: int = N_LATENT
+    channels: int = DEMO_CHANNELS
     """Width of a frame; the feature file is seven times as wide."""
     copies: str | None = None
     """kind `redundant` only: the encoder whose view and noise it shares."""
@@ -108,7 +102,13 @@ class View:
     """[clip, latent] rho B (v o m) + C o, the part of a frame that does not change within a clip."""
 
 
+def latent_width(n_classes: int) -> int:
+    """Dimensions of every encoder's latent series."""
+    return n_classes + EXTRA_LATENT
+
+
 def build_view(
+    look: Appearance,
     spec: EncoderSpec,
     source: EncoderSpec,
     content: NDArray[np.float64],
@@ -121,6 +121,7 @@ def build_view(
     """Draw an encoder's mixing matrices, reliabilities and actor offsets, and apply them.
 
     Args:
+        look: of the classes.
         spec: the encoder; `source` is the same, or the encoder that it copies.
         content: [clip, coordinate] m.
         shift: `none`, `mild` or `strong`: moves the test actors' offsets.
@@ -128,14 +129,15 @@ def build_view(
     """
     strengths = {"strong": knobs.strong, "medium": knobs.medium, "weak": knobs.weak, "noise": 0.0}
     strength = strengths[source.kind]
-    visibility = 1.0 + knobs.contrast * np.asarray(VISIBILITY[source.modality])
+    visibility = 1.0 + knobs.contrast * look.visibility[source.modality]
     level, noise = draw_reliability(skeleton, knobs, open_stream(seed, "reliability", source.name))
     gain = np.where(skeleton.actor_fold[skeleton.actor] < 0, SHIFT_GAIN[shift] if shifted else 1.0, 1.0)
     reliability = strength * level * gain
-    offset = _draw_offsets(skeleton.actor_fold < 0, shift, knobs, open_stream(seed, "offset", source.name))
+    n_latent = latent_width(content.shape[1])
+    offset = _draw_offsets(skeleton.actor_fold < 0, n_latent, shift, knobs, open_stream(seed, "offset", source.name))
     steady = offset[skeleton.actor]
-    steady[:, :N_COORDINATES] += reliability[:, np.newaxis] * content * visibility
-    steady = steady @ _draw_rotation(open_stream(seed, "mixing", source.name)).T
+    steady[:, : content.shape[1]] += reliability[:, np.newaxis] * content * visibility
+    steady = steady @ _draw_rotation(n_latent, open_stream(seed, "mixing", source.name)).T
     return View(spec, source.name, strength, visibility, reliability, noise, steady)
 
 
@@ -163,30 +165,30 @@ def draw_reliability(
     return level, np.where(bad, 1.0 + knobs.unreliable_noise, 1.0)
 
 
-def _draw_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
+def _draw_rotation(n_latent: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """[latent, latent] a random orthogonal matrix."""
-    matrix, triangle = np.linalg.qr(rng.standard_normal((N_LATENT, N_LATENT)))
+    matrix, triangle = np.linalg.qr(rng.standard_normal((n_latent, n_latent)))
     return np.asarray(matrix * np.sign(np.diag(triangle)))
 
 
 def _draw_offsets(
-    actor_is_test: NDArray[np.bool_], shift: str, knobs: Knobs, rng: np.random.Generator
+    actor_is_test: NDArray[np.bool_], n_latent: int, shift: str, knobs: Knobs, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """[actor, latent] C o_a: independent offsets of decaying size, each spread over all of the content's coordinates.
 
-    Which emotion an encoder confuses with identity is thus no matter of luck, and encoders of a kind are equally hard.
+    Which class an encoder confuses with identity is thus no matter of luck, and encoders of a kind are equally hard.
     """
-    size: NDArray[np.float64] = rng.permutation(knobs.offset * knobs.offset_decay ** np.arange(N_LATENT))
-    offsets = rng.standard_normal((len(actor_is_test), N_LATENT)) * size
+    size: NDArray[np.float64] = rng.permutation(knobs.offset * knobs.offset_decay ** np.arange(n_latent))
+    offsets = rng.standard_normal((len(actor_is_test), n_latent)) * size
     moved, wider = SHIFT_OFFSET[shift]
     offsets = np.where(actor_is_test[:, np.newaxis], moved * size + wider * offsets, offsets)
-    return np.asarray(offsets @ _spread_evenly())
+    return np.asarray(offsets @ _spread_evenly(n_latent))
 
 
-def _spread_evenly() -> NDArray[np.float64]:
+def _spread_evenly(n_latent: int) -> NDArray[np.float64]:
     """[latent, latent] a fixed orthogonal matrix whose rows (Hartley's waves) reach every coordinate about equally."""
-    angle = 2.0 * np.pi * np.outer(np.arange(N_LATENT), np.arange(N_LATENT)) / N_LATENT
-    return np.asarray((np.cos(angle) + np.sin(angle)) / np.sqrt(N_LATENT))
+    angle = 2.0 * np.pi * np.outer(np.arange(n_latent), np.arange(n_latent)) / n_latent
+    return np.asarray((np.cos(angle) + np.sin(angle)) / np.sqrt(n_latent))
 
 
 def draw_lengths(n_clips: int, seed: int) -> NDArray[np.int64]:
@@ -199,30 +201,30 @@ def iterate_features(view: View, lengths: NDArray[np.int64], seed: int) -> Itera
 
     The numbers do not depend on the size of the pieces.
     """
-    spec = view.spec
+    spec, n_latent = view.spec, view.steady.shape[1]
     noise_stream = open_stream(seed, "noise", view.source)
     own_stream = open_stream(seed, "own noise", spec.name)
     channel_stream = open_stream(seed, "channel noise", spec.name)
     lift = None
-    if spec.channels != N_LATENT:
-        lift = open_stream(seed, "lift", spec.name).standard_normal((N_LATENT, spec.channels)) / np.sqrt(N_LATENT)
+    if spec.channels != n_latent:
+        lift = open_stream(seed, "lift", spec.name).standard_normal((n_latent, spec.channels)) / np.sqrt(n_latent)
         lift = lift.astype(np.float32)
     copied = spec.name != view.source
-    rows = max(1, CHUNK_BYTES // (4 * LONGEST * max(spec.channels, N_LATENT)))
+    rows = max(1, CHUNK_BYTES // (4 * LONGEST * max(spec.channels, n_latent)))
     for start in range(0, len(lengths), rows):
         piece = slice(start, start + rows)
-        noise = _draw_ar(len(lengths[piece]), noise_stream)
+        noise = _draw_ar(len(lengths[piece]), n_latent, noise_stream)
         if copied:
-            own = _draw_ar(len(noise), own_stream)
+            own = _draw_ar(len(noise), n_latent, own_stream)
             noise = np.float32(COPY_NOISE) * noise + np.float32(np.sqrt(1 - COPY_NOISE**2)) * own
         latent = noise * view.noise[piece, np.newaxis, np.newaxis].astype(np.float32)
         latent += view.steady[piece, np.newaxis].astype(np.float32)
         yield _summarise(latent, lengths[piece], lift, channel_stream)
 
 
-def _draw_ar(n_clips: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _draw_ar(n_clips: int, n_latent: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """[clip, LONGEST, latent] AR(1) noise of unit variance."""
-    noise = rng.standard_normal((n_clips, LONGEST, N_LATENT), np.float32)
+    noise = rng.standard_normal((n_clips, LONGEST, n_latent), np.float32)
     fresh = np.float32(np.sqrt(1 - NOISE_MEMORY**2))
     for step in range(1, LONGEST):
         noise[:, step] = np.float32(NOISE_MEMORY) * noise[:, step - 1] + fresh * noise[:, step]
@@ -249,7 +251,7 @@ def _summarise(
     return features
 
 
-def describe_visibility(view: View) -> dict[str, float]:
-    """Emotion -> visibility, for truth.json; 0 throughout for a noise encoder."""
-    shown = view.visibility if view.strength > 0 else np.zeros(N_COORDINATES)
-    return {emotion: round(float(value), 4) for emotion, value in zip(EMOTIONS, shown, strict=True)}
+def describe_visibility(view: View, classes: Sequence[str]) -> dict[str, float]:
+    """Class -> visibility, for truth.json; 0 throughout for a noise encoder."""
+    shown = view.visibility if view.strength > 0 else np.zeros(len(classes))
+    return {code: round(float(value), 4) for code, value in zip(classes, shown, strict=True)}

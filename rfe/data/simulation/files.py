@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.data.simulation.skeleton import Skeleton, list_cells
-from rfe.labels import EMOTIONS, NEUTRAL, STATE_IS_BLEND, state_percents
+from rfe.data.simulation.skeleton import Skeleton, is_steady
 from rfe.writing import write_beside, write_text
 
 METADATA_FIELDS: tuple[str, ...] = (
@@ -32,7 +31,7 @@ METADATA_FIELDS: tuple[str, ...] = (
 
 def write_metadata(path: Path, skeleton: Skeleton, anonymous_actors: bool) -> None:
     """`metadata.csv` with a `split` column; of a test clip it has the name and, unless anonymous, the actor."""
-    cells = list_cells()
+    cells, task = skeleton.cells, skeleton.cells.task
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, METADATA_FIELDS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -51,13 +50,14 @@ def write_metadata(path: Path, skeleton: Skeleton, anonymous_actors: bool) -> No
             "fold": int(skeleton.actor_fold[actor]),
             "split": "train",
         }
-        if STATE_IS_BLEND[state]:
-            (first, share), (second, other) = state_percents(state).items()
+        if task.state_is_blend[state]:
+            (first, share), (second, other) = task.state_percents(state).items()
             row |= {"mix": 1, "emotion_1": first, "emotion_2": second}
-            row |= {"emotion_1_salience": share, "emotion_2_salience": other}
+            if task.ratios_percent:
+                row |= {"emotion_1_salience": share, "emotion_2_salience": other}
         else:
-            field = "situation" if state == NEUTRAL else "intensity_level"
-            row |= {"mix": 0, "emotion_1": EMOTIONS[state], field: level}
+            field = "situation" if is_steady(task, state) else "intensity_level"
+            row |= {"mix": 0, "emotion_1": task.classes[state], field: level}
         writer.writerow(row)
     write_text(path, buffer.getvalue())
 

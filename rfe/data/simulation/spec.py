@@ -1,13 +1,15 @@
 """What to simulate, and the check that it can be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Literal
 
 from rfe.config.schema import LARGEST_SEED
-from rfe.data.simulation.encoders import DEMO_ENCODERS, FULL_ENCODERS, SHIFT_GAIN, VISIBILITY, EncoderSpec
-from rfe.data.simulation.skeleton import N_FOLDS, OFFICIAL_CLIPS_PER_ACTOR
+from rfe.data.simulation.appearance import MODALITIES
+from rfe.data.simulation.encoders import DEMO_ENCODERS, FULL_ENCODERS, SHIFT_GAIN, EncoderSpec, latent_width
+from rfe.data.simulation.skeleton import N_FOLDS, list_cells
 from rfe.errors import ConfigError, gather
+from rfe.task import BLEMORE, Task
 
 Shift = Literal["none", "mild", "strong"]
 Size = Literal["demo", "full"]
@@ -25,7 +27,8 @@ class SimulationSpec:
     test_actors: int = 11
     """Test actors; 100 of them make a test score worth comparing with."""
     clips_per_actor: int = 54
-    """2 to 54. Only 47 actors with 54 clips have the official gaps and second takes (2,456 training clips)."""
+    """2 to as many as the task has cells, BlEmoRE's 54. Only 47 actors with 54 clips have the official gaps and second
+    takes (2,456 training clips)."""
     size: Size = "demo"
     """`demo`: six encoders of 63 features. `full`: seven encoders as wide as the published ones (about 600 MB)."""
     shift: Shift = "mild"
@@ -37,11 +40,21 @@ class SimulationSpec:
     seed: int = 0
     encoders: tuple[EncoderSpec, ...] = ()
     """Encoders to simulate; empty: those of `size`."""
+    task: Task = BLEMORE
+    """Which labels there are."""
 
     @property
     def encoder_specs(self) -> tuple[EncoderSpec, ...]:
-        """The encoders: those of `size` unless given."""
-        return self.encoders or ENCODERS[self.size]
+        """The encoders: those of `size` unless given; the demo's are as wide as the task's latent series."""
+        if self.encoders or self.size != "demo":
+            return self.encoders or ENCODERS[self.size]
+        width = latent_width(self.task.n_classes)
+        return tuple(replace(encoder, channels=width) for encoder in DEMO_ENCODERS)
+
+
+def default_clips_per_actor(task: Task) -> int:
+    """One clip of each cell, or BlEmoRE's 54 where there are more cells."""
+    return min(SimulationSpec.clips_per_actor, len(list_cells(task)))
 
 
 def check_spec(spec: SimulationSpec) -> None:
@@ -51,8 +64,9 @@ def check_spec(spec: SimulationSpec) -> None:
         problems.append(f"actors: {spec.actors} cannot fill {N_FOLDS} folds; use {N_FOLDS} or more")
     if spec.test_actors < 0:
         problems.append(f"test_actors: {spec.test_actors} is negative; use 0 for no test clips")
-    if not SMALLEST_CLIPS_PER_ACTOR <= spec.clips_per_actor <= OFFICIAL_CLIPS_PER_ACTOR:
-        allowed = f"{SMALLEST_CLIPS_PER_ACTOR} to {OFFICIAL_CLIPS_PER_ACTOR}"
+    n_cells = len(list_cells(spec.task))
+    if not min(SMALLEST_CLIPS_PER_ACTOR, n_cells) <= spec.clips_per_actor <= n_cells:
+        allowed = f"{SMALLEST_CLIPS_PER_ACTOR} to {n_cells}"
         problems.append(f"clips_per_actor: {spec.clips_per_actor} is impossible; use {allowed}")
     if spec.size not in ENCODERS:
         problems.append(f"size: {spec.size!r} is unknown; use {' or '.join(ENCODERS)}")
@@ -79,8 +93,8 @@ def _check_encoders(encoders: tuple[EncoderSpec, ...]) -> list[str]:
             problems.append(f"{name}: {encoder.name!r} cannot be a file's name; use letters, digits, _ and -")
         if encoder.kind not in KINDS:
             problems.append(f"{name}.kind: {encoder.kind!r} is unknown; use {', '.join(KINDS)}")
-        if encoder.modality not in VISIBILITY:
-            problems.append(f"{name}.modality: {encoder.modality!r} is unknown; use {', '.join(VISIBILITY)}")
+        if encoder.modality not in MODALITIES:
+            problems.append(f"{name}.modality: {encoder.modality!r} is unknown; use {', '.join(MODALITIES)}")
         if encoder.channels < 1:
             problems.append(f"{name}.channels: {encoder.channels} is not a width; use 1 or more")
         if (encoder.kind == "redundant") != (encoder.copies is not None):

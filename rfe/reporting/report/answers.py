@@ -12,16 +12,16 @@ from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import DataError, StudyError
-from rfe.labels import EMOTIONS, N_EMOTIONS, N_SETS, SET_MEMBERS, SET_NAMES, STATE_IS_BLEND, STATE_SET
-from rfe.metrics.intervals import HitTable, Interval, Part, score_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, Interval, score_interval
 from rfe.metrics.presence import presence_hits
 from rfe.metrics.salience import salience_hits
+from rfe.task import Task
 from rfe.tracking.contents import count_confusion
 
 Float = NDArray[np.floating]
-PARTS: tuple[Part, ...] = ("score", "acc_presence", "acc_salience")
 FEWEST_CLIPS = 5
-"""An actor with fewer clips, or without a blend, has no Score of their own."""
+"""An actor with fewer clips, or without a blend where saliences are scored, has no Score of their own."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Answers:
     """[seed, source clip] states."""
 
     @property
+    def task(self) -> Task:
+        """Whose states they are."""
+        return self.clips.task
+
+    @property
     def truth(self) -> NDArray[np.int64]:
         """[source clip]"""
         return self.clips.state[: self.clips.n_source]
@@ -42,12 +47,12 @@ class Answers:
         """[source clip]"""
         return self.clips.actor[: self.clips.n_source]
 
-    def table(self) -> HitTable:
+    def table(self) -> InfluenceTable:
         """Hits by seed and clip."""
         fold = self.clips.fold[: self.clips.n_source]
-        return HitTable.of_answers(self.truth, self.predicted, self.actor, fold)
+        return InfluenceTable.of_answers(self.task, self.truth, self.predicted, self.actor, fold)
 
-    def intervals(self) -> dict[Part, Interval]:
+    def intervals(self) -> dict[str, Interval]:
         """Score and its halves, over actors and seeds."""
         table = self.table()
         return {part: score_interval(table, part) for part in PARTS}
@@ -55,6 +60,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Confusion:
+    task: Task
     counts: NDArray[np.float64]
     """[true set, answered set] clips, mean over seeds."""
 
@@ -66,30 +72,31 @@ class Confusion:
 
     @property
     def wrong_blends_sharing(self) -> float:
-        """Of true blends whose set is answered wrongly, how many are answered with one of their emotions; NaN: none."""
-        wrong = self.counts[N_EMOTIONS:] * ~np.eye(N_SETS, dtype=bool)[N_EMOTIONS:]
-        return float((wrong * SHARES_EMOTION[N_EMOTIONS:]).sum() / wrong.sum()) if wrong.sum() else float("nan")
+        """Of true blends whose set is answered wrongly, how many are answered with one of their classes; NaN: none."""
+        n = self.task.n_classes
+        wrong = self.counts[n:] * ~np.eye(self.task.n_sets, dtype=bool)[n:]
+        return float((wrong * self._shares_class[n:]).sum() / wrong.sum()) if wrong.sum() else float("nan")
+
+    @property
+    def _shares_class(self) -> NDArray[np.bool_]:
+        """[set, set]"""
+        members = self.task.set_members
+        return (members @ members.T) > 0
 
     def commonest(self, n: int = 12) -> list[tuple[str, str, float, float, bool]]:
-        """The commonest errors: truth, answer, clips, share of the true set's clips, whether they share an emotion."""
-        wrong = self.counts * ~np.eye(N_SETS, dtype=bool)
+        """The commonest errors: truth, answer, clips, share of the true set's clips, whether they share a class."""
+        wrong = self.counts * ~np.eye(self.task.n_sets, dtype=bool)
         order = np.argsort(-wrong, axis=None, kind="stable")[:n]
-        pairs = [divmod(int(index), N_SETS) for index in order if wrong.flat[index] > 0]
-        return [
-            (SET_NAMES[i], SET_NAMES[j], float(wrong[i, j]), float(self.share[i, j]), bool(SHARES_EMOTION[i, j]))
-            for i, j in pairs
-        ]
-
-
-SHARES_EMOTION: NDArray[np.bool_] = (SET_MEMBERS @ SET_MEMBERS.T) > 0
-"""[set, set]"""
+        pairs = [divmod(int(index), self.task.n_sets) for index in order if wrong.flat[index] > 0]
+        names, share, shared = self.task.set_names, self.share, self._shares_class
+        return [(names[i], names[j], float(wrong[i, j]), float(share[i, j]), bool(shared[i, j])) for i, j in pairs]
 
 
 @dataclass(frozen=True)
 class Recall:
-    """One emotion, in singles and blends together."""
+    """One class, in singles and blends together."""
 
-    emotion: str
+    name: str
     clips: int
     recall: Interval
     """Of the clips that show it, how many answers name it."""
@@ -103,11 +110,12 @@ class ActorScore:
     fold: int
     clips: int
     acc_presence: float
-    acc_salience: float
+    acc_salience: float | None
+    """None where the task's metric does not compare saliences."""
 
     @property
     def score(self) -> float:
-        return (self.acc_presence + self.acc_salience) / 2
+        return self.acc_presence if self.acc_salience is None else (self.acc_presence + self.acc_salience) / 2
 
 
 def read_answers(candidate: Candidate, dataset: Dataset) -> Answers:
@@ -140,42 +148,44 @@ def answers_of(filenames: NDArray[Any], predicted: NDArray[np.int64], dataset: D
 
 def measure_confusion(answers: Answers) -> Confusion:
     """By set."""
-    return Confusion(count_confusion(answers.truth, answers.predicted))
+    return Confusion(answers.task, count_confusion(answers.task, answers.truth, answers.predicted))
 
 
 def measure_recalls(answers: Answers) -> tuple[Recall, ...]:
-    """One for each emotion that a clip shows."""
-    shown = SET_MEMBERS[STATE_SET[answers.truth]] > 0  # [clip, emotion]
-    named = (SET_MEMBERS[STATE_SET[answers.predicted]] > 0) & (answers.predicted >= 0)[..., None]  # [seed, clip, emo]
+    """One for each class that a clip shows."""
+    task = answers.task
+    shown = task.set_members[task.state_set[answers.truth]] > 0  # [clip, class]
+    named = task.set_members[task.state_set[answers.predicted]] > 0  # [seed, clip, class]
+    named &= (answers.predicted >= 0)[..., None]
     fold, found = answers.clips.fold[: answers.clips.n_source], []
-    for index, emotion in enumerate(EMOTIONS):
+    for index, name in enumerate(task.class_names):
         mine = shown[:, index]
         if not mine.any():
             continue
         hits = named[:, mine, index].astype(np.float64)
-        table = HitTable(hits, np.zeros_like(hits), np.zeros(int(mine.sum()), bool), answers.actor[mine], fold[mine])
+        table = InfluenceTable.of_hits("recall", hits, answers.actor[mine], fold[mine])
         total = named[..., index].sum()
         precision = float(hits.sum() / total) if total else float("nan")
-        found.append(Recall(emotion, int(mine.sum()), score_interval(table, "acc_presence"), precision))
+        found.append(Recall(name, int(mine.sum()), score_interval(table, "recall"), precision))
     return tuple(found)
 
 
 def measure_actors(answers: Answers) -> tuple[ActorScore, ...]:
     """Actors with enough clips, the lowest Score first; none where actors are unknown."""
-    presence = presence_hits(answers.truth, answers.predicted).mean(0)
-    salience = salience_hits(answers.truth, answers.predicted).mean(0)
-    blend = STATE_IS_BLEND[answers.truth]
-    rows = []
+    presence = presence_hits(answers.task, answers.truth, answers.predicted).mean(0)
+    salience = salience_hits(answers.task, answers.truth, answers.predicted).mean(0)
+    blend = answers.task.state_is_blend[answers.truth]
+    scored, rows = answers.task.scores_saliences, []
     for index in np.unique(answers.actor[answers.actor >= 0]):
         mine = answers.actor == index
-        if mine.sum() >= FEWEST_CLIPS and (mine & blend).any():
+        if mine.sum() >= FEWEST_CLIPS and ((mine & blend).any() or not scored):
             rows.append(
                 ActorScore(
                     answers.clips.actor_names[index],
                     int(answers.clips.fold[: answers.clips.n_source][mine][0]),
                     int(mine.sum()),
                     float(presence[mine].mean()),
-                    float(salience[mine & blend].mean()),
+                    float(salience[mine & blend].mean()) if scored else None,
                 )
             )
     return tuple(sorted(rows, key=lambda row: (row.score, row.actor)))

@@ -11,15 +11,17 @@ from rfe.decoding.diagnostics import Calibration, measure_calibration
 from rfe.decoding.fitting import crossfit_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
 from rfe.ensemble.candidates import Candidate, load_outputs
-from rfe.ensemble.mixing import set_probabilities
 from rfe.errors import StudyError
-from rfe.labels import STATE_SET
+from rfe.metrics.metric import set_probabilities
 from rfe.reporting.report.answers import Answers
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Table, Text
 
+STYLES = (("blue", "circle"), ("orange", "diamond"))
+"""Colour and symbol of sets and of states."""
+
 
 def candidate_states(candidate: Candidate, dataset: Dataset) -> NDArray[np.float64]:
-    """[seed, source clip, 36] the decoder's distributions, each fold's fitted on the other folds.
+    """[seed, source clip, state] the decoder's distributions, each fold's fitted on the other folds.
 
     Raises:
         StudyError: the decoder has no distribution, or outputs were not kept.
@@ -35,28 +37,34 @@ def candidate_states(candidate: Candidate, dataset: Dataset) -> NDArray[np.float
     truth, fold = dataset.clips.state[source], dataset.clips.fold[source]
     position = np.searchsorted(outputs.folds, fold)
     offset = outputs.set_offset[position]
-    decoder = ValidStatesDecoder(config.model.head_fusion.presence_weight)
+    decoder = ValidStatesDecoder(dataset.clips.task, config.model.head_fusion.presence_weight)
     _, parameters = crossfit_decode(decoder, outputs.source, truth, fold, set_offset=offset)
-    return state_probabilities(outputs.source, parameters, fold_index=position, set_offset=offset)
+    return state_probabilities(dataset.clips.task, outputs.source, parameters, fold_index=position, set_offset=offset)
 
 
 def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, prefix: str) -> Iterator[Block]:
     """Reliability of the distributions behind answers, and how often a blend is answered.
 
     Args:
-        probabilities: [seed, source clip, 36].
+        probabilities: [seed, source clip, state].
         answers: made of them.
         prefix: of the names of tables and figures.
     """
-    set_answers = np.where(answers.predicted >= 0, STATE_SET[answers.predicted], -1)
-    sets = measure_calibration(set_probabilities(probabilities), STATE_SET[answers.truth], set_answers)
-    states = measure_calibration(probabilities, answers.truth, answers.predicted)
-    yield Text(
-        f"Blends are {sets.blend_true:.1%} of the clips; the decoder gives them {sets.blend_predicted:.1%} of its "
-        f"probability and {sets.blend_answered:.1%} of its answers. More blend answers than blends follow from the "
-        "expected Score, and are right only while the distribution is calibrated.",
-        "finding",
-    )
+    task = answers.task
+    set_answers = np.where(answers.predicted >= 0, task.state_set[answers.predicted], -1)
+    true_sets = task.state_set[answers.truth]
+    kinds = {f"{task.n_sets} sets": (set_probabilities(task, probabilities), true_sets, set_answers)}
+    if task.has_ratios:
+        kinds[f"{task.n_states} states"] = (probabilities, answers.truth, answers.predicted)
+    measured = {name: measure_calibration(task, *one) for name, one in kinds.items()}
+    sets = measured[f"{task.n_sets} sets"]
+    if task.pairs:
+        yield Text(
+            f"Blends are {sets.blend_true:.1%} of the clips; the decoder gives them {sets.blend_predicted:.1%} of its "
+            f"probability and {sets.blend_answered:.1%} of its answers. More blend answers than blends follow from the "
+            "expected Score, and are right only while the distribution is calibrated.",
+            "finding",
+        )
 
     def curve(name: str, one: Calibration, colour: str, symbol: str) -> Points:
         there = np.isfinite(one.bin_predicted)
@@ -80,8 +88,7 @@ def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, pr
                 Axis("how often it was true", range=(0, 1)),
                 (
                     Line("calibrated", [0, 1], [0, 1], "grey", "dash"),
-                    curve("16 sets", sets, "blue", "circle"),
-                    curve("36 states", states, "orange", "diamond"),
+                    *(curve(name, one, *style) for (name, one), style in zip(measured.items(), STYLES, strict=False)),
                 ),
             ),
         ),
@@ -92,5 +99,5 @@ def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, pr
         f"{prefix}calibration",
         "Loss of the probabilities",
         (Column("of"), Column("negative log-likelihood (nats per clip)"), Column("uniform guess")),
-        (("16 sets", sets.nll, float(np.log(16))), ("36 states", states.nll, float(np.log(36)))),
+        tuple((name, one.nll, float(np.log(int(name.split()[0])))) for name, one in measured.items()),
     )

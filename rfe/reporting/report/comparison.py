@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from rfe.data.dataset import Dataset
+from rfe.data.task import compared_labels
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Section, Table, Text
 from rfe.reporting.report.subject import Subject
+from rfe.task import BLEMORE
 
 BLEMORE_FOLDS = (522, 486, 468, 472, 508)
 """Clips in the official folds of the BlEmoRE training partition (arXiv 2601.13225)."""
@@ -53,6 +55,8 @@ def read_published() -> tuple[Published, ...]:
 def is_blemore(dataset: Dataset) -> bool:
     """Whether the labelled clips are the BlEmoRE training partition with its official folds."""
     clips = dataset.clips
+    if compared_labels(clips.task) != compared_labels(BLEMORE) or clips.task.metric != BLEMORE.metric:
+        return False
     sizes = tuple(int(np.sum(clips.fold[: clips.n_source] == fold)) for fold in clips.folds)
     return not dataset.simulated and sizes == BLEMORE_FOLDS
 

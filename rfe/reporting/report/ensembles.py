@@ -13,7 +13,7 @@ from rfe.reporting.report.models import answer_section
 from rfe.reporting.report.subject import IN_SAMPLE, Data, Headline, Subject
 
 DECODINGS = {
-    "states": "averaged distributions over the 36 states, by expected score",
+    "states": "averaged distributions over the states, by expected score",
     "official": "averaged fused probabilities, by the organisers' two thresholds",
 }
 

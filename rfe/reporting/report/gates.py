@@ -1,4 +1,4 @@
-"""What a gate did with each encoder on clips that show each emotion: measured and shown."""
+"""What a gate did with each encoder on clips that show each class: measured and shown."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from rfe.config.schema import Config
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
-from rfe.labels import EMOTIONS, SET_MEMBERS, STATE_SET
 from rfe.reporting.report.answers import Answers, kept_arrays
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Heat, Panel, Table, Text
+from rfe.tracking.figures import MOST_NUMBERS
 
 Float = NDArray[np.floating]
 
@@ -30,12 +30,12 @@ class GateOutputs:
 
 @dataclass(frozen=True)
 class GateUse:
-    """By encoder and emotion."""
+    """By encoder and class."""
 
     encoders: tuple[str, ...]
     """Of the pool."""
     columns: tuple[str, ...]
-    """Emotions, then `all`."""
+    """Classes, then `all`."""
     kept: Float
     """[encoder, column] share of clips in which the encoder was fused."""
     weight: Float | None
@@ -59,7 +59,7 @@ def pool_of(configs: Sequence[Config], encoders: Sequence[str]) -> tuple[str, ..
 
 
 def measure_gate(outputs: GateOutputs, pool: Collection[str], answers: Answers) -> GateUse:
-    """Kept shares and weights by encoder and emotion.
+    """Kept shares and weights by encoder and class.
 
     Raises:
         StudyError: the models have no gate.
@@ -68,10 +68,11 @@ def measure_gate(outputs: GateOutputs, pool: Collection[str], answers: Answers) 
     if kept.ndim != 3 or kept.size == 0 or not kept.any():
         raise StudyError("the model has no gate, so there is nothing it kept")
     rows = [index for index, name in enumerate(encoders) if name in pool]
-    shown = SET_MEMBERS[STATE_SET[answers.truth]] > 0  # [clip, emotion]
+    task = answers.task
+    shown = task.set_members[task.state_set[answers.truth]] > 0  # [clip, class]
     groups = np.concatenate([shown, np.ones((len(shown), 1), bool)], 1)
     present = [index for index in range(groups.shape[1]) if groups[:, index].any()]
-    columns = tuple([*EMOTIONS, "all"][index] for index in present)
+    columns = tuple([*task.classes, "all"][index] for index in present)
 
     def by_group(values: Float) -> Float:
         mean = values.mean(0)  # [clip, encoder]
@@ -90,7 +91,7 @@ def _weights(scores: Float, kept: NDArray[np.bool_]) -> Float:
 
 
 def gate_blocks(outputs: GateOutputs, configs: Sequence[Config], answers: Answers, prefix: str) -> Iterator[Block]:
-    """Heat maps of encoders by emotion: weight, and share kept.
+    """Heat maps of encoders by class: weight, and share kept.
 
     Args:
         outputs: of the gates.
@@ -103,24 +104,25 @@ def gate_blocks(outputs: GateOutputs, configs: Sequence[Config], answers: Answer
         f"{_gate_words(configs, len(use.encoders))} A gate that is used looks different from column to column; one "
         "that is not has equal columns."
     )
+    numbers = len(use.columns) <= MOST_NUMBERS
     parts = [("share of clips that kept it", use.kept, "kept")]
     if use.weight is not None:
         parts.insert(0, ("mean weight", use.weight, "weight"))
     yield Figure(
         f"{prefix}gate",
-        "The gate: encoder by emotion",
-        "Heat map of encoders (rows) by emotion shown (columns): " + _kept_words(use),
+        "The gate: encoder by class",
+        "Heat map of encoders (rows) by class shown (columns): " + _kept_words(use),
         tuple(
             Panel(
                 title,
-                Axis("emotion shown", categories=use.columns),
+                Axis("class shown", categories=use.columns),
                 Axis(categories=use.encoders),
                 (
                     Heat(
                         use.encoders,
                         use.columns,
                         values.tolist(),
-                        [[f"{value:.2f}" for value in row] for row in values],
+                        [[f"{value:.2f}" if numbers else "" for value in row] for row in values],
                         title,
                         float(max(values.max(), 0.01)),
                     ),
@@ -128,11 +130,11 @@ def gate_blocks(outputs: GateOutputs, configs: Sequence[Config], answers: Answer
             )
             for title, values, _ in parts
         ),
-        "A blend counts for both of its emotions.",
+        "A blend counts for both of its classes.",
     )
     yield Table(
         f"{prefix}gate",
-        "The gate: encoder by emotion",
+        "The gate: encoder by class",
         (Column("encoder"), Column("what"), *(Column(name) for name in use.columns)),
         tuple(
             (encoder, short, *(float(value) for value in values[row]))

@@ -10,6 +10,7 @@ from typing import Any
 
 from rfe.reporting.report.colours import HEAT, INK, LIGHT
 from rfe.reporting.report.document import Bars, Figure, Heat, Line, Panel, Points, Rule, change_text
+from rfe.tracking.figures import MOST_NUMBERS
 
 GRID = "#76767640"
 DASHES = {"solid": "solid", "dash": "dash", "dot": "dot"}
@@ -17,6 +18,8 @@ SYMBOLS = {"circle": "circle", "diamond": "diamond", "square": "square", "cross"
 HEIGHTS = {"small": 260, "normal": 380, "large": 600}
 ROW = 30
 """Pixels for each named row."""
+NARROW_ROW = 13
+"""Of a heat map with many rows."""
 MOST_STEPS = 7
 """Between the ticks of an axis of whole numbers."""
 
@@ -73,7 +76,9 @@ def _plot(panel: Panel, figure: Figure) -> dict[str, Any]:
 def _height(panel: Panel, size: str, several: bool) -> int:
     if not panel.y.categories:
         return HEIGHTS[size]
-    return max(170, ROW * len(panel.y.categories) + 100 + (40 if several else 0))
+    heat = any(isinstance(mark, Heat) for mark in panel.marks)
+    row = NARROW_ROW if heat and len(panel.y.categories) > MOST_NUMBERS else ROW
+    return max(170, row * len(panel.y.categories) + 100 + (40 if several else 0))
 
 
 def _axis(panel: Panel, *, along_x: bool) -> dict[str, Any]:
@@ -93,6 +98,8 @@ def _axis(panel: Panel, *, along_x: bool) -> dict[str, Any]:
         if not along_x:
             settings["range"] = settings["range"][::-1]
             settings["tickfont"] = {"size": 12}
+        if len(axis.categories) > MOST_NUMBERS and any(isinstance(mark, Heat) for mark in panel.marks):
+            settings["tickfont"] = {"size": 8}
         settings["tickmode"] = "array"
         settings["tickvals"] = list(axis.categories)
     elif axis.log:

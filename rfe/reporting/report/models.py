@@ -1,4 +1,4 @@
-"""Tables and figures of what one configuration answers: confusion, emotions, actors, calibration, gate."""
+"""Tables and figures of what one configuration answers: confusion, classes, actors, calibration, gate."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
-from rfe.labels import EMOTION_NAMES, N_EMOTIONS, SET_NAMES, STATE_IS_BLEND
 from rfe.reporting.report.answers import (
     Answers,
     measure_actors,
@@ -30,7 +29,8 @@ from rfe.reporting.report.document import (
 )
 from rfe.reporting.report.gates import gate_blocks, read_gate
 from rfe.reporting.report.subject import Data
-from rfe.tracking.figures import say_clips
+from rfe.tracking.contents import MOST_SETS, OTHERS, group_rare
+from rfe.tracking.figures import MOST_NUMBERS, say_clips
 
 CHOSEN = (
     " The configuration was chosen by the same clips, so levels are optimistic; the shape of the errors is what to "
@@ -90,7 +90,7 @@ def answer_section(title: str, answers: Answers, lead: str, prefix: str, section
     blocks = (
         Text(lead + ("" if seeds == 1 else f" Means over {seeds} seeds.")),
         *confusion_blocks(answers, prefix),
-        *emotion_blocks(answers, prefix),
+        *class_blocks(answers, prefix),
         *actor_blocks(answers, prefix),
     )
     return Section(title, blocks, sections)
@@ -105,44 +105,48 @@ def guarded(blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 def confusion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
-    """The 16 x 16 table as a picture, and the commonest errors."""
-    confusion = measure_confusion(answers)
-    share, counts = confusion.share, confusion.counts
-    right = float(np.trace(counts) / counts.sum())
+    """The table of sets by sets as a picture, and the commonest errors."""
+    task, confusion = answers.task, measure_confusion(answers)
+    right = float(np.trace(confusion.counts) / confusion.counts.sum())
     shared = confusion.wrong_blends_sharing
-    blend = STATE_IS_BLEND[answers.truth]
-    answered = float((answers.predicted >= N_EMOTIONS).mean())
-    words = (
-        f"{right:.0%} of sets are right. Blends are {blend.mean():.0%} of the clips and {answered:.0%} of the answers."
-    )
+    blend = task.state_is_blend[answers.truth]
+    answered = float((answers.predicted >= task.n_classes).mean())
+    words = f"{right:.0%} of sets are right."
+    if task.pairs:
+        words += f" Blends are {blend.mean():.0%} of the clips and {answered:.0%} of the answers."
     if shared == shared:
-        words += f" Of the blends that are answered wrongly, {shared:.0%} are answered with one of their emotions."
+        words += f" Of the blends that are answered wrongly, {shared:.0%} are answered with one of their classes."
     yield Text(words, "finding")
+    names, counts = group_rare(task, confusion.counts)
+    share = counts / np.where(counts.sum(1, keepdims=True) > 0, counts.sum(1, keepdims=True), np.nan)
+    size = f"{len(names)} by {len(names)}"
     seeds = len(answers.predicted)
     means = "" if seeds == 1 else f" (means over {seeds} seeds)"
     yield Figure(
         f"{prefix}confusion",
         "Confusion by set",
-        f"Heat map of the true set (rows) against the answered set (columns), 16 by 16; {right:.0%} of the clips lie "
+        f"Heat map of the true set (rows) against the answered set (columns), {size}; {right:.0%} of the clips lie "
         "on the diagonal.",
         (
             Panel(
                 "",
-                Axis("answered set", categories=SET_NAMES),
-                Axis("true set", categories=SET_NAMES),
+                Axis("answered set", categories=names),
+                Axis("true set", categories=names),
                 (
                     Heat(
-                        SET_NAMES,
-                        SET_NAMES,
+                        names,
+                        names,
                         share.tolist(),
-                        [[say_clips(count) for count in row] for row in counts],
+                        [[say_clips(count) if len(names) <= MOST_NUMBERS else "" for count in row] for row in counts],
                         "share of the true set's clips",
                         max(0.5, float(np.nanmax(share))),
                     ),
                 ),
             ),
         ),
-        f"Numbers are clips{means}, colours are shares of the true set's clips.",
+        (f"Numbers are clips{means}, colours" if len(names) <= MOST_NUMBERS else "Colours")
+        + " are shares of the true set's clips."
+        + (f" {OTHERS}: the {task.n_sets - MOST_SETS} rarer sets." if OTHERS in names else ""),
         "large",
     )
     yield Table(
@@ -153,20 +157,20 @@ def confusion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
             Column("answer"),
             Column("clips", 1),
             Column("of the truth's clips", 2),
-            Column("shares an emotion"),
+            Column("shares a class"),
         ),
         tuple(confusion.commonest()),
     )
 
 
-def emotion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
-    """Recall of each emotion with its interval over actors."""
+def class_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
+    """Recall of each class with its interval over actors."""
     recalls = measure_recalls(answers)
-    names = [EMOTION_NAMES[one.emotion] for one in recalls]
+    names = [one.name for one in recalls]
     bounds = [one.recall.bounds() for one in recalls]
     yield Figure(
-        f"{prefix}emotions",
-        "Recall by emotion",
+        f"{prefix}classes",
+        "Recall by class",
         "Dots with intervals: "
         + ", ".join(f"{name} {one.recall.estimate:.2f}" for name, one in zip(names, recalls, strict=True)),
         (
@@ -186,14 +190,14 @@ def emotion_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
                 ),
             ),
         ),
-        "Recall: of the clips that show the emotion, alone or in a blend, how many answers name it. Precision: of the "
+        "Recall: of the clips that show the class, alone or in a blend, how many answers name it. Precision: of the "
         "answers that name it, how many are right to.",
     )
     yield Table(
-        f"{prefix}emotions",
-        "Recall by emotion",
+        f"{prefix}classes",
+        "Recall by class",
         (
-            Column("emotion"),
+            Column("class"),
             Column("clips"),
             Column("recall"),
             Column("lower 95%"),
@@ -220,7 +224,9 @@ def actor_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
         f"deviation {scores.std(ddof=1):.3f} over {len(actors)} actors. This is why intervals are over actors.",
         "finding",
     )
-    rank = list(range(1, len(actors) + 1))
+    rank, names = list(range(1, len(actors) + 1)), [one.actor for one in actors]
+    shares = [one.acc_salience for one in actors if one.acc_salience is not None]
+    salience = (Points("salience", rank, shares, "green", "square", labels=names),) if shares else ()
     yield Figure(
         f"{prefix}actors",
         "Score of each actor",
@@ -241,14 +247,7 @@ def actor_blocks(answers: Answers, prefix: str) -> Iterator[Block]:
                         "diamond",
                         labels=[one.actor for one in actors],
                     ),
-                    Points(
-                        "salience",
-                        rank,
-                        [one.acc_salience for one in actors],
-                        "green",
-                        "square",
-                        labels=[one.actor for one in actors],
-                    ),
+                    *salience,
                     Points("Score", rank, scores.tolist(), labels=[one.actor for one in actors]),
                 ),
             ),

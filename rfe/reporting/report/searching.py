@@ -12,7 +12,7 @@ from rfe.reporting.report.parameters import importance_blocks, slice_blocks
 from rfe.reporting.report.subject import Data
 from rfe.reporting.report.trials import scored_trials
 from rfe.reporting.studies import StudyJournal
-from rfe.search.outcome import hit_table
+from rfe.search.outcome import trial_table
 from rfe.search_space.dimensions import ARM
 from rfe.study import pareto_front, score_selected
 from rfe.study.bounds import TOP_SHARE
@@ -95,7 +95,7 @@ def convergence_blocks(trials: Sequence[TrialLog], dataset: Dataset | None, pref
 def _selected_so_far(ordered: Sequence[TrialLog], dataset: Dataset) -> list[tuple[int, float]]:
     if len(ordered) < 2 or len(dataset.clips.folds) < 2:
         return []
-    table = hit_table(ordered, dataset)
+    table = trial_table(ordered, dataset)
     moments = sorted({round(n) for n in np.linspace(2, len(ordered), SELECTED_AT)})
     try:
         return [(n, score_selected(table.first(n)).score) for n in moments]

@@ -17,6 +17,7 @@ from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatte
 
 from rfe.reporting.report.colours import HEAT, INK, LIGHT, heat_ink
 from rfe.reporting.report.document import Axis, Bars, Figure, Heat, Line, Panel, Points, Rule, change_text
+from rfe.tracking.figures import MOST_NUMBERS
 
 DPI = 140
 PANEL_INCHES = {"small": (3.0, 2.5), "normal": (5.6, 3.9), "large": (8.4, 7.4)}
@@ -68,7 +69,8 @@ def _height(panel: Panel, usual: float) -> float:
     named = len(panel.y.categories)
     if not named:
         return usual
-    return max(1.9, (0.42 if heat else CATEGORY_INCHES) * named + 1.3)
+    inches = (0.16 if named > MOST_NUMBERS else 0.42) if heat else CATEGORY_INCHES
+    return max(1.9, inches * named + 1.3)
 
 
 def _draw_panel(axes: Axes, panel: Panel, canvas: Canvas) -> None:
@@ -159,7 +161,11 @@ def _draw_heat(axes: Axes, heat: Heat, canvas: Canvas) -> None:
     image = axes.imshow(np.ma.masked_invalid(values), cmap=COLOURMAP, vmin=0, vmax=heat.top, aspect="auto")
     axes.set_xticks(range(len(heat.columns)), heat.columns)
     if len(heat.columns) > 8:
-        axes.set_xticks(range(len(heat.columns)), heat.columns, rotation=60, ha="right", rotation_mode="anchor")
+        turned = {"rotation": 90, "va": "center"} if len(heat.columns) > MOST_NUMBERS else {"rotation": 60}
+        axes.set_xticks(range(len(heat.columns)), heat.columns, ha="right", rotation_mode="anchor", **turned)
+    for along, names in (("x", heat.columns), ("y", heat.rows)):
+        if len(names) > MOST_NUMBERS:
+            axes.tick_params(axis=along, labelsize=5.5)
     small = 7 if len(heat.columns) > 8 else 8.5
     for row, texts in enumerate(heat.texts):
         for column, text in enumerate(texts):

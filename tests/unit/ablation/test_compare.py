@@ -13,17 +13,21 @@ from rfe.ablation.compare import (
     row_dict,
     smallest_detectable,
 )
-from rfe.metrics.intervals import HitTable, Interval, difference_interval
+from rfe.metrics.choice import PARTS
+from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval
 
 N_ACTORS, N_FOLDS, N_SEEDS, CLIPS = 20, 5, 5, 10
 ACTOR = np.repeat(np.arange(N_ACTORS), CLIPS)
 
 
-def table(rate: float, seed: int = 0) -> HitTable:
+def table(rate: float, seed: int = 0) -> InfluenceTable:
     """Hits with common clips: an arm of a higher rate hits all that one of a lower rate does."""
     rng = np.random.default_rng(seed)
     hits = (rng.random((N_SEEDS, len(ACTOR))) < rate).astype(float)
-    return HitTable(hits, hits, np.ones(len(ACTOR), bool), ACTOR, ACTOR % N_FOLDS)
+    each = [InfluenceTable.of_hits(part, hits, ACTOR, ACTOR % N_FOLDS) for part in PARTS]
+    estimates = {part: value for one in each for part, value in one.estimates.items()}
+    influences = {part: value for one in each for part, value in one.influences.items()}
+    return InfluenceTable(estimates, influences, ACTOR, ACTOR % N_FOLDS)
 
 
 ARMS = (
@@ -67,7 +71,7 @@ def test_differences_are_those_of_the_hits() -> None:
     for name in ("worse", "better", "n_kept 1"):
         difference = rows[name].difference
         assert difference is not None
-        assert difference.estimate == pytest.approx(TABLES[name].presence.mean() - TABLES["base"].presence.mean())
+        assert difference.estimate == pytest.approx(TABLES[name].estimates["score"] - TABLES["base"].estimates["score"])
         assert difference.probability_better == pytest.approx(float(name == "better"), abs=1e-4)
 
 
@@ -116,7 +120,7 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     arms = [Arm("base", "base"), *(Arm(" ".join(cell), "factorial", cell=cell) for cell in cells)]
     tables = {" ".join(cell): table(rate) for cell, rate in cells.items()}
     [found] = interactions(tables, arms, ("data.standardize", "adaptation.kind"))
-    means = {cell: tables[" ".join(cell)].presence.mean() for cell in cells}
+    means = {cell: tables[" ".join(cell)].estimates["score"] for cell in cells}
     gain = (means["actor", "coral"] - means["actor", "none"]) - (means["fold", "coral"] - means["fold", "none"])
     assert found.interval.estimate == pytest.approx(gain)
     assert found.values == (("fold", "actor"), ("none", "coral"))

@@ -67,7 +67,7 @@ def training(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def rename_column(rows: list[dict[str, str]]) -> None:
     for row in rows:
-        row["actor"] = row.pop("video_id")
+        row["take"] = row.pop("video_id")
 
 
 def keep_one_actor(rows: list[dict[str, str]]) -> None:

@@ -83,7 +83,7 @@ def test_answers_are_written_together_or_not_at_all(
     def fill_the_disk(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x")
 
-    monkeypatch.setattr("rfe.submission.use.write_submission", fill_the_disk)
+    monkeypatch.setattr("rfe.submission.json_form.write_submission", fill_the_disk)
     assert invoke("predict", bundle, "--data", dataset.path, "-o", tmp_path / "answers").exit_code == 2
     assert list(tmp_path.iterdir()) == []
 

@@ -59,7 +59,7 @@ def asked(line: str) -> dict[str, str]:
             ["train.lr=", *(f"train.lr_scaling={how}" for how in ("none", "sqrt", "linear"))],
         ),
         ("search everything -s train.average=", ["train.average=none", "train.average=ema"]),
-        ("schema ", ["config", "space", "plan", "job", "mapping"]),
+        ("schema ", ["config", "space", "plan", "job", "mapping", "task"]),
         ("studies sho", ["show"]),
     ],
 )

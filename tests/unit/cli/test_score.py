@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.labels import STATE_SALIENCE
 from rfe.submission.submission import write_submission
+from rfe.task import BLEMORE
 from tests.unit.cli.invoke import invoke
 from tests.unit.data.folders import make_folder
 
@@ -31,7 +31,7 @@ def labels(dataset: Dataset, tmp_path: Path) -> Path:
 def test_a_submission_is_scored_with_labels_alone(dataset: Dataset, labels: Path, tmp_path: Path) -> None:
     """Wanted were feature files, folds and actors."""
     clips = dataset.clips
-    path, _ = write_submission(tmp_path, clips.filename[clips.source].tolist(), clips.state[clips.source])
+    path, _ = write_submission(BLEMORE, tmp_path, clips.filename[clips.source].tolist(), clips.state[clips.source])
     told = invoke("score", path, "--data", labels)
     assert told.exit_code == 0, told.output
     assert "36 clips, 18 of them blends" in " ".join(told.output.split())
@@ -45,7 +45,7 @@ def test_a_submission_is_scored_with_labels_alone(dataset: Dataset, labels: Path
 
 def test_probabilities_without_folds_are_scored_and_it_is_said(dataset: Dataset, labels: Path, tmp_path: Path) -> None:
     clips = dataset.clips
-    shares = STATE_SALIENCE[clips.state[clips.source]] + 0.02
+    shares = BLEMORE.state_salience[clips.state[clips.source]] + 0.02
     names = clips.filename[clips.source]
     np.savez(tmp_path / "p.npz", probabilities=shares / shares.sum(-1, keepdims=True), filenames=names)
     told = " ".join(invoke("score", tmp_path / "p.npz", "--data", labels).output.split())
@@ -59,7 +59,7 @@ def test_probabilities_without_folds_are_scored_and_it_is_said(dataset: Dataset,
 def test_a_submission_is_verified_with_names_alone(dataset: Dataset, tmp_path: Path) -> None:
     """Wanted were labels, folds and a split, and of a folder without target clips every answer was one too many."""
     names = dataset.clips.filename[:4].tolist()
-    path, _ = write_submission(tmp_path, names, [0] * 4)
+    path, _ = write_submission(BLEMORE, tmp_path, names, [0] * 4)
     (tmp_path / "names.csv").write_text("filename\n" + "\n".join(names) + "\n")
     told = invoke("verify", path, "--data", tmp_path / "names.csv")
     assert (told.exit_code, "a right submission of 4 clips" in told.output) == (0, True)

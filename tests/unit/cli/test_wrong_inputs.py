@@ -155,7 +155,11 @@ CASES = [
         f"train baselines/concat_mlp {DATA} --set data.standardize=actor", "needs video_id", spoil=clips(rename_column)
     ),
     wrong(SEARCH, "more than once", "a0_c0", spoil=clips(lambda rows: rows.append(rows[0]))),
-    wrong(SEARCH, "emotion_1: unknown emotion 'joy'", spoil=clips(lambda rows: rows[0].update(emotion_1="joy"))),
+    wrong(
+        SEARCH,
+        "emotion_1: unknown class 'joy'; this task",
+        spoil=clips(lambda rows: rows[0].update(emotion_1="joy")),
+    ),
     wrong(SEARCH, "fold: 'x' is not a number", "a0_c0", spoil=clips(lambda rows: rows[0].update(fold="x"))),
     wrong(SEARCH, "good_static", "NaN", "repair the values", spoil=features(X=with_nan, filenames=np.array)),
     wrong(SEARCH, "good_static", "no array 'filenames'", "X and filenames", spoil=features(X=np.array)),

@@ -16,7 +16,9 @@ from rfe.errors import ConfigError
 from rfe.search.job import JobSpec
 from rfe.search_space.ready_made import ready_made
 from rfe.search_space.schema import SearchSpace
+from rfe.task import BLEMORE, Task, TaskFile
 from tests.docs.blocks import ROOT
+from tests.unit.task.tasks import TASKS
 
 VALIDATORS = {kind: jsonschema.Draft202012Validator(api.schema(kind)) for kind in KINDS}
 FOLDERS = {"baselines": "config", "ablations": "plan", "": "space"}
@@ -56,13 +58,22 @@ def test_every_field_can_be_searched_and_is_described_as_its_docstring_says() ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "model"), [("space", SearchSpace), ("plan", Plan), ("job", JobSpec), ("mapping", ImportMapping)]
+    ("kind", "model"),
+    [("space", SearchSpace), ("plan", Plan), ("job", JobSpec), ("mapping", ImportMapping), ("task", TaskFile)],
 )
 def test_the_files_own_fields_are_described_as_their_docstrings_say(kind: str, model: Any) -> None:
     properties = api.schema(kind)["properties"]
     assert properties.keys() == model.model_fields.keys()
     described = {name: one.get("description") for name, one in properties.items() if "$ref" not in one}
     assert described == {name: model.model_fields[name].description for name in described}
+
+
+@pytest.mark.parametrize("task", [BLEMORE, *TASKS], ids=lambda task: task.name)
+def test_a_written_task_is_right_and_an_unknown_metric_is_not(task: Task) -> None:
+    assert faults("task", task.to_dict()) == []
+    assert faults("task", {"name": "x", "classes": ["a", "b"], "blends": "all", "ratios": ["80/20", 20]}) == []
+    assert faults("task", task.to_dict() | {"metric": "f2"}) != []
+    assert faults("task", task.to_dict() | {"clases": []}) != []
 
 
 @pytest.mark.parametrize(

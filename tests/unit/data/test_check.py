@@ -205,7 +205,7 @@ def test_a_column_of_subnormal_numbers_counts_as_constant(tmp_path: Path) -> Non
             lambda lines: [line.replace(",0,train", f",{n}.5,train") for n, line in enumerate(lines)],
             "fold: '1.5' is not",
         ),
-        (lambda lines: [lines[0], *(line.replace("ang", f"e{n}") for n, line in enumerate(lines[1:]))], "emotion 'e0'"),
+        (lambda lines: [lines[0], *(line.replace("ang", f"e{n}") for n, line in enumerate(lines[1:]))], "class 'e0'"),
         (lambda lines: [line.replace("30,70", f"{n},{n}") for n, line in enumerate(lines)], "saliences: "),
     ],
 )

@@ -140,7 +140,7 @@ def test_faults_of_the_metadata_are_told_before_series_are_read(published: Path,
     rows[0]["emotion_1"] = "anger"
     write_csv(published / "blemore" / "train_metadata.csv", rows)
     next(published.rglob("*.npy")).write_bytes(b"half")
-    with pytest.raises(DataError, match="unknown emotion 'anger'"):
+    with pytest.raises(DataError, match="unknown class 'anger'; write ang"):
         import_folder(published, tmp_path / "data")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["record"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.data.labelled import read_answered_names, read_labelled_clips
+from rfe.data.labelled import read_answered_clips, read_labelled_clips
 from rfe.errors import DataError
 from tests.unit.data.folders import LABELS, Row, make_folder, make_rows, names, write_csv
 
@@ -66,7 +66,7 @@ def test_labels_of_target_clips_are_read_of_a_file_that_is_named_and_never_of_a_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"emotion_1": "joy"}, "emotion_1: unknown emotion 'joy'"),
+        ({"emotion_1": "joy"}, "emotion_1: unknown class 'joy'"),
         ({"emotion_1": "", "emotion_2": "hap"}, "emotion_1 is empty"),
         ({"filename": "A0_clip1"}, "a clip stands there more than once"),
     ],
@@ -92,9 +92,9 @@ def test_names_to_answer_need_neither_labels_nor_split(tmp_path: Path) -> None:
     """A folder that can be predicted could not be verified against."""
     rows = make_rows()
     folder = make_folder(tmp_path / "data", rows)
-    assert read_answered_names(folder) == names(rows)[36:]
-    assert read_answered_names(folder / "metadata.csv") == names(rows)[36:]
+    assert read_answered_clips(folder).names == names(rows)[36:]
+    assert read_answered_clips(folder / "metadata.csv").names == names(rows)[36:]
     alone = write_csv(tmp_path / "names.csv", [{"filename": name} for name in names(rows)])
-    assert read_answered_names(alone) == names(rows)
+    assert read_answered_clips(alone).names == names(rows)
     (folder / "metadata.csv").write_bytes(alone.read_bytes())
-    assert read_answered_names(folder) == names(rows)
+    assert read_answered_clips(folder).names == names(rows)

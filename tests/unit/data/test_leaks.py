@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rfe.data.leaks import find_leaks
 from rfe.data.metadata import Clips
-from rfe.labels import EMOTIONS, N_STATES, SET_MEMBERS, STATE_IS_BLEND, STATE_SALIENCE, STATE_SET
+from rfe.task import BLEMORE
 
 N = 720
 STREAM = np.random.default_rng(0)
@@ -16,7 +16,7 @@ STREAM = np.random.default_rng(0)
 
 def make_clips(state: NDArray[np.int64] | None = None) -> Clips:
     """Clips of 24 actors in 4 folds, all states in a random order, and 40 target clips."""
-    state = STREAM.permutation(np.arange(N) % N_STATES) if state is None else state
+    state = STREAM.permutation(np.arange(N) % BLEMORE.n_states) if state is None else state
     actor = np.arange(N) // 30
     return Clips(
         filename=np.array([f"clip{index}" for index in range(N + 40)]),
@@ -25,12 +25,13 @@ def make_clips(state: NDArray[np.int64] | None = None) -> Clips:
         fold=np.concatenate([actor % 4, np.full(40, -1)]),
         state=np.concatenate([state, np.full(40, -1)]),
         n_source=N,
+        task=BLEMORE,
     )
 
 
 CLIPS = make_clips()
 STATE = CLIPS.state[:N]
-FIRST = np.array([STREAM.choice(np.flatnonzero(SET_MEMBERS[STATE_SET[state]])) for state in STATE])
+FIRST = np.array([STREAM.choice(np.flatnonzero(BLEMORE.set_members[BLEMORE.state_set[state]])) for state in STATE])
 """One emotion of each clip, in the order in which a table might name them."""
 
 
@@ -44,18 +45,18 @@ def leaks(column: NDArray[np.generic], clips: Clips = CLIPS) -> str | None:
 
 
 LABELS: dict[str, NDArray[np.generic]] = {
-    "mix": STATE_IS_BLEND[STATE],
-    "mix, scaled": np.where(STATE_IS_BLEND[STATE], 1.37, -0.61),
+    "mix": BLEMORE.state_is_blend[STATE],
+    "mix, scaled": np.where(BLEMORE.state_is_blend[STATE], 1.37, -0.61),
     "the state's number": STATE,
-    "the set's number": STATE_SET[STATE],
+    "the set's number": BLEMORE.state_set[STATE],
     "emotion_1_id": FIRST,
     "emotion_1_id, shuffled": np.array([0.3, 7, 1, -2, 5, 4])[FIRST],
-    "emotion_1_salience": 100 * STATE_SALIENCE[STATE, FIRST],
-    "one emotion of a one-hot code": SET_MEMBERS[STATE_SET[STATE], 0],
-    "salience of one emotion": STATE_SALIENCE[STATE, 3],
-    "number of emotions": SET_MEMBERS[STATE_SET[STATE]].sum(1),
+    "emotion_1_salience": 100 * BLEMORE.state_salience[STATE, FIRST],
+    "one emotion of a one-hot code": BLEMORE.set_members[BLEMORE.state_set[STATE], 0],
+    "salience of one emotion": BLEMORE.state_salience[STATE, 3],
+    "number of emotions": BLEMORE.set_members[BLEMORE.state_set[STATE]].sum(1),
     "place in a list by label": np.argsort(np.argsort(STATE, kind="stable")),
-    "label with an offset for each clip": STATE_SET[STATE] + 0.1 * STREAM.random(N),
+    "label with an offset for each clip": BLEMORE.state_set[STATE] + 0.1 * STREAM.random(N),
 }
 
 
@@ -74,11 +75,14 @@ def test_codes_of_actors_and_folds_are_found() -> None:
 
 
 HONEST: dict[str, NDArray[np.generic]] = {
-    "a strong feature": 5 * SET_MEMBERS[STATE_SET[STATE], 0] + STREAM.normal(size=N),
+    "a strong feature": 5 * BLEMORE.set_members[BLEMORE.state_set[STATE], 0] + STREAM.normal(size=N),
     "a probability near 0 or 1": np.clip(
-        SET_MEMBERS[STATE_SET[STATE], 0] + np.where(STREAM.random(N) < 0.01, 0.5, 1e-3 * STREAM.random(N)), 0, 1
+        BLEMORE.set_members[BLEMORE.state_set[STATE], 0]
+        + np.where(STREAM.random(N) < 0.01, 0.5, 1e-3 * STREAM.random(N)),
+        0,
+        1,
     ),
-    "an answer that is right for 97 of 100": np.where(STREAM.random(N) < 0.97, STATE_SET[STATE], 0),
+    "an answer that is right for 97 of 100": np.where(STREAM.random(N) < 0.97, BLEMORE.state_set[STATE], 0),
     "a flag that is rarely set": STREAM.random(N) < 0.005,
     "a flag of three clips of one state": np.isin(np.arange(N), np.flatnonzero(STATE == 3)[:3]),
     "a count": STREAM.poisson(3, N),
@@ -95,9 +99,9 @@ def test_honest_features_are_not_found(column: NDArray[np.generic]) -> None:
 
 def test_an_encoder_that_tells_emotions_almost_perfectly_is_not_found() -> None:
     """Columns of a classifier's outputs: its logits, probabilities, and these rounded."""
-    logits = 12 * STATE_SALIENCE[STATE] + STREAM.normal(size=(N, len(EMOTIONS)))
+    logits = 12 * BLEMORE.state_salience[STATE] + STREAM.normal(size=(N, BLEMORE.n_classes))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    assert (shares.argmax(1) == STATE_SALIENCE[STATE].argmax(1))[~STATE_IS_BLEND[STATE]].mean() > 0.99
+    assert (shares.argmax(1) == BLEMORE.state_salience[STATE].argmax(1))[~BLEMORE.state_is_blend[STATE]].mean() > 0.99
     values = np.zeros((len(CLIPS), 18), np.float32)
     values[:N] = np.concatenate([logits, shares, shares.round(2)], 1)
     assert find_leaks(values, CLIPS, np.ones(len(CLIPS), np.bool_)) == {}
@@ -113,7 +117,7 @@ def test_ties_in_a_sorted_list_tell_nothing() -> None:
 
 def test_only_clips_with_features_count_and_few_tell_nothing() -> None:
     values = np.zeros((len(CLIPS), 1), np.float32)
-    values[:N, 0] = STATE_IS_BLEND[STATE]
+    values[:N, 0] = BLEMORE.state_is_blend[STATE]
     available = np.zeros(len(CLIPS), np.bool_)
     available[:100] = True
     values[100:] = STREAM.normal(size=(len(CLIPS) - 100, 1))

@@ -12,6 +12,7 @@ from rfe.config.reading import parse_yaml, write_yaml
 from rfe.data.importing import import_folder
 from rfe.data.mapping import ImportMapping, read_mapping
 from rfe.data.reading import Reading
+from rfe.data.task import read_task
 from rfe.errors import ConfigError, DataError
 from tests.docs.blocks import ROOT
 from tests.unit.data.folders import make_rows, names, write_csv
@@ -74,6 +75,24 @@ def test_another_layout_becomes_a_data_folder(folder: Path, tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "lab", "mapping.yaml"]
 
 
+def test_a_mapping_says_which_labels_there_are(folder: Path, tmp_path: Path) -> None:
+    classes = ["neu", "sad", "hap", "fea", "disg", "ang"]
+    task = {"name": "mine", "classes": classes, "blends": "all", "ratios": [70, 50, 30]}
+    report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml", task=task))
+    assert report.check.usable
+    written = read_task(tmp_path / "data" / "task.yaml")
+    assert report.check.task == written
+    assert (written.name, written.classes[0], written.n_pairs, written.metric) == ("mine", "neu", 15, "blemore")
+
+
+def test_a_task_beside_the_metadata_comes_along(folder: Path, tmp_path: Path) -> None:
+    task = "{name: beside, classes: [ang, disg, fea, hap, sad, neu], blends: all, ratios: [70, 50, 30]}"
+    (folder / "task.yaml").write_text(task)
+    report = import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
+    assert report.check.task is not None
+    assert report.check.task.name == "beside"
+
+
 def test_patterns_name_clips(folder: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "m.yaml", encoders={"deep": {"files": "te*/**/{clip}.npy", "form": "vector"}})
     [files] = read_mapping(path, folder).series
@@ -122,6 +141,10 @@ def test_metadata_may_be_found_by_their_names(folder: Path, tmp_path: Path) -> N
         (
             {"encoders": {"a": {"files": "segments/{clip}_seg*.npy", "pieces": True, "form": "vector"}}},
             "a vector has none",
+        ),
+        (
+            {"task": {"name": "x", "classes": ["a", "b"], "blends": [["a", "joy"]]}},
+            "m.yaml: task: blends: 'joy' is no class of this task; the classes are a, b",
         ),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from rfe.data.faults import Faults
 from rfe.data.metadata import clip_key, collect_clips, read_clips
 from rfe.errors import DataError
-from rfe.labels import state_index
+from rfe.task import BLEMORE
 from tests.unit.data.folders import COLUMNS, Row, make_folder, make_rows, write_csv
 
 
@@ -43,7 +43,7 @@ def test_reads_labels_from_columns(tmp_path: Path) -> None:
         {"ang": 100}, {"neu": 100}, {"ang": 30, "hap": 70}, {"disg": 50, "sad": 50}, {"fea": 100},
         {"hap": 70, "sad": 30},
     ]  # fmt: skip
-    assert clips.state[:6].tolist() == [state_index(percents) for percents in expected]
+    assert clips.state[:6].tolist() == [BLEMORE.state_index(percents) for percents in expected]
 
 
 def test_target_labels_are_not_read(tmp_path: Path) -> None:
@@ -95,18 +95,18 @@ def test_target_clips_alone_are_enough_to_predict(tmp_path: Path) -> None:
 
 
 FAULTS = [
-    (change(0, emotion_1="joy"), r"emotion_1: unknown emotion 'joy'; known are ang, .* \(1 clip: A0_clip0\)"),
+    (change(0, emotion_1="joy"), r"emotion_1: unknown class 'joy'; this task has ang, .* \(1 clip: A0_clip0\)"),
     (change(0, emotion_1="Anger"), "'Anger'; write ang"),
     (change(0, emotion_1=""), "emotion_1 is empty"),
     (change(2, emotion_2="ang"), r"emotion_2 repeats emotion_1 \(ang\)"),
     (change(2, emotion_1_salience="40"), r"sum to 100 \(percent\), but 40 \+ 70 = 110"),
     (change(2, emotion_1_salience="0.3", emotion_2_salience="0.7"), "sum to 100"),
-    (change(2, emotion_1_salience="20", emotion_2_salience="80"), "50/50, 70/30 or 30/70, not 20/80"),
+    (change(2, emotion_1_salience="20", emotion_2_salience="80"), "70/30, 50/50 or 30/70, not 20/80"),
     (change(2, emotion_1_salience=""), "must both be given for a blend"),
     (change(2, emotion_1_salience="inf"), "emotion_1_salience: 'inf' is not a number"),
     (change(2, emotion_2="neu"), "neutral never blends"),
     (change(0, emotion_2_salience="30"), "emotion_2_salience is 30 but emotion_2 is empty"),
-    (change(0, emotion_1_salience="70"), "a single emotion has salience 100"),
+    (change(0, emotion_1_salience="70"), "a single class has salience 100"),
     (change(0, fold="1.5"), "fold: '1.5' is not a whole number"),
     (change(0, fold=""), r"metadata.csv, fold is empty; give a whole number from 0 \(1 clip: A0_clip0\)"),
     (change(0, fold="2"), r"fold: actor A0 \(folds 0, 2\) stands in more than one fold"),

@@ -14,8 +14,8 @@ from rfe.data.simulate import EncoderSpec, SimulationSpec, build_world, simulate
 from rfe.data.simulation import encoders as encoders_module
 from rfe.data.simulation.encoders import iterate_features
 from rfe.errors import ConfigError
-from rfe.labels import EMOTIONS, STATE_IS_BLEND, STATE_SET, state_index
 from rfe.progress import SilentProgress
+from rfe.task import BLEMORE
 
 SMALL = SimulationSpec(actors=10, test_actors=4, clips_per_actor=18)
 
@@ -66,14 +66,14 @@ def test_names_say_what_the_columns_say(official: Path) -> None:
         if row["mix"] == "1":
             parts = ["mix", row["emotion_1"], row["emotion_2"], row["emotion_1_salience"], row["emotion_2_salience"]]
             saliences = {row["emotion_1"]: float(parts[3]), row["emotion_2"]: float(parts[4])}
-            assert STATE_IS_BLEND[state_index(saliences)]
+            assert BLEMORE.state_is_blend[BLEMORE.state_index(saliences)]
             assert row["emotion_1"] < row["emotion_2"]
             assert row["intensity_level"] == row["situation"] == ""
         elif row["emotion_1"] == "neu":
             parts = ["neu", f"sit{row['situation']}"]
         else:
             parts = [row["emotion_1"], f"int{row['intensity_level']}"]
-            assert row["emotion_1"] in EMOTIONS
+            assert row["emotion_1"] in BLEMORE.classes
         assert row["filename"] == "_".join([row["video_id"], *parts, f"ver{row['version']}"])
 
 
@@ -182,7 +182,7 @@ def explained_by_label(features: NDArray[np.float32], actor: NDArray[np.int64], 
 def test_noise_knows_nothing_and_strong_knows_most(official: Path) -> None:
     truth = json.loads((official / "truth.json").read_text())
     n_train = 2456
-    label = STATE_SET[np.array(truth["clips"]["state"][:n_train])]
+    label = BLEMORE.state_set[np.array(truth["clips"]["state"][:n_train])]
     actor = np.unique(truth["clips"]["video_id"][:n_train], return_inverse=True)[1]
     ratio = {
         encoder.name: explained_by_label(read_npz(official, encoder.name)[0][:n_train], actor, label)
@@ -274,7 +274,7 @@ def test_truth_is_complete(small: Path) -> None:
     assert truth["shift"]["name"] == "mild"
     labels = truth["test_labels"]
     assert list(labels) == [row["filename"] for row in rows if row["split"] == "test"]
-    states = [state_index(label) for label in labels.values()]
+    states = [BLEMORE.state_index(label) for label in labels.values()]
     assert states == truth["clips"]["state"][-len(states) :]
     assert len(set(states)) > 20
 
@@ -297,7 +297,7 @@ def test_no_test_actors(tmp_path: Path) -> None:
 
 def test_small_skeletons_keep_every_set(small: Path) -> None:
     truth = json.loads((small / "truth.json").read_text())
-    sets = STATE_SET[np.array(truth["clips"]["state"])]
+    sets = BLEMORE.state_set[np.array(truth["clips"]["state"])]
     assert set(np.bincount(sets, minlength=16)[6:].tolist()) == {14}  # each of 14 actors shows each pair once
     assert len(sets) == 14 * 18
 

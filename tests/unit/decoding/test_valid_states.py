@@ -8,53 +8,50 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.diagnostics import measure_calibration
 from rfe.decoding.fitting import crossfit_decode
-from rfe.decoding.state_model import BIAS_PENALTY, fit_ratio, salience_evidence
+from rfe.decoding.ratio_model import fit_ratio
+from rfe.decoding.state_model import BIAS_PENALTY, salience_evidence
 from rfe.decoding.valid_states import (
     ValidStatesDecoder,
     ValidStatesParameters,
     answer_states,
-    expected_gains,
     state_probabilities,
 )
-from rfe.labels import (
-    N_EMOTIONS,
-    N_STATES,
-    PAIRS,
-    SET_MEMBERS,
-    SETS,
-    STATE_IS_BLEND,
-    STATE_SALIENCE,
-    STATE_SET,
-    state_index,
-)
+from rfe.metrics.blemore import Blemore
+from rfe.metrics.metric import LabelShares
 from rfe.metrics.presence import presence_hits
 from rfe.metrics.salience import salience_hits
+from rfe.task import BLEMORE
 from tests.unit.decoding.outputs import draw_outputs, draw_truth
 
 
 def draw_from(distribution: np.ndarray, seed: int) -> np.ndarray:
     """One state per row of [clip, state]."""
     rng = np.random.default_rng(seed)
-    return (rng.random((len(distribution), 1)) > np.cumsum(distribution, -1)).sum(-1).clip(max=N_STATES - 1)
+    return (rng.random((len(distribution), 1)) > np.cumsum(distribution, -1)).sum(-1).clip(max=BLEMORE.n_states - 1)
+
+
+def shares(phi: float) -> LabelShares:
+    """Of a distribution with the share phi of blends; Score reads nothing else of them."""
+    return LabelShares(phi, np.zeros(BLEMORE.n_sets))
 
 
 def known_distribution(n_clips: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).dirichlet(np.full(N_STATES, 0.25), n_clips)
+    return np.random.default_rng(seed).dirichlet(np.full(BLEMORE.n_states, 0.25), n_clips)
 
 
 def test_no_other_answer_scores_more_on_average() -> None:
     """Truths are drawn many times from known distributions; all 36 answers to each clip are scored."""
     n_clips, n_draws = 30, 20_000
     distribution = known_distribution(n_clips, 0)
-    phi = float(distribution[:, N_EMOTIONS:].sum() / n_clips)
-    answered = answer_states(distribution, phi)
-    gains = expected_gains(distribution, phi)
-    assert (STATE_IS_BLEND[answered]).mean() > phi  # more blends than there are: they count twice
+    phi = float(distribution[:, BLEMORE.n_classes :].sum() / n_clips)
+    answered = answer_states(BLEMORE, distribution, shares(phi))
+    gains = Blemore().expected_gains(BLEMORE, distribution, shares(phi))
+    assert (BLEMORE.state_is_blend[answered]).mean() > phi  # more blends than there are: they count twice
     for clip in range(n_clips):
-        truth = draw_from(np.broadcast_to(distribution[clip], (n_draws, N_STATES)), clip)
-        every = np.arange(N_STATES)[:, None]
-        presence = presence_hits(truth, np.broadcast_to(every, (N_STATES, n_draws))).mean(-1)
-        salience = salience_hits(truth, np.broadcast_to(every, (N_STATES, n_draws))).mean(-1)
+        truth = draw_from(np.broadcast_to(distribution[clip], (n_draws, BLEMORE.n_states)), clip)
+        every = np.arange(BLEMORE.n_states)[:, None]
+        presence = presence_hits(BLEMORE, truth, np.broadcast_to(every, (BLEMORE.n_states, n_draws))).mean(-1)
+        salience = salience_hits(BLEMORE, truth, np.broadcast_to(every, (BLEMORE.n_states, n_draws))).mean(-1)
         worth = presence + salience / phi
         error = 5 * np.sqrt((1 + 1 / phi**2) / n_draws)
         assert worth[answered[clip]] >= worth.max() - error
@@ -65,16 +62,18 @@ def test_no_other_answers_score_more_over_the_whole_set() -> None:
     """On the real Score of a large set: neither the likeliest state, nor random changes, beat the answers."""
     distribution = known_distribution(20_000, 1)
     truth = draw_from(distribution, 2)
-    phi = float(STATE_IS_BLEND[truth].mean())
-    answered = answer_states(distribution, phi)
+    phi = float(BLEMORE.state_is_blend[truth].mean())
+    answered = answer_states(BLEMORE, distribution, shares(phi))
 
     def mean_score(states: np.ndarray) -> float:
-        presence, salience = presence_hits(truth, states), salience_hits(truth, states)
-        return float(0.5 * presence.mean() + 0.5 * salience.sum() / STATE_IS_BLEND[truth].sum())
+        presence, salience = presence_hits(BLEMORE, truth, states), salience_hits(BLEMORE, truth, states)
+        return float(0.5 * presence.mean() + 0.5 * salience.sum() / BLEMORE.state_is_blend[truth].sum())
 
     best = mean_score(answered)
-    likeliest_set = np.stack([distribution[:, t == STATE_SET].sum(-1) for t in range(len(SETS))], -1).argmax(-1)
-    of_set = np.where(likeliest_set[:, None] == STATE_SET, distribution, -1).argmax(-1)
+    likeliest_set = np.stack(
+        [distribution[:, t == BLEMORE.state_set].sum(-1) for t in range(len(BLEMORE.sets))], -1
+    ).argmax(-1)
+    of_set = np.where(likeliest_set[:, None] == BLEMORE.state_set, distribution, -1).argmax(-1)
     assert best > mean_score(distribution.argmax(-1))
     assert best > mean_score(of_set)
     rng = np.random.default_rng(3)
@@ -84,10 +83,10 @@ def test_no_other_answers_score_more_over_the_whole_set() -> None:
 
 
 def test_without_blends_among_the_labels_presence_alone_counts() -> None:
-    distribution = np.zeros((1, N_STATES))
+    distribution = np.zeros((1, BLEMORE.n_states))
     distribution[0, [0, 6]] = 0.6, 0.4
-    assert answer_states(distribution, 0.0).tolist() == [0]
-    assert answer_states(distribution, 0.5).tolist() == [6]
+    assert answer_states(BLEMORE, distribution, shares(0.0)).tolist() == [0]
+    assert answer_states(BLEMORE, distribution, shares(0.5)).tolist() == [6]
 
 
 def reference_distribution(outputs: Outputs, values: ValidStatesParameters) -> np.ndarray:
@@ -96,15 +95,17 @@ def reference_distribution(outputs: Outputs, values: ValidStatesParameters) -> n
     for l, g in zip(outputs.presence_logits.astype(float), outputs.salience_logits.astype(float), strict=True):  # noqa: E741
         s = np.exp(g) / np.exp(g).sum()
         logits = []
-        for members in SETS:
-            states = [y for y in STATE_SALIENCE.astype(float) if set(np.flatnonzero(y)) == set(members)]
+        for members in BLEMORE.sets:
+            states = [y for y in BLEMORE.state_salience.astype(float) if set(np.flatnonzero(y)) == set(members)]
             divergence = min(sum(y[c] * np.log(y[c] / s[c]) for c in members) for y in states)
             logits.append(values.presence_slope * l[list(members)].sum() - values.salience_slope * divergence)
         weight = np.exp(np.array(logits) + values.set_bias)
         sets = weight / weight.sum()
-        row = list(sets[:N_EMOTIONS])
-        for probability, (a, b) in zip(sets[N_EMOTIONS:], PAIRS, strict=True):
-            ratio = np.exp([values.ratio_slope * (g[a] - g[b]), values.ratio_even, values.ratio_slope * (g[b] - g[a])])
+        row = list(sets[: BLEMORE.n_classes])
+        for probability, (a, b) in zip(sets[BLEMORE.n_classes :], BLEMORE.pairs, strict=True):
+            ratio = np.exp(
+                [values.ratio_slope * (g[a] - g[b]), values.ratio_bias[0], values.ratio_slope * (g[b] - g[a])]
+            )
             row += list(probability * ratio / ratio.sum())
         rows.append(row)
     return np.array(rows)
@@ -113,36 +114,40 @@ def reference_distribution(outputs: Outputs, values: ValidStatesParameters) -> n
 def test_distribution_follows_its_equations() -> None:
     truth = draw_truth(40)
     outputs = draw_outputs(truth)
-    parameters = ValidStatesDecoder(0.5).fit(outputs, truth)
-    probabilities = state_probabilities(outputs, parameters)
+    parameters = ValidStatesDecoder(BLEMORE, 0.5).fit(outputs, truth)
+    probabilities = state_probabilities(BLEMORE, outputs, parameters)
     np.testing.assert_allclose(probabilities.sum(-1), 1.0)
     np.testing.assert_allclose(probabilities, reference_distribution(outputs, parameters), atol=1e-6)
     phi = float(parameters.blend_share)
-    assert phi == STATE_IS_BLEND[truth].mean()
+    assert phi == BLEMORE.state_is_blend[truth].mean()
     np.testing.assert_array_equal(
-        ValidStatesDecoder(0.5).decode(outputs, parameters), answer_states(probabilities, phi)
+        ValidStatesDecoder(BLEMORE, 0.5).decode(outputs, parameters), answer_states(BLEMORE, probabilities, shares(phi))
     )
 
 
 def test_sets_may_have_logits_of_their_own() -> None:
     truth = draw_truth(400)
     outputs = replace(draw_outputs(truth, (2,)), presence_kind="states")
-    sums = outputs.presence_logits @ SET_MEMBERS.T.astype(np.float32)
+    sums = outputs.presence_logits @ BLEMORE.set_members.T.astype(np.float32)
     same = replace(outputs, presence_logits=sums)
-    decoder, folds = ValidStatesDecoder(0.5), np.arange(400) % 4
+    decoder, folds = ValidStatesDecoder(BLEMORE, 0.5), np.arange(400) % 4
     (expected, _), (found, _) = (crossfit_decode(decoder, one, truth, folds) for one in (outputs, same))
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_allclose(presence_probabilities(same), presence_probabilities(outputs), rtol=1e-5)
+    np.testing.assert_allclose(
+        presence_probabilities(BLEMORE, same), presence_probabilities(BLEMORE, outputs), rtol=1e-5
+    )
     # what tells pairs apart beyond their emotions is used
-    told = np.where(np.arange(16) == STATE_SET[truth][:, None], 3.0, 0.0)[None] + sums
+    told = np.where(np.arange(16) == BLEMORE.state_set[truth][:, None], 3.0, 0.0)[None] + sums
     better = replace(outputs, presence_logits=told.astype(np.float32))
     answers, _ = crossfit_decode(decoder, better, truth, folds)
-    assert (STATE_SET[answers] == STATE_SET[truth]).mean() > (STATE_SET[expected] == STATE_SET[truth]).mean() + 0.1
+    assert (BLEMORE.state_set[answers] == BLEMORE.state_set[truth]).mean() > (
+        BLEMORE.state_set[expected] == BLEMORE.state_set[truth]
+    ).mean() + 0.1
 
 
 def test_logits_of_another_width_are_refused() -> None:
     outputs = draw_outputs(draw_truth(5))
-    with pytest.raises(ValueError, match="16 logits instead"):
+    with pytest.raises(ValueError, match="logit of each set instead"):
         replace(outputs, presence_logits=outputs.presence_logits[..., :5])
 
 
@@ -152,24 +157,24 @@ def test_fit_is_the_maximum_of_the_likelihood(scale: float) -> None:
     truth = draw_truth(300)
     drawn = draw_outputs(truth)
     outputs = Outputs(scale * drawn.presence_logits, drawn.salience_logits, drawn.fused)
-    fitted = ValidStatesDecoder(0.5).fit(outputs, truth)
+    fitted = ValidStatesDecoder(BLEMORE, 0.5).fit(outputs, truth)
     assert float(fitted.presence_slope) * scale == pytest.approx(
-        float(ValidStatesDecoder(0.5).fit(drawn, truth).presence_slope), rel=1e-5
+        float(ValidStatesDecoder(BLEMORE, 0.5).fit(drawn, truth).presence_slope), rel=1e-5
     )
 
     def loss(theta: np.ndarray) -> float:
         slopes = np.maximum(theta[:3], 0.0)
         parameters = ValidStatesParameters(
-            slopes[0] / scale, slopes[1], theta[4:], slopes[2], theta[3], fitted.blend_share
+            slopes[0] / scale, slopes[1], theta[4:], slopes[2], theta[3:4], fitted.blend_share, fitted.set_share
         )
-        likelihood = np.log(state_probabilities(outputs, parameters)[np.arange(300), truth]).sum()
+        likelihood = np.log(state_probabilities(BLEMORE, outputs, parameters)[np.arange(300), truth]).sum()
         return float(-likelihood + 0.5 * BIAS_PENALTY * (theta[3:] ** 2).sum())
 
     at_fit = np.r_[
         float(fitted.presence_slope) * scale,
         float(fitted.salience_slope),
         float(fitted.ratio_slope),
-        float(fitted.ratio_even),
+        float(fitted.ratio_bias[0]),
         fitted.set_bias,
     ]
     for start in (at_fit, np.r_[0.5, 0.5, 0.5, np.zeros(17)]):
@@ -180,7 +185,9 @@ def test_fit_is_the_maximum_of_the_likelihood(scale: float) -> None:
 def test_a_head_that_says_the_opposite_gets_slope_zero() -> None:
     truth = draw_truth(300)
     drawn = draw_outputs(truth)
-    fitted = ValidStatesDecoder(0.5).fit(Outputs(-drawn.presence_logits, -drawn.salience_logits, drawn.fused), truth)
+    fitted = ValidStatesDecoder(BLEMORE, 0.5).fit(
+        Outputs(-drawn.presence_logits, -drawn.salience_logits, drawn.fused), truth
+    )
     assert float(fitted.presence_slope) == 0.0
     assert float(fitted.ratio_slope) == 0.0
 
@@ -188,7 +195,7 @@ def test_a_head_that_says_the_opposite_gets_slope_zero() -> None:
 def test_omega_at_its_ends_leaves_a_head_out() -> None:
     truth = draw_truth(300)
     outputs = draw_outputs(truth, (3,))
-    fitted = ValidStatesDecoder(np.array([0.0, 0.5, 1.0])).fit(outputs, truth)
+    fitted = ValidStatesDecoder(BLEMORE, np.array([0.0, 0.5, 1.0])).fit(outputs, truth)
     assert (fitted.presence_slope > 0).tolist() == [False, True, True]
     assert (fitted.salience_slope > 0).tolist() == [True, True, False]
 
@@ -196,18 +203,18 @@ def test_omega_at_its_ends_leaves_a_head_out() -> None:
 def test_separable_outputs_stay_finite() -> None:
     truth = draw_truth(100)
     perfect = draw_outputs(truth, noise=0.0)
-    fitted = ValidStatesDecoder(0.5).fit(perfect, truth)
-    assert all(np.isfinite(value).all() for value in (fitted.presence_slope, fitted.set_bias, fitted.ratio_even))
-    assert (ValidStatesDecoder(0.5).decode(perfect, fitted) == truth).mean() > 0.95
+    fitted = ValidStatesDecoder(BLEMORE, 0.5).fit(perfect, truth)
+    assert all(np.isfinite(value).all() for value in (fitted.presence_slope, fitted.set_bias, fitted.ratio_bias))
+    assert (ValidStatesDecoder(BLEMORE, 0.5).decode(perfect, fitted) == truth).mean() > 0.95
 
 
 def test_class_balance_weight_is_taken_out_before_the_fit() -> None:
     """A weight that is a product over emotions can be put into the logits; taking it out gives them back."""
     truth = draw_truth(400)
-    plain, decoder = draw_outputs(truth), ValidStatesDecoder(0.5)
+    plain, decoder = draw_outputs(truth), ValidStatesDecoder(BLEMORE, 0.5)
     by_emotion = np.random.default_rng(5).normal(size=(400, 6))  # differs by clip, as it does between folds
     outputs = Outputs(plain.presence_logits + by_emotion, plain.salience_logits, plain.fused)
-    offset = by_emotion @ SET_MEMBERS.T
+    offset = by_emotion @ BLEMORE.set_members.T
     restored, expected = decoder.fit(outputs, truth, set_offset=offset), decoder.fit(plain, truth)
     np.testing.assert_allclose(restored.set_bias, expected.set_bias, atol=1e-5)
     np.testing.assert_array_equal(decoder.decode(outputs, restored, set_offset=offset), decoder.decode(plain, expected))
@@ -215,31 +222,34 @@ def test_class_balance_weight_is_taken_out_before_the_fit() -> None:
 
 
 def test_salience_evidence_takes_the_nearest_ratio() -> None:
-    pair, salience = 6 + PAIRS.index((0, 3)), STATE_SALIENCE[state_index({"ang": 30, "hap": 70})]
+    pair, salience = (
+        6 + BLEMORE.pairs.index((0, 3)),
+        BLEMORE.state_salience[BLEMORE.state_index({"ang": 30, "hap": 70})],
+    )
     logits = np.log(np.maximum(salience, 1e-30))[None]
-    assert salience_evidence(logits)[pair, 0] == pytest.approx(0.0, abs=1e-6)
-    assert salience_evidence(logits)[:, 0].argmax() == pair
+    assert salience_evidence(BLEMORE, logits)[pair, 0] == pytest.approx(0.0, abs=1e-6)
+    assert salience_evidence(BLEMORE, logits)[:, 0].argmax() == pair
 
 
 def test_ratio_without_a_fitted_blend_falls_back_to_no_knowledge() -> None:
-    slope, even = fit_ratio(np.zeros((1, 0)), np.zeros(0, int), np.zeros((1, 1, 0)))
+    slope, even = fit_ratio(BLEMORE, np.zeros((1, 0)), np.zeros(0, int), np.zeros((1, 1, 0)))
     assert (slope.item(), even.item()) == (0.0, 0.0)
 
 
 def test_fitted_distribution_is_calibrated_where_the_model_holds() -> None:
     truth = draw_truth(4000)
     outputs, fold = draw_outputs(truth), np.arange(4000) % 5
-    decoder = ValidStatesDecoder(0.5)
+    decoder = ValidStatesDecoder(BLEMORE, 0.5)
     states, parameters = crossfit_decode(decoder, outputs, truth, fold)
-    probabilities = state_probabilities(outputs, parameters, fold_index=fold)
-    measured = measure_calibration(probabilities, truth, states)
-    assert measured.nll < np.log(N_STATES) - 0.5
+    probabilities = state_probabilities(BLEMORE, outputs, parameters, fold_index=fold)
+    measured = measure_calibration(BLEMORE, probabilities, truth, states)
+    assert measured.nll < np.log(BLEMORE.n_states) - 0.5
     assert measured.blend_predicted == pytest.approx(measured.blend_true, abs=0.02)
     assert measured.blend_answered > measured.blend_true
     filled = measured.bin_share > 0.002
     np.testing.assert_allclose(measured.bin_predicted[filled], measured.bin_observed[filled], atol=0.06)
-    uniform = measure_calibration(np.full((4000, N_STATES), 1 / N_STATES), truth, truth)
-    assert uniform.nll == pytest.approx(np.log(N_STATES))
+    uniform = measure_calibration(BLEMORE, np.full((4000, BLEMORE.n_states), 1 / BLEMORE.n_states), truth, truth)
+    assert uniform.nll == pytest.approx(np.log(BLEMORE.n_states))
     assert uniform.blend_answered == uniform.blend_true
 
 
@@ -249,7 +259,7 @@ def test_one_clip_with_broken_outputs_spoils_no_other_clips_answer() -> None:
     presence, salience = outputs.presence_logits.copy(), outputs.salience_logits.copy()
     presence[0, 5], salience[0, 5] = -1e5 * presence[0, 5], -1e5 * salience[0, 5]
     broken = replace(outputs, presence_logits=presence, salience_logits=salience)
-    decoder, others = ValidStatesDecoder(0.5), np.arange(400) != 5
+    decoder, others = ValidStatesDecoder(BLEMORE, 0.5), np.arange(400) != 5
     sound = (decoder.decode(outputs, decoder.fit(outputs, truth))[0] == truth)[others].mean()
     spoilt = (decoder.decode(broken, decoder.fit(broken, truth))[0] == truth)[others].mean()
     assert sound > 0.5
@@ -264,5 +274,7 @@ def test_how_a_model_answers_most_clips_is_no_fault_of_the_others(kind: str) -> 
     for logits in (presence, salience):
         many = logits[0, :180]
         many[:] = {"equal": 0.0, "small": many / 50, "nan": np.nan}[kind]
-    fitted = ValidStatesDecoder(0.5).fit(replace(outputs, presence_logits=presence, salience_logits=salience), truth)
+    fitted = ValidStatesDecoder(BLEMORE, 0.5).fit(
+        replace(outputs, presence_logits=presence, salience_logits=salience), truth
+    )
     assert 0.3 < float(np.ravel(fitted.presence_slope)[0]) < 60

@@ -12,7 +12,6 @@ from rfe.config.identity import config_id
 from rfe.config.load import change_config, dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
-from rfe.labels import N_EMOTIONS, STATE_SALIENCE
 from rfe.model.fusion_model import FusionModel
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.journal import Journal
@@ -27,11 +26,11 @@ def make_outputs(
 ) -> dict[str, Any]:
     """The arrays of an outputs.npz: logits that show the labels through noise; target clips show state 0, 1, 2 ..."""
     clips, stream = dataset.clips, np.random.default_rng(seed)
-    target_truth = np.arange(clips.n_target)
+    target_truth = np.arange(clips.n_target) % clips.task.n_states
 
     def logits(truth: NDArray[np.int64], *leading: int) -> NDArray[np.float32]:
-        shape = (*leading, len(truth), N_EMOTIONS)
-        return (6 * STATE_SALIENCE[truth] - 2 + stream.normal(0, noise, shape)).astype(np.float32)
+        shape = (*leading, len(truth), clips.task.n_classes)
+        return (6 * clips.task.state_salience[truth] - 2 + stream.normal(0, noise, shape)).astype(np.float32)
 
     arrays: dict[str, Any] = {"seeds": first_seed + np.arange(n_seeds)}
     for prefix, truth, leading in (
@@ -53,7 +52,9 @@ def make_weights(
     config = change_config(config, {"train.seed": seeds.start, "train.seeds": len(seeds)})
     settings = [replica.model for replica in build_replicas(0, config, dataset, folds)]
     shape = stack_shape(config, dataset)
-    model = FusionModel(settings, shape.dims, tuple(dataset.encoders), shape.latent_dim, torch.device("cpu"))
+    model = FusionModel(
+        dataset.clips.task, settings, shape.dims, tuple(dataset.encoders), shape.latent_dim, torch.device("cpu")
+    )
     return {
         f"fold{settings[replica].fold}.seed{settings[replica].seed}.{name}": parameter.value[row].detach().numpy()
         for name, parameter in model.parameters.items()

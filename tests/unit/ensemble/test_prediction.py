@@ -13,6 +13,7 @@ from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder, parameters_from_dict
 from rfe.ensemble.candidates import ModelOutputs, outputs_of
 from rfe.ensemble.prediction import FinalDecoder, answer_target, average_outputs, fit_final_decoder
+from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
 from tests.unit.ensemble.studies import make_outputs
 
@@ -30,7 +31,7 @@ def configure(kind: str, seeds: int = 1, balance: str = "none") -> Config:
 
 def fit(config: Config, outputs: ModelOutputs, dataset: Dataset) -> FinalDecoder:
     n_source = dataset.clips.n_source
-    return fit_final_decoder(config, outputs, dataset.clips.state[:n_source], dataset.clips.fold[:n_source])
+    return fit_final_decoder(BLEMORE, config, outputs, dataset.clips.state[:n_source], dataset.clips.fold[:n_source])
 
 
 def repeat(outputs: Outputs, *leading: int) -> Outputs:
@@ -45,11 +46,13 @@ def test_average_of_probabilities_not_of_logits(kind: str) -> None:
     presence, salience = stream.normal(0, 3, (2, 4, 3, 7, 6))
     fused = stream.dirichlet(np.ones(6), (4, 3, 7))
     outputs = Outputs(presence, salience, fused, kind)
-    average = average_outputs(outputs)
+    average = average_outputs(BLEMORE, outputs)
     weight = np.exp(salience)
     softmax = weight / weight.sum(-1, keepdims=True)
     again = np.exp(average.salience_logits)
-    np.testing.assert_allclose(presence_probabilities(average), presence_probabilities(outputs).mean((0, 1)), atol=1e-6)
+    np.testing.assert_allclose(
+        presence_probabilities(BLEMORE, average), presence_probabilities(BLEMORE, outputs).mean((0, 1)), atol=1e-6
+    )
     np.testing.assert_allclose(again / again.sum(-1, keepdims=True), softmax.mean((0, 1)), rtol=1e-6)
     np.testing.assert_allclose(average.fused, fused.mean((0, 1)))
 
@@ -57,7 +60,7 @@ def test_average_of_probabilities_not_of_logits(kind: str) -> None:
 def test_average_survives_certainty() -> None:
     certain = np.full((2, 1, 6), -2000.0)
     certain[..., 0] = 2000.0
-    average = average_outputs(Outputs(certain, certain, np.eye(6)[[[0], [0]]]))
+    average = average_outputs(BLEMORE, Outputs(certain, certain, np.eye(6)[[[0], [0]]]))
     assert np.isfinite(average.presence_logits).all()
     assert np.isfinite(average.salience_logits).all()
 
@@ -69,7 +72,7 @@ def test_copies_of_one_model_answer_as_it_does(kind: str, dataset: Dataset) -> N
     one = outputs.target.take(np.arange(dataset.clips.n_target))
     single = Outputs(one.presence_logits[0, 0], one.salience_logits[0, 0], one.fused[0, 0])
     decoder = fit(config, outputs, dataset)
-    alone = build_decoder(kind, config.decode.thresholds, decoder.omega).decode(single, decoder.parameters)
+    alone = build_decoder(BLEMORE, kind, config.decode.thresholds, decoder.omega).decode(single, decoder.parameters)
     np.testing.assert_array_equal(answer_target(decoder, repeat(single, 3, 2)), alone)
 
 
@@ -111,8 +114,12 @@ def test_the_class_balance_of_each_fold_is_undone(dataset: Dataset) -> None:
     config = configure("valid_states", balance="class")
     outputs = outputs_of(make_outputs(dataset, noise=2.0), config, dataset)
     decoder = fit(config, outputs, dataset)
-    plain = FinalDecoder(decoder.kind, decoder.thresholds, decoder.omega, decoder.parameters, 0 * decoder.set_offset)
-    strong = FinalDecoder(decoder.kind, decoder.thresholds, decoder.omega, decoder.parameters, 9 * decoder.set_offset)
+    plain = FinalDecoder(
+        BLEMORE, decoder.kind, decoder.thresholds, decoder.omega, decoder.parameters, 0 * decoder.set_offset
+    )
+    strong = FinalDecoder(
+        BLEMORE, decoder.kind, decoder.thresholds, decoder.omega, decoder.parameters, 9 * decoder.set_offset
+    )
     assert (answer_target(plain, outputs.target) != answer_target(strong, outputs.target)).any()
 
 
@@ -123,6 +130,7 @@ def test_the_decoder_survives_json(kind: str, dataset: Dataset, tmp_path: Path) 
     decoder = fit(config, outputs, dataset)
     values = decoder.to_dict()
     again = FinalDecoder(
+        BLEMORE,
         values["kind"],
         values["thresholds"],
         values["omega"],

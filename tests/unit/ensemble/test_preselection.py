@@ -12,8 +12,8 @@ from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.candidates import read_study
 from rfe.ensemble.preselection import Preselection, preselect
 from rfe.ensemble.selection import Selection
-from rfe.labels import N_STATES
 from rfe.progress import SilentProgress
+from rfe.task import BLEMORE
 from rfe.workspace import StudyFolder, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_confirmation, make_outputs, make_trial, write_study
@@ -75,7 +75,7 @@ def test_a_folds_labels_have_no_part_in_its_preselection(
     clips = dataset.clips
     state = clips.state.copy()
     own = np.flatnonzero(clips.fold[: clips.n_source] == 0)
-    state[own] = (state[own] + 17) % N_STATES
+    state[own] = (state[own] + 17) % BLEMORE.n_states
     after = look(folder, replace(dataset, clips=replace(clips, state=state)))
     assert after.places[0].tolist() == before.places[0].tolist()
     assert after.places[None].tolist() != before.places[None].tolist()

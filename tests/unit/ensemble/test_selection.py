@@ -17,8 +17,8 @@ from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_deco
 from rfe.ensemble.selection import Selection, first_step, select_weights
 from rfe.ensemble.stored import check_name, ensemble_names, read_ensemble, read_nested, write_ensemble
 from rfe.errors import ConfigError, StudyError
-from rfe.labels import N_EMOTIONS, N_STATES, STATE_IS_BLEND, STATE_SET
 from rfe.progress import SilentProgress
+from rfe.task import BLEMORE
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ensemble.studies import (
@@ -45,17 +45,17 @@ def test_numbers_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
 def made_up_view(seed: int = 0) -> tuple[View, np.ndarray]:
     """Candidates 0 and 1 each know the sets of one half of the clips, 2 knows the ratios; the others know nothing."""
     rng = np.random.default_rng(seed)
-    truth = np.where(rng.random(N_CLIPS) < 0.5, rng.integers(0, 6, N_CLIPS), rng.integers(6, N_STATES, N_CLIPS))
-    blend, clip = STATE_IS_BLEND[truth], np.arange(N_CLIPS)
+    truth = np.where(rng.random(N_CLIPS) < 0.5, rng.integers(0, 6, N_CLIPS), rng.integers(6, BLEMORE.n_states, N_CLIPS))
+    blend, clip = BLEMORE.state_is_blend[truth], np.arange(N_CLIPS)
     half = clip % 2 == 0
     of_set = np.full((8, N_CLIPS), 1 / 16) * rng.uniform(0.5, 1.5, (8, N_CLIPS))
     of_set[0, half], of_set[1, ~half] = 0.9, 0.9
     of_ratio = np.where(blend, rng.uniform(0.2, 0.45, (8, N_CLIPS)), 1.0)
     of_ratio[2] = np.where(blend, 0.9, 1.0)
     sets = np.repeat((1 - of_set)[..., None] / 15, 16, 2)
-    sets[:, clip, STATE_SET[truth]] = of_set
+    sets[:, clip, BLEMORE.state_set[truth]] = of_set
     ratios = np.full((8, N_CLIPS, 10, 3), 1 / 3)
-    pair, ratio = np.divmod(truth[blend] - N_EMOTIONS, 3)
+    pair, ratio = np.divmod(truth[blend] - BLEMORE.n_classes, 3)
     ratios[:, blend, pair] = ((1 - of_ratio[:, blend]) / 2)[..., None]
     ratios[:, blend, pair, ratio] = of_ratio[:, blend]
     blends = (sets[..., 6:, None] * ratios).reshape(8, N_CLIPS, 30)
@@ -70,7 +70,7 @@ def made_up_view(seed: int = 0) -> tuple[View, np.ndarray]:
 def test_weights_sum_to_one_and_are_of_considered_candidates(method: str, apart: bool) -> None:
     view, truth = made_up_view()
     how = Selection(method=method, members=5, candidates=4, bags=4, separate_heads=apart)  # type: ignore[arg-type]
-    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, how)
+    weights = select_weights(BLEMORE, view, np.ones(N_CLIPS, bool), truth, how)
     for part in (weights.sets, weights.ratios):
         assert part.sum() == pytest.approx(1)
         assert (part >= 0).all()
@@ -80,7 +80,7 @@ def test_weights_sum_to_one_and_are_of_considered_candidates(method: str, apart:
 @pytest.mark.parametrize("method", ["greedy", "nnls", "likelihood"])
 def test_a_planted_pair_is_found(method: str) -> None:
     view, truth = made_up_view()
-    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, Selection(method=method, bags=10))  # type: ignore[arg-type]
+    weights = select_weights(BLEMORE, view, np.ones(N_CLIPS, bool), truth, Selection(method=method, bags=10))  # type: ignore[arg-type]
     assert weights.sets[[0, 1]].sum() > 0.5
     assert abs(weights.sets[0] - weights.sets[1]) < 0.2
 
@@ -89,7 +89,7 @@ def test_a_planted_pair_is_found(method: str) -> None:
 def test_heads_weighted_apart_have_the_member_each_is_best_at(method: str) -> None:
     view, truth = made_up_view()
     how = Selection(method=method, separate_heads=True, bags=10)  # type: ignore[arg-type]
-    weights = select_weights(view, np.ones(N_CLIPS, bool), truth, how)
+    weights = select_weights(BLEMORE, view, np.ones(N_CLIPS, bool), truth, how)
     assert weights.sets[[0, 1]].sum() > 0.5
     assert int(weights.ratios.argmax()) == 2
 
@@ -97,7 +97,8 @@ def test_heads_weighted_apart_have_the_member_each_is_best_at(method: str) -> No
 def test_more_steps_never_end_worse_on_what_is_selected_by() -> None:
     view, truth = made_up_view()
     few, many = (
-        select_weights(view, np.ones(N_CLIPS, bool), truth, Selection(members=n, bags=1)).trajectory for n in (3, 30)
+        select_weights(BLEMORE, view, np.ones(N_CLIPS, bool), truth, Selection(members=n, bags=1)).trajectory
+        for n in (3, 30)
     )
     assert min(many) <= min(few)
     assert many[: len(few)] == few
@@ -181,7 +182,7 @@ def test_what_is_chosen_without_a_fold_knows_nothing_of_its_labels(
     state = truth.state.copy()
     own = truth.fold == 1
     state[own] = np.random.default_rng(0).permutation(state[own])
-    changed = Truth(state, truth.fold)
+    changed = Truth(BLEMORE, state, truth.fold)
     plain, other = (choose_nested(calibrate(folder, dataset, one), how, SilentProgress()) for one in (truth, changed))
     for before, after in zip(plain, other, strict=True):
         assert before.held_out == after.held_out
@@ -231,7 +232,7 @@ def test_a_calibration_leaves_its_own_fold_out_too(folder: StudyFolder, dataset:
     both = (truth.fold == 1) | (truth.fold == 2)
     state[both] = np.random.default_rng(0).permutation(state[both])
     for before, after in zip(
-        calibrate(folder, dataset, truth), calibrate(folder, dataset, Truth(state, truth.fold)), strict=True
+        calibrate(folder, dataset, truth), calibrate(folder, dataset, Truth(BLEMORE, state, truth.fold)), strict=True
     ):
         mine = truth.fold == 2
         np.testing.assert_array_equal(before.states(1)[mine], after.states(1)[mine])
@@ -241,7 +242,7 @@ def test_a_calibration_leaves_its_own_fold_out_too(folder: StudyFolder, dataset:
 def test_views_rank_by_what_may_be_seen(folder: StudyFolder, dataset: Dataset) -> None:
     view = view_candidates(calibrate(folder, dataset, Truth.of(dataset)), 0)
     assert int(view.score.argmax()) == 0  # the least noise
-    assert (view.ratio_likelihood[:, ~STATE_IS_BLEND[Truth.of(dataset).state]] == 1).all()
+    assert (view.ratio_likelihood[:, ~BLEMORE.state_is_blend[Truth.of(dataset).state]] == 1).all()
 
 
 def test_an_ensemble_is_kept_and_read_back(folder: StudyFolder, dataset: Dataset, workspace: Workspace) -> None:
@@ -283,7 +284,7 @@ def test_averaged_probabilities_are_decoded_by_official_thresholds(folder: Study
     decoded = decoder.decode(targets)
     mean = np.mean([one.fused.mean((0, 1)) for one in targets], 0)
     np.testing.assert_allclose(decoded.probabilities, mean, rtol=1e-5)
-    np.testing.assert_array_equal(decoder_from_dict(decoder.to_dict()).decode(targets).state, decoded.state)
+    np.testing.assert_array_equal(decoder_from_dict(BLEMORE, decoder.to_dict()).decode(targets).state, decoded.state)
     assert (decoded.state >= 0).all()
     with pytest.raises(ConfigError, match="no separate heads"):
         Selection(separate_heads=True, decoding="official")

@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from rfe.labels import N_STATES
 from rfe.metrics.intervals import (
     FEW_ACTORS,
     FEWEST_ACTORS,
     NO_TEST,
     ONE_ANSWER,
     TOO_NARROW,
-    HitTable,
+    InfluenceTable,
     Interval,
     difference_interval,
     score_interval,
     variance_of_influence,
 )
+from rfe.metrics.presence import presence_hits
+from rfe.metrics.salience import salience_hits
 from rfe.metrics.score import score
+from rfe.task import BLEMORE
 
 N_ACTORS, N_FOLDS, N_SEEDS, CLIPS = 47, 5, 5, 24
 N_DRAWS = 1000
@@ -37,7 +39,15 @@ def expected_score(skill: float) -> float:
     return float(0.5 * norm.sf((PRESENCE_BAR - skill) / TOTAL) + 0.5 * norm.sf((SALIENCE_BAR - skill) / TOTAL))
 
 
-def draw_arms(rng: np.random.Generator, skills: tuple[float, ...]) -> list[HitTable]:
+def table_of_hits(presence: np.ndarray, salience: np.ndarray) -> InfluenceTable:
+    """Score's table from hits [seed, clip]: half presence, half salience of the blends."""
+    scores = 0.5 * presence.mean() + 0.5 * salience.sum() / (len(salience) * BLEND.sum())
+    missing = BLEND * salience.sum() / (len(salience) * BLEND.sum())
+    influence = 0.5 * (presence - presence.mean()) / len(BLEND) + 0.5 * (salience - missing) / BLEND.sum()
+    return InfluenceTable({"score": float(scores)}, {"score": influence}, ACTOR, FOLD)
+
+
+def draw_arms(rng: np.random.Generator, skills: tuple[float, ...]) -> list[InfluenceTable]:
     """One hit table per arm, on common clips and actors."""
     clip = CLIP * rng.normal(size=len(ACTOR)) + SHARED_ACTOR * rng.normal(size=N_ACTORS)[ACTOR]
     arms = []
@@ -47,7 +57,7 @@ def draw_arms(rng: np.random.Generator, skills: tuple[float, ...]) -> list[HitTa
         noise = NOISE * rng.normal(size=(N_SEEDS, len(ACTOR)))
         latent = skill + clip + of_actor[ACTOR] + of_cell[:, FOLD] + noise
         presence = (latent > PRESENCE_BAR).astype(float)
-        arms.append(HitTable(presence, (latent > SALIENCE_BAR) * BLEND.astype(float), BLEND, ACTOR, FOLD))
+        arms.append(table_of_hits(presence, (latent > SALIENCE_BAR) * BLEND.astype(float)))
     return arms
 
 
@@ -56,13 +66,13 @@ def share_of(events: Iterator[bool]) -> float:
 
 
 @pytest.fixture(scope="module")
-def differences() -> list[tuple[HitTable, Interval]]:
+def differences() -> list[tuple[InfluenceTable, Interval]]:
     rng = np.random.default_rng(20)
     pairs = (draw_arms(rng, (0.0, 0.15)) for _ in range(N_DRAWS))
     return [(arm.minus(base), difference_interval(arm, base)) for base, arm in pairs]
 
 
-def test_intervals_of_a_difference_cover_the_truth(differences: list[tuple[HitTable, Interval]]) -> None:
+def test_intervals_of_a_difference_cover_the_truth(differences: list[tuple[InfluenceTable, Interval]]) -> None:
     truth = expected_score(0.15) - expected_score(0.0)
     assert truth > 0.03
     covered = share_of(low <= truth <= high for low, high in (interval.bounds() for _, interval in differences))
@@ -76,12 +86,12 @@ def test_equal_arms_differ_significantly_in_five_percent() -> None:
     assert 0.03 <= rejected <= 0.07
 
 
-def test_resampling_clips_fails(differences: list[tuple[HitTable, Interval]]) -> None:
+def test_resampling_clips_fails(differences: list[tuple[InfluenceTable, Interval]]) -> None:
     """A bootstrap over clips has this normal interval as its limit; it misses the truth far too often."""
     truth = expected_score(0.15) - expected_score(0.0)
     missed = []
     for table, interval in differences:
-        each = 0.5 * table.presence.mean(0) + 0.5 * table.salience.mean(0) * len(BLEND) / BLEND.sum()
+        each = len(BLEND) * table.influences["score"].mean(0)
         missed.append(abs(interval.estimate - truth) > 1.96 * each.std() / np.sqrt(len(each)))
     assert np.mean(missed) > 0.15
 
@@ -95,14 +105,14 @@ def test_intervals_of_a_score_cover_the_truth() -> None:
 @pytest.fixture
 def answers() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, N_STATES, len(ACTOR))
-    return truth, np.where(rng.random((3, len(ACTOR))) < 0.4, truth, rng.integers(0, N_STATES, (3, len(ACTOR))))
+    truth = rng.integers(0, BLEMORE.n_states, len(ACTOR))
+    return truth, np.where(rng.random((3, len(ACTOR))) < 0.4, truth, rng.integers(0, BLEMORE.n_states, (3, len(ACTOR))))
 
 
 def test_estimate_is_the_mean_of_the_seeds_scores(answers: tuple[np.ndarray, np.ndarray]) -> None:
     truth, predicted = answers
-    table = HitTable.of_answers(truth, predicted, ACTOR, FOLD)
-    scores = score(truth, predicted)
+    table = InfluenceTable.of_answers(BLEMORE, truth, predicted, ACTOR, FOLD)
+    scores = score(BLEMORE, truth, predicted)
     assert score_interval(table).estimate == pytest.approx(scores.score)
     assert score_interval(table, "acc_presence").estimate == pytest.approx(scores.acc_presence)
     assert score_interval(table, "acc_salience").estimate == pytest.approx(scores.acc_salience)
@@ -112,14 +122,15 @@ def test_estimate_is_the_mean_of_the_seeds_scores(answers: tuple[np.ndarray, np.
 def test_variance_follows_its_equation(answers: tuple[np.ndarray, np.ndarray]) -> None:
     """The same numbers, written out actor by actor."""
     truth, predicted = answers
-    table = HitTable.of_answers(truth, predicted, ACTOR, FOLD)
-    pooled = score(truth, predicted)
+    table = InfluenceTable.of_answers(BLEMORE, truth, predicted, ACTOR, FOLD)
+    pooled = score(BLEMORE, truth, predicted)
     psi = np.zeros((3, N_ACTORS))
     for s in range(3):
         for a in range(N_ACTORS):
-            own, own_blend = a == ACTOR, (a == ACTOR) & table.blend
-            psi[s, a] = 0.5 * (table.presence[s, own] - pooled.acc_presence).sum() / pooled.n_clips
-            psi[s, a] += 0.5 * (table.salience[s, own_blend] - pooled.acc_salience).sum() / pooled.n_blends
+            own, own_blend = a == ACTOR, (a == ACTOR) & BLEMORE.state_is_blend[truth]
+            presence, salience = (hits(BLEMORE, truth, predicted[s]) for hits in (presence_hits, salience_hits))
+            psi[s, a] = 0.5 * (presence[own] - pooled.acc_presence).sum() / pooled.n_clips
+            psi[s, a] += 0.5 * (salience[own_blend] - pooled.acc_salience).sum() / pooled.n_blends
     of_actors = N_ACTORS / (N_ACTORS - 1) * sum(psi[:, a].mean() ** 2 for a in range(N_ACTORS))
     of_seeds = of_residual = 0.0
     for k in range(N_FOLDS):
@@ -139,7 +150,7 @@ def test_seed_variance_counts_where_it_exceeds_the_residual() -> None:
 
 def test_one_seed_is_flagged_and_has_no_p_value(answers: tuple[np.ndarray, np.ndarray]) -> None:
     truth, predicted = answers
-    first, second = (HitTable.of_answers(truth, predicted[s], ACTOR, FOLD) for s in (0, 1))
+    first, second = (InfluenceTable.of_answers(BLEMORE, truth, predicted[s], ACTOR, FOLD) for s in (0, 1))
     interval = difference_interval(first, second)
     assert interval.notes == (NO_TEST,)
     assert score_interval(first).notes == (ONE_ANSWER,)
@@ -151,13 +162,13 @@ def test_one_seed_is_flagged_and_has_no_p_value(answers: tuple[np.ndarray, np.nd
 
 def test_without_actors_the_interval_is_over_clips_and_says_so(answers: tuple[np.ndarray, np.ndarray]) -> None:
     truth, predicted = answers
-    interval = score_interval(HitTable.of_answers(truth, predicted[0]))
+    interval = score_interval(InfluenceTable.of_answers(BLEMORE, truth, predicted[0]))
     assert TOO_NARROW in interval.notes
     assert interval.n_actors == len(truth)
 
 
 def test_identical_arms_do_not_differ(answers: tuple[np.ndarray, np.ndarray]) -> None:
-    table = HitTable.of_answers(*answers, ACTOR, FOLD)
+    table = InfluenceTable.of_answers(BLEMORE, *answers, ACTOR, FOLD)
     interval = difference_interval(table, table)
     assert interval.bounds() == (0.0, 0.0)
     assert interval.p_value == 1.0
@@ -166,9 +177,11 @@ def test_identical_arms_do_not_differ(answers: tuple[np.ndarray, np.ndarray]) ->
 
 def test_ends_of_a_share_stay_between_0_and_1_and_those_of_a_difference_do_not() -> None:
     actor = np.repeat(np.arange(3), 10)
-    truth = np.full(30, N_STATES - 1)
+    truth = np.full(30, BLEMORE.n_states - 1)
     almost = np.where(np.arange(30) == 0, 0, truth)  # one of 30 clips wrong: the t interval reaches beyond 1
-    right, wrong = (HitTable.of_answers(truth, one, actor) for one in (almost, np.where(almost == 0, truth, 0)))
+    right, wrong = (
+        InfluenceTable.of_answers(BLEMORE, truth, one, actor) for one in (almost, np.where(almost == 0, truth, 0))
+    )
     low, high = score_interval(right).bounds()
     assert 0 < low < score_interval(right).estimate < high == 1
     low, high = score_interval(wrong).bounds()
@@ -180,12 +193,12 @@ def test_ends_of_a_share_stay_between_0_and_1_and_those_of_a_difference_do_not()
 
 @pytest.mark.parametrize(("n_actors", "expected"), [(FEWEST_ACTORS - 1, (FEW_ACTORS,)), (FEWEST_ACTORS, ())])
 def test_few_actors_are_said(n_actors: int, expected: tuple[str, ...]) -> None:
-    truth, actor = np.arange(4 * n_actors) % N_STATES, np.repeat(np.arange(n_actors), 4)
+    truth, actor = np.arange(4 * n_actors) % BLEMORE.n_states, np.repeat(np.arange(n_actors), 4)
     predicted = np.where(np.random.default_rng(1).random((2, len(truth))) < 0.5, truth, 0)
-    assert score_interval(HitTable.of_answers(truth, predicted, actor), "acc_presence").notes == expected
+    assert score_interval(InfluenceTable.of_answers(BLEMORE, truth, predicted, actor), "acc_presence").notes == expected
 
 
-def test_p_value_agrees_with_the_interval(differences: list[tuple[HitTable, Interval]]) -> None:
+def test_p_value_agrees_with_the_interval(differences: list[tuple[InfluenceTable, Interval]]) -> None:
     for _, interval in differences[:50]:
         low, high = interval.bounds(0.95)
         assert interval.p_value is not None
@@ -195,18 +208,20 @@ def test_p_value_agrees_with_the_interval(differences: list[tuple[HitTable, Inte
 
 def test_arms_on_different_clips_are_refused(answers: tuple[np.ndarray, np.ndarray]) -> None:
     truth, predicted = answers
-    table = HitTable.of_answers(truth, predicted, ACTOR, FOLD)
+    table = InfluenceTable.of_answers(BLEMORE, truth, predicted, ACTOR, FOLD)
     with pytest.raises(ValueError, match="same clips"):
-        difference_interval(table, HitTable.of_answers(truth, predicted[:2], ACTOR, FOLD))
+        difference_interval(table, InfluenceTable.of_answers(BLEMORE, truth, predicted[:2], ACTOR, FOLD))
 
 
 def test_nothing_to_measure_is_said_not_computed() -> None:
-    interval = score_interval(HitTable.of_answers(np.zeros(4, int), np.zeros((2, 4), int), np.arange(4)))
+    interval = score_interval(InfluenceTable.of_answers(BLEMORE, np.zeros(4, int), np.zeros((2, 4), int), np.arange(4)))
     assert np.isnan(interval.estimate)
     assert "true blend" in interval.notes[0]
 
 
 def test_one_actor_has_no_interval() -> None:
-    interval = score_interval(HitTable.of_answers(np.arange(6), np.arange(6), np.zeros(6, int)), "acc_presence")
+    interval = score_interval(
+        InfluenceTable.of_answers(BLEMORE, np.arange(6), np.arange(6), np.zeros(6, int)), "acc_presence"
+    )
     assert interval.estimate == 1.0
     assert np.isnan(interval.standard_error)

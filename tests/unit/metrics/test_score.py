@@ -1,35 +1,35 @@
 import numpy as np
 import pytest
 
-from rfe.labels import N_STATES, STATE_IS_BLEND, STATE_SET, state_index
 from rfe.metrics.presence import presence_hits
 from rfe.metrics.salience import salience_hits
-from rfe.metrics.score import fold_hits, score
+from rfe.metrics.score import fold_totals, score
+from rfe.task import BLEMORE
 
-HAP = state_index({"hap": 100})
-ANG_DISG = {share: state_index({"ang": share, "disg": 100 - share}) for share in (70, 50, 30)}
-ANG_SAD = state_index({"ang": 50, "sad": 50})
+HAP = BLEMORE.state_index({"hap": 100})
+ANG_DISG = {share: BLEMORE.state_index({"ang": share, "disg": 100 - share}) for share in (70, 50, 30)}
+ANG_SAD = BLEMORE.state_index({"ang": 50, "sad": 50})
 
 
 def test_presence_ignores_the_ratio_and_salience_does_not() -> None:
     truth = np.array([HAP, ANG_DISG[70], ANG_DISG[70], ANG_DISG[70], ANG_DISG[70]])
-    predicted = np.array([HAP, ANG_DISG[70], ANG_DISG[30], ANG_SAD, state_index({"ang": 100})])
-    assert presence_hits(truth, predicted).tolist() == [True, True, True, False, False]
-    assert salience_hits(truth, predicted).tolist() == [False, True, False, False, False]
-    scores = score(truth, predicted)
+    predicted = np.array([HAP, ANG_DISG[70], ANG_DISG[30], ANG_SAD, BLEMORE.state_index({"ang": 100})])
+    assert presence_hits(BLEMORE, truth, predicted).tolist() == [True, True, True, False, False]
+    assert salience_hits(BLEMORE, truth, predicted).tolist() == [False, True, False, False, False]
+    scores = score(BLEMORE, truth, predicted)
     assert (scores.acc_presence, scores.acc_salience, scores.score) == (0.6, 0.25, 0.425)
     assert (scores.n_clips, scores.n_blends) == (5, 4)
 
 
 def test_no_answer_is_always_wrong() -> None:
-    truth = np.arange(N_STATES)
-    nothing = np.full((2, N_STATES), -1)
-    assert not presence_hits(truth, nothing).any()
-    assert not salience_hits(truth, nothing).any()
+    truth = np.arange(BLEMORE.n_states)
+    nothing = np.full((2, BLEMORE.n_states), -1)
+    assert not presence_hits(BLEMORE, truth, nothing).any()
+    assert not salience_hits(BLEMORE, truth, nothing).any()
 
 
 def test_without_a_true_blend_salience_is_not_measured() -> None:
-    scores = score(np.array([HAP]), np.array([HAP]))
+    scores = score(BLEMORE, np.array([HAP]), np.array([HAP]))
     assert scores.acc_presence == 1.0
     assert np.isnan(scores.acc_salience)
     assert np.isnan(scores.score)
@@ -37,28 +37,29 @@ def test_without_a_true_blend_salience_is_not_measured() -> None:
 
 def test_fold_hits_count_by_fold_and_pool_over_clips() -> None:
     rng = np.random.default_rng(0)
-    truth, predicted = rng.integers(0, N_STATES, 500), rng.integers(0, N_STATES, (3, 2, 500))
+    truth, predicted = rng.integers(0, BLEMORE.n_states, 500), rng.integers(0, BLEMORE.n_states, (3, 2, 500))
     predicted[..., :300] = truth[:300]
     fold = rng.integers(0, 4, 500)
-    hits = fold_hits(truth, predicted, fold)
-    assert hits.presence.shape == (3, 2, 4)
+    hits = fold_totals(BLEMORE, truth, predicted, fold)
+    assert hits.totals["score"].shape == (3, 2, 4, 4)
     for k in range(4):
         inside = fold == k
-        right = STATE_SET[predicted[1, 0, inside]] == STATE_SET[truth[inside]]
-        assert hits.presence[1, 0, k] == right.sum()
-        assert hits.blends[k] == STATE_IS_BLEND[truth[inside]].sum()
-        others = score(truth[~inside], predicted[..., ~inside])
+        right = BLEMORE.state_set[predicted[1, 0, inside]] == BLEMORE.state_set[truth[inside]]
+        assert hits.totals["acc_presence"][1, 0, k, 0] == right.sum()
+        assert hits.blends[k] == BLEMORE.state_is_blend[truth[inside]].sum()
+        others = score(BLEMORE, truth[~inside], predicted[..., ~inside])
         assert hits.without(k).score == pytest.approx(others.score, abs=1e-12)
-        assert hits.only(k).pooled().score == pytest.approx(score(truth[inside], predicted[..., inside]).score)
-        np.testing.assert_allclose(hits.score_by_fold[..., k], hits.only(k).score)
-    alone = [score(truth, predicted[i, j]).score for i in range(3) for j in range(2)]
+        assert hits.mean().score_by_fold[k] == pytest.approx(
+            score(BLEMORE, truth[inside], predicted[..., inside]).score
+        )
+    alone = [score(BLEMORE, truth, predicted[i, j]).score for i in range(3) for j in range(2)]
     np.testing.assert_allclose(hits.score.ravel(), alone)
     assert hits.pooled().score == pytest.approx(np.mean(alone))
 
 
 def test_pooled_score_is_not_the_mean_over_folds() -> None:
     truth, predicted = np.array([ANG_SAD, ANG_SAD, ANG_SAD, HAP]), np.array([ANG_SAD, ANG_SAD, ANG_SAD, ANG_SAD])
-    hits = fold_hits(truth, predicted, np.array([0, 0, 1, 1]), folds=[0, 1])
+    hits = fold_totals(BLEMORE, truth, predicted, np.array([0, 0, 1, 1]), folds=[0, 1])
     assert hits.pooled().score == 0.5 * 0.75 + 0.5
     assert hits.score_by_fold.mean() == 0.5 * (1.0 + 0.75)
-    assert fold_hits(truth, predicted, np.array([0, 0, 1, 1]), folds=[1]).pooled().n_clips == 2
+    assert fold_totals(BLEMORE, truth, predicted, np.array([0, 0, 1, 1]), folds=[1]).pooled().n_clips == 2

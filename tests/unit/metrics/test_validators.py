@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rfe.labels import N_STATES, STATE_IS_BLEND
 from rfe.metrics.score import score
 from rfe.metrics.validators import deep_embedded_validation, information_maximisation, soft_neighborhood_density
+from rfe.task import BLEMORE
 
 
 def test_information_is_maximal_for_sure_and_varied_answers() -> None:
@@ -24,32 +24,32 @@ def test_density_counts_the_neighbours_of_a_clip() -> None:
 
 def clips(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """States, and answers that are right half of the time."""
-    truth = rng.integers(0, N_STATES, n)
-    return truth, np.where(rng.random(n) < 0.5, truth, (truth + 7) % N_STATES)
+    truth = rng.integers(0, BLEMORE.n_states, n)
+    return truth, np.where(rng.random(n) < 0.5, truth, (truth + 7) % BLEMORE.n_states)
 
 
 def test_without_a_shift_the_estimate_is_the_score_itself() -> None:
     rng = np.random.default_rng(1)
     truth, answered = clips(3000, rng)
     features = rng.normal(size=(6000, 4))
-    estimate = deep_embedded_validation(features[:3000], features[3000:], truth, answered)
-    assert estimate == pytest.approx(score(truth, answered).score, abs=0.01)
+    estimate = deep_embedded_validation(BLEMORE, features[:3000], features[3000:], truth, answered)
+    assert estimate == pytest.approx(score(BLEMORE, truth, answered).score, abs=0.01)
 
 
 def test_under_a_shift_the_estimate_follows_the_target() -> None:
     """Answers are right only where the first feature is positive, and nearly all target clips are there."""
     rng = np.random.default_rng(2)
-    truth = rng.integers(0, N_STATES, 4000)
+    truth = rng.integers(0, BLEMORE.n_states, 4000)
     side = rng.random(4000) < 0.5
     features = np.where(side, 1.0, -1.0)[:, None] + 0.3 * rng.normal(size=(4000, 1))
-    answered = np.where(side, truth, (truth + 7) % N_STATES)
+    answered = np.where(side, truth, (truth + 7) % BLEMORE.n_states)
     target = np.where(rng.random(4000) < 0.9, 1.0, -1.0)[:, None] + 0.3 * rng.normal(size=(4000, 1))
-    estimate = deep_embedded_validation(features, target, truth, answered)
-    assert score(truth, answered).score == pytest.approx(0.5, abs=0.03)
+    estimate = deep_embedded_validation(BLEMORE, features, target, truth, answered)
+    assert score(BLEMORE, truth, answered).score == pytest.approx(0.5, abs=0.03)
     assert estimate == pytest.approx(0.9, abs=0.05)
 
 
 def test_without_a_blend_there_is_no_score() -> None:
     rng = np.random.default_rng(3)
-    truth = np.flatnonzero(~STATE_IS_BLEND)[rng.integers(0, 6, 50)]
-    assert np.isnan(deep_embedded_validation(rng.normal(size=(50, 2)), rng.normal(size=(50, 2)), truth, truth))
+    truth = np.flatnonzero(~BLEMORE.state_is_blend)[rng.integers(0, 6, 50)]
+    assert np.isnan(deep_embedded_validation(BLEMORE, rng.normal(size=(50, 2)), rng.normal(size=(50, 2)), truth, truth))

@@ -2,16 +2,17 @@ import math
 
 import torch
 
-from rfe.labels import SET_MEMBERS, STATE_SALIENCE
 from rfe.model.head_fusion import fuse_heads
-from rfe.model.heads import divergence, presence_loss, presence_probabilities, set_logits
+from rfe.model.heads import SetTensors, divergence, presence_loss, presence_probabilities, set_logits
+from rfe.task import BLEMORE
 
 LOGITS = torch.tensor([[[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]], [[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]]])
+SETS = SetTensors.of(BLEMORE, torch.device("cpu"))
 BY_STATES = torch.tensor([False, True])
 
 
 def test_set_logit_is_the_sum_of_its_emotions() -> None:
-    logits = set_logits(LOGITS)[0, 0]
+    logits = set_logits(SETS, LOGITS)[0, 0]
     assert logits.shape == (16,)
     assert math.isclose(logits[0].item(), 2.0)
     assert math.isclose(logits[6].item(), 1.0)  # anger and disgust, the first pair
@@ -20,38 +21,38 @@ def test_set_logit_is_the_sum_of_its_emotions() -> None:
 def test_a_pair_may_have_a_logit_of_its_own() -> None:
     own = torch.zeros(2, 1, 10)
     own[1, 0, 0] = 4.0  # anger and disgust
-    torch.testing.assert_close(set_logits(LOGITS, own)[0], set_logits(LOGITS)[0])
-    expected = set_logits(LOGITS)[1, 0].clone()
+    torch.testing.assert_close(set_logits(SETS, LOGITS, own)[0], set_logits(SETS, LOGITS)[0])
+    expected = set_logits(SETS, LOGITS)[1, 0].clone()
     expected[6] += 4.0
-    torch.testing.assert_close(set_logits(LOGITS, own)[1, 0], expected)
-    p = presence_probabilities(LOGITS, BY_STATES, own)
-    marginals = torch.softmax(expected, -1) @ torch.from_numpy(SET_MEMBERS)
+    torch.testing.assert_close(set_logits(SETS, LOGITS, own)[1, 0], expected)
+    p = presence_probabilities(SETS, LOGITS, BY_STATES, own)
+    marginals = torch.softmax(expected, -1) @ SETS.members
     torch.testing.assert_close(p[1, 0], marginals / marginals.sum())
-    torch.testing.assert_close(p[0], presence_probabilities(LOGITS, BY_STATES)[0])
-    loss = presence_loss(LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES, own)
+    torch.testing.assert_close(p[0], presence_probabilities(SETS, LOGITS, BY_STATES)[0])
+    loss = presence_loss(SETS, LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES, own)
     torch.testing.assert_close(loss[1, 0], -torch.log_softmax(expected, -1)[6])
 
 
 def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:
-    p = presence_probabilities(LOGITS, BY_STATES)
+    p = presence_probabilities(SETS, LOGITS, BY_STATES)
     torch.testing.assert_close(p.sum(-1), torch.ones(2, 1))
     sigmoid = torch.sigmoid(LOGITS[0, 0])
     torch.testing.assert_close(p[0, 0], sigmoid / sigmoid.sum())
-    marginals = torch.softmax(set_logits(LOGITS[1, 0]), -1) @ torch.from_numpy(SET_MEMBERS)
+    marginals = torch.softmax(set_logits(SETS, LOGITS[1, 0]), -1) @ SETS.members
     torch.testing.assert_close(p[1, 0], marginals / marginals.sum())
 
 
 def test_presence_loss_by_hand() -> None:
-    both = presence_loss(LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES)
+    both = presence_loss(SETS, LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES)
     target = torch.tensor([1.0, 1, 0, 0, 0, 0])
     sigmoid = torch.sigmoid(LOGITS[0, 0])
     bce = -(target * sigmoid.log() + (1 - target) * (1 - sigmoid).log()).sum()
     torch.testing.assert_close(both[0, 0], bce)
-    torch.testing.assert_close(both[1, 0], -torch.log_softmax(set_logits(LOGITS[1, 0]), -1)[6])
+    torch.testing.assert_close(both[1, 0], -torch.log_softmax(set_logits(SETS, LOGITS[1, 0]), -1)[6])
 
 
 def test_divergence_is_zero_at_the_soft_label_and_positive_elsewhere() -> None:
-    soft = torch.from_numpy(STATE_SALIENCE).unsqueeze(0)  # all 36 states
+    soft = torch.tensor(BLEMORE.state_salience).unsqueeze(0)  # all 36 states
     at_label = divergence(soft, soft.clamp(min=1e-30).log())
     torch.testing.assert_close(at_label, torch.zeros(1, 36), atol=1e-6, rtol=0)
     uniform = divergence(soft, torch.full_like(soft, 1 / 6).log())
@@ -77,4 +78,4 @@ def test_head_fusion_between_the_ends_by_hand() -> None:
 
 
 def test_every_set_has_the_members_its_name_says() -> None:
-    assert SET_MEMBERS.sum() == 6 + 2 * 10
+    assert BLEMORE.set_members.sum() == 6 + 2 * 10

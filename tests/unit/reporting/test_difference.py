@@ -9,7 +9,7 @@ import pytest
 from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import ConfigError, StudyError
-from rfe.metrics.intervals import NO_TEST, HitTable, difference_interval
+from rfe.metrics.intervals import NO_TEST, InfluenceTable, difference_interval
 from rfe.reporting.difference import diff_trials
 from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.tracking.base import NullTracker
@@ -28,13 +28,15 @@ def journal(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Study
     return read_journal(run_study(open_workspace(tmp_path_factory.mktemp("w")), dataset, NullTracker()))
 
 
-def hits(journal: StudyJournal, number: int, dataset: Dataset) -> HitTable:
+def hits(journal: StudyJournal, number: int, dataset: Dataset) -> InfluenceTable:
     path = journal.trials[number].artifacts["outputs.npz"]
     assert isinstance(path, Path)
     clips, source = dataset.clips, slice(dataset.clips.n_source)
     with np.load(path) as stored:
         predicted = stored["predicted_state"].astype(np.int64)
-    return HitTable.of_answers(clips.state[source], predicted, clips.actor[source], clips.fold[source])
+    return InfluenceTable.of_answers(
+        clips.task, clips.state[source], predicted, clips.actor[source], clips.fold[source]
+    )
 
 
 def test_scores_parameters_and_folds(journal: StudyJournal, dataset: Dataset) -> None:

@@ -10,14 +10,16 @@ from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError
 from rfe.progress import SilentProgress
 from rfe.search.budget import SESSION
-from rfe.search.driver import check_actors, run_search
+from rfe.search.driver import check_actors, check_decoders, check_objectives, run_search
 from rfe.search_space import load_space, resolve
 from rfe.study import read_study
+from rfe.task import BLEMORE, Task
 from rfe.tracking.base import NullTracker, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.records import read_events
 from rfe.workspace import open_workspace
 from tests.integration.fakes import write_data
+from tests.tasks import COMPOUND, EIGHT, PLAIN, with_task
 from tests.unit.data.folders import make_folder
 from tests.unit.search.tiny_study import SPACE, run_study
 
@@ -81,6 +83,53 @@ def test_a_search_that_standardises_by_actor_needs_actors(given: dict[str, Any],
         return
     with pytest.raises(ConfigError, match=r"actor needs video_id .*--set data\.standardize=fold"):
         check_actors(resolved, unknown)
+
+
+@pytest.mark.parametrize(
+    ("given", "fine"),
+    [
+        ({}, True),  # the default answers any task
+        ({"base": {"decode.kind": "official"}}, False),
+        ({"space": {"decode.kind": {"choice": ["decoupled", "valid_states"]}}}, False),
+        ({"space": {"decode.kind": {"choice": ["valid_states"]}}}, True),
+        ({"arms": {"one": {"decode.kind": "official"}, "two": {}}, "sampler": {"kind": "grid"}}, False),
+    ],
+)
+def test_a_search_has_no_decoder_that_the_ratios_rule_out(given: dict[str, Any], fine: bool, tmp_path: Path) -> None:
+    """Before there is a study, and Ray with it; else every such trial would fail by itself."""
+    dataset = load_dataset(make_folder(tmp_path / "data"))
+    resolved = resolve(load_space({"study": "s", **given}), ("face", "voice"))
+    for task in (dataset.clips.task, COMPOUND, PLAIN):
+        check_decoders(resolved, with_task(dataset, task))
+    if fine:
+        check_decoders(resolved, with_task(dataset, EIGHT))
+        return
+    with pytest.raises(ConfigError, match=r"decode\.kind: .* has 80/20, 65/35, .*--set decode\.kind=valid_states"):
+        check_decoders(resolved, with_task(dataset, EIGHT))
+
+
+@pytest.mark.parametrize(
+    ("task", "objective", "problem"),
+    [
+        (BLEMORE, ["score", "macro_f1", "salience_mae"], None),
+        (BLEMORE, "macro_f1", None),
+        (BLEMORE, "blemore", "objective: blemore is the score of task 'blemore'; write score"),
+        (PLAIN, "macro_f1", None),
+        (PLAIN, "salience_mae", "unknown objective 'salience_mae'"),
+        (PLAIN, ["score", "acc_salience"], "unknown objective 'acc_salience'"),
+        (EIGHT, ["acc_presence", "acc_salience"], None),
+    ],
+)
+def test_a_study_is_searched_for_what_its_trials_log(
+    task: Task, objective: Any, problem: str | None, tmp_path: Path
+) -> None:
+    dataset = with_task(load_dataset(make_folder(tmp_path / "data")), task)
+    space = load_space({"study": "s", "space": {"train.lr": {"float": [0.001, 0.01]}}, "objective": objective})
+    if problem is None:
+        check_objectives(space, dataset)
+        return
+    with pytest.raises(ConfigError, match=problem):
+        check_objectives(space, dataset)
 
 
 def test_what_is_searched_in_vain_is_said_before_the_study_is_begun(

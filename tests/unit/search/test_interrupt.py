@@ -112,8 +112,7 @@ def test_what_a_library_does_to_handlers_is_undone_and_its_processes_do_not_get_
             child.stdout.readline()
             for number in WARNINGS:
                 child.send_signal(number)
-                os.kill(os.getpid(), number)
-            assert got == []
+                os.kill(os.getpid(), number)  # taken at once where another thread has it unblocked, else afterwards
             assert child.poll() is None
         assert sorted(got) == sorted(WARNINGS)  # this process does get them
         assert signal.getsignal(signal.SIGTERM) == mine

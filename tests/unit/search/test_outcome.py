@@ -11,12 +11,12 @@ from rfe.data.cache import FeatureCache
 from rfe.data.caveats import ONE_ENCODER
 from rfe.data.check import check_folder
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.labels import STATE_SALIENCE
 from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, build_outcome, constant_score
 from rfe.search.work import Delivery
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
+from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
 from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
@@ -47,7 +47,7 @@ def show_labels(folder: Path) -> Path:
     make_folder(folder)
     dataset = load_dataset(folder)
     truth = np.zeros((len(dataset.clips), 6), np.float32)
-    truth[dataset.clips.source] = STATE_SALIENCE[dataset.clips.state[dataset.clips.source]]
+    truth[dataset.clips.source] = BLEMORE.state_salience[dataset.clips.state[dataset.clips.source]]
     for encoder in ("face", "voice"):
         write_features(folder / f"{encoder}_static_features.npz", 5 * truth, names(make_rows()))
     return folder
@@ -61,14 +61,16 @@ def test_a_result_that_one_answer_to_all_would_have_too(
     outcome = search_one(tmp_path, dataset)
     assert outcome.state == "finished"
     assert outcome.score_best is not None
-    assert any("may tell nothing of the emotions" in caveat for caveat in outcome.caveats) == doubtful
+    assert any("may tell nothing of the classes" in caveat for caveat in outcome.caveats) == doubtful
 
 
 def test_the_one_answer_is_the_best_there_is(tmp_path: Path) -> None:
     """Six labels alike: each set is a sixth of the clips, each of three blends a third of the blends."""
     score, error = constant_score(load_dataset(make_folder(tmp_path / "data")))
     assert score == pytest.approx((1 / 6 + 1 / 3) / 2)
-    assert error == pytest.approx(0.5 * np.sqrt(5 / 36 / 36 + 2 / 9 / 18))
+    blend, single = (1 / 6) / 36 + (1 / 3) / 18, (1 / 6) / 36  # half of what a wrong answer takes away
+    right = (5 / 6) / 36 + (2 / 3) / 18
+    assert error == pytest.approx(0.5 * np.sqrt(6 * right**2 + 12 * blend**2 + 18 * single**2))
 
 
 def test_one_encoder_is_searched_and_said(tmp_path: Path) -> None:

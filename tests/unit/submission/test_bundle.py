@@ -16,12 +16,14 @@ from rfe.errors import SubmissionError
 from rfe.submission.bundle import seal, write_bundle
 from rfe.submission.submission import write_submission
 from rfe.submission.verification import MANIFEST, verify_bundle
+from rfe.task import BLEMORE
 
 MEMBER = "members/fusion-v1-4"
 NAMES = ["test_0001", "test_0002", "test_0003"]
 ABOUT: dict[str, Any] = {
     "study": "fusion-v1",
     "trial": 4,
+    "task": BLEMORE.to_dict(),
     "members": [{"folder": "members/fusion-v1-4", "folds": [0, 1]}],
     "submission": {"clips": 3, "extension": ".mov"},
 }
@@ -37,7 +39,7 @@ def fill(folder: Path, states: tuple[int, ...] = (0, 7, 5)) -> None:
     (folder / "ensemble.yaml").write_text("members: []\n")
     for fold in (0, 1):
         save_file({"seed0.heads.weight": np.ones((2, 3), np.float32)}, member / f"weights/fold{fold}.safetensors")
-    write_submission(folder, NAMES, states)
+    write_submission(BLEMORE, folder, NAMES, states)
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ def test_a_submission_of_other_clips(bundle: Path) -> None:
 
 
 def test_two_forms_that_differ_or_are_not_both_there(bundle: Path, tmp_path: Path) -> None:
-    other, _ = write_submission(tmp_path / "other", NAMES, [1, 2, 3])
+    other, _ = write_submission(BLEMORE, tmp_path / "other", NAMES, [1, 2, 3])
     (bundle / "submission.json").write_bytes(other.read_bytes())
     seal(bundle, ABOUT)
     assert "give different answers" in faults(bundle)

@@ -60,7 +60,7 @@ def drop_a_member(bundle: Path) -> None:
 
 
 def another_version(bundle: Path) -> None:
-    rewrite(bundle, lambda text: text.replace('"format_version": 3', '"format_version": 7'))
+    rewrite(bundle, lambda text: text.replace('"format_version": 4', '"format_version": 7'))
 
 
 def a_path_outside(bundle: Path) -> None:
@@ -121,7 +121,7 @@ CASES: dict[Callable[[Path], None], str] = {
     cut_a_file_short: f"{WEIGHTS}: .* bytes, but MANIFEST.json says",
     drop_a_file: f"{WEIGHTS}: named in MANIFEST.json but not there",
     drop_a_member: f"{WEIGHTS}: missing; the manifest counts 3 files of weights",
-    another_version: "format_version 7, but this rfe reads version 3",
+    another_version: "format_version 7, but this rfe reads versions 3 and 4",
     a_path_outside: r"'\.\./secret.json' leads outside its folder",
     a_pickle_for_weights: "a pickle or an archive in place of safetensors; loading it could run code",
     a_link_for_a_file: "decoder.json: is a link or lies behind one",
@@ -215,7 +215,9 @@ def test_a_damaged_archive(bundle: Path, dataset: Dataset) -> None:
     path = bundle.parent / "bundle.zip"
     pack(bundle, path)
     raw = bytearray(path.read_bytes())
-    raw[len(raw) // 3] ^= 255
+    with zipfile.ZipFile(path) as archive:
+        member = max(archive.infolist(), key=lambda one: one.compress_size)
+    raw[member.header_offset + 30 + len(member.filename) + member.compress_size // 2] ^= 255
     path.write_bytes(raw)
     with pytest.raises(SubmissionError, match=r"the archive is damaged|its content was changed"):
         api.verify(path)

@@ -12,14 +12,14 @@ import pytest
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.base import Outputs
 from rfe.errors import DataError, SubmissionError
-from rfe.labels import EMOTIONS
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
 from rfe.submission.predictor import Predictor
 from rfe.submission.reading import read_submission
-from rfe.submission.table import COLUMNS, predictions_csv
+from rfe.submission.table import column_names, predictions_csv
 from rfe.submission.use import predict_folder, write_files
 from rfe.submission.verification import read_manifest
+from rfe.task import BLEMORE
 from tests.unit.data.folders import draw_features, make_folder, make_rows, names, write_csv, write_features
 from tests.unit.submission.bundles import configure, export_trained
 
@@ -66,7 +66,7 @@ def test_a_bundle_says_what_its_models_said_in_training(case: str, dataset: Data
     np.testing.assert_allclose(outputs.fused, trained.target_fused, atol=1e-4)
     np.testing.assert_allclose(outputs.presence_logits, trained.target_presence_logits, atol=1e-3)
     answered = predict_folder(bundle, dataset.path)
-    assert predictions_csv(answered.prediction) == (bundle / "predictions.csv").read_text()
+    assert predictions_csv(BLEMORE, answered.prediction) == (bundle / "predictions.csv").read_text()
     np.testing.assert_allclose(answered.prediction.probabilities.sum(1), 1.0, atol=1e-6)
 
 
@@ -77,8 +77,8 @@ def test_the_bundles_own_data_is_answered_with_the_same_bits(bundle: Path, datas
         assert all(path.read_bytes() == (folder / path.name).read_bytes() for path in files)
     (table,) = write_files(predict_folder(bundle, dataset.path), tmp_path / "only.csv")
     header, first, *_ = table.read_text().splitlines()
-    assert tuple(header.split(",")) == COLUMNS
-    assert header.split(",")[-6:] == [f"p_{emotion}" for emotion in EMOTIONS]
+    assert tuple(header.split(",")) == ("filename", *column_names(BLEMORE))
+    assert header.split(",")[-6:] == [f"p_{emotion}" for emotion in BLEMORE.classes]
     assert first.split(",")[0] == dataset.clips.filename[dataset.clips.n_source]
 
 

@@ -24,7 +24,8 @@ from rfe.submission.pyfunc import (
     core_requirements,
     register_bundle,
 )
-from rfe.submission.table import COLUMNS
+from rfe.submission.table import column_names
+from rfe.task import BLEMORE
 from rfe.workspace import Workspace
 from tests.integration.ports import free_port
 from tests.unit.data.folders import make_folder
@@ -53,7 +54,7 @@ def table(dataset: Dataset) -> pd.DataFrame:
 def test_a_table_is_answered_as_the_data_folder_is(bundle: Path, dataset: Dataset, table: pd.DataFrame) -> None:
     answered = BundleModel(bundle).predict(table)
     stored = pd.read_csv(bundle / "predictions.csv")
-    assert tuple(answered.columns) == COLUMNS
+    assert tuple(answered.columns) == ("filename", *column_names(BLEMORE))
     pd.testing.assert_frame_equal(answered, stored, check_dtype=False, check_exact=True)
 
 
@@ -191,7 +192,7 @@ def check_answers(rows: list[dict[str, object]], bundle: Path) -> None:
     answered = pd.DataFrame(rows)
     assert answered["filename"].tolist() == stored["filename"].tolist()
     assert answered["set"].tolist() == stored["set"].tolist()
-    chances = [name for name in COLUMNS if name.startswith("p_")]
+    chances = [name for name in column_names(BLEMORE) if name.startswith("p_")]
     np.testing.assert_allclose(answered[chances].astype(float), stored[chances], rtol=0, atol=1e-12)
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import DataError, SubmissionError
-from rfe.labels import STATE_SALIENCE, state_percents
 from rfe.metrics.intervals import FEW_ACTORS
 from rfe.submission.scoring import FileScore, score_file
 from rfe.submission.submission import write_submission
+from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
 
 
@@ -39,7 +39,7 @@ def estimates(score: FileScore, name: str) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("form", [0, 1], ids=["json", "zip"])
 def test_a_right_submission_scores_one(tmp_path: Path, dataset: Dataset, form: int) -> None:
-    paths = write_submission(tmp_path, source_names(dataset), source_states(dataset))
+    paths = write_submission(BLEMORE, tmp_path, source_names(dataset), source_states(dataset))
     score = score_file(paths[form], dataset)
     assert estimates(score, "submission") == pytest.approx((1.0, 1.0, 1.0))
     assert (score.n_clips, score.n_blends, score.n_actors) == (36, 18, 6)
@@ -50,7 +50,7 @@ def test_presence_counts_sets_and_salience_counts_blends(tmp_path: Path, dataset
     states[2] -= 1  # a blend with the right pair and another ratio
     states[3] = 0  # a blend answered with a single
     states[0] = 1  # a single answered with another
-    path, _ = write_submission(tmp_path, source_names(dataset), states)
+    path, _ = write_submission(BLEMORE, tmp_path, source_names(dataset), states)
     presence, salience, total = estimates(score_file(path, dataset), "submission")
     assert presence == pytest.approx(34 / 36)
     assert salience == pytest.approx(16 / 18)
@@ -60,7 +60,7 @@ def test_presence_counts_sets_and_salience_counts_blends(tmp_path: Path, dataset
 def test_the_interval_is_over_actors(tmp_path: Path, dataset: Dataset) -> None:
     states = source_states(dataset).copy()
     states[:6] = 5  # one actor all wrong but for one clip
-    path, _ = write_submission(tmp_path, source_names(dataset), states)
+    path, _ = write_submission(BLEMORE, tmp_path, source_names(dataset), states)
     (rating,) = score_file(path, dataset).ratings
     low, high = rating.intervals["score"].bounds()
     assert low < rating.intervals["score"].estimate < high
@@ -71,7 +71,7 @@ def test_the_interval_is_over_actors(tmp_path: Path, dataset: Dataset) -> None:
 
 
 def test_a_part_of_the_clips_is_scored_and_said(tmp_path: Path, dataset: Dataset) -> None:
-    path, _ = write_submission(tmp_path, source_names(dataset)[:12], source_states(dataset)[:12])
+    path, _ = write_submission(BLEMORE, tmp_path, source_names(dataset)[:12], source_states(dataset)[:12])
     score = score_file(path, dataset)
     assert score.n_clips == 12
     assert "24 labelled clips are not in the file and not counted" in score.notes
@@ -79,10 +79,10 @@ def test_a_part_of_the_clips_is_scored_and_said(tmp_path: Path, dataset: Dataset
 
 def test_refuses_what_cannot_be_scored(tmp_path: Path, dataset: Dataset) -> None:
     target = dataset.clips.filename[dataset.clips.target].tolist()
-    path, _ = write_submission(tmp_path / "target", target, [0] * len(target))
+    path, _ = write_submission(BLEMORE, tmp_path / "target", target, [0] * len(target))
     with pytest.raises(SubmissionError, match="none of which has a label"):
         score_file(path, dataset)
-    path, _ = write_submission(tmp_path / "other", ["nobody_1"], [0])
+    path, _ = write_submission(BLEMORE, tmp_path / "other", ["nobody_1"], [0])
     with pytest.raises(SubmissionError, match=r"nobody_1\.mov: not a clip of"):
         score_file(path, dataset)
     path.write_text(json.dumps({"predictions": {"A0_clip0.mov": [{"emotion": "ang", "salience": 1.0}]}}))
@@ -98,10 +98,10 @@ def test_simulated_target_clips_have_labels(tmp_path: Path) -> None:
     dataset = load_dataset(make_folder(tmp_path / "made-up"))
     target = dataset.clips.filename[dataset.clips.target].tolist()
     states = [clip % 8 for clip in range(len(target))]
-    truth = {"test_labels": {name: state_percents(state) for name, state in zip(target, states, strict=True)}}
+    truth = {"test_labels": {name: BLEMORE.state_percents(state) for name, state in zip(target, states, strict=True)}}
     (dataset.path / "truth.json").write_text(json.dumps(truth))
     dataset = load_dataset(dataset.path)
-    path, _ = write_submission(tmp_path, target, states)
+    path, _ = write_submission(BLEMORE, tmp_path, target, states)
     score = score_file(path, dataset)
     assert estimates(score, "submission")[2] == pytest.approx(1.0)
     assert score.n_clips == len(target)
@@ -113,7 +113,7 @@ def test_simulated_target_clips_have_labels(tmp_path: Path) -> None:
 
 
 def write_probabilities(path: Path, dataset: Dataset, noise: float = 0.0) -> Path:
-    probabilities = STATE_SALIENCE[source_states(dataset)] + 0.02
+    probabilities = BLEMORE.state_salience[source_states(dataset)] + 0.02
     probabilities = probabilities + noise * np.random.default_rng(0).random(probabilities.shape)
     probabilities /= probabilities.sum(-1, keepdims=True)
     np.savez(path, probabilities=probabilities, filenames=np.array(source_names(dataset)))
@@ -145,7 +145,7 @@ def test_to_dict_is_json(tmp_path: Path, dataset: Dataset) -> None:
     assert values["ratings"][0]["thresholds"].keys() == {"alpha", "beta"}
     assert values["ratings"][0]["score"].keys() == {"estimate", "standard_error", "low", "high"}
     singles = np.flatnonzero(source_states(dataset) < 6)
-    path, _ = write_submission(tmp_path, np.array(source_names(dataset))[singles].tolist(), [0] * len(singles))
+    path, _ = write_submission(BLEMORE, tmp_path, np.array(source_names(dataset))[singles].tolist(), [0] * len(singles))
     values = json.loads(json.dumps(score_file(path, dataset).to_dict(), allow_nan=False))
     assert values["ratings"][0]["acc_salience"]["estimate"] is None
 
@@ -182,7 +182,7 @@ def test_refuses_a_file_that_is_no_npz_or_absent(tmp_path: Path, dataset: Datase
 
 
 def test_what_lies_beside_a_submission_is_answered_with_where_it_is(tmp_path: Path, dataset: Dataset) -> None:
-    write_submission(tmp_path, source_names(dataset), source_states(dataset))
+    write_submission(BLEMORE, tmp_path, source_names(dataset), source_states(dataset))
     (tmp_path / "predictions.csv").write_text("filename\n")
     (tmp_path / "empty.json").write_text("")
     (tmp_path / "none.json").write_text("{}")

@@ -1,12 +1,20 @@
 import csv
 import io
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from rfe.data.metadata import Clips
-from rfe.labels import SET_NAMES, STATE_SET
-from rfe.tracking.contents import confusion_csv, count_confusion, describe_trial, fold_scores
+from rfe.task import BLEMORE, Task
+from rfe.tracking.contents import (
+    confusion_csv,
+    count_confusion,
+    describe_trial,
+    fold_scores,
+    group_rare,
+    state_type,
+)
 from rfe.training.record import TrialResult
 
 ENCODERS = ("clip", "hubert", "wavlm")
@@ -19,7 +27,11 @@ def result(**changes: object) -> TrialResult:
     values: dict[str, object] = {
         **{"config_id": "abc", "state": "complete", "folds": np.array([0, 3]), "seeds": np.array([7])},
         **{"presence_logits": logits, "predicted_state": np.array([[0, 6, 7, 8]])},
-        **{"hits_presence": np.array([1.0, 2.0]), "hits_salience": np.array([0.0, 1.0])},
+        "totals": {
+            "score": np.array([[1.0, 0.0, 2.0, 0.0], [2.0, 1.0, 2.0, 2.0]]),
+            "acc_presence": np.array([[1.0, 2.0], [2.0, 2.0]]),
+            "acc_salience": np.array([[0.0, 0.0], [1.0, 2.0]]),
+        },
         **{"clips": np.array([2, 2]), "blends": np.array([0, 2])},
         **{"score": 0.5, "acc_presence": 0.75, "acc_salience": 0.5, "gate_scores": scores},
         **{"kept_frequency": {"clip": 0.25, "wavlm": 1.0}, "weights": {"w": np.zeros(2, np.float32)}},
@@ -31,12 +43,19 @@ def result(**changes: object) -> TrialResult:
 def clips() -> Clips:
     names = np.array(["a", "b", "c", "d", "t"])
     unknown = np.full(5, -1)
-    return Clips(names, unknown, (), np.array([0, 0, 3, 3, -1]), np.array([0, 6, 9, 8, -1]), 4)
+    return Clips(names, unknown, (), np.array([0, 0, 3, 3, -1]), np.array([0, 6, 9, 8, -1]), 4, BLEMORE)
 
 
 def test_log_of_a_complete_trial(clips: Clips) -> None:
     log = describe_trial("s", 3, result(), {"a": 1}, "a: 1\n", clips, ENCODERS, errors={"score": 0.1})
-    assert log.scores == {"score": 0.5, "acc_presence": 0.75, "acc_salience": 0.5, "score_se": 0.1}
+    assert log.scores == {
+        "score": 0.5,
+        "acc_presence": 0.75,
+        "acc_salience": 0.5,
+        "macro_f1": 0.6,
+        "salience_mae": 0.875,
+        "score_se": 0.1,
+    }
     assert log.artifacts["config.yaml"] == b"a: 1\n"
     content = log.artifacts["outputs.npz"]
     assert isinstance(content, bytes)
@@ -62,7 +81,7 @@ def test_a_failed_trial_has_its_configuration_only(clips: Clips) -> None:
 
 
 def test_fold_scores_leave_out_what_is_not_defined() -> None:
-    scores = fold_scores(result())
+    scores = fold_scores(BLEMORE, result())
     assert scores["acc_presence"] == {0: 0.5, 3: 1.0}
     assert np.isnan(scores["acc_salience"][0])
     assert scores["acc_salience"][3] == 0.5
@@ -72,20 +91,53 @@ def test_fold_scores_leave_out_what_is_not_defined() -> None:
 def test_confusion_counts_are_means_over_seeds() -> None:
     truth = np.array([0, 6, 9])
     predicted = np.array([[0, 6, 9], [0, 9, 7]])
-    rows = list(csv.reader(io.StringIO(confusion_csv(truth, predicted).decode())))
-    assert rows[0] == ["truth", *SET_NAMES]
+    rows = list(csv.reader(io.StringIO(confusion_csv(BLEMORE, truth, predicted).decode())))
+    assert rows[0] == ["truth", *BLEMORE.set_names]
     counts = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
     assert counts.sum() == 3
     assert counts[0, 0] == 1
-    first, second = STATE_SET[6], STATE_SET[9]
+    first, second = BLEMORE.state_set[6], BLEMORE.state_set[9]
     assert counts[first, first] == 0.5
     assert counts[first, second] == 0.5
     assert counts[second, first] == 0.5
 
 
 def test_a_clip_without_an_answer_stands_in_no_column() -> None:
-    counts = count_confusion(np.array([0, 1, 7]), np.array([[0, -1, 7], [0, 1, -1]]))
+    counts = count_confusion(BLEMORE, np.array([0, 1, 7]), np.array([[0, -1, 7], [0, 1, -1]]))
     assert counts.sum() == 2.0  # of three clips; two seeds
     assert counts[0, 0] == 1.0
     assert counts[1, 1] == 0.5
-    assert counts[:, STATE_SET[-1]].sum() == 0.0
+    assert counts[:, BLEMORE.state_set[-1]].sum() == 0.0
+
+
+def test_a_table_of_very_many_sets_has_the_most_frequent_and_loses_no_clip() -> None:
+    classes = tuple(f"class_{index}" for index in range(64))
+    task = Task("many", classes, pairs=tuple(combinations(range(64), 2)))
+    truth = np.array([70, 70, 70, 100, *range(300, 380)])
+    predicted = np.stack([truth, np.roll(truth, 1)])
+    counts = count_confusion(task, truth, predicted)
+    names, grouped = group_rare(task, counts)
+    assert len(names) == 65
+    assert names[-1] == "(others)"
+    assert grouped.sum() == pytest.approx(counts.sum())
+    row = names.index(task.set_names[70])
+    assert grouped[row, row] == counts[70, 70] > 2
+    head = confusion_csv(task, truth, predicted).decode().splitlines()[0]
+    assert head.split(",")[1:] == list(names)
+
+
+@pytest.mark.parametrize(("n_ratios", "kept"), [(3, np.int8), (9, np.int16)])
+def test_states_of_a_large_task_do_not_wrap_around(n_ratios: int, kept: type) -> None:
+    ratios = {3: (70, 50, 30), 9: tuple(range(90, 0, -10))}[n_ratios]
+    pairs = tuple(combinations(range(8), 2))
+    task = Task("t", tuple("abcdefgh"), pairs=pairs, ratios_percent=ratios, metric="blemore")
+    assert state_type(task) is kept
+    last = np.array([task.n_states - 1, -1])
+    assert last.astype(state_type(task)).tolist() == last.tolist()
+
+
+def test_a_score_that_compares_no_saliences_is_that_of_presence() -> None:
+    plain = Task("plain", ("a", "b"))
+    right = np.array([[1.0, 2.0], [2.0, 2.0]])
+    scores = fold_scores(plain, result(totals={"score": right, "acc_presence": right}))
+    assert scores["score"] == scores["acc_presence"] == {0: 0.5, 3: 1.0}

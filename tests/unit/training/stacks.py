@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from rfe.data.metadata import Clips
-from rfe.labels import N_STATES, STATE_SALIENCE
 from rfe.model.settings import ReplicaSettings
+from rfe.task import BLEMORE, Task
 from rfe.training.build import Replica, StackShape, View
 from rfe.training.engine import Stack
 from rfe.training.settings import TrainSettings
@@ -18,15 +18,17 @@ NAMES = ("face", "voice", "body")
 N_SOURCE, N_TARGET = 180, 40
 
 
-def make_clips(seed: int = 0) -> Clips:
+def make_clips(seed: int = 0, task: Task = BLEMORE) -> Clips:
     """180 training clips of 9 actors in 3 folds and 40 target clips."""
     generator = np.random.default_rng(seed)
     n_clips = N_SOURCE + N_TARGET
     actor = np.concatenate([np.arange(N_SOURCE) % 9, 9 + np.arange(N_TARGET) % 2])
     fold = np.concatenate([np.arange(N_SOURCE) % 9 % 3, np.full(N_TARGET, -1)])
-    state = np.concatenate([generator.integers(0, N_STATES, N_SOURCE), np.full(N_TARGET, -1)])
+    possible = np.flatnonzero(task.state_possible)
+    drawn = possible[generator.integers(0, len(possible), N_SOURCE)]
+    state = np.concatenate([drawn, np.full(N_TARGET, -1)])
     names = np.array([f"clip_{index}" for index in range(n_clips)])
-    return Clips(names, actor, tuple(f"actor_{a}" for a in range(11)), fold, state, N_SOURCE)
+    return Clips(names, actor, tuple(f"actor_{a}" for a in range(11)), fold, state, N_SOURCE, task)
 
 
 class MadeUpFeatures:
@@ -34,12 +36,14 @@ class MadeUpFeatures:
 
     def __init__(self, clips: Clips, seed: int = 1) -> None:
         generator = np.random.default_rng(seed)
-        content = STATE_SALIENCE[np.maximum(clips.state, 0)]
+        content = clips.task.state_salience[np.maximum(clips.state, 0)]
         self.available = torch.ones(len(DIMS), len(clips), dtype=torch.bool)
         self.available[1, [3, 50]] = False
         self.views = {}
         for encoder, dim in enumerate(DIMS):
-            values = content @ generator.normal(size=(6, dim)) + 0.5 * generator.normal(size=(len(clips), dim))
+            values = content @ generator.normal(size=(clips.task.n_classes, dim)) + 0.5 * generator.normal(
+                size=(len(clips), dim)
+            )
             self.views[encoder] = torch.from_numpy(values.astype(np.float32)) * self.available[encoder].unsqueeze(1)
 
     def to(self, device: str) -> "MadeUpFeatures":
@@ -79,7 +83,7 @@ def make_stack(
 ) -> Stack:
     clips = clips or make_clips()
     shape = StackShape(kind, 16, 32, n_drawn, DIMS, all_train)
-    features = MadeUpFeatures(make_clips()).to(device)
+    features = MadeUpFeatures(make_clips(task=clips.task)).to(device)
     return Stack(replicas, shape, NAMES, clips, features, torch.device(device), low_precision)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import load_dataset
-from rfe.labels import N_STATES, STATE_IS_BLEND, STATE_SET
+from rfe.task import BLEMORE
 from rfe.training.classical import StateModel, answer_classical, boosted, logistic
 from tests.integration.fakes import write_data
 
@@ -21,14 +21,18 @@ MODELS: dict[str, Callable[[], StateModel]] = {
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_of_the_states_find_what_the_features_say(name: str) -> None:
     rng = np.random.default_rng(0)
-    state = np.repeat(np.arange(N_STATES), 30)
-    features = (np.eye(N_STATES)[state] + 0.1 * rng.standard_normal((len(state), N_STATES))).astype(np.float32)
-    unseen = (np.eye(N_STATES) + 0.1 * rng.standard_normal((N_STATES, N_STATES))).astype(np.float32)
-    probabilities = MODELS[name]()(features, state, unseen)
+    state = np.repeat(np.arange(BLEMORE.n_states), 30)
+    features = (np.eye(BLEMORE.n_states)[state] + 0.1 * rng.standard_normal((len(state), BLEMORE.n_states))).astype(
+        np.float32
+    )
+    unseen = (np.eye(BLEMORE.n_states) + 0.1 * rng.standard_normal((BLEMORE.n_states, BLEMORE.n_states))).astype(
+        np.float32
+    )
+    probabilities = MODELS[name]()(BLEMORE, features, state, unseen)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     answered = probabilities.argmax(1)
-    assert (STATE_SET[answered] == STATE_SET[np.arange(N_STATES)]).mean() > 0.9
-    assert (answered == np.arange(N_STATES))[STATE_IS_BLEND].mean() > 0.5  # by chance a third
+    assert (BLEMORE.state_set[answered] == BLEMORE.state_set[np.arange(BLEMORE.n_states)]).mean() > 0.9
+    assert (answered == np.arange(BLEMORE.n_states))[BLEMORE.state_is_blend].mean() > 0.5  # by chance a third
 
 
 def test_states_that_training_lacks_get_no_probability() -> None:
@@ -36,8 +40,8 @@ def test_states_that_training_lacks_get_no_probability() -> None:
     state = np.repeat([0, 1, 6, 7], 15)
     features = rng.standard_normal((len(state), 3)).astype(np.float32)
     for make in MODELS.values():
-        probabilities = make()(features, state, features)
-        lacking = ~np.isin(STATE_SET[np.arange(N_STATES)], STATE_SET[state])
+        probabilities = make()(BLEMORE, features, state, features)
+        lacking = ~np.isin(BLEMORE.state_set[np.arange(BLEMORE.n_states)], BLEMORE.state_set[state])
         assert probabilities[:, lacking].max() == 0
 
 
@@ -47,7 +51,7 @@ def test_blends_of_one_ratio_are_answered(name: str) -> None:
     rng = np.random.default_rng(0)
     state = np.repeat([0, 1, 7, 10], 15)  # two singles, two pairs at 50/50
     features = rng.standard_normal((len(state), 3)).astype(np.float32)
-    probabilities = MODELS[name]()(features, state, features)
+    probabilities = MODELS[name]()(BLEMORE, features, state, features)
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(probabilities[:, [6, 8, 9, 11]], 0, atol=1e-6)
 

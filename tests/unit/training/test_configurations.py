@@ -13,8 +13,8 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
-from rfe.labels import STATE_IS_BLEND
 from rfe.metrics.score import score
+from rfe.task import BLEMORE
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica
 from rfe.training.configurations import train_configurations
@@ -46,9 +46,11 @@ def test_a_result_is_whole_and_its_score_is_that_of_its_answers(data: tuple[Data
     np.testing.assert_allclose(result.fused.sum(-1), 1.0, atol=1e-5)
     np.testing.assert_allclose(result.target_fused.sum(-1), 1.0, atol=1e-5)
     truth = clips.state[: clips.n_source]
-    assert result.score == pytest.approx(np.mean([score(truth, states).score for states in result.predicted_state]))
+    assert result.score == pytest.approx(
+        np.mean([score(BLEMORE, truth, states).score for states in result.predicted_state])
+    )
     assert result.clips.sum() == clips.n_source
-    assert result.blends.sum() == STATE_IS_BLEND[truth].sum()
+    assert result.blends.sum() == BLEMORE.state_is_blend[truth].sum()
     assert result.kept.sum(-1).max() == 2
     assert sum(result.kept_frequency.values()) == pytest.approx(2.0)
     assert [epoch for epoch, _ in result.curves["score"]] == [1, 2, 3, 4, 5]
@@ -182,7 +184,7 @@ def test_folds_trained_in_two_parts_give_the_whole(protocol: str, data: tuple[Da
         )
     np.testing.assert_array_equal(rest.predicted_state, whole.predicted_state)
     np.testing.assert_array_equal(rest.kept, whole.kept)
-    np.testing.assert_array_equal(rest.hits_presence, whole.hits_presence)
+    np.testing.assert_array_equal(rest.totals["score"], whole.totals["score"])
     assert rest.score == whole.score
     assert rest.kept_frequency == pytest.approx(whole.kept_frequency)
     assert rest.weights is not None

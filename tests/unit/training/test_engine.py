@@ -277,7 +277,7 @@ def test_probabilities_keep_float32_where_products_do_not(model: dict[str, Any])
         features, available = stack.inputs.gather(clips, stack.inputs.rows([0]))
         output = stack.model(features, available, stack.inputs.prediction_noise("held out", 32))
     scalars = stack.model.scalars
-    presence = presence_probabilities(output.presence_logits, scalars.by_states, output.pair_logits)
+    presence = presence_probabilities(stack.model.sets, output.presence_logits, scalars.by_states, output.pair_logits)
     fused = fuse_heads(presence, output.log_salience, scalars.presence_weight, scalars.geometric)
     assert output.log_fused.dtype == torch.float32
     torch.testing.assert_close(output.log_fused, fused, rtol=1e-5, atol=1e-5)

@@ -15,7 +15,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rfe.model import blocks, fusion_model, gate
-from rfe.model.heads import set_logits
 from rfe.training.build import Replica
 from rfe.training.engine import Stack
 from tests.unit.training.stacks import make_stack
@@ -67,7 +66,6 @@ def test_an_epoch_asks_its_device_for_nothing_but_the_losses(
     monkeypatch.setattr(fusion_model, "full_precision", lambda device: nullcontext())
     for module in (blocks, gate):
         monkeypatch.setattr(module, "low_precision", lambda device: low)
-    set_logits(torch.empty(1, 6, device=META))  # which sets hold which emotions is copied once and for all
     stack = make_stack(replicas, n_drawn, kind=kind, device="meta")
     stack.take([True] * len(replicas))
     with Watch() as watch, MadeOfNumbers() as numbers:

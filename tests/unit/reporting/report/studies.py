@@ -12,10 +12,10 @@ from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.base import Outputs
-from rfe.labels import N_STATES
-from rfe.metrics.score import fold_hits
+from rfe.metrics.score import fold_totals
 from rfe.search_space import effective_config, load_space
 from rfe.study import StudyStore, define_study
+from rfe.task import BLEMORE
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.contents import confusion_csv
 from rfe.tracking.journal import Journal
@@ -64,9 +64,8 @@ def make_trial(dataset: Dataset, number: int, config: Config, *, noise: float) -
     arrays |= gate_arrays(dataset, arrays, number)
     truth = dataset.clips.state[: dataset.clips.n_source]
     fold = dataset.clips.fold[: dataset.clips.n_source]
-    hits = fold_hits(truth, arrays["predicted_state"], fold)
+    hits = fold_totals(BLEMORE, truth, arrays["predicted_state"], fold)
     mean, pooled = hits.mean(), hits.pooled()
-    presence, salience = mean.presence / mean.clips, mean.salience / mean.blends
     folds = dataset.clips.folds
     return TrialLog(
         "first",
@@ -75,11 +74,8 @@ def make_trial(dataset: Dataset, number: int, config: Config, *, noise: float) -
         config_id(config),
         flatten(config),
         {"score": pooled.score, "acc_presence": pooled.acc_presence, "acc_salience": pooled.acc_salience},
-        per_fold={
-            "score": dict(zip(folds, ((presence + salience) / 2).tolist(), strict=True)),
-            "acc_presence": dict(zip(folds, presence.tolist(), strict=True)),
-            "acc_salience": dict(zip(folds, salience.tolist(), strict=True)),
-        },
+        per_fold={part: dict(zip(folds, mean.by_fold(part).tolist(), strict=True)) for part in mean.metrics},
+        totals={part: dict(zip(folds, sums.tolist(), strict=True)) for part, sums in mean.totals.items()},
         curves={"score": [(1, 0.1), (2, pooled.score)], "train_loss": [(1, 2.0), (2, 1.0)]},
         kept_frequency={name: float(arrays["kept"][..., i].mean()) for i, name in enumerate(dataset.encoders)},
         seconds=1.5,
@@ -87,7 +83,7 @@ def make_trial(dataset: Dataset, number: int, config: Config, *, noise: float) -
         artifacts={
             "config.yaml": _yaml(config),
             "outputs.npz": npz(arrays),
-            "confusion.csv": confusion_csv(truth, arrays["predicted_state"]),
+            "confusion.csv": confusion_csv(BLEMORE, truth, arrays["predicted_state"]),
         },
     )
 
@@ -99,7 +95,7 @@ def gate_arrays(dataset: Dataset, arrays: dict[str, Any], seed: int) -> dict[str
     guess = np.where(outputs.fused.max(-1) > 0.75, outputs.fused.argmax(-1), -1)
     truth = dataset.clips.state[: dataset.clips.n_source]
     stream = np.random.default_rng(seed)
-    answer = np.where(guess >= 0, guess, np.where(stream.random((n_seeds, n)) < 0.5, truth, 20)) % N_STATES
+    answer = np.where(guess >= 0, guess, np.where(stream.random((n_seeds, n)) < 0.5, truth, 20)) % BLEMORE.n_states
     kept = np.zeros((n_seeds, n, len(dataset.encoders)), bool)
     kept[:, ::2, 0], kept[:, 1::2, 1] = True, True
     return {

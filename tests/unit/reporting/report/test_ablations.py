@@ -44,8 +44,8 @@ def test_the_base_shows_its_confusion_its_gate_and_what_each_encoder_is_worth(
 ) -> None:
     report = ablate(workspace, tmp_path, monkeypatch, train_truly, encoder_value=True)
     tables, figures = names_of(report)
-    assert tables >= {"arms", "errors", "emotions", "actors", "gate", "encoder-value"}
-    assert figures >= {"arms", "confusion", "emotions", "actors", "gate", "encoder-value"}
+    assert tables >= {"arms", "errors", "classes", "actors", "gate", "encoder-value"}
+    assert figures >= {"arms", "confusion", "classes", "actors", "gate", "encoder-value"}
     value = next(one for one in report.tables if one.name == "ours-encoder-value")
     gate = next(one for one in report.tables if one.name == "ours-gate")
     shares = {row[0]: row[-1] for row in gate.rows if row[1] == "kept"}

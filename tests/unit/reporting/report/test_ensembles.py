@@ -69,8 +69,8 @@ def test_the_nested_answers_are_shown_from_all_sides(made: tuple[Workspace, Data
     assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_nested", "score_in_sample"]
     tables = {one.name.removeprefix("final-") for one in report.tables}
     figures = {one.name.removeprefix("final-") for one in report.figures}
-    assert tables >= {"what-ran", "scores", "members", "errors", "emotions", "actors", "calibration"}
-    assert figures >= {"scores", "trajectory", "confusion", "emotions", "actors", "reliability"}
+    assert tables >= {"what-ran", "scores", "members", "errors", "classes", "actors", "calibration"}
+    assert figures >= {"scores", "trajectory", "confusion", "classes", "actors", "reliability"}
     assert "expected score" in dict(table(report, "final-what-ran").rows)["answered by"]
     # the actors' clips, put together, are what the headline counts
     actors = table(report, "final-actors").rows

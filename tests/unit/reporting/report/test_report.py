@@ -76,9 +76,9 @@ def test_everything_asked_for_is_there(report: Report) -> None:
     tables = {table.name.removeprefix("first-") for table in report.tables}
     figures = {figure.name.removeprefix("first-") for figure in report.figures}
     assert tables >= {"side-by-side", "what-ran", "best-trials", "best-parameters", "importance", "pareto", "encoders"}
-    assert tables >= {"errors", "emotions", "actors", "calibration", "gate"}
+    assert tables >= {"errors", "classes", "actors", "calibration", "gate"}
     assert figures >= {"convergence", "importance", "slices", "pareto", "curves"}
-    assert figures >= {"confusion", "emotions", "actors", "reliability", "gate"}
+    assert figures >= {"confusion", "classes", "actors", "reliability", "gate"}
     assert all(figure.alt for figure in report.figures)
     ran = dict(_table(report, "first-what-ran").rows)
     assert ran["git commit"] == "c0ffee"

@@ -1,0 +1,103 @@
+"""What every metric promises, over tasks of different forms."""
+
+import numpy as np
+import pytest
+
+from rfe.metrics.choice import METRICS, score_metric, task_metrics
+from rfe.metrics.metric import LabelShares, Metric, totals_of
+from rfe.task import BLEMORE, Task
+from rfe.task.task import METRICS as NAMES
+
+TASKS = (
+    BLEMORE,
+    Task(
+        "many", ("a", "b", "c", "d"), pairs=((0, 2), (1, 3)), ratios_percent=(80, 65, 50, 35, 20), metric="salience_mae"
+    ),
+    Task("compound", ("a", "b", "c"), pairs=((0, 1), (1, 2)), alone=(False, False, False), metric="macro_f1"),
+    Task("plain", ("a", "b", "c")),
+)
+EACH = [
+    pytest.param(task, metric, id=f"{task.name}-{name}")
+    for task in TASKS
+    for name, metric in task_metrics(task).items()
+]
+every_metric = pytest.mark.parametrize(("task", "metric"), EACH)
+N = 400
+
+
+def draw(task: Task, rng: np.random.Generator, n: int = N) -> tuple[np.ndarray, np.ndarray]:
+    """Possible states, and answers of two seeds that are right half of the time; a few are missing."""
+    truth = rng.choice(np.flatnonzero(task.state_possible), n)
+    answered = np.where(rng.random((2, n)) < 0.5, truth, rng.choice(np.flatnonzero(task.state_possible), (2, n)))
+    return truth, np.where(rng.random((2, n)) < 0.03, -1, answered)
+
+
+@every_metric
+def test_right_answers_score_1_and_none_score_0(task: Task, metric: Metric) -> None:
+    truth, _ = draw(task, np.random.default_rng(0))
+    assert metric.value(totals_of(metric, task, truth, truth)) == pytest.approx(1.0)
+    assert metric.value(totals_of(metric, task, truth, np.full(N, -1))) == pytest.approx(0.0)
+
+
+@every_metric
+def test_totals_add_over_groups(task: Task, metric: Metric) -> None:
+    rng = np.random.default_rng(1)
+    truth, answered = draw(task, rng)
+    member = np.eye(4)[rng.integers(0, 4, N)]
+    totals = metric.totals(task, truth, answered, member)
+    assert totals.shape[:2] == (2, 4)
+    np.testing.assert_allclose(totals.sum(1), totals_of(metric, task, truth, answered))
+    inside = member[:, 2] > 0
+    np.testing.assert_allclose(totals[:, 2], totals_of(metric, task, truth[inside], answered[:, inside]))
+
+
+@every_metric
+def test_influence_is_the_derivative_by_a_clips_weight(task: Task, metric: Metric) -> None:
+    truth, (answered, _) = draw(task, np.random.default_rng(2))
+    totals = totals_of(metric, task, truth, answered)
+    influence = metric.influence(task, truth, answered, totals)
+    assert influence.shape == (N,)
+    assert influence.sum() == pytest.approx(0.0, abs=1e-12)
+    step = 1e-4
+    for clip in (0, 7, 123):
+        weight = np.ones((N, 1))
+        weight[clip] += step
+        moved = metric.value(metric.totals(task, truth, answered, weight)[0])
+        assert (moved - metric.value(totals)) / step == pytest.approx(influence[clip], rel=1e-2, abs=1e-7)
+
+
+@every_metric
+def test_clip_values_average_to_the_metric(task: Task, metric: Metric) -> None:
+    truth, answered = draw(task, np.random.default_rng(3))
+    each = metric.clip_values(task, truth, answered)
+    assert each.shape == answered.shape
+    np.testing.assert_allclose(each.mean(-1), metric.value(totals_of(metric, task, truth, answered)))
+
+
+@every_metric
+def test_the_answer_of_the_largest_expected_gain_beats_the_likeliest_state(task: Task, metric: Metric) -> None:
+    """On clips drawn from the very distributions that are decoded."""
+    rng = np.random.default_rng(4)
+    possible = task.state_possible
+    prior = rng.dirichlet(np.full(int(possible.sum()), 1.0))
+    distribution = np.zeros((20_000, task.n_states))
+    distribution[:, possible] = np.array([rng.dirichlet(0.3 + 3 * prior) for _ in range(len(distribution))])
+    truth = (distribution.cumsum(-1) < rng.random((len(distribution), 1))).sum(-1).clip(max=task.n_states - 1)
+    sets = np.bincount(task.state_set[truth], minlength=task.n_sets) / len(truth)
+    shares = LabelShares(float(task.state_is_blend[truth].mean()), sets)
+    gains = metric.expected_gains(task, distribution, shares)
+    assert gains.shape == distribution.shape
+    best, likeliest = (metric.value(totals_of(metric, task, truth, one.argmax(-1))) for one in (gains, distribution))
+    assert best >= likeliest - 1e-12
+
+
+def test_every_metric_can_be_a_tasks() -> None:
+    assert tuple(METRICS) == NAMES
+    pair = {"pairs": ((0, 1),), "ratios_percent": (70, 30)}
+    assert [score_metric(Task("t", ("a", "b"), metric=name, **pair)).name for name in METRICS] == [*METRICS]
+
+
+def test_totals_without_a_clip_are_not_measured() -> None:
+    nothing = np.zeros(0, np.int64)
+    for metric in task_metrics(BLEMORE).values():
+        assert np.isnan(metric.value(totals_of(metric, BLEMORE, nothing, nothing)))
