@@ -27,7 +27,7 @@ from rfe.search.preconditions import (
 WORKER_NICENESS = "5"
 """Of the workers of a Ray that we start, unless `RAY_worker_niceness` says otherwise. Ray's own 15 leaves them a
 thirtieth of a core that another busy program wants too, so that a search beside anything else seems to stand still; 5
-leaves them a quarter, and whoever sits at the machine still comes first. A cluster keeps what it was started with."""
+leaves them a quarter, and programs in the foreground still come first. A cluster keeps what it was started with."""
 TRIES = 2
 """Ray waits 30 s for its first process and 30 s for the next, which no setting changes. On a busy machine it may take
 longer; the second time its files are in memory."""

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SAVING_SHARE = 20
 """Between two saves lies at least so many times what the first one took."""
 CPU_PART = 0.7
-"""Part of a node's free memory that its workers' stacks are packed into; the kernel ends whoever takes too much."""
+"""Part of a node's free memory that its workers' stacks are packed into; the kernel kills a process that takes more."""
 GPU_PART = 0.85
 """Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
 
