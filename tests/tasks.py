@@ -11,20 +11,22 @@ from rfe.task import BLEMORE, Task
 
 COMPOUND = Task(
     "compound",
-    ("sur", "fea", "dis", "hap", "sad", "ang", "con"),
-    pairs=((0, 1), (0, 3), (0, 4), (0, 5), (1, 5), (2, 5), (3, 4)),
-    alone=(False, False, False, False, False, False, True),
+    ("ang", "con", "disg", "fea", "hap", "sad", "sur"),
+    class_names=("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
+    pairs=((0, 2), (0, 3), (0, 6), (2, 6), (3, 6), (4, 6), (5, 6)),
+    alone=(False, True, False, False, False, False, False),
 )
 """Pairs without a ratio, whose classes never occur alone; one other class does."""
 PAIRS_ONLY = Task("pairs", ("a", "b", "c", "d"), pairs=tuple(combinations(range(4), 2)), alone=(False,) * 4)
 EIGHT = Task(
     "eight",
-    tuple("abcdefgh"),
-    pairs=tuple(combinations(range(8), 2)),
+    ("joy", "awe", "ang", "disg", "fea", "sad", "pride", "neu"),
+    pairs=tuple(combinations(range(7), 2)),
     ratios_percent=(80, 65, 50, 35, 20),
     metric="blemore",
 )
-PLAIN = Task("plain", ("no", "low", "mid", "high"))
+"""Eight emotions, of which seven blend at five ratios."""
+PLAIN = Task("plain", ("no", "low", "mid", "high"), metric="macro_f1")
 """One label a clip: no blends."""
 HALF_ALONE = Task(
     "half-alone",

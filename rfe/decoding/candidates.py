@@ -145,6 +145,18 @@ class Candidates:
         pair = np.where(self.unevenness <= even, self.even, self.leaning)
         return np.where(self.strength >= blend, pair, self.single)
 
+    def replica(self, index: int) -> "Candidates":
+        """Those of one replica, [clip]."""
+        return self._part(np.s_[index])
+
+    def clips(self, chosen: NDArray[np.bool_]) -> "Candidates":
+        """Those of the chosen clips [clip]."""
+        return self._part(np.s_[..., chosen])
+
+    def _part(self, index: Any) -> "Candidates":
+        parts = (self.single, self.even, self.leaning, self.strength, self.unevenness)
+        return Candidates(*(values[index] for values in parts), self.pairs)
+
     def hits(self, truth_state: Int) -> "Hits":
         """What each answer would be worth, given the true states [clip]."""
         truth = truth_state.astype(self.pairs.state_type)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from rfe.decoding.base import Float, Int, Outputs, Parameters, broadcast_parameter
 from rfe.decoding.candidates import Candidates, PairStates, check_ratios
 from rfe.decoding.grid import fit_grid
+from rfe.decoding.metric_grid import fit_cuts, fit_metric_grid
 from rfe.decoding.plateau import fit_plateau
+from rfe.metrics.choice import score_metric
 from rfe.task import Task
 
 CHUNK_CLIPS = 50_000
@@ -37,7 +39,8 @@ class ThresholdDecoder(ABC):
     Args:
         task: whose blends are 50/50 or lean to one class by one ratio, if they have a ratio at all.
         thresholds: `grid`, the best of the organisers' 20 x 20 (the first on ties), or `exact`, the middle of the
-            optimal plateau.
+            optimal plateau. Best is by the task's metric; where that is not `blemore`, `exact` starts at the best of
+            the grid and takes the best cut between clips of one threshold, then of the other.
 
     Raises:
         ConfigError: the task has other ratios, which two thresholds cannot tell apart.
@@ -118,11 +121,23 @@ class ThresholdDecoder(ABC):
     def _fit_candidates(
         self, candidates: Candidates, truth_state: Int, membership: NDArray[np.bool_]
     ) -> ThresholdParameters:
-        """Thresholds [replica, fold]."""
+        """Thresholds [replica, fold] that maximise the task's metric on the clips."""
+        if self.task.metric != "blemore":
+            return self._fit_metric(candidates, truth_state, membership)
         hits, numbers = candidates.hits(truth_state), (candidates.strength, candidates.unevenness)
         if self.thresholds == "grid":
             return ThresholdParameters(*fit_grid(hits, *numbers, membership, self.blend_grid, self.even_grid))
         return ThresholdParameters(*fit_plateau(hits, *numbers, membership, self.even_range))
+
+    def _fit_metric(
+        self, candidates: Candidates, truth_state: Int, membership: NDArray[np.bool_]
+    ) -> ThresholdParameters:
+        """As `_fit_candidates`, for metrics that are no sum of hits."""
+        given = (score_metric(self.task), self.task, candidates, truth_state, membership)
+        fitted = fit_metric_grid(*given, self.blend_grid, self.even_grid)
+        if self.thresholds == "exact":
+            fitted = fit_cuts(*given, fitted, self.even_range)
+        return ThresholdParameters(*fitted)
 
 
 def _join(parts: list[ThresholdParameters]) -> ThresholdParameters:

@@ -29,12 +29,15 @@ class MacroF1:
         answered = np.where(predicted_state >= 0, task.state_set[predicted_state], task.n_sets)  # the last: no answer
         rows = answered.reshape(int(np.prod(answered.shape[:-1])), answered.shape[-1])
         totals = np.zeros((len(rows), member.shape[1], 3, task.n_sets + 1))
+        width = task.n_sets + 1
+        cell = np.arange(len(rows))[:, None] * width  # one count for all rows: a decoder tries hundreds of answers
+        right, size = rows == truth, len(rows) * width
         for group in range(member.shape[1]):
-            weight = member[:, group].astype(np.float64)
-            totals[:, group, 2] = np.bincount(truth, weight, task.n_sets + 1)
-            for row, sets in enumerate(rows):
-                totals[row, group, 0] = np.bincount(truth, weight * (sets == truth), task.n_sets + 1)
-                totals[row, group, 1] = np.bincount(sets, weight, task.n_sets + 1)
+            of_clip = member[:, group].astype(np.float64)
+            weight = np.broadcast_to(of_clip, rows.shape)
+            totals[:, group, 2] = np.bincount(truth, of_clip, width)
+            totals[:, group, 0] = np.bincount((cell + truth)[right], weight[right], size).reshape(-1, width)
+            totals[:, group, 1] = np.bincount((cell + rows).ravel(), weight.ravel(), size).reshape(-1, width)
         return totals[..., :-1].reshape(*answered.shape[:-1], member.shape[1], 3 * task.n_sets)
 
     def value(self, totals: Float) -> NDArray[np.float64]:

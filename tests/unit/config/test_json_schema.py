@@ -18,7 +18,7 @@ from rfe.search_space.ready_made import ready_made
 from rfe.search_space.schema import SearchSpace
 from rfe.task import BLEMORE, Task, TaskFile
 from tests.docs.blocks import ROOT
-from tests.unit.task.tasks import TASKS
+from tests.tasks import OTHERS
 
 VALIDATORS = {kind: jsonschema.Draft202012Validator(api.schema(kind)) for kind in KINDS}
 FOLDERS = {"baselines": "config", "ablations": "plan", "": "space"}
@@ -68,7 +68,7 @@ def test_the_files_own_fields_are_described_as_their_docstrings_say(kind: str, m
     assert described == {name: model.model_fields[name].description for name in described}
 
 
-@pytest.mark.parametrize("task", [BLEMORE, *TASKS], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [BLEMORE, *OTHERS], ids=lambda task: task.name)
 def test_a_written_task_is_right_and_an_unknown_metric_is_not(task: Task) -> None:
     assert faults("task", task.to_dict()) == []
     assert faults("task", {"name": "x", "classes": ["a", "b"], "blends": "all", "ratios": ["80/20", 20]}) == []

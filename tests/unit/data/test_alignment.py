@@ -109,7 +109,7 @@ def test_many_widths_are_one_reason(tmp_path: Path) -> None:
 def test_files_that_are_not_read_are_named_where_there_are_no_others(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.parquet").touch()
-    with pytest.raises(DataError, match=r"no clip has a series to make statistics of; expected .*; not read: a\.parquet"):
+    with pytest.raises(DataError, match=r"to make statistics of; expected .*; not read: a\.parquet"):
         aggregate_series(tmp_path / "in", tmp_path / "x.npz")
 
 

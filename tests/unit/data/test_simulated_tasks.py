@@ -15,8 +15,8 @@ from rfe.data.simulate import SimulationSpec, default_clips_per_actor, simulate
 from rfe.data.task import read_task, write_task
 from rfe.errors import ConfigError, DataError
 from rfe.task import BLEMORE, Task
+from tests.tasks import COMPOUND, EIGHT, OTHERS, PAIRS_ONLY, PLAIN, WIDE_RATIOS
 from tests.unit.cli.invoke import invoke
-from tests.unit.task.tasks import COMPOUND, EIGHT, PLAIN, TASKS, WIDE
 
 
 def spec_of(task: Task) -> SimulationSpec:
@@ -24,7 +24,7 @@ def spec_of(task: Task) -> SimulationSpec:
     return SimulationSpec(actors=5, test_actors=2, clips_per_actor=size, task=task)
 
 
-@pytest.mark.parametrize("task", [*TASKS, WIDE], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [*OTHERS, WIDE_RATIOS], ids=lambda task: task.name)
 def test_a_simulated_set_is_read_by_its_own_task(task: Task, tmp_path: Path) -> None:
     folder = simulate(spec_of(task), tmp_path / "sim")
     assert read_task(folder / "task.yaml") == task
@@ -44,7 +44,7 @@ def test_a_simulated_set_is_read_by_its_own_task(task: Task, tmp_path: Path) -> 
 
 
 def test_saliences_are_written_only_where_they_are_asked(tmp_path: Path) -> None:
-    folder = simulate(spec_of(COMPOUND), tmp_path / "sim")
+    folder = simulate(spec_of(PAIRS_ONLY), tmp_path / "sim")
     with (folder / "metadata.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
     assert {row["emotion_1_salience"] for row in rows} == {""}
@@ -77,8 +77,8 @@ def test_equal_specs_give_equal_files_and_another_task_others(tmp_path: Path) ->
 
 
 def test_clips_of_an_actor_are_bounded_by_the_tasks_cells(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="clips_per_actor: 54 is impossible; use 2 to 7"):
-        simulate(SimulationSpec(task=COMPOUND), tmp_path / "sim")
+    with pytest.raises(ConfigError, match="clips_per_actor: 54 is impossible; use 2 to 6"):
+        simulate(SimulationSpec(task=PAIRS_ONLY), tmp_path / "sim")
 
 
 def test_the_command_takes_a_task(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_command_takes_a_task(tmp_path: Path) -> None:
     ended = invoke("data", "simulate", "-o", tmp_path / "sim", *options)
     assert ended.exit_code == 0, ended.stderr
     shown = invoke("data", "check", tmp_path / "sim").stdout
-    assert "task plain: 3 classes (low, mid, high); no blends; metric macro_f1, submission csv" in " ".join(
+    assert "task plain: 4 classes (no, low, mid, high); no blends; metric macro_f1, submission csv" in " ".join(
         shown.split()
     )
-    assert "60 training clips of 5 actors" in shown
+    assert "80 training clips of 5 actors" in shown
     (tmp_path / "mine.yaml").write_text("{name: x, classes: [a]}")
     ended = invoke("data", "simulate", "-o", tmp_path / "other", *options)
     assert ended.exit_code == 2
@@ -102,11 +102,11 @@ def test_a_label_of_another_task_is_refused_by_name(tmp_path: Path) -> None:
     folder = simulate(spec_of(PLAIN), tmp_path / "sim")
     text = (folder / "metadata.csv").read_text()
     (folder / "metadata.csv").write_text(text.replace(",low,", ",joy,"))
-    with pytest.raises(DataError, match="unknown class 'joy'; this task has low, mid, high"):
+    with pytest.raises(DataError, match="unknown class 'joy'; this task has no, low, mid, high"):
         load_dataset(folder)
     (folder / "metadata.csv").write_text(text)
     (folder / "task.yaml").unlink()
-    with pytest.raises(DataError, match="unknown class 'low'; this task has ang, disg, fea, hap, sad, neu"):
+    with pytest.raises(DataError, match=r"unknown class '(no|low)'; this task has ang, disg, fea, hap, sad, neu"):
         load_dataset(folder)
     (folder / "task.yaml").write_text("{name: x, classes: [low, mid, high], metric: f2}")
     report = check_folder(folder)
@@ -146,7 +146,7 @@ def test_blends_are_needed_where_the_metric_compares_saliences(tmp_path: Path) -
 
 
 def test_the_clip_table_has_a_column_for_each_class(tmp_path: Path) -> None:
-    folder = simulate(spec_of(COMPOUND), tmp_path / "sim")
+    folder = simulate(spec_of(PAIRS_ONLY), tmp_path / "sim")
     table = clip_table(load_dataset(folder))
-    assert set(COMPOUND.classes) <= set(table.columns)
-    assert set(table.loc[table["split"] == "train", list(COMPOUND.classes)].sum(axis=1)) == {100}
+    assert set(PAIRS_ONLY.classes) <= set(table.columns)
+    assert set(table.loc[table["split"] == "train", list(PAIRS_ONLY.classes)].sum(axis=1)) == {100}
