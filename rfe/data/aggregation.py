@@ -204,7 +204,10 @@ def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> Series
             if not path.is_file() or path.suffix.lower() not in SERIES_SUFFIXES:
                 ignored.append(path.name)
             elif clip in clips:
-                faults.problem(f"{path}: a second series of clip {clip}, beside {clips[clip][0]}; keep one")
+                kind = f"{folder}: a second series of a clip; keep one of each"
+                faults.problem(
+                    f"{path}: a second series of clip {clip}, beside {clips[clip][0]}; keep one", kind=kind, where=clip
+                )
             else:
                 clips[clip] = (path,)
     return SeriesFiles(encoder, clips, Reading(), tuple(ignored))

@@ -154,8 +154,8 @@ class Candidates:
         return self._part(np.s_[..., chosen])
 
     def _part(self, index: Any) -> "Candidates":
-        parts = (self.single, self.even, self.leaning, self.strength, self.unevenness)
-        return Candidates(*(values[index] for values in parts), self.pairs)
+        single, even, leaning = self.single[index], self.even[index], self.leaning[index]
+        return Candidates(single, even, leaning, self.strength[index], self.unevenness[index], self.pairs)
 
     def hits(self, truth_state: Int) -> "Hits":
         """What each answer would be worth, given the true states [clip]."""

@@ -1,6 +1,5 @@
 """Whether a process works on a study now, from what it leaves in the study's folder."""
 
-import os
 import socket
 import time
 
@@ -16,24 +15,15 @@ from rfe.workspace import StudyFolder
 def find_running(folder: StudyFolder) -> LiveStatus | None:
     """What the process that works on the study says of itself; None if there is none.
 
-    One that has said nothing yet (it starts, or repairs the study) has no session.
+    On this host the study's lock tells, as a process's number may be another's by now. A process on another host is
+    believed while it speaks. One that has said nothing yet (it starts, or repairs the study) has no session.
     """
     live = read_live(folder)
-    if live is not None and live.silent_s < SILENT_S and (live.host != socket.gethostname() or _is_alive(live.pid)):
+    if live is not None and live.silent_s < SILENT_S and live.host != socket.gethostname():
         return live
     if _is_locked(folder):
         return live or LiveStatus("", "", 0, time.time())
     return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _is_locked(folder: StudyFolder) -> bool:
