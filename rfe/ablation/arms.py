@@ -8,7 +8,6 @@ from typing import Any, Literal
 from rfe.ablation.components import COMPONENTS, control_changes
 from rfe.ablation.components import CONTROLS as KNOWN_CONTROLS
 from rfe.ablation.plan import Plan
-from rfe.config.fields import unknown
 from rfe.config.identity import config_id
 from rfe.config.load import change_config, field_values
 from rfe.config.schema import Config
@@ -16,6 +15,7 @@ from rfe.data.dataset import Dataset
 from rfe.data.folds import training_clips
 from rfe.errors import ConfigError, DataError, gather
 from rfe.search_space import normalize
+from rfe.suggestions import unknown
 from rfe.training.build import build_replicas
 
 BASE = "base"

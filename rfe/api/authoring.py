@@ -7,8 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal, get_args
 
-from rfe.config.fields import unknown
 from rfe.errors import ConfigError
+from rfe.suggestions import unknown
 from rfe.writing import write_json, write_text
 
 SchemaKind = Literal["config", "space", "plan", "job", "mapping", "task"]

@@ -10,8 +10,8 @@ from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_result, complete_trial
 from rfe.cli.options import AsJson, Data, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, short_path, typed_path
-from rfe.config.fields import unknown
 from rfe.errors import ConfigError
+from rfe.suggestions import unknown
 
 
 def register(app: typer.Typer) -> None:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
-from rfe.config.fields import nearest
 from rfe.data.known_names import is_no_channel, normalize_name
 from rfe.data.metadata import COLUMNS
+from rfe.suggestions import nearest
 
 _OURS = frozenset(map(normalize_name, COLUMNS))
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import unknown
 from rfe.data.caveats import DESCRIPTION_FILE, NO_ACTORS, ONE_ENCODER, TRUTH_FILE, Description, describe
 from rfe.data.faults import Faults, kind_of, list_names
 from rfe.data.features import (
@@ -28,6 +27,7 @@ from rfe.data.lookalikes import list_pairs, look_of
 from rfe.data.metadata import METADATA_FILES, Clips, clip_key, collect_clips
 from rfe.data.task import TASK_FILE, compared_labels
 from rfe.errors import DataError
+from rfe.suggestions import unknown
 from rfe.task import BLEMORE, Task
 
 __all__ = ["Dataset", "EncoderFile", "Survey", "fingerprint", "load_dataset", "read_features", "survey_folder"]

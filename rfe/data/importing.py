@@ -13,7 +13,6 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from rfe.config.fields import nearest
 from rfe.data.aggregation import Aggregation, SeriesFiles, aggregate_files
 from rfe.data.caveats import DESCRIPTION_FILE, TRUTH_FILE
 from rfe.data.check import CheckReport, check_folder
@@ -26,6 +25,7 @@ from rfe.data.task import TASK_FILE, write_task
 from rfe.errors import DataError
 from rfe.locking import hold_lock
 from rfe.progress import Progress, SilentProgress
+from rfe.suggestions import nearest
 from rfe.writing import DISK_FULL
 
 NO_FILE = "no file"

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from rfe.config.fields import nearest, problems_of
+from rfe.config.fields import problems_of
 from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
 from rfe.data.aggregation import SeriesFiles
@@ -35,6 +35,7 @@ from rfe.data.reading import Reading
 from rfe.data.table import Row, read_table
 from rfe.data.task import parse_task
 from rfe.errors import ConfigError, DataError, gather
+from rfe.suggestions import nearest
 
 
 class MetadataFiles(Section):

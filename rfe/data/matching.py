@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from rfe.config.fields import nearest
 from rfe.data.file_tree import walk_tree
 from rfe.data.metadata import clip_key
 from rfe.data.parts import Files
 from rfe.data.table import Row
+from rfe.suggestions import nearest
 
 CLIP = "{clip}"
 SUFFIXES = (".npy", ".npz", ".csv")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from rfe.config.fields import nearest
 from rfe.data.faults import Faults
 from rfe.data.known_names import normalize_name
+from rfe.suggestions import nearest
 
 _LARGEST = 2**31 - 1
 _GAPS = frozenset(("", "nan", "none", "null", "na", "n/a"))

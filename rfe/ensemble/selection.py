@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import unknown
 from rfe.config.schema import LARGEST, LARGEST_SEED
 from rfe.ensemble.calibrated import Decoding, View
 from rfe.ensemble.candidates import Candidate
@@ -19,6 +18,7 @@ from rfe.ensemble.mixing import ratio_probabilities
 from rfe.ensemble.stacking import TINY, least_squares_weights, likeliest_weights
 from rfe.errors import ConfigError, StudyError
 from rfe.metrics.metric import set_probabilities
+from rfe.suggestions import unknown
 from rfe.task import Task
 
 Method = Literal["greedy", "top_k", "nnls", "likelihood", "single"]

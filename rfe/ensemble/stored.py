@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import nearest, unknown
 from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
 from rfe.ensemble.candidates import StudyRecord, read_study
 from rfe.ensemble.selection import Ensemble, Member
 from rfe.errors import DataError, StudyError
+from rfe.suggestions import nearest, unknown
 from rfe.workspace import Workspace
 from rfe.writing import write_bytes, write_json, write_text
 

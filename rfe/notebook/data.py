@@ -51,8 +51,8 @@ class Data(Shown):
         Raises:
             DataError: the data has no such encoder.
         """
-        from rfe.config.fields import unknown
         from rfe.data.frames import feature_table
+        from rfe.suggestions import unknown
 
         if encoder not in self.dataset.encoders:
             raise DataError(f"{self.path}: {unknown('encoder', encoder, self.dataset.encoders)}")

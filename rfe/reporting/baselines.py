@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.fields import check_value, unknown
+from rfe.config.fields import check_value
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
@@ -25,6 +25,7 @@ from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.errors import ConfigError
 from rfe.reporting.baseline_pools import Pools, baseline_pools, hits_of, reduced_dim
 from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
+from rfe.suggestions import unknown
 from rfe.task import Task
 from rfe.training.classical import StateModel, answer_classical, boosted, logistic
 from rfe.training.configurations import train_configurations

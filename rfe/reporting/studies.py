@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rfe.config.fields import unknown
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.reporting.running import find_running
 from rfe.reporting.summaries import StudySummary, read_summary
 from rfe.search.outcome import FrontTrial, study_front
+from rfe.suggestions import unknown
 from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.live import LiveStatus
 from rfe.tracking.records import read_events

@@ -12,7 +12,6 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from rfe.config.fields import unknown
 from rfe.config.schema import LARGEST_SEED
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
@@ -33,6 +32,7 @@ from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
+from rfe.suggestions import unknown
 from rfe.tracking.base import NullTracker, StudyLog, Tracker, TrialLog
 from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested

@@ -16,9 +16,9 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
-from rfe.config.fields import nearest
 from rfe.errors import ConfigError
 from rfe.search.job import SECRETS_FILE, STOP_WAIT_S, Job, address_problems
+from rfe.suggestions import nearest
 from rfe.workspace import redact_text, redact_uri
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")

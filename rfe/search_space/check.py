@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rfe.config.fields import FIELDS, check_value, locate, nest_names, problems_of, unknown, unknown_field
+from rfe.config.fields import FIELDS, check_value, locate, nest_names, problems_of, unknown_field
 from rfe.config.reading import describe_value
 from rfe.config.schema import Config
 from rfe.search_space.dimensions import Dimension, Value
 from rfe.search_space.schema import DimensionSpec, SearchSpace
+from rfe.suggestions import unknown
 
 
 def space_problems(space: SearchSpace) -> list[str]:

@@ -7,11 +7,12 @@ out of joint sampling; what has no effect is dropped here instead.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rfe.config.fields import MAP_FIELDS, locate, unknown
+from rfe.config.fields import MAP_FIELDS, locate
 from rfe.config.load import build_config, field_values, set_field
 from rfe.config.schema import SCALED_FROM, Config
 from rfe.errors import ConfigError, gather
 from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
+from rfe.suggestions import unknown
 
 DEFAULTS: dict[str, Any] = field_values(Config())
 LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}

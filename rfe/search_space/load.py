@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rfe.config.fields import FIELDS, SECTIONS, locate, problems_of, unknown
+from rfe.config.fields import FIELDS, SECTIONS, locate, problems_of
 from rfe.config.load import flatten_names, set_field
 from rfe.config.reading import parse_overrides, read_yaml, with_overrides, write_yaml
 from rfe.errors import ConfigError, gather
 from rfe.search_space.check import space_problems
 from rfe.search_space.schema import SearchSpace
+from rfe.suggestions import unknown
 
 
 def load_space(source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> SearchSpace:

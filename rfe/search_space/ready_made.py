@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rfe.config.fields import nearest, unknown
 from rfe.errors import ConfigError
+from rfe.suggestions import nearest, unknown
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
 """In a checkout a link to the folder at its top; in an installed package a copy of it."""

@@ -5,13 +5,14 @@ import math
 import random
 from collections.abc import Sequence
 
-from rfe.config.fields import locate, unknown
+from rfe.config.fields import locate
 from rfe.config.load import build_config, field_values
 from rfe.errors import ConfigError, gather
 from rfe.search_space.check import dimension_of, order_by_condition
 from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 from rfe.search_space.effective import effective_config, unknown_encoders
 from rfe.search_space.schema import SearchSpace
+from rfe.suggestions import unknown
 
 CHECKED_POINTS = 400
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rfe.config.fields import unknown
 from rfe.errors import StudyError
 from rfe.progress import Progress
 from rfe.study import read_study
 from rfe.study.log import reopen_trials
+from rfe.suggestions import unknown
 from rfe.tracking.base import ConfirmationLog, TrialLog
 from rfe.tracking.gaps import began, is_of_study
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind

@@ -11,7 +11,6 @@ from typing import Literal
 
 from filelock import Timeout
 
-from rfe.config.fields import unknown
 from rfe.data.record.archives import packed_note, plan_targets
 from rfe.data.record.connection import Connection, Patience
 from rfe.data.record.download import download, is_whole, part_of
@@ -20,6 +19,7 @@ from rfe.data.record.unpacking import is_unpacked, unpack
 from rfe.errors import ConfigError, DataError
 from rfe.locking import hold_lock
 from rfe.progress import Progress, SilentProgress
+from rfe.suggestions import unknown
 from rfe.writing import DISK_FULL
 
 API_VARIABLE = "RFE_RECORDS_API"

@@ -6,10 +6,11 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from rfe.config.fields import FIELDS, check_value, nearest
+from rfe.config.fields import FIELDS, check_value
 from rfe.config.load import change_config, dump_config, flatten, load_config
 from rfe.config.schema import LARGEST_SEED, Config
 from rfe.errors import ConfigError
+from rfe.suggestions import nearest
 
 
 def refuse(given: dict[str, Any], overrides: tuple[str, ...] = ()) -> str:
