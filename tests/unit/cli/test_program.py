@@ -10,7 +10,7 @@ from rfe import __version__
 from tests.unit.cli.commands import find_fault, list_commands
 from tests.unit.cli.invoke import invoke
 
-HEAVY = {"torch", "ray", "pandas", "mlflow", "sklearn", "optuna", "matplotlib", "scipy", "numpy", "pydantic"}
+HEAVY = {"rfe.config.schema", "torch", "ray", "pandas", "mlflow", "sklearn", "optuna", "matplotlib", "scipy", "numpy"}
 COMMANDS = dict(list_commands())
 
 
