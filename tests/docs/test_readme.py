@@ -46,8 +46,9 @@ def test_each_command_is_one_of_the_program(line: int, command: str) -> None:
     assert find_fault(command) is None, f"README.md, line {line}"
 
 
-def test_each_command_of_the_program_is_in_the_readme() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_each_command_of_the_program_is_documented() -> None:
+    pages = (README, ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     missing = [" ".join(words) for words, _ in list_commands() if f"rfe {' '.join(words)}" not in text]
     assert not missing
 
@@ -68,8 +69,17 @@ def test_slow_blocks_run(folder: Path) -> None:
         _run(f"python - <<'END'\n{block.code}\nEND", folder)
 
 
+def test_the_readme_is_short() -> None:
+    """What is longer belongs in the guides; prose is what stands outside code, tables and comments."""
+    prose = re.sub(
+        r"```.*?```|<!--.*?-->|^\|.*$", "", README.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    assert len(prose.split()) <= 900
+
+
 def test_the_tree_is_the_repository() -> None:
-    tree = next(part for part in README.read_text(encoding="utf-8").split("```") if "rfe/     " in part)
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = next(part for part in text.split("```") if "rfe/     " in part)
     named = set()
     for line in tree.strip().splitlines():
         words = re.split(r"\s{2,}", line.strip())[0].split()
@@ -81,7 +91,7 @@ def test_the_tree_is_the_repository() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for name in ("README.md", "reports/README.md", "jobs/README.md"):
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "reports/README.md", "jobs/README.md"):
         path = ROOT / name
         for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{name}: {target}"
