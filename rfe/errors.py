@@ -1,11 +1,5 @@
 """What can go wrong, as seen by the user. Every message names the file, the field, the value and the remedy."""
 
-EXTRAS = {
-    "search": ("ray", "optuna", "cmaes", "mlflow", "matplotlib", "statsmodels"),
-    "report": ("plotly", "jinja2", "markupsafe"),
-}
-"""Extra of the package -> the modules that come with it."""
-
 LISTED = 20
 """Problems that one error lists before it counts the rest."""
 
@@ -56,12 +50,3 @@ def gather(problems: list[str], error: type[RfeError], heading: str) -> None:
         raise error(f"{heading}: {problems[0]}")
     listed = problems[:LISTED] + [f"and {len(problems) - LISTED} more"] * (len(problems) > LISTED)
     raise error(f"{heading}: {len(problems)} problems\n" + "\n".join(f"  - {problem}" for problem in listed))
-
-
-def explain_missing(error: ModuleNotFoundError) -> str | None:
-    """What to install where a command needs more than the package's core; None where something else is missing."""
-    module = (error.name or "").partition(".")[0]
-    for extra, modules in EXTRAS.items():
-        if module in modules:
-            return f"this needs {module}, which is not installed; install it with: pip install 'rfe[{extra}]'"
-    return None

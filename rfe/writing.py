@@ -1,4 +1,8 @@
-"""How files and folders are written: whole or not at all, and in places where they can be."""
+"""How files and folders are written: whole or not at all, also when the power fails, and where they can be.
+
+POSIX promises a file's content after `fsync` of the file, and a name (of a new file, or a rename) only after `fsync` of
+the folder that holds it: without the second a file that was written and reported may be gone after a power failure.
+"""
 
 import errno
 import json
@@ -12,7 +16,7 @@ from typing import Any
 from rfe.errors import ConfigError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of the operating system that more room on the disk would mend."""
+"""Errors that mean the disk is full."""
 
 
 @contextmanager
@@ -20,15 +24,14 @@ def write_beside(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of `path` (made if missing) that replaces `path` when the block ends well.
 
     The temporary name keeps the suffix, so that writers which look at it (`np.savez`) behave. When the block raises,
-    `path` is as it was and nothing is left beside it.
+    `path` is as it was and nothing is left beside it. After the block the file survives a power failure.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
+        _sync(beside)
+        put_in_place(beside, path)
     except OSError as error:
         # a full disk is noticed by a file that is open and nameless
         if error.filename is None and error.errno is not None:
@@ -52,6 +55,48 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON beside `path`, then rename."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, where they are missing, so that they survive a power failure."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """Rename `beside`, whose content is on disk, to `path` in the same folder, so that the name is on disk too."""
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot: some over the network
+            raise
+    finally:
+        os.close(number)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until all that a folder holds is on disk, whatever has written it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            _sync(path)
+        elif path.is_dir() and not path.is_symlink():
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def check_folder_place(path: Path) -> None:
@@ -82,24 +127,27 @@ def fill_folder(folder: Path) -> Iterator[Path]:
     scratch.mkdir(parents=True)
     try:
         yield scratch
+        sync_tree(scratch)
         if is_there:
             for path in sorted(scratch.iterdir()):
                 path.replace(folder / path.name)
+            sync_folder(folder)
         else:
-            scratch.rename(folder)
+            put_in_place(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def replace_folder(beside: Path, path: Path) -> None:
     """Rename the folder `beside` to `path`; an older folder there is kept aside until the new one stands."""
+    sync_tree(beside)
     if not path.exists():
-        beside.rename(path)
+        put_in_place(beside, path)
         return
     old = path.with_name(f".{path.name}.replaced")
     shutil.rmtree(old, ignore_errors=True)
     path.rename(old)
-    beside.rename(path)
+    put_in_place(beside, path)
     shutil.rmtree(old)
 
 

@@ -70,7 +70,7 @@ def test_the_ray_job_has_what_kuberay_requires() -> None:
     assert not [name for name, value in spec.items() if not isinstance(value, RAY_JOB_FIELDS[name])]
     assert spec["submissionMode"] in ("K8sJobMode", "HTTPMode")
     cluster = spec["rayClusterSpec"]
-    assert f"ray=={cluster['rayVersion']}" in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert f"ray=={cluster['rayVersion']}" in (ROOT / "requirements" / "run.txt").read_text(encoding="utf-8")
     groups = cluster["workerGroupSpecs"]
     assert groups
     for group in groups:
@@ -79,9 +79,12 @@ def test_the_ray_job_has_what_kuberay_requires() -> None:
     for group in (cluster["headGroupSpec"], *groups):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         pod = group["template"]["spec"]
+        assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 1000  # Containerfile's
         volumes = {volume["name"] for volume in pod["volumes"]}
         for container in pod["containers"]:
             assert {"name", "image"} <= set(container)
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
             assert {mount["name"] for mount in container["volumeMounts"]} == volumes
             assert all(mount["mountPath"].startswith("/") for mount in container["volumeMounts"])
             amounts = [one for kind in container["resources"].values() for one in kind.values()]
