@@ -103,10 +103,6 @@ class StudyFolder:
         return self.path / "definition.json"
 
     @property
-    def optuna_log(self) -> Path:
-        return self.path / "optuna.log"
-
-    @property
     def journal(self) -> Path:
         return self.path / "journal.jsonl"
 
@@ -122,9 +118,18 @@ class StudyFolder:
 
     @property
     def books(self) -> tuple[Path, ...]:
-        """What the study is rebuilt from, besides its trials' files. The journal comes before Optuna's log: whoever
-        copies both can open again what only the later one has ended."""
-        return self.space, self.definition, self.journal, self.optuna_log, self.outcome, self.arms
+        """What the study is rebuilt from, besides its trials' files."""
+        return self.space, self.definition, self.journal, self.outcome, self.arms, self.annotations
+
+    @property
+    def code(self) -> Path:
+        """A file for each state of uncommitted code that the study was started from."""
+        return self.path / "code"
+
+    @property
+    def annotations(self) -> Path:
+        """JSON: the study's note and tags, and whether it is archived."""
+        return self.path / "annotations.json"
 
     @property
     def mlflow_runs(self) -> Path:
@@ -140,6 +145,11 @@ class StudyFolder:
     def stop_request(self) -> Path:
         """JSON: which session is asked to stop."""
         return self.path / "stop.json"
+
+    @property
+    def requests(self) -> Path:
+        """One JSON file for each thing that is asked of the study and was not taken up yet."""
+        return self.path / "requests"
 
     @property
     def checkpoints(self) -> Path:

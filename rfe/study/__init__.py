@@ -4,14 +4,12 @@ from rfe.study.definition import StudyDefinition, define_study, read_definition
 from rfe.study.opening import check_opening, describe_opening
 from rfe.study.pareto import covers, pareto_front
 from rfe.study.pruning import rungs
-from rfe.study.rebuild import JournaledTrial
 from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
 from rfe.study.store import StudyStore
 from rfe.study.trials import Asked, StudyView, TrialRow, read_study
 
 __all__ = [
     "Asked",
-    "JournaledTrial",
     "StudyDefinition",
     "StudyScore",
     "StudyStore",

@@ -14,6 +14,9 @@ from rfe.writing import write_json, write_text
 DEFINITION_FILE = "definition.json"
 SPACE_FILE = "space.yaml"
 JOURNAL_FILE = "journal.jsonl"
+NOT_KEPT = {"notify"}
+"""Of a space. `notify` holds a command, and a study's folder may be pulled from others: to resume it must not run what
+they wrote."""
 _RESTORE = "restore it with `rfe studies pull`, or delete the study's folder and search again"
 
 
@@ -65,7 +68,7 @@ def write_definition(folder: Path, definition: StudyDefinition) -> None:
     content = {
         "identity": definition.identity(),
         "encoders": list(definition.resolved.encoders),
-        "settings": definition.space.model_dump(mode="json", by_alias=True),
+        "settings": definition.space.model_dump(mode="json", by_alias=True, exclude=NOT_KEPT),
         "warm_start": definition.warm_start,
     }
     write_text(folder / SPACE_FILE, definition.space.source)
@@ -80,7 +83,8 @@ def read_definition(folder: Path) -> StudyDefinition:
     """
     content = _read(folder)
     try:
-        space = SearchSpace.model_validate(content["settings"])
+        settings = {name: value for name, value in content["settings"].items() if name not in NOT_KEPT}
+        space = SearchSpace.model_validate(settings)
         identity = content["identity"]
         definition = define_study(
             space, tuple(content["encoders"]), seed=identity["seed"], fingerprint=identity["fingerprint"]

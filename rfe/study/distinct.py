@@ -13,6 +13,8 @@ from rfe.errors import ConfigError
 from rfe.search_space import ResolvedSpace, effective_config, grid_points
 from rfe.search_space.dimensions import Value
 
+FIXED = "fixed"
+"""User attribute of a trial with parameters that were chosen beforehand: these."""
 PROPOSALS = 2
 """How often a sampler is asked for one trial before a random point takes the place of what it proposes."""
 DRAWS = 10
@@ -45,7 +47,8 @@ class Known:
 class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped here
     """Proposes what another sampler does, but asks it again for what the study has, and then draws at random.
 
-    Which trials ended, and how, is not looked at, so that random search draws the same whoever trains faster.
+    Which trials ended, and how, is not looked at, so that random search draws the same,
+    whichever trial ends first.
 
     Args:
         sampler: proposes.
@@ -66,7 +69,7 @@ class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped h
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> Params:
-        fixed = trial.system_attrs.get("fixed_params", {})
+        fixed = trial.user_attrs.get(FIXED, {})
         first: Params = {}
         for sampler in (self._sampler,) * PROPOSALS + (self._random,) * DRAWS:
             params = self._propose(sampler, study, trial)

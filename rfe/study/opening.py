@@ -1,19 +1,20 @@
 """What a study is opened with: whether it may be, and what it learns from another one. Nothing is written here."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from optuna.trial import FrozenTrial
-
 from rfe.errors import StudyError
+from rfe.journal.asking import LearntTrial
 from rfe.study.definition import DEFINITION_FILE, StudyDefinition, check_unchanged, read_definition
-from rfe.study.trials import read_trials
+from rfe.study.trials import StudyHistory, read_study
 from rfe.study.warm_start import earlier_trials
+from rfe.workspace import StudyFolder
 
 
 def check_opening(
     folder: Path, definition: StudyDefinition, warm_start: Path | None
-) -> tuple[StudyDefinition, list[FrozenTrial]]:
+) -> tuple[StudyDefinition, tuple[LearntTrial, ...]]:
     """The study as it would be opened in `folder`.
 
     Args:
@@ -38,10 +39,11 @@ def check_opening(
                 + (f"from {kept}" if kept else "without one")
                 + "; leave the option out to go on with it, or give the new study another name (--study NAME)"
             )
-        return replace(definition, warm_start=kept), []
+        return replace(definition, warm_start=kept), ()
     if warm_start is None:
-        return definition, []
-    earlier = earlier_trials(read_definition(warm_start), read_trials(warm_start), definition)
+        return definition, ()
+    source = read_study(warm_start)
+    earlier = earlier_trials(source.definition, source.trials, definition)
     return replace(definition, warm_start=warm_start.name), earlier
 
 
@@ -53,3 +55,35 @@ def describe_opening(folder: Path, definition: StudyDefinition, warm_start: Path
     if not earlier:
         return f"{definition.warm_start}, when the study was begun"
     return f"{definition.warm_start}: {len(earlier)} complete trials that this space holds too"
+
+
+def check_not_lost(folder: StudyFolder) -> None:
+    """Refuse a study whose trials left files, and whose journal knows none of them.
+
+    Raises:
+        StudyError: with the remedy.
+    """
+    if not any(folder.path.glob("trials/*")):
+        return
+    raise StudyError(
+        f"{folder.journal}: {'holds no trials' if folder.journal.is_file() else 'is missing'}, and {folder.path} has "
+        f"results of some; bring it back with `rfe studies pull {folder.name}` where MLflow or --storage has it, or "
+        f"delete the study with `rfe studies delete {folder.name}` and search again"
+    )
+
+
+def learn_again(
+    folder: Path, definition: StudyDefinition, history: StudyHistory
+) -> tuple[tuple[LearntTrial, ...], str]:
+    """What a study of an earlier version learnt, which its journal does not say; and a note if some of it is gone."""
+    name = str(definition.warm_start)
+    n = min(history.rows, default=0)
+    found: tuple[LearntTrial, ...] = ()
+    with suppress(StudyError):  # it was deleted
+        source = read_study(folder.parent / name)
+        found = earlier_trials(source.definition, source.trials, definition)
+    if history.is_empty:
+        return found, ""
+    lost = n - len(found[:n])
+    note = f"{lost} of the {n} trials learnt from study {name} are no longer known: the sampler goes on without them"
+    return found[:n] + (LearntTrial(f"{name}/lost", {}, None),) * lost, note if lost else ""

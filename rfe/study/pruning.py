@@ -1,18 +1,15 @@
 """Optuna's pruners, over the scores that trials report at some of their epochs."""
 
-import copy
 import warnings
-from collections.abc import Container, Mapping
 
 import optuna
 from optuna.pruners import BasePruner
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 
 from rfe.search_space.schema import Pruner
 
-_REPORTS = "reports"
-_PRUNED_AT = "pruned_at"
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 def build_pruner(settings: Pruner) -> BasePruner:
@@ -47,63 +44,57 @@ def rungs(settings: Pruner, epochs: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def report_score(study: optuna.Study, pruner: BasePruner, trial: FrozenTrial, epoch: int, score: float) -> bool:
-    """Keep a running trial's score after `epoch` in the study's storage; whether `pruner` ends the trial.
+class ScoreComparison:
+    """Compares the scores that running trials report by one of Optuna's pruners.
 
-    Args:
-        study: with one objective or several.
-        pruner: compares it with other trials'.
-        trial: of the study, running; also one of a process that died.
-        epoch: at least 0.
-        score: finite; what is compared, also where there are several objectives.
+    It has a study of Optuna's for itself, in memory, of the score alone: Optuna takes no reports in a study with
+    several objectives.
 
-    Returns:
-        Whether the trial should end. An epoch that was reported before is answered as it was then, and not compared
-        again: the trial's own former value would stand among its competitors.
-    """
-    several = len(study.directions) > 1
-    reports = dict(trial.user_attrs.get(_REPORTS, [])) if several else trial.intermediate_values
-    if epoch not in reports:
-        # Optuna offers all this by the trial's object only, which is gone after a restart.
-        storage, trial_id = study._storage, trial._trial_id
-        if several:
-            storage.set_trial_user_attr(trial_id, _REPORTS, [*reports.items(), (epoch, score)])
-        else:
-            storage.set_trial_intermediate_value(trial_id, epoch, score)
-        compared = _ScoreStudy(study) if several else study
-        if pruner.prune(compared, _with_reports(storage.get_trial(trial_id))):
-            storage.set_trial_user_attr(trial_id, _PRUNED_AT, epoch)
-            return True
-    return bool(trial.user_attrs.get(_PRUNED_AT, epoch + 1) <= epoch)
-
-
-def keep_reports(trial: FrozenTrial, reports: Mapping[int, float], *, several: bool) -> None:
-    """Put former reports, epoch -> score, into a trial that is no study's yet; `several` objectives keep them apart."""
-    if several and reports:
-        trial.set_user_attr(_REPORTS, [[epoch, score] for epoch, score in reports.items()])
-    elif reports:
-        trial.intermediate_values = dict(reports)
-
-
-class _ScoreStudy:
-    """A study with several objectives as pruners see one with the score alone.
-
-    Optuna refuses intermediate values there, and its TPE fails on pruned trials that have some, so they are kept as
-    attributes of the trials.
+    Example:
+        >>> comparison = ScoreComparison(Pruner(kind="asha", min_epochs=1))
+        >>> comparison.report(0, 1, 0.5), comparison.report(1, 1, 0.4)
+        (False, True)
     """
 
-    direction = StudyDirection.MAXIMIZE
+    def __init__(self, settings: Pruner) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._study = optuna.create_study(
+            direction="maximize", pruner=build_pruner(settings), sampler=RandomSampler(seed=0)
+        )
+        # the only one that decides by what it answered before
+        self._has_memory = settings.kind == "asha"
+        self._trials: dict[int, optuna.Trial] = {}
+        """Those that run."""
+        self._ended: set[int] = set()
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study, self._storage = study, study._storage
+    def report(self, number: int, epoch: int, score: float) -> bool:
+        """Whether trial `number` should end with this score after `epoch`, which is new and the score finite."""
+        trial = self._trial(number)
+        trial.report(score, epoch)
+        return bool(trial.should_prune())
 
-    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        return [_with_reports(trial) for trial in self._study.get_trials(deepcopy=deepcopy, states=states)]
+    def replay(self, number: int, epoch: int, score: float) -> None:
+        """A report that an earlier process had answered."""
+        trial = self._trial(number)
+        trial.report(score, epoch)
+        if self._has_memory:
+            trial.should_prune()
 
+    def end(self, number: int, state: str, score: float | None) -> None:
+        """Trial `number` ended. One that ends again without new reports counts once.
 
-def _with_reports(trial: FrozenTrial) -> FrozenTrial:
-    if _REPORTS not in trial.user_attrs:
-        return trial
-    trial = copy.copy(trial)
-    trial.intermediate_values = {int(epoch): float(score) for epoch, score in trial.user_attrs[_REPORTS]}
-    return trial
+        Args:
+            number: of the trial.
+            state: `complete`, `pruned` or `failed`.
+            score: of a complete trial.
+        """
+        if number in self._ended and number not in self._trials:
+            return
+        self._study.tell(self._trial(number), score if state == "complete" else None, state=_STATES[state])
+        self._ended.add(number)
+        del self._trials[number]
+
+    def _trial(self, number: int) -> optuna.Trial:
+        if number not in self._trials:
+            self._trials[number] = self._study.ask()
+        return self._trials[number]

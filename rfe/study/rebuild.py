@@ -1,194 +1,166 @@
-"""Optuna's log made again from the study's journal, which is the truth: a log that is lost, cut or damaged costs
-nothing."""
+"""Optuna's study made from the journal's trials, through Optuna's public calls alone: in memory, or in a file."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from rfe.errors import StudyError
-from rfe.search_space.dimensions import Value
+from rfe.errors import ConfigError, StudyError
+from rfe.journal.asking import LearntTrial
 from rfe.study.definition import StudyDefinition, read_definition
-from rfe.study.log import RECORD, StudyLog, find_damage
-from rfe.study.pruning import keep_reports
 from rfe.study.samplers import build_distributions
-from rfe.study.trials import LOG_FILE, STATES, State, open_study, read_trials
-from rfe.study.warm_start import FIRST_TRIAL, SOURCE, earlier_trials, is_own
+from rfe.study.trials import TrialRow, read_history
+from rfe.workspace import StudyFolder
 from rfe.writing import write_bytes
 
-DAMAGED_FILE = "optuna.log.damaged"
-"""Where a log that was replaced is kept."""
-LOST = "its parameters were in Optuna's log alone, which was lost"
+STATES: dict[str, TrialState] = {
+    "running": TrialState.RUNNING,
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+SOURCE = "warm_start"
+"""User attribute of a trial that came from another study: `STUDY/NUMBER`."""
+SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+Distributions = Mapping[str, BaseDistribution]
 
 
-@dataclass(frozen=True)
-class JournaledTrial:
-    """What the journal says of a trial."""
-
-    number: int
-    params: Mapping[str, Value] | None = None
-    """As it was asked for; None: the journal does not say."""
-    state: State | None = None
-    """How it ended; None: it has not."""
-    values: tuple[float, ...] | None = None
-    """The objective's, of a complete trial."""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """What it is told with."""
-    reports: Mapping[int, float] = field(default_factory=dict)
-    """Epoch -> score, which pruners compare."""
-    ended: float = 0.0
-    """Seconds since 1970."""
-    seconds: float = 0.0
+def create_study(
+    definition: StudyDefinition, storage: BaseStorage | str | None = None, sampler: BaseSampler | None = None
+) -> optuna.Study:
+    """An empty study of Optuna's with the definition's name and objectives; None: in memory."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(
+        study_name=definition.space.study,
+        storage=storage,
+        sampler=sampler,
+        directions=["maximize"] * len(definition.space.objectives),
+    )
 
 
-@dataclass(frozen=True)
-class LogState:
-    """Optuna's log as it was found, beside what the journal says."""
-
-    fault: str
-    """Why it cannot be gone on with, e.g. `line 7 is damaged`; "" where it can."""
-    trials: Sequence[FrozenTrial]
-    """As far as it can be read."""
-
-    def unjournaled(self, journaled: Mapping[int, JournaledTrial]) -> list[int]:
-        """Trials that ended here and not in the journal, which is written first: the journal has lost them."""
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        told = {number for number, one in journaled.items() if one.state is not None}
-        return [one.number for one in self.trials if is_own(one) and one.state in ended and one.number not in told]
-
-
-def inspect_log(folder: Path, definition: StudyDefinition, journaled: Mapping[int, JournaledTrial]) -> LogState:
-    """Hold the log of the study in `folder` against its journal."""
-    path = folder / LOG_FILE
-    if not path.is_file():
-        return LogState("is missing" if journaled else "", ())
-    if damage := find_damage(path):
-        return LogState(f"line {damage.line} is damaged ({damage.reason})", _read_part(path, damage.offset))
-    try:
-        trials = read_trials(folder)
-    except StudyError:  # an operation that Optuna does not take
-        return LogState("cannot be read by Optuna", ())
-    names = build_distributions(definition.resolved).keys()
-    there = {one.number for one in trials if one.state == TrialState.FAIL or one.params.keys() == names}
-    waiting = {one.number for one in trials if one.state == TrialState.WAITING}
-    lacking = sorted(journaled.keys() - (there - waiting))
-    if not lacking:
-        return LogState("", trials)
-    more = f" and {len(lacking) - 1} more that the journal has" if len(lacking) > 1 else ", which the journal has"
-    return LogState(f"lacks trial {lacking[0]}{more}", trials)
-
-
-def rebuild_log(
-    folder: Path, definition: StudyDefinition, journaled: Mapping[int, JournaledTrial], found: LogState
-) -> None:
-    """Write the log again: each trial as the log has it while that can be read, else as the journal has it.
-
-    What neither knows of (trials asked for just before a crash by an earlier version, which journaled no asking) fails.
-    The former file is kept beside as `optuna.log.damaged`.
-    """
-    path = folder / LOG_FILE
-    distributions = build_distributions(definition.resolved)
-    kept = {one.number: one for one in found.trials if _is_whole(one, distributions)}
-    n = 1 + max([*kept, *journaled], default=-1)
-    warm = _earlier(folder, definition, min(journaled, default=0)) if definition.warm_start else []
-    trials = []
-    for number in range(n):
-        former = kept.get(number)
-        if number in journaled and not _says_as_much(former, journaled[number]):
-            trial = _of_journal(journaled[number], definition, distributions, former)
-            first = number - len(warm)
-            if first < len(definition.resolved.first_trials):
-                trial.set_user_attr(FIRST_TRIAL, first)
-        elif former is not None:
-            trial = former
-        elif number < len(warm):
-            trial = warm[number]
-        else:
-            trial = _lost(JournaledTrial(number))
-        trials.append(trial)
-    with TemporaryDirectory(dir=folder, prefix=".rebuilt.") as scratch:
-        log = StudyLog(Path(scratch) / LOG_FILE)
-        study = open_study(log, definition)
-        with log.whole():
-            study.add_trials(trials)
-        content = (Path(scratch) / LOG_FILE).read_bytes()
-    if path.is_file():
-        write_bytes(folder / DAMAGED_FILE, path.read_bytes())
-    write_bytes(path, content)
-
-
-def _read_part(path: Path, size: int) -> Sequence[FrozenTrial]:
-    """The trials that a log's first `size` bytes tell of."""
-    with TemporaryDirectory(dir=path.parent, prefix=".read.") as scratch:
-        with path.open("rb") as file:
-            (Path(scratch) / LOG_FILE).write_bytes(file.read(size))
-        try:
-            return read_trials(Path(scratch))
-        except StudyError:
-            return ()
-
-
-def _is_whole(trial: FrozenTrial, distributions: Mapping[str, BaseDistribution]) -> bool:
-    """Whether nothing of it is missing; one that waits has only what was fixed beforehand."""
-    if not is_own(trial) or trial.state in (TrialState.WAITING, TrialState.FAIL):
-        return True
-    return bool(trial.params.keys() == distributions.keys())
-
-
-def _says_as_much(former: FrozenTrial | None, one: JournaledTrial) -> bool:
-    """Whether the log knows what the journal does of a trial: that it was asked for, and how it ended."""
-    return former is not None and former.state != TrialState.WAITING and (former.state.is_finished() or not one.state)
-
-
-def _of_journal(
-    one: JournaledTrial,
+def rebuild_study(
     definition: StudyDefinition,
-    distributions: Mapping[str, BaseDistribution],
-    former: FrozenTrial | None,
+    learnt: Iterable[LearntTrial],
+    rows: Mapping[int, TrialRow],
+    distributions: Distributions,
+) -> tuple[optuna.Study, dict[int, optuna.Trial]]:
+    """Optuna's study in memory, as it was when the last process that worked on it ended.
+
+    Args:
+        definition: of the study.
+        learnt: trials of another study, which have the first numbers.
+        rows: its own trials by number, without gaps.
+        distributions: of all parameters.
+
+    Returns:
+        The study, and its running trials by number.
+
+    Raises:
+        StudyError: the journal lacks what a trial needs.
+    """
+    study = create_study(definition, sampler=RandomSampler(seed=0))  # each cohort has its own sampler
+    study.add_trials(freeze_learnt(one, distributions) for one in learnt)
+    running: dict[int, optuna.Trial] = {}
+    for number, row in sorted(rows.items()):
+        if row.state == "running":
+            # A trial that waits with all its parameters is handed out as it is. Optuna offers no other way to the
+            # object of a running trial, by which scores are reported.
+            study.add_trial(freeze_trial(row, definition, distributions, TrialState.WAITING))
+            running[number] = study.ask()
+        else:
+            study.add_trial(freeze_trial(row, definition, distributions))
+    return study, running
+
+
+def freeze_trial(
+    row: TrialRow, definition: StudyDefinition, distributions: Distributions, state: TrialState | None = None
 ) -> FrozenTrial:
-    params = dict(one.params or {})
-    attributes: dict[str, Any] = {RECORD: dict(one.attributes)} if one.state else {}
-    if params.keys() != distributions.keys() and one.state != "failed":
-        return _lost(one)
-    used = {name: distributions[name] for name in params if name in distributions}
+    """The trial as Optuna has it, to be added to a study; `state` in place of its own.
+
+    Raises:
+        StudyError: the journal, of an earlier version, lacks the trial's parameters.
+    """
     several = len(definition.space.objectives) > 1
-    values = one.values
-    if one.state == "pruned" and one.reports and not several:
-        values = (one.reports[max(one.reports)],)  # as Optuna has it
+    params = dict(row.params)
+    if row.state == "failed" and params.keys() != distributions.keys():
+        params = {}  # samplers do not learn from failed trials
     try:
+        if row.state != "failed" and params.keys() != distributions.keys():
+            raise ValueError(f"it has {', '.join(params) or 'none'}, and the space {', '.join(distributions)}")
         trial = optuna.trial.create_trial(
-            state=TrialState.RUNNING if one.state is None else STATES[one.state],
-            params={name: params[name] for name in used},
-            distributions=used,
-            values=values,
-            user_attrs=attributes,
-            system_attrs=former.system_attrs if former is not None else None,  # generations of evolutionary samplers
+            state=state or STATES[row.state],
+            params=params,
+            distributions={name: distributions[name] for name in params},
+            values=row.values,
+            user_attrs=dict(row.user_attrs),
+            system_attrs=dict(row.sampler),
+            # Optuna takes none where there are several objectives
+            intermediate_values=dict(row.reports) if row.state == "pruned" and not several else None,
         )
-    except ValueError:  # parameters outside their range
-        return _lost(one)
-    keep_reports(trial, one.reports, several=several)
-    if one.state is not None:
-        trial.datetime_complete = datetime.fromtimestamp(one.ended)
-        trial.datetime_start = trial.datetime_complete - timedelta(seconds=one.seconds)
+    except ValueError as error:
+        name = definition.space.study
+        raise StudyError(
+            f"study {name}: its journal does not hold what Optuna needs of trial {row.number} ({error}), so the study "
+            "cannot go on. If an earlier version wrote it, search again under another name (--study NAME); else "
+            f"restore it with `rfe studies pull {name}`. Its results can be shown and used as they are"
+        ) from None
+    if row.ended is not None:
+        trial.datetime_start, trial.datetime_complete = row.started, row.ended
     return trial
 
 
-def _lost(one: JournaledTrial) -> FrozenTrial:
-    return optuna.trial.create_trial(state=TrialState.FAIL, user_attrs={RECORD: {"reason": LOST, **one.attributes}})
+def freeze_learnt(one: LearntTrial, distributions: Distributions) -> FrozenTrial:
+    """A trial of another study, as a finished trial of this one; a failed one where only its number is known."""
+    known = one.values is not None
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE if known else TrialState.FAIL,
+        params=dict(one.params) if known else {},
+        distributions=dict(distributions) if known else {},
+        values=one.values,
+        user_attrs={SOURCE: one.source},
+    )
 
 
-def _earlier(folder: Path, definition: StudyDefinition, n: int) -> list[FrozenTrial]:
-    """The first `n` trials, which the study learnt from another one; failed ones in the place of what is gone."""
-    source = folder.parent / str(definition.warm_start)
-    found: list[FrozenTrial] = []
-    with suppress(StudyError):  # it was deleted: what was learnt from it is forgotten
-        found = earlier_trials(read_definition(source), read_trials(source), definition)[:n]
-    lost = {SOURCE: f"{definition.warm_start}/lost"}
-    return found + [optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=lost) for _ in range(n - len(found))]
+def write_optuna(folder: StudyFolder, file: Path) -> int:
+    """Write the study as a storage file of Optuna's, for its dashboard and other tools.
+
+    Args:
+        folder: of the study, which may be worked on meanwhile.
+        file: where to; `.db`, `.sqlite` and `.sqlite3` make a SQLite database, other suffixes Optuna's journal file.
+
+    Returns:
+        How many trials it holds, those of a warm start too.
+
+    Raises:
+        ConfigError: the file is there already.
+        StudyError: there is no study, or its journal is damaged.
+    """
+    if file.exists():
+        raise ConfigError(f"--output {file}: is there already; delete it, or name another file")
+    definition = read_definition(folder.path)
+    history = read_history(folder, definition)
+    distributions = build_distributions(definition.resolved)
+    trials = [freeze_learnt(one, distributions) for one in history.learnt or ()]
+    trials += [freeze_trial(history.rows[number], definition, distributions) for number in sorted(history.rows)]
+    with TemporaryDirectory() as scratch:  # of a plain name, as an address of SQLite needs it
+        made = Path(scratch) / f"study{file.suffix}"
+        _write_trials(definition, trials, made)
+        write_bytes(file, made.read_bytes())
+    return len(trials)
+
+
+def _write_trials(definition: StudyDefinition, trials: Iterable[FrozenTrial], file: Path) -> None:
+    if file.suffix in SQLITE_SUFFIXES:
+        create_study(definition, f"sqlite:///{file}").add_trials(trials)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        create_study(definition, JournalStorage(JournalFileBackend(str(file)))).add_trials(trials)

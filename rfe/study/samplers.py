@@ -1,10 +1,12 @@
-"""Optuna's samplers, each built anew for a cohort so that a resumed study draws what an uninterrupted one would."""
+"""Optuna's samplers, each built for one cohort so that a resumed study draws what an uninterrupted one would."""
 
 import hashlib
 import warnings
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
 
 from rfe.search_space import Dimension, ResolvedSpace
 from rfe.search_space.schema import Sampler
@@ -48,6 +50,18 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=settings.startup_trials, multivariate=True, constant_liar=True
         )
+
+
+def sampler_state(trial: FrozenTrial) -> dict[str, Any]:
+    """What Optuna's sampler keeps with a trial that it will need again, e.g. its generation.
+
+    Copies of the trial's parameters are left out.
+    """
+    return {
+        name: value
+        for name, value in trial.system_attrs.items()
+        if name != "fixed_params" and "relative_params" not in name
+    }
 
 
 def build_distributions(resolved: ResolvedSpace) -> dict[str, BaseDistribution]:

@@ -1,85 +1,79 @@
-"""The study's trials: asked of Optuna, kept in its journal storage, told when they end. One process writes."""
+"""The study's trials: asked of Optuna, recorded in the journal, told when they end. One process writes.
+
+The journal is the truth. Optuna's study lives in memory and is made from it whenever the study is opened.
+"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import RandomSampler
+from optuna.trial import Trial, TrialState
 
 from rfe.errors import StudyError
-from rfe.locking import acquire_lock
+from rfe.journal.asking import ScoreReport, ScoresReported, TrialsAsked, TrialsLearnt
+from rfe.journal.events import TrialLog
+from rfe.journal.journal import Journal
+from rfe.search_space import ResolvedSpace
+from rfe.search_space.dimensions import Value
 from rfe.study.definition import (
     DEFINITION_FILE,
-    JOURNAL_FILE,
     StudyDefinition,
     read_definition,
     write_definition,
 )
-from rfe.study.distinct import DistinctSampler, GridSampler, Known
-from rfe.study.log import RECORD, StudyLog, reopen_trials
-from rfe.study.opening import check_opening
-from rfe.study.pruning import build_pruner, report_score
-from rfe.study.rebuild import JournaledTrial, inspect_log, rebuild_log
-from rfe.study.samplers import build_distributions, build_sampler, cohort_seed
-from rfe.study.trials import LOG_FILE, STATES, Asked, State, TrialRow, open_study, row_of
-from rfe.study.warm_start import FIRST_TRIAL, SOURCE, is_own
-from rfe.writing import cut_torn_line
+from rfe.study.distinct import FIXED, DistinctSampler, GridSampler, Known
+from rfe.study.opening import check_not_lost, check_opening, learn_again
+from rfe.study.pruning import ScoreComparison
+from rfe.study.rebuild import STATES, rebuild_study
+from rfe.study.samplers import build_distributions, build_sampler, cohort_seed, sampler_state
+from rfe.study.teaching import Teaching
+from rfe.study.trials import Asked, StudyHistory, TrialRow, end_row, read_history
+from rfe.workspace import StudyFolder
 
-LOCK_FILE = "study.lock"
-LOCK_WAIT_S = 1.0
-"""How long a status check may hold the lock."""
+LOST = "the study's journal does not hold its parameters"
 
 
 class StudyStore:
-    """The one writer of a study's trials; a second one is kept out by a lock that ends with the process.
+    """The one writer of a study's trials; a second one is kept out by the journal's lock.
 
     Use `StudyStore.open`, and `close` (or `with`) when done.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        definition: StudyDefinition,
-        lock: FileLock,
-        earlier: Sequence[FrozenTrial] = (),
-        reopened: Sequence[int] = (),
-        fault: str = "",
-    ) -> None:
-        self.folder, self.definition = folder, definition
-        self.reopened = tuple(reopened)
-        """Trials whose end was taken back; see `open`."""
-        self.fault = fault
-        """Why Optuna's log was rebuilt from the journal; "" if it was not."""
-        self._lock = lock
+    def __init__(self, journal: Journal, definition: StudyDefinition, history: StudyHistory, note: str = "") -> None:
+        self.journal, self.definition = journal, definition
+        self.note = note
+        """What the user should know of how the study was opened; "" for nothing."""
+        self._learnt = history.learnt or ()
+        self.n_earlier = len(self._learnt)
+        """How many trials of another study the sampler learnt from before its own."""
+        self._objectives = definition.space.objectives
         self._distributions = build_distributions(definition.resolved)
-        self._pruner = build_pruner(definition.space.pruner)
         self._known = Known(definition.resolved)
-        self._grid = (
-            GridSampler(definition.resolved, self._distributions, self._known)
-            if definition.space.sampler.kind == "grid"
-            else None
-        )
-        self._log = StudyLog(folder / LOG_FILE)
-        self._study = open_study(self._log, definition)
-        self._learn(earlier)
+        self._teaching: Teaching | None = None
+        """Of a narrowed space; None while the study's whole space is searched."""
+        self._grid = self._grid_of(definition.resolved)
+        self._rows = dict(history.rows)
+        self.logs = list(history.logs)
+        """How trials had ended when the study was opened, in the order of their ends."""
+        self.lost = tuple(self._find_lost())
+        """Trials whose parameters the journal, of an earlier version, does not hold: failed now."""
+        self._rows |= {number: TrialRow(number, "failed", {}) for number in self.lost}
+        self._comparison = self._compare_again(history)
+        self._study, self._trials = rebuild_study(definition, history.learnt or (), self._rows, self._distributions)
+        for number in self.lost:  # recorded once it is sure that the study can go on
+            log = journal.record_trial(TrialLog(definition.space.study, number, "failed", "", {}, reason=LOST))
+            self.logs.append(log)
+            self._rows[number] = end_row(self._rows[number], log, self._objectives)
         self._enqueue_first_trials()
-        self._fail_unrecorded()
-        for row in self.trials():
+        for row in self._rows.values():
             if row.params.keys() == self._distributions.keys():
-                self._known.add(row.params)
+                self._known.add(dict(row.params))
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        definition: StudyDefinition,
-        *,
-        warm_start: Path | None = None,
-        journal: Callable[[], Mapping[int, JournaledTrial]] | None = None,
-        reopen: bool = False,
-    ) -> "StudyStore":
+    def open(cls, folder: Path, definition: StudyDefinition, *, warm_start: Path | None = None) -> "StudyStore":
         """Create the study in `folder`, or go on with it.
 
         Budget, limits, confirmation, sampler, pruner and cohort size may differ from the last time.
@@ -89,49 +83,38 @@ class StudyStore:
             definition: what it is.
             warm_start: folder of a study whose trials the new one's sampler learns from before its own. They take the
                 first numbers and are none of its trials.
-            journal: reads what the journal says of the study's trials, once the study is locked: Optuna's log is
-                rebuilt from it where it lacks some or is damaged. None: the log is taken as it is.
-            reopen: take back the ends of trials that the journal does not have; False: refuse.
 
         Raises:
             StudyError: the study there has another space, base, objective, seed or data (with the differences), another
-                process works on it, it cannot learn from that study, or the journal lacks trials that ended.
+                process works on it, it cannot learn from that study, or its journal is damaged or lost.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = acquire_lock(folder / LOCK_FILE, LOCK_WAIT_S)
-        except Timeout:
-            raise StudyError(
-                f"study {definition.space.study} in {folder} is being worked on by another process; wait for it, stop "
-                "it, or give this study another name (--study NAME)"
-            ) from None
+        place = StudyFolder(folder)
+        journal = Journal(place, definition.space.keep_top)
         try:
             definition, earlier = check_opening(folder, definition, warm_start)
-            cut_torn_line(folder / LOG_FILE)
-            fault = ""
-            reopened: list[int] = []
-            if journal is not None:
-                journaled = journal()
-                if journaled and not (folder / DEFINITION_FILE).is_file():
-                    read_definition(folder)  # says that it is missing: another search could be mixed with this one
-                found = inspect_log(folder, definition, journaled)
-                if (lost := found.unjournaled(journaled)) and not reopen:
-                    raise StudyError(_lost_results(folder, lost))
-                if fault := found.fault:
-                    rebuild_log(folder, definition, journaled, found)
-                if lost:
-                    ended = {number for number, one in journaled.items() if one.state is not None}
-                    reopened = reopen_trials(folder / LOG_FILE, ended)
-            store = cls(folder, definition, lock, earlier, reopened, fault)
+            is_new = not (folder / DEFINITION_FILE).is_file()
+            history = read_history(place, definition)
+            if is_new and not history.is_empty:
+                read_definition(folder)  # says that it is missing: another search could be mixed with this one
+            if history.is_empty:
+                check_not_lost(place)
+            note = ""
+            if is_new and earlier != (history.learnt or ()):
+                history.learnt = earlier
+                journal.record_learnt(TrialsLearnt(earlier))
+            elif definition.warm_start and history.learnt is None:
+                history.learnt, note = learn_again(folder, definition, history)
+                journal.record_learnt(TrialsLearnt(history.learnt))
+            store = cls(journal, definition, history, note)
             write_definition(folder, definition)  # last: a study that has one has learnt from what it names
             return store
         except BaseException:
-            lock.release()
+            journal.close()
             raise
 
     def close(self) -> None:
         """Let others work on the study."""
-        self._lock.release()
+        self.journal.close()
 
     def __enter__(self) -> "StudyStore":
         return self
@@ -139,18 +122,61 @@ class StudyStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, n: int) -> list[Asked]:
+    def ask(self, n: int, queued: Mapping[str, Mapping[str, Value]] | None = None) -> list[Asked]:
         """The next `n` trials, one cohort; fewer when a grid is exhausted. They stay `running` until told, also over a
-        restart."""
-        self._study.sampler = self._grid or self._cohort_sampler()
-        asked: list[Asked] = []
-        with self._log.whole():
-            while len(asked) < n and not self.exhausted:
-                trial = self._study.ask(self._distributions)
-                self._known.add(trial.params)
-                asked.append(Asked(trial.number, dict(trial.params)))
-        self._log.sync()
-        return asked
+        restart.
+
+        Args:
+            n: how many.
+            queued: points by id that come first, after the space's own first trials; what they leave open is sampled.
+        """
+        sampler = self._grid or self._cohort_sampler()
+        taught = None
+        if self._teaching is not None and self._grid is None:
+            taught = self._teaching.open(self._rows.values(), self._learnt, sampler)
+            sampler = RandomSampler(seed=0)  # every parameter is proposed already
+        self._study.sampler = sampler
+        waiting = list((queued or {}).items())
+        asked: list[Trial] = []
+        names: dict[int, str] = {}
+        proposed: dict[int, Mapping[str, Any]] = {}
+        while len(asked) < n and (waiting or not self.exhausted):
+            name, point = "", None
+            first_trials_asked = not self._waiting()
+            if waiting and first_trials_asked:
+                name, point = waiting.pop(0)
+            if taught is not None and first_trials_asked:
+                point = taught.propose(point or {})
+            if point is not None:  # the next one that is handed out, as none waits before it
+                self._study.enqueue_trial(dict(point), user_attrs={FIXED: dict(point)})
+            trial = self._study.ask(self._distributions)
+            if taught is not None and first_trials_asked:
+                proposed[trial.number] = taught.last_state()
+            if name:
+                names[trial.number] = name
+            self._known.add(trial.params)
+            asked.append(trial)
+        if asked:
+            frozen = self._study.get_trials(deepcopy=False)
+            states = {one.number: sampler_state(frozen[one.number]) for one in asked} | proposed
+            rows = [TrialRow(one.number, "running", one.params, sampler=states[one.number]) for one in asked]
+            event = TrialsAsked(
+                {row.number: row.params for row in rows}, {row.number: row.sampler for row in rows}, names
+            )
+            self.journal.record_asked(event)
+            self._rows |= {row.number: row for row in rows}
+            self._trials |= {one.number: one for one in asked}
+        return [Asked(one.number, one.params, names.get(one.number, "")) for one in asked]
+
+    def narrow(self, narrowed: ResolvedSpace, first: int) -> None:
+        """Propose points of a smaller space from now on.
+
+        Args:
+            narrowed: the space; see `rfe.search_space.narrowing`.
+            first: number of the first trial that was, or will be, asked for in it.
+        """
+        self._teaching = Teaching(narrowed, self.definition, first)
+        self._grid = self._grid_of(narrowed)
 
     @property
     def grid_size(self) -> int | None:
@@ -162,128 +188,124 @@ class StudyStore:
         """Whether a grid holds nothing that was not asked for; False with another sampler."""
         return self._grid is not None and self._grid.next_point() is None and not self._waiting()
 
-    def report(self, number: int, epoch: int, score: float) -> bool:
-        """Keep the score that trial `number` has after `epoch`, and answer whether it should end as pruned.
+    def report(self, scores: Sequence[tuple[int, int, float]]) -> list[bool]:
+        """Record scores of running trials, and answer for each whether its trial should end as pruned.
 
         The answer for an epoch that was reported before (a trial that goes on from a checkpoint) is what it was. A
         score that is not finite is not kept, and prunes nothing: such a trial fails when it ends.
 
+        Args:
+            scores: number, epoch (at least 0) and score of each report, in the order in which they came.
+
         Raises:
             StudyError: there is no such trial.
         """
-        trial = self._trial(number)
-        if trial.state.is_finished() or not math.isfinite(score):
-            return False
-        return report_score(self._study, self._pruner, trial, epoch, score)
+        answers, new = [], []
+        for number, epoch, score in scores:
+            row = self._row(number)
+            if self._comparison is None or row.state != "running" or not math.isfinite(score):
+                answers.append(False)
+                continue
+            if epoch not in row.reports:
+                prunes = self._comparison.report(number, epoch, score)
+                new.append(ScoreReport(number, epoch, score, prunes))
+                pruned_at = epoch if prunes else row.pruned_at
+                row = replace(row, reports={**row.reports, epoch: score}, pruned_at=pruned_at)
+                self._rows[number] = row
+            answers.append(row.pruned_at is not None and row.pruned_at <= epoch)
+        if new:
+            self.journal.record_reports(ScoresReported(tuple(new)))
+        return answers
 
-    def tell(
-        self,
-        number: int,
-        *,
-        state: State,
-        values: tuple[float, ...] | None = None,
-        user_attrs: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Finish trial `number`.
+    def tell(self, log: TrialLog) -> TrialLog | None:
+        """Finish a trial: in the journal, then in Optuna.
 
         Args:
-            number: a trial that was asked for.
-            state: how it ended; a score that is not finite is a failure, not a value.
-            values: the objective's, of a complete trial.
-            user_attrs: plain values to keep with it, `config_id` and `reason` among them.
+            log: how it ended; a score that is not finite is a failure, not a value.
 
         Returns:
-            True; False if it had ended before, and then nothing is changed.
+            The log as the journal has it; None if the trial had ended before, and then nothing is changed.
 
         Raises:
             StudyError: there is no such trial, or a complete trial without a finite value for each objective.
         """
-        trial = self._trial(number)
-        if trial.state.is_finished():
-            return False
-        n = len(self.definition.space.objectives)
-        if state == "complete" and (values is None or len(values) != n or not all(map(math.isfinite, values))):
-            raise StudyError(
-                f"trial {number} cannot be complete with values {values}; tell it as failed, with a reason"
-            )
-        if user_attrs:
-            # Optuna offers this by the trial's object only, which is gone after a restart.
-            self._study._storage.set_trial_user_attr(trial._trial_id, RECORD, dict(user_attrs))
-        self._study.tell(number, values if state == "complete" else None, state=STATES[state])
-        self._log.sync()
-        return True
+        row = self._row(log.number)
+        if row.state != "running":
+            return None
+        if log.state == "complete":
+            values = [log.scores.get(name, math.nan) for name in self._objectives]
+            if not all(map(math.isfinite, values)):
+                raise StudyError(
+                    f"trial {log.number} cannot be complete with values {values}; tell it as failed, with a reason"
+                )
+        stored = self.journal.record_trial(log)
+        row = self._rows[log.number] = end_row(row, stored, self._objectives)
+        trial = self._trials.pop(log.number)
+        if log.state == "pruned" and len(self._objectives) == 1:
+            for epoch, score in row.reports.items():
+                trial.report(score, epoch)
+        self._study.tell(trial, row.values if log.state == "complete" else None, state=STATES[log.state])
+        if self._comparison is not None:
+            self._comparison.end(log.number, log.state, stored.score)
+        return stored
 
     def trials(self) -> list[TrialRow]:
         """All trials in the order of their numbers; those of a warm start are none of them."""
-        return [row_of(trial) for trial in self._study.get_trials(deepcopy=False) if is_own(trial)]
-
-    @property
-    def n_earlier(self) -> int:
-        """How many trials of another study the sampler learnt from before its own."""
-        return sum(not is_own(trial) for trial in self._study.get_trials(deepcopy=False))
+        return [self._rows[number] for number in sorted(self._rows)]
 
     def running(self) -> list[Asked]:
         """Trials asked for and not told, of this process or an earlier one: they are trained under the same number."""
-        return [Asked(row.number, row.params) for row in self.trials() if row.state == "running"]
+        return [Asked(row.number, dict(row.params)) for row in self.trials() if row.state == "running"]
 
-    def finished(self, config_id: str) -> int | None:
-        """The first complete trial told with this `config_id`; None if there is none."""
-        for row in self.trials():
-            if row.state == "complete" and row.user_attrs.get("config_id") == config_id:
-                return row.number
-        return None
-
-    def _trial(self, number: int) -> FrozenTrial:
-        storage = self._study._storage  # the study itself offers no one trial without all of them
-        try:
-            trial_id = storage.get_trial_id_from_study_id_trial_number(self._study._study_id, max(number, 0))
-        except KeyError:
-            trial_id = None
-        if trial_id is None or number < 0:
-            raise StudyError(f"study {self.definition.space.study} has no trial {number}; it has {self._n_trials}")
-        return storage.get_trial(trial_id)
+    def _row(self, number: int) -> TrialRow:
+        if number not in self._rows:
+            raise StudyError(
+                f"study {self.definition.space.study} has no trial {number}; it has {self.n_earlier + len(self._rows)}"
+            )
+        return self._rows[number]
 
     def _cohort_sampler(self) -> DistinctSampler:
-        first = min(self._waiting(), default=self._n_trials)
+        first = self.n_earlier + len(self._rows)
         seed = cohort_seed(self.definition.seed, first)
         sampler = build_sampler(self.definition.space.sampler, seed)
-        return DistinctSampler(sampler, cohort_seed(seed, first), self._distributions, self._known)
+        distributions = self._distributions if self._teaching is None else self._teaching.distributions
+        return DistinctSampler(sampler, cohort_seed(seed, first), distributions, self._known)
 
-    @property
-    def _n_trials(self) -> int:
-        """With those of a warm start, and those that wait."""
-        return int(self._study._storage.get_n_trials(self._study._study_id))
+    def _grid_of(self, resolved: ResolvedSpace) -> GridSampler | None:
+        if self.definition.space.sampler.kind != "grid":
+            return None
+        return GridSampler(resolved, self._distributions, self._known)  # a narrower grid's points are in these too
 
-    def _waiting(self) -> list[int]:
-        trials = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return [trial.number for trial in trials]
-
-    def _learn(self, earlier: Sequence[FrozenTrial]) -> None:
-        there = {trial.user_attrs.get(SOURCE) for trial in self._study.get_trials(deepcopy=False)}
-        self._study.add_trials([trial for trial in earlier if trial.user_attrs[SOURCE] not in there])
+    def _waiting(self) -> int:
+        """How many of the first trials have not been asked for."""
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _enqueue_first_trials(self) -> None:
-        queued = {trial.user_attrs.get(FIRST_TRIAL) for trial in self._study.get_trials(deepcopy=False)}
-        for index, params in enumerate(self.definition.resolved.first_trials):
-            if index not in queued:
-                self._study.enqueue_trial(params, user_attrs={FIRST_TRIAL: index})
+        for params in self.definition.resolved.first_trials[len(self._rows) :]:
+            self._study.enqueue_trial(params, user_attrs={FIXED: params})
 
-    def _fail_unrecorded(self) -> None:
-        """A machine that died while a cohort was written may leave a trial without all its parameters; nobody can train
-        that."""
-        for row in self.trials():
-            if row.state == "running" and row.params.keys() != self._distributions.keys():
-                self.tell(
-                    row.number,
-                    state="failed",
-                    user_attrs={"reason": "the process ended before the trial's parameters were recorded"},
-                )
+    def _find_lost(self) -> Iterator[int]:
+        """Trials below the last one that the journal does not know of, or not by their parameters: an earlier version
+        asked for them, and its process died."""
+        for number in range(self.n_earlier, 1 + max(self._rows, default=-1)):
+            row = self._rows.get(number)
+            if row is None or (row.state == "running" and row.params.keys() != self._distributions.keys()):
+                yield number
 
-
-def _lost_results(folder: Path, numbers: Sequence[int]) -> str:
-    many = f"{len(numbers)} trials, trial {numbers[0]} first," if len(numbers) > 1 else f"trial {numbers[0]}"
-    return (
-        f"{folder / JOURNAL_FILE}: lacks the results of {many} that {LOG_FILE} has as ended; bring it back with `rfe "
-        f"studies pull {folder.name}` where MLflow or --storage has it, or have them trained again with `rfe studies "
-        f"repair {folder.name}`"
-    )
+    def _compare_again(self, history: StudyHistory) -> ScoreComparison | None:
+        """The pruner, told all that was reported before; None if nothing is pruned."""
+        if self.definition.space.pruner.kind == "none":
+            return None
+        comparison = ScoreComparison(self.definition.space.pruner)
+        reported: set[int] = set()
+        for event in history.order:
+            if isinstance(event, ScoresReported):
+                for one in event.reports:
+                    reported.add(one.number)
+                    comparison.replay(one.number, one.epoch, one.score)
+            else:
+                if event.number not in reported:  # of an earlier version, which recorded no reports
+                    for epoch, score in self._rows[event.number].reports.items():
+                        comparison.replay(event.number, epoch, score)
+                comparison.end(event.number, event.state, event.score)
+        return comparison

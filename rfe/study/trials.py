@@ -1,36 +1,31 @@
-"""What a study's storage holds, as rows; nothing here writes."""
+"""The trials of a study as rows, from its journal; nothing here writes."""
 
-import warnings
-from collections.abc import Container
-from contextlib import suppress
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, TrialState
-
-from rfe.errors import StudyError
+from rfe.config.load import load_config
+from rfe.errors import ConfigError
+from rfe.journal.asking import (
+    ASKING_KINDS,
+    AskingEvent,
+    LearntTrial,
+    ScoresReported,
+    TrialsAsked,
+    TrialsLearnt,
+    asking_event,
+)
+from rfe.journal.events import TrialLog
+from rfe.journal.records import event_of, read_records
+from rfe.search_space import ARM, find_point
 from rfe.search_space.dimensions import Value
 from rfe.study.definition import StudyDefinition, read_definition
-from rfe.study.log import RECORD, StudyLog, find_damage
-from rfe.study.warm_start import is_own
+from rfe.workspace import StudyFolder
 
-LOG_FILE = "optuna.log"
-
-State = Literal["complete", "pruned", "failed"]
-STATES: dict[str, TrialState] = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
-_NAMES: dict[TrialState, str] = {
-    **{state: name for name, state in STATES.items()},
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+State = Literal["running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ class Asked:
     """Its identity everywhere: in Tune, MLflow, journal and folders."""
     params: dict[str, Value]
     """A value for every dimension; `effective_config` makes the configuration of it."""
+    queued: str = ""
+    """Id of the queued configuration that it is; "": the study asked for it by itself."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +45,41 @@ class TrialRow:
     """A trial as it stands."""
 
     number: int
-    state: str
-    """`waiting`, `running`, `complete`, `pruned` or `failed`."""
-    params: dict[str, Value]
-    values: tuple[float, ...] | None
+    state: State
+    params: Mapping[str, Value]
+    """As it was asked for; empty if a journal of an earlier version does not say."""
+    values: tuple[float, ...] | None = None
     """The objective's, of a complete trial; of a pruned one the last value that was reported, if there is one
     objective."""
-    user_attrs: dict[str, Any]
-    """What it was told with: `config_id`, `reason`, ..."""
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+    """Of an ended trial: `config_id`, `reason`, its tags."""
+    reports: Mapping[int, float] = field(default_factory=dict)
+    """Epoch -> score that was compared with other trials'."""
+    pruned_at: int | None = None
+    """The epoch at which the pruner ended it, if it did."""
+    sampler: Mapping[str, Any] = field(default_factory=dict)
+    """What the sampler keeps with the trial."""
     started: datetime | None = None
     ended: datetime | None = None
+
+
+@dataclass
+class StudyHistory:
+    """What a study's journal says of its trials."""
+
+    rows: dict[int, TrialRow] = field(default_factory=dict)
+    """By number; those of a warm start are none of them."""
+    logs: list[TrialLog] = field(default_factory=list)
+    """How trials ended, in the order of their ends."""
+    order: list[ScoresReported | TrialLog] = field(default_factory=list)
+    """Reports and ends in the order in which they came."""
+    learnt: tuple[LearntTrial, ...] | None = None
+    """Trials of another study; None: the journal does not say."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no trial was asked for."""
+        return not self.rows
 
 
 @dataclass(frozen=True)
@@ -67,98 +89,96 @@ class StudyView:
     folder: Path
     definition: StudyDefinition
     trials: tuple[TrialRow, ...]
+    """By number."""
 
 
 def read_study(folder: Path) -> StudyView:
     """The study in `folder` as it stands, also while another process works on it.
 
     Raises:
-        StudyError: there is no study.
+        StudyError: there is no study, or its journal is damaged.
     """
     definition = read_definition(folder)
-    return StudyView(folder, definition, tuple(row_of(trial) for trial in read_trials(folder) if is_own(trial)))
+    rows = read_history(StudyFolder(folder), definition).rows
+    return StudyView(folder, definition, tuple(rows[number] for number in sorted(rows)))
 
 
-def read_trials(folder: Path) -> list[FrozenTrial]:
-    """Optuna's trials of the study in `folder`, those of a warm start too; none where none was asked for.
+def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHistory:
+    """What the journal in `folder` says of each trial that was asked for.
 
     Raises:
-        StudyError: the log is damaged.
+        StudyError: a record of the journal cannot be read.
     """
-    path = folder / LOG_FILE
-    if not path.is_file():
-        return []
+    history = StudyHistory()
+    rows = history.rows
+    for event in _read_events(folder):
+        match event:
+            case TrialsAsked():
+                for number, params in event.trials.items():
+                    rows[number] = TrialRow(number, "running", params, sampler=event.sampler.get(number, {}))
+            case ScoresReported():
+                history.order.append(event)
+                for report in event.reports:
+                    row = rows.get(report.number) or TrialRow(report.number, "running", {})
+                    reports = {**row.reports, report.epoch: report.score}
+                    rows[report.number] = replace(
+                        row, reports=reports, pruned_at=report.epoch if report.prunes else row.pruned_at
+                    )
+            case TrialsLearnt():
+                history.learnt = event.trials
+            case TrialLog():
+                history.order.append(event)
+                history.logs.append(event)
+                row = rows.get(event.number) or TrialRow(event.number, "running", {})
+                rows[event.number] = end_row(_completed(row, event, definition), event, definition.space.objectives)
+    return history
+
+
+def end_row(row: TrialRow, log: TrialLog, objectives: tuple[str, ...]) -> TrialRow:
+    """The row of a running trial once it has ended.
+
+    Args:
+        row: of the trial.
+        log: how it ended.
+        objectives: what is maximised.
+    """
+    ended = datetime.fromtimestamp(log.time)
+    lasted_s = 0.0 if math.isnan(log.seconds) else log.seconds
+    reports = row.reports
+    values = None if log.score is None else tuple(log.scores[name] for name in objectives)
+    if log.state == "pruned" and reports and len(objectives) == 1:
+        values = (reports[max(reports)],)
+    about = {"config_id": log.config_id, **log.tags, **({"reason": log.reason} if log.reason else {})}
+    started = datetime.fromtimestamp(log.time - lasted_s)
+    return replace(row, state=log.state, values=values, user_attrs=about, started=started, ended=ended)
+
+
+def _read_events(folder: StudyFolder) -> Iterator[AskingEvent | TrialLog]:
+    for record in read_records(folder.journal):
+        if record.kind in ASKING_KINDS:
+            yield asking_event(record, folder)
+        elif record.kind == "trial":
+            event = event_of(record, folder)
+            assert isinstance(event, TrialLog)
+            yield event
+
+
+def _completed(row: TrialRow, log: TrialLog, definition: StudyDefinition) -> TrialRow:
+    """The row with what journals of earlier versions did not record: parameters and reports."""
+    params = row.params
+    if not params and definition.resolved.dimensions:
+        params = _point(log, definition)
+    reports = row.reports
+    if not reports and definition.space.pruner.kind != "none" and "duplicate_of" not in log.tags:
+        reports = {epoch: score for epoch, score in log.curves.get("score", []) if math.isfinite(score)}
+    return replace(row, params=params, reports=reports)
+
+
+def _point(log: TrialLog, definition: StudyDefinition) -> Mapping[str, Value]:
+    """The parameters of a trial whose asking the journal does not have; empty if they cannot be told."""
+    if not log.config_id:
+        return log.config  # values that do not go together are recorded as they were asked for
     try:
-        storage = open_storage(StudyLog(path))
-        return [trial for study in storage.get_all_studies() for trial in storage.get_all_trials(study._study_id)]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        damage = find_damage(path)
-        what = f"line {damage.line} is damaged" if damage else f"cannot be read ({type(error).__name__}: {error})"
-        raise StudyError(f"{path}: {what}; `rfe studies repair {folder.name}` rebuilds it from the journal") from None
-
-
-class StudyStorage(JournalStorage):  # type: ignore[misc]
-    """Optuna's storage in our file, with its look through all trials at every ask spared: a trial that has left the
-    queue never waits again, so only those behind are looked at."""
-
-    def __init__(self, log: StudyLog) -> None:
-        super().__init__(log)
-        self._left: dict[int, int] = {}
-        """Study -> so many trials, its first ones, have left the queue."""
-
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        if not deepcopy and states == (TrialState.WAITING,):
-            return self._look(study_id)[0]
-        trials: list[FrozenTrial] = super().get_all_trials(study_id, deepcopy, states)
-        return trials
-
-    def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
-        return self._look(study_id)[1] if state is None else int(super().get_n_trials(study_id, state))
-
-    def _look(self, study_id: int) -> tuple[list[FrozenTrial], int]:
-        """The trials that wait, and how many there are in all."""
-        waiting: list[FrozenTrial] = []
-        number = self._left.get(study_id, 0)
-        with suppress(KeyError):  # there are no more
-            while True:
-                trial = self.get_trial(self.get_trial_id_from_study_id_trial_number(study_id, number))
-                number += 1
-                if trial.state == TrialState.WAITING:
-                    waiting.append(trial)
-                elif not waiting:
-                    self._left[study_id] = number
-        return waiting, number
-
-
-def open_storage(log: StudyLog) -> StudyStorage:
-    """Optuna's storage in this file."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return StudyStorage(log)
-
-
-def open_study(log: StudyLog, definition: StudyDefinition) -> optuna.Study:
-    """Optuna's study in this log, begun if it is not there."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.create_study(
-            study_name=definition.space.study,
-            storage=open_storage(log),
-            directions=["maximize"] * len(definition.space.objectives),
-            load_if_exists=True,
-        )
-
-
-def row_of(trial: FrozenTrial) -> TrialRow:
-    """The trial as others see it."""
-    values = None if trial.values is None else tuple(float(value) for value in trial.values)
-    return TrialRow(
-        trial.number,
-        _NAMES[trial.state],
-        dict(trial.params),
-        values,
-        dict(trial.user_attrs.get(RECORD, {})),
-        trial.datetime_start,
-        trial.datetime_complete,
-    )
+        return find_point(definition.resolved, load_config(log.config), log.tags.get(ARM, "")) or {}
+    except ConfigError:
+        return {}

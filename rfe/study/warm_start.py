@@ -1,33 +1,22 @@
 """What a new study may learn from an old one: the complete trials whose configurations the new space holds too."""
 
-from typing import Any
-
-import optuna
-from optuna.trial import FrozenTrial, TrialState
+from collections.abc import Iterable, Mapping
 
 from rfe.config.fields import locate
 from rfe.config.load import field_values
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.asking import LearntTrial
 from rfe.search_space import effective_config
 from rfe.search_space.dimensions import POOL_PREFIX, Value
 from rfe.study.definition import StudyDefinition
-from rfe.study.samplers import build_distributions
+from rfe.study.trials import TrialRow
 
-SOURCE = "warm_start"
-"""User attribute of a trial that came from another study: `STUDY/NUMBER`. It is none of the study's own."""
-FIRST_TRIAL = "first_trial"
-"""User attribute of a trial that the space asks for: its index among these."""
 LEARNERS = ("tpe", "gp")
 """Samplers that learn from any finished trial; the generations of `nsga2` and `cmaes` are of their own trials."""
 
 
-def is_own(trial: FrozenTrial) -> bool:
-    """Whether the study asked for the trial itself."""
-    return SOURCE not in trial.user_attrs
-
-
-def earlier_trials(old: StudyDefinition, trials: list[FrozenTrial], new: StudyDefinition) -> list[FrozenTrial]:
-    """The old study's trials as finished trials of the new one's Optuna study.
+def earlier_trials(old: StudyDefinition, trials: Iterable[TrialRow], new: StudyDefinition) -> tuple[LearntTrial, ...]:
+    """The old study's complete trials as points of the new one's space.
 
     A trial fits if the new space holds its parameters (what the old study did not search it had from its base), and if
     what either study searches comes to the same there; the rest of the two bases may differ.
@@ -48,24 +37,21 @@ def earlier_trials(old: StudyDefinition, trials: list[FrozenTrial], new: StudyDe
             f"--warm-start {was}: sampler.kind {new.space.sampler.kind} learns nothing from another study's trials; "
             f"use {' or '.join(LEARNERS)}"
         )
-    distributions = build_distributions(new.resolved)
     found = []
     for trial in trials:
-        params, values = _fitting(old, trial.params, new), _values(old, trial, new)
-        if trial.state == TrialState.COMPLETE and is_own(trial) and params is not None and values is not None:
-            source = {SOURCE: f"{was}/{trial.number}"}
-            found.append(
-                optuna.trial.create_trial(params=params, distributions=distributions, values=values, user_attrs=source)
-            )
+        if trial.state == "complete":
+            params, values = _fitting(old, trial.params, new), _values(old, trial, new)
+            if params is not None and values is not None:
+                found.append(LearntTrial(f"{was}/{trial.number}", params, values))
     if not found:
         raise StudyError(
             f"--warm-start {was}: none of its trials fits study {name}; it must have complete trials whose parameters "
             "lie in the new space, of the same objectives"
         )
-    return found
+    return tuple(found)
 
 
-def _fitting(old: StudyDefinition, trained: dict[str, Any], new: StudyDefinition) -> dict[str, Value] | None:
+def _fitting(old: StudyDefinition, trained: Mapping[str, Value], new: StudyDefinition) -> dict[str, Value] | None:
     """The point of the new space that is the old trial's; None if there is none."""
     try:
         then = field_values(effective_config(old.resolved, trained))
@@ -79,17 +65,17 @@ def _fitting(old: StudyDefinition, trained: dict[str, Any], new: StudyDefinition
         if not all(one.name in params and one.holds(params[one.name]) for one in new.resolved.dimensions):
             return None
         now = field_values(effective_config(new.resolved, params))
-    except (ConfigError, KeyError):  # KeyError: a process died before it had recorded the trial's parameters
+    except (ConfigError, KeyError):  # KeyError: an earlier version did not record the trial's parameters
         return None
     fields = {_field(one.name) for one in (*old.resolved.dimensions, *new.resolved.dimensions)}
     return params if all(then[field] == now[field] for field in fields) else None
 
 
-def _values(old: StudyDefinition, trial: FrozenTrial, new: StudyDefinition) -> list[float] | None:
+def _values(old: StudyDefinition, trial: TrialRow, new: StudyDefinition) -> tuple[float, ...] | None:
     if trial.values is None or not set(new.space.objectives) <= set(old.space.objectives):
         return None
     known = dict(zip(old.space.objectives, trial.values, strict=False))
-    return [known[name] for name in new.space.objectives]
+    return tuple(known[name] for name in new.space.objectives)
 
 
 def _field(name: str) -> str:

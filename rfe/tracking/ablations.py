@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfe.tracking.base import finite
+from rfe.journal.events import finite
 from rfe.tracking.presentation import NOTE, VIEW_TAG, Metric, arm_table, readable, short
 from rfe.workspace import StudyFolder
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rfe.errors import ConfigError
+from rfe.extras import install_command, outside_bounds
 from rfe.workspace import Workspace, sqlite_uri
 
 LOOPBACK = "127.0.0.1"
@@ -83,18 +84,22 @@ class Access:
         return arguments
 
     def warnings(self, port: int) -> list[str]:
-        """What whoever opens it to others should know."""
+        """Warnings for opening it to others."""
         if self.is_local:
             return []
+        old = outside_bounds("mlflow")
+        known = [f"warning: {old}: older ones have known vulnerabilities; see rfe doctor"] if old else []
         tunnel = f"ssh -L {port}:{LOOPBACK}:{port} {socket.gethostname()}"
         if not self.login:
             return [
+                *known,
                 f"warning: everyone who reaches {self.host}:{port} can read, change and delete the runs; add --auth, "
-                f"or leave --host out and reach it through {tunnel}"
+                f"or leave --host out and reach it through {tunnel}",
             ]
         return [
+            *known,
             "warning: the password goes over the network unencrypted; put a proxy with TLS before it, or leave --host "
-            f"out and reach it through {tunnel}"
+            f"out and reach it through {tunnel}",
         ]
 
     @contextmanager
@@ -111,18 +116,18 @@ class Access:
             yield {}
             return
         if importlib.util.find_spec("flask_wtf") is None:
-            raise ConfigError("--auth: MLflow's login needs a package more: pip install 'rfe[auth]'")
+            raise ConfigError(f"--auth: MLflow's login needs a package more: {install_command('auth')}")
         users = workspace.root / USERS_FILE
         name = os.environ.get("MLFLOW_TRACKING_USERNAME") or "admin"
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
         is_new = not users.is_file() or not users.stat().st_size
         if is_new and len(password) < SHORTEST_PASSWORD:
             raise ConfigError(
-                f"--auth: nobody can log in yet; set MLFLOW_TRACKING_PASSWORD to a password of {SHORTEST_PASSWORD} "
+                f"--auth: there is no user yet; set MLFLOW_TRACKING_PASSWORD to a password of {SHORTEST_PASSWORD} "
                 f"letters or more, with which {name} is made (MLFLOW_TRACKING_USERNAME names another user)"
             )
         users.touch(mode=0o600)
-        # a file that nobody else may read, as a command line would show the password to everyone on the machine
+        # a file that no other user may read, as a command line would show the password to everyone on the machine
         with tempfile.TemporaryDirectory(prefix="rfe-ui-") as folder:
             config = Path(folder) / "auth.ini"
             values = {"users": sqlite_uri(users), "name": name, "password": password}

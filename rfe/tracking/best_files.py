@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rfe.tracking.base import TrialLog, best_trials
+from rfe.journal.events import TrialLog, best_trials
 from rfe.tracking.run_server import KnownRun, RunServer
 
 SHOWN = "rfe.shown"

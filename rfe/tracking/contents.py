@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.metadata import Clips
+from rfe.journal.events import TrialLog
 from rfe.metrics.choice import further_metrics, score_parts
 from rfe.metrics.score import fold_totals
 from rfe.task import Task
-from rfe.tracking.base import TrialLog
 from rfe.training.record import TrialResult
 
 MOST_SETS = 64
@@ -73,6 +73,8 @@ def describe_trial(
         kept_frequency=result.kept_frequency,
         seconds=result.seconds,
         memory_mb=result.memory_mb,
+        gpu_memory_mb=result.gpu_memory_mb,
+        gpu_percent=result.gpu_percent,
         reason=result.reason,
         tags=dict(tags or {}),
         artifacts=artifacts,

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rfe.tracking.base import TrialLog
+from rfe.journal.events import TrialLog
 
 INK = "#1f4e79"
 MOST_NUMBERS = 24

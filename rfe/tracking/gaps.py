@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
-from rfe.tracking.base import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, TrialLog, finite
+from rfe.journal.events import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, TrialLog, finite
+from rfe.journal.records import read_events, read_records
+from rfe.tracking.annotations import Annotations, annotations_shown
 from rfe.tracking.best_files import ALL_SHOWN, SHOWN, wanted_files
 from rfe.tracking.database import database_problem, inspect_database, is_missing_database
 from rfe.tracking.live import is_left_behind
 from rfe.tracking.presentation import confirmation_metrics, short
-from rfe.tracking.records import read_events, read_records
 from rfe.tracking.run_server import BEGAN, RECORDED, STUDY_STATUS, TRIAL_STATUS, KnownRun
 from rfe.workspace import StudyFolder, Workspace, database_file
 
@@ -50,10 +51,12 @@ def is_confirmed(run: KnownRun, log: ConfirmationLog) -> bool:
     return all(run.metrics.get(name) == value for name, value, _ in confirmation_metrics(log))
 
 
-def study_gap(run: KnownRun, outcome: OutcomeLog | None) -> str:
+def study_gap(run: KnownRun, outcome: OutcomeLog | None, annotations: Annotations) -> str:
     """How the study's own run is not as the journal has it, where no process works on the study; "" if it is."""
     if run.status == "RUNNING":
         return "still running"
+    if any(run.tags.get(name, "") != value for name, value in annotations.run_tags().items()):
+        return "another note or other tags than the study's folder"
     if outcome is None:
         return ""
     if (run.status, run.tags.get("rfe.state")) != (STUDY_STATUS[outcome.state], outcome.state):
@@ -77,7 +80,7 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
     events = list(read_events(folder))
     trials = {event.number: event for event in events if isinstance(event, TrialLog)}
     confirmations = {event.number: event for event in events if isinstance(event, ConfirmationLog)}
-    outcome = final_outcome(events)
+    outcome, annotations = final_outcome(events), annotations_shown(folder)
     if not events:
         return []
     if is_missing_database(workspace.mlflow_uri):
@@ -95,7 +98,9 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
         runs = [run for run in found if is_of_study(run, began(folder))]
     own = [run for run in runs if "rfe.trial" not in run.tags]
     shown = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
-    gaps = [f"the study's run: {gap}" for gap in [study_gap(run, outcome) for run in own] or ["missing"] if gap]
+    gaps = [
+        f"the study's run: {gap}" for gap in [study_gap(run, outcome, annotations) for run in own] or ["missing"] if gap
+    ]
     wanted = wanted_files(trials.values(), confirmations, keep_top) if outcome is not None else set()
     for number, log in sorted(trials.items()):
         run = shown.get(number)

@@ -87,7 +87,7 @@ def read_live(folder: StudyFolder) -> LiveStatus | None:
 
 
 def request_stop(folder: StudyFolder, session: str) -> None:
-    """Ask the process of this session to stop; no other one heeds it."""
+    """Ask the process of this session to stop; other sessions ignore it."""
     write_json(folder.stop_request, {"session": session, "time": time.time()})
 
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from rfe.errors import ConfigError, StudyError
-from rfe.study.log import reopen_trials
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
+from rfe.journal.journal import LOCK_FILE
+from rfe.tracking.annotations import keep_later_annotations
 from rfe.workspace import StudyFolder, redact_text, redact_uri
 from rfe.writing import cut_torn_line, replace_folder
 
@@ -191,18 +190,12 @@ def pull_mirror(folder: StudyFolder, storage: str) -> None:
     shutil.rmtree(beside.path.parent, ignore_errors=True)  # of a pull that was killed
     try:
         Mirror(folder, storage).fetch(beside.path)
-        settle_books(beside)
+        cut_torn_line(beside.journal)
         check_replaceable(folder, beside)
+        keep_later_annotations(folder, beside)
         replace_folder(beside.path, folder.path)
     finally:
         shutil.rmtree(beside.path.parent, ignore_errors=True)
-
-
-def settle_books(folder: StudyFolder) -> None:
-    """Have Optuna's log, copied after the journal, say nothing of trials that the journal does not hold."""
-    cut_torn_line(folder.journal)
-    cut_torn_line(folder.optuna_log)
-    reopen_trials(folder.optuna_log, {event.number for event in read_events(folder) if isinstance(event, TrialLog)})
 
 
 def check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
@@ -253,8 +246,9 @@ def _follow(mirror: Mirror, done: threading.Event, note: Callable[[str], None]) 
 def _own_files(folder: Path) -> Iterator[Path]:
     """Files of the folder that stay: not locks, not what is being written, not what a running process says of
     itself."""
-    passing: set[Path] = {StudyFolder(folder).live, StudyFolder(folder).stop_request}
+    passing: set[Path] = {StudyFolder(folder).live, StudyFolder(folder).stop_request, folder / LOCK_FILE}
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path not in passing and path.is_file():
+        waits = path.parent == StudyFolder(folder).requests
+        if not (hidden or waits) and path not in passing and path.is_file():
             yield path

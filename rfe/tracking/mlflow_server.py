@@ -23,6 +23,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from rfe.errors import ConfigError, StudyError
+from rfe.extras import install_command
 from rfe.tracking import presentation
 from rfe.tracking.database import database_problem, is_missing_database, no_stray_folder, prepare_database
 from rfe.tracking.run_server import KnownRun, RunStatus
@@ -251,7 +252,9 @@ def _check_driver(uri: str) -> None:
             f"the tracking address {shown} cannot be read ({error}); write it like postgresql+psycopg://user@host/database"
         ) from None
     except ModuleNotFoundError as error:
-        remedy = "pip install 'rfe[postgres]', and write postgresql+psycopg://" if uri.startswith("postgresql") else ""
+        remedy = (
+            f"{install_command('postgres')}, and write postgresql+psycopg://" if uri.startswith("postgresql") else ""
+        )
         raise ConfigError(
             f"the tracking address {shown}: its driver {error.name} is not installed here; "
             f"{remedy or f'pip install {error.name}'}"

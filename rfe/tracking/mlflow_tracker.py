@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from rfe.tracking.base import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.journal.events import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
 from rfe.tracking.database import prepare_database
 from rfe.tracking.gaps import close_stale_runs, end_stale_runs, final_outcome, find_gaps
 from rfe.tracking.mlflow_server import MlflowServer, is_hopeless, one_line

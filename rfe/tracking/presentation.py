@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, finite
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, finite
 from rfe.tracking.names import Names, legal_name
 
 LONGEST_VALUE = 5800
@@ -81,6 +81,9 @@ def trial_metrics(log: TrialLog, names: Names | None = None) -> list[Metric]:
         **{f"kept.{encoder}": share for encoder, share in log.kept_frequency.items()},
         "seconds": log.seconds,
         "memory_mb": log.memory_mb,
+        "gpu_memory_mb": log.gpu_memory_mb,
+        "gpu_percent": log.gpu_percent,
+        "wait_s": log.wait_s,
         **log.scores,
     }
     for name, value in finite(final).items():
@@ -127,6 +130,8 @@ def trial_tags(log: TrialLog, study: StudyLog) -> dict[str, str]:
         "rfe.config_id": log.config_id,
         **{f"rfe.{legal_name(name)}": readable(value) for name, value in log.tags.items()},
     }
+    if log.worker:
+        tags["rfe.worker"] = log.worker
     if log.reason:
         tags["rfe.reason"] = readable(log.reason)
     return tags
@@ -139,6 +144,8 @@ def study_tags(study: StudyLog) -> dict[str, str]:
         "rfe.data": readable(study.data),
         "rfe.data_fingerprint": study.data_fingerprint,
         "rfe.git_commit": study.git_commit,
+        "rfe.code_commit": study.code_commit,
+        "rfe.code_diff": study.code_diff,
         "rfe.simulated": readable(study.simulated),
     }
     return {name: value for name, value in tags.items() if value}
@@ -180,9 +187,12 @@ def trial_description(log: TrialLog, study: StudyLog, confirmation: Confirmation
     return _note(lines)
 
 
-def study_description(study: StudyLog, counts: Mapping[str, int], outcome: OutcomeLog | None = None) -> str:
-    """Markdown that says what the study searches, on what, and what came of it."""
-    lines = [] if outcome is None else [f"**{outcome.state.capitalize()}.** {outcome.summary}".strip()]
+def study_description(
+    study: StudyLog, counts: Mapping[str, int], outcome: OutcomeLog | None = None, note: str = ""
+) -> str:
+    """Markdown that says what the study searches, on what, and what came of it; the user's `note` comes first."""
+    lines = [note] if note else []
+    lines += [] if outcome is None else [f"**{outcome.state.capitalize()}.** {outcome.summary}".strip()]
     lines += _warnings(study)
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     lines.append(f"Study `{study.study}` on `{study.data}`. Trials: {told or 'none yet'}. Each is a run nested below.")

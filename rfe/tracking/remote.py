@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
+from rfe.journal.events import ConfirmationLog, TrialLog
+from rfe.journal.records import read_events
 from rfe.progress import Progress
-from rfe.study import read_study
-from rfe.study.log import reopen_trials
 from rfe.suggestions import unknown
-from rfe.tracking.base import ConfirmationLog, TrialLog
+from rfe.tracking.annotations import keep_later_annotations
 from rfe.tracking.gaps import began, is_of_study
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
 from rfe.tracking.mirror import check_replaceable
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, redact_uri
 from rfe.writing import cut_torn_line, replace_folder, write_json
 
 if TYPE_CHECKING:
     from rfe.tracking.mlflow_server import MlflowServer  # seconds of imports, which lists of local studies do without
-
-MOST_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class RemoteStudy:
 
     @property
     def running(self) -> bool:
-        """Whether a process works on it, as far as can be told from afar."""
+        """Whether a process works on it, as far as can be told remotely."""
         return self.status == "RUNNING" and not is_left_behind(self.tags)
 
     @property
@@ -102,7 +99,7 @@ def ask_to_stop(server: "MlflowServer", study: RemoteStudy) -> None:
 
 @contextmanager
 def fetch_books(server: "MlflowServer", study: RemoteStudy, beside: Path) -> Iterator[StudyFolder]:
-    """The study's journal, definition and logs without its trials' files, in a folder that is removed afterwards.
+    """The study's journal, definition and outcome without its trials' files, in a folder that is removed afterwards.
 
     Args:
         beside: the folder in which that one is made.
@@ -113,7 +110,7 @@ def fetch_books(server: "MlflowServer", study: RemoteStudy, beside: Path) -> Ite
     folder = StudyFolder(beside / f".{study.name}.pulled" / study.name)
     shutil.rmtree(folder.path.parent, ignore_errors=True)  # of a pull that was killed
     try:
-        _fetch_consistent(server, study, folder)
+        _download_books(server, study, folder)
         yield folder
     finally:
         shutil.rmtree(folder.path.parent, ignore_errors=True)
@@ -173,30 +170,25 @@ def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress
                 "trial_run_ids": {str(number): run_id for number, run_id in sorted(runs.items())},
             },
         )
+        for file in sorted(server.files(study.run_id, folder.code.name)):
+            server.download(study.run_id, file, folder.code / Path(file).name)
+        keep_later_annotations(place, folder)
         replace_folder(folder.path, place.path)
     return place, missing
 
 
-def _fetch_consistent(server: "MlflowServer", study: RemoteStudy, folder: StudyFolder) -> None:
-    """Journal and Optuna's log are written by turns: get a journal that is not ahead of the log."""
-    for _ in range(MOST_TRIES):
-        present = server.files(study.run_id)
-        lacking = [path.name for path in (folder.journal, folder.definition) if path.name not in present]
-        if lacking:
-            raise StudyError(
-                f"study {study.name!r}: its MLflow run has no {' and no '.join(lacking)} yet; they come within two "
-                "minutes of its start, so try again then"
-            )
-        for path in folder.books:
-            if path.name in present:
-                server.download(study.run_id, path.name, path)
-        cut_torn_line(folder.journal)
-        cut_torn_line(folder.optuna_log)
-        ended = {event.number for event in read_events(folder) if isinstance(event, TrialLog)}
-        if ended <= {row.number for row in read_study(folder.path).trials}:
-            reopen_trials(folder.optuna_log, ended)
-            return
-    raise StudyError(f"study {study.name!r}: it changes faster than it can be copied; stop it, or try again")
+def _download_books(server: "MlflowServer", study: RemoteStudy, folder: StudyFolder) -> None:
+    present = server.files(study.run_id)
+    lacking = [path.name for path in (folder.journal, folder.definition) if path.name not in present]
+    if lacking:
+        raise StudyError(
+            f"study {study.name!r}: its MLflow run has no {' and no '.join(lacking)} yet; they come within two "
+            "minutes of its start, so try again then"
+        )
+    for path in folder.books:
+        if path.name in present:
+            server.download(study.run_id, path.name, path)
+    cut_torn_line(folder.journal)
 
 
 def _fetch_files(

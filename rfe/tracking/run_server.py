@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from rfe.tracking.base import TrialState
+from rfe.journal.events import TrialState
 from rfe.tracking.presentation import Metric
 
 RunStatus = Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]

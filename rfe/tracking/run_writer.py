@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rfe.errors import StudyError
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog, TrialState, finite
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog, TrialState, finite
+from rfe.tracking.annotations import Annotations, annotations_shown
 from rfe.tracking.best_files import show_best_files
 from rfe.tracking.gaps import began, is_confirmed, is_of_study, trial_gap
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, process_tags, read_live, request_stop
@@ -63,6 +64,8 @@ class RunWriter:
     _n_ranked: int = 0
     _best: float = float("-inf")
     _uploaded: dict[Path, float] = field(default_factory=dict)
+    _annotated: Annotations = field(default_factory=Annotations)
+    """Note and tags as they were last written."""
 
     def tell(self, event: StudyEvent) -> None:
         """Have the study's run count what is yet to be written; any thread may."""
@@ -88,7 +91,7 @@ class RunWriter:
         else:
             created = self.server.create(self.experiment_id, f"study {log.study}", tags | source_tags(log), time.time())
             own = KnownRun(created, "RUNNING", tags)
-        # a logged setting cannot change; what a later start sets anew stands in the description
+        # a logged setting cannot change; what a later start changes is in the description
         settings = [(name, value) for name, value in params(log.settings, self._names) if name not in own.params]
         for metrics, batch in batches((), settings):
             self.server.log(own.run_id, metrics, batch)
@@ -151,7 +154,10 @@ class RunWriter:
         stamps = {path: path.stat().st_mtime for path in folder.books if path.exists()}
         changed = {path: stamp for path, stamp in stamps.items() if self._uploaded.get(path) != stamp}
         self.server.upload(self.study_run_id, changed)
-        self._uploaded |= changed
+        code = {path: 0.0 for path in folder.code.glob("*.diff") if path not in self._uploaded}
+        if code:
+            self.server.upload(self.study_run_id, code, folder.code.name)
+        self._uploaded |= changed | code
         self.save_runs()
         if files:
             show_best_files(
@@ -179,6 +185,8 @@ class RunWriter:
         """Show what the driver says of itself, and pass on to it that somebody elsewhere asked it to stop."""
         if not self.study_run_id or self.ended:
             return
+        if annotations_shown(self.folder) != self._annotated:
+            self._log_study({})
         if (live := read_live(self.folder)) is not None:
             text = json.dumps(live.to_dict())
             if len(text) > LONGEST_VALUE:  # the configuration alone can be long
@@ -208,12 +216,14 @@ class RunWriter:
         metrics: dict[str, float] = {f"trials_{state}": count for state, count in counts.items()}
         if self._outcome is not None:
             metrics |= finite(self._outcome.scores)
-        note = study_description(self.study, counts, self._outcome)
+        annotations = annotations_shown(self.folder)
+        note = study_description(self.study, counts, self._outcome, annotations.note)
         self.server.log(
             self.study_run_id,
             [(name, short(value), len(states)) for name, value in metrics.items()],
-            tags={NOTE: note, "rfe.refreshed": str(int(time.time())), **tags},
+            tags={NOTE: note, "rfe.refreshed": str(int(time.time())), **annotations.run_tags(), **tags},
         )
+        self._annotated = annotations
 
     def _opened(self) -> "RunWriter":
         if not self.study_run_id:

@@ -22,7 +22,7 @@ START_TIMEOUT_S = 120.0
 
 
 def free_port(first: int, host: str = LOOPBACK) -> int:
-    """The first port from `first` on that nobody listens on.
+    """The first free port from `first` on.
 
     Raises:
         ConfigError: none of the next 50 is free, or `host` is no address of this machine.

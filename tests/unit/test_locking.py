@@ -9,11 +9,10 @@ import pytest
 from filelock import Timeout
 
 from rfe.errors import ConfigError
+from rfe.journal.journal import LOCK_FILE, Journal
 from rfe.locking import NO_LOCKS, acquire_lock, hold_lock
 from rfe.reporting.running import find_running
 from rfe.study import StudyStore
-from rfe.study.store import LOCK_FILE
-from rfe.tracking.journal import Journal
 from rfe.workspace import StudyFolder
 from tests.unit.study.test_store import define
 

@@ -1,16 +1,19 @@
 """Scores that trials report decide as Optuna's own pruners do, over restarts and with several objectives."""
 
+import doctest
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+import rfe.study.pruning
 from rfe.errors import ConfigError, StudyError
 from rfe.search_space import load_space
 from rfe.search_space.schema import Pruner
 from rfe.study import StudyDefinition, StudyStore, define_study
 from rfe.study.pruning import build_pruner, rungs
+from tests.unit.study.telling import report, tell
 
 KINDS: list[dict[str, Any]] = [
     {"kind": "none"},
@@ -64,11 +67,11 @@ def run(folder: Path, definition: StudyDefinition, n: int, *, restart: bool = Fa
             if restart and epoch % 3 == 0:
                 store.close()
                 store = StudyStore.open(folder, definition)
-            if store.report(number, epoch, curve(number, epoch)):
+            if report(store, number, epoch, curve(number, epoch)):
                 end = epoch
                 break
         values = (curve(number, 8),) * width
-        store.tell(number, state="complete" if end is None else "pruned", values=values if end is None else None)
+        tell(store, number, state="complete" if end is None else "pruned", values=values if end is None else None)
         ends.append(end)
     store.close()
     return ends
@@ -86,35 +89,35 @@ def test_it_prunes_what_optuna_prunes(tmp_path: Path, pruner: dict[str, Any], re
 def test_a_pruned_trial_keeps_the_last_reported_value(tmp_path: Path) -> None:
     with StudyStore.open(tmp_path, define(KINDS[1])) as store:
         store.ask(2)
-        assert not store.report(0, 2, 0.5)
-        assert store.report(1, 2, 0.4)
-        store.tell(1, state="pruned", user_attrs={"config_id": "x"})
+        assert not report(store, 0, 2, 0.5)
+        assert report(store, 1, 2, 0.4)
+        tell(store, 1, state="pruned", user_attrs={"config_id": "x"})
         row = store.trials()[1]
         assert (row.state, row.values, row.user_attrs) == ("pruned", (0.4,), {"config_id": "x"})
-        assert not store.report(1, 6, 0.1)  # it has ended
+        assert not report(store, 1, 6, 0.1)  # it has ended
 
 
 def test_a_repeated_report_is_answered_as_before(tmp_path: Path) -> None:
     definition = define(KINDS[1])
     with StudyStore.open(tmp_path, definition) as store:
         store.ask(2)
-        assert not store.report(0, 2, 0.5)
-        assert store.report(1, 2, 0.4)
+        assert not report(store, 0, 2, 0.5)
+        assert report(store, 1, 2, 0.4)
     with StudyStore.open(tmp_path, definition) as store:  # the driver died before it told; the workers go on
         assert [one.number for one in store.running()] == [0, 1]
-        assert not store.report(0, 2, 0.5)
-        assert store.report(1, 2, 0.9)
-        assert not store.report(0, 4, 0.5)
+        assert not report(store, 0, 2, 0.5)
+        assert report(store, 1, 2, 0.9)
+        assert not report(store, 0, 4, 0.5)
 
 
 def test_what_is_no_score_is_not_kept(tmp_path: Path) -> None:
     with StudyStore.open(tmp_path, define(KINDS[1])) as store:
         store.ask(1)
-        assert not store.report(0, 2, float("nan"))
-        store.tell(0, state="pruned")
+        assert not report(store, 0, 2, float("nan"))
+        tell(store, 0, state="pruned")
         assert store.trials()[0].values is None
         with pytest.raises(StudyError, match="has no trial 3"):
-            store.report(3, 2, 0.5)
+            report(store, 3, 2, 0.5)
 
 
 def test_the_pruner_may_change_when_a_study_goes_on(tmp_path: Path) -> None:
@@ -156,3 +159,8 @@ def test_a_wrong_pruner_is_answered(pruner: dict[str, Any], answer: str) -> None
     with pytest.raises(ConfigError) as caught:
         define(pruner)
     assert answer in str(caught.value)
+
+
+def test_the_example_is_true() -> None:
+    tried = doctest.testmod(rfe.study.pruning)
+    assert (tried.failed, tried.attempted) == (0, 2)

@@ -1,13 +1,16 @@
 """A new study learns from an old one's trials, and none of them becomes its own."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rfe.errors import StudyError
+from rfe.journal.journal import LOCK_FILE
 from rfe.search_space import load_space
 from rfe.study import StudyDefinition, StudyStore, define_study, read_definition, read_study
+from tests.unit.study.telling import tell
 
 LINES: dict[str, Any] = {
     "pool": {"subset": "all"},
@@ -28,15 +31,15 @@ def old(tmp_path: Path) -> Path:
     with StudyStore.open(folder, define("old", first_trials=[{"pool": "all"}])) as store:
         for one in store.ask(12)[:11]:
             if one.number == 10:
-                store.tell(10, state="failed")
+                tell(store, 10, state="failed")
             else:
-                store.tell(one.number, state="complete", values=(float(one.params["train.lr"]),))  # type: ignore[arg-type]
+                tell(store, one.number, state="complete", values=(float(one.params["train.lr"]),))  # type: ignore[arg-type]
     return folder
 
 
 def learnt(folder: Path, definition: StudyDefinition, old: Path) -> list[dict[str, Any]]:
     with StudyStore.open(folder, definition, warm_start=old) as store:
-        return [dict(t.params) for t in store._study.get_trials() if t.user_attrs.get("warm_start")]
+        return [dict(t.params) for t in store._study.get_trials()[: store.n_earlier]]
 
 
 def refusal(folder: Path, definition: StudyDefinition, old: Path) -> str:
@@ -56,7 +59,7 @@ def test_the_sampler_learns_and_the_trials_are_not_the_studys_own(tmp_path: Path
             asked = store.ask(5)
             assert [one.number for one in asked] == list(range(store.n_earlier, store.n_earlier + 5))
             assert [row.number for row in store.trials()] == [one.number for one in store.running()]
-            assert store.tell(asked[0].number, state="complete", values=(0.5,))
+            assert tell(store, asked[0].number, state="complete", values=(0.5,))
         assert len(read_study(folder).trials) == 5
         rates[warm] = [float(one.params["train.lr"]) for one in asked]  # type: ignore[arg-type]
     assert sum(rates[True]) > sum(rates[False])
@@ -73,15 +76,31 @@ def test_it_goes_on_with_or_without_the_option_and_learns_once(tmp_path: Path, o
     assert read_definition(folder).warm_start == "old"
 
 
-def test_a_start_that_was_killed_while_it_learnt_learns_the_rest(tmp_path: Path, old: Path) -> None:
+def test_a_start_that_was_killed_after_it_learnt_may_learn_again_or_not(tmp_path: Path, old: Path) -> None:
     folder, definition = tmp_path / "new", define("new")
     with StudyStore.open(folder, definition, warm_start=old):
         pass
     (folder / "definition.json").unlink()  # written last
-    log = folder / "optuna.log"
-    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:5]))
     with StudyStore.open(folder, definition, warm_start=old) as store:
         assert store.n_earlier == 10
+        assert (folder / "journal.jsonl").read_text().count('"warm_start"') == 1
+    (folder / "definition.json").unlink()
+    with StudyStore.open(folder, definition) as store:
+        assert store.n_earlier == 0
+    with StudyStore.open(folder, definition) as store:
+        assert [one.number for one in store.ask(1)] == [0]
+
+
+def test_what_was_learnt_stays_learnt_when_the_other_study_is_gone(tmp_path: Path, old: Path) -> None:
+    """It was read from Optuna's log; where that was lost too, the sampler went on without."""
+    folder, definition = tmp_path / "new", define("new")
+    with StudyStore.open(folder, definition, warm_start=old) as store:
+        undisturbed = [dict(one.params) for one in store._study.get_trials()]
+        shutil.copytree(folder, tmp_path / "copy" / "new")
+    shutil.rmtree(old)
+    with StudyStore.open(tmp_path / "copy" / "new", definition) as store:
+        assert [dict(one.params) for one in store._study.get_trials()] == undisturbed
+        assert store.note == ""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +137,7 @@ def test_what_cannot_be_learnt_from_is_said_and_nothing_is_begun(tmp_path: Path,
         new, define("new", sampler={"kind": "random"}), old
     )
     assert "holds no study" in refusal(new, define("new"), tmp_path / "nowhere")
-    assert not (new / "optuna.log").exists()
+    assert [path.name for path in new.iterdir()] == [LOCK_FILE]
     StudyStore.open(new, define("new")).close()
     assert "study new was begun without one; leave the option out" in refusal(new, define("new"), old)
     assert "study other was begun from old" in _other(tmp_path, old)

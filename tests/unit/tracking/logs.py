@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
+from rfe.journal.events import ConfirmationLog, StudyLog, TrialLog
 from rfe.workspace import StudyFolder
 
 CONFUSION = b"truth,ang,disg\nang,3,1\ndisg,0,4\n"

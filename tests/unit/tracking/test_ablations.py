@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rfe.journal.events import OutcomeLog
+from rfe.journal.journal import Journal
 from rfe.tracking.ablations import log_ablation
-from rfe.tracking.base import OutcomeLog
-from rfe.tracking.journal import Journal
 from rfe.tracking.presentation import NOTE, VIEW_TAG
 from rfe.tracking.run_writer import RunWriter
 from rfe.writing import write_text

@@ -1,6 +1,7 @@
 """Who reaches the page of the runs."""
 
 import base64
+import importlib.metadata
 import os
 import shutil
 import socket
@@ -95,11 +96,21 @@ def test_a_login_needs_a_first_user(workspace: Workspace, monkeypatch: pytest.Mo
         assert variables
 
 
+def test_an_mlflow_with_known_vulnerabilities_is_not_shown_to_others_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: any version was served to any machine."""
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["numpy>=1", "mlflow>=99; extra == 'search'"])
+    old, _ = Access("0.0.0.0").warnings(5000)
+    assert old.startswith("warning: mlflow ")
+    assert "made for >=99: older ones have known vulnerabilities; see rfe doctor" in old
+    assert len(Access("0.0.0.0", login=True).warnings(5000)) == 2
+    assert Access().warnings(5000) == []
+
+
 def test_a_login_without_its_package_says_what_to_install(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access_module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'rfe\[auth\]'"), Access(login=True).environment(workspace):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[auth\]' in /"), Access(login=True).environment(workspace):
         pass
 
 

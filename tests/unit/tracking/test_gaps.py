@@ -9,10 +9,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from rfe.errors import StudyError
+from rfe.journal.events import OutcomeLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
 from rfe.progress import SilentProgress
-from rfe.tracking.base import OutcomeLog
 from rfe.tracking.gaps import close_stale_runs, find_gaps
-from rfe.tracking.journal import Journal
 from rfe.tracking.live import START_TAG
 from rfe.tracking.mlflow_server import open_server
 from rfe.tracking.mlflow_tracker import MlflowTracker
@@ -51,8 +52,7 @@ def gaps(workspace: Workspace) -> list[str]:
 
 def write_again(workspace: Workspace) -> None:
     tracker = MlflowTracker(workspace, workspace.study("s"))
-    with Journal(workspace.study("s")) as journal:
-        tracker.replay(journal.events())
+    tracker.replay(read_events(workspace.study("s")))
     assert tracker.close(120) == ""
 
 

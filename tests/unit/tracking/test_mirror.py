@@ -9,12 +9,13 @@ import pytest
 
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.events import TrialLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
 from rfe.study import StudyStore, read_definition, read_study
 from rfe.tracking import mirror as module
-from rfe.tracking.base import NullTracker, TrialLog
-from rfe.tracking.journal import Journal
+from rfe.tracking.base import NullTracker
 from rfe.tracking.mirror import Mirror, keep_mirror, open_mirror, pull_mirror
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.search.tiny_study import ENDED, run_study

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from rfe.journal.events import OutcomeLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
 from rfe.tracking import mlflow_tracker, outbox
-from rfe.tracking.base import OutcomeLog
-from rfe.tracking.journal import Journal
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.workspace import Workspace, open_workspace
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_log, trial_log
@@ -87,8 +88,7 @@ def test_a_third_of_failing_requests_costs_about_as_many_more(server: Server, wo
         assert tracker.close(60) == ""
     server.failing = 0.3
     tracker = MlflowTracker(workspace, workspace.study("s"), notes.append)
-    with Journal(workspace.study("s")) as journal:
-        tracker.replay(journal.events())
+    tracker.replay(read_events(workspace.study("s")))
     assert tracker.close(60) == ""
     assert server.calls < 2 * healthy.calls
     told, expected = server.story(), healthy.story()
@@ -140,8 +140,7 @@ def test_what_there_was_no_time_for_is_counted_and_comes_later(server: Server, w
     assert "lacks" not in said
     server.hold = None
     tracker = MlflowTracker(workspace, workspace.study("s"))
-    with Journal(workspace.study("s")) as journal:
-        tracker.replay(journal.events())
+    tracker.replay(read_events(workspace.study("s")))
     assert tracker.close(60) == ""
     assert {run["status"] for run in server.story().values()} == {"FINISHED", "FAILED"}
 

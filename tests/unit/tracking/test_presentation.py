@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from rfe.tracking.base import OutcomeLog
+from rfe.journal.events import OutcomeLog
 from rfe.tracking.presentation import (
     batches,
     legal_name,

@@ -16,9 +16,9 @@ from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.selection import Selection
 from rfe.ensemble.stored import read_ensemble, write_ensemble
 from rfe.errors import StudyError
+from rfe.journal.journal import Journal
 from rfe.progress import SearchStatus, SilentProgress
 from rfe.study import StudyStore, read_definition, read_study
-from rfe.tracking.journal import Journal
 from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.mlflow_server import MlflowServer, open_server
 from rfe.tracking.mlflow_tracker import MlflowTracker
@@ -66,7 +66,7 @@ def elsewhere(tmp_path: Path, workspace: Workspace) -> Workspace:
 
 
 def files_of(folder: StudyFolder) -> dict[str, bytes]:
-    own = {"mlflow.json", "study.lock", ".journal.lock"}
+    own = {"mlflow.json", "study.lock"}
     paths = (path for path in folder.path.rglob("*") if path.is_file() and path.name not in own)
     return {path.relative_to(folder.path).as_posix(): path.read_bytes() for path in paths}
 
@@ -164,10 +164,10 @@ def test_a_server_that_keeps_the_files_itself_gives_them_back(tmp_path: Path, da
         find_remote(server, "tiny")
 
 
-def test_a_trial_that_only_optunas_log_has_ended_is_open_again(
+def test_a_trial_that_the_servers_journal_has_not_ended_is_open_again(
     study: StudyFolder, server: MlflowServer, elsewhere: Workspace, tmp_path: Path
 ) -> None:
-    """The journal is uploaded before Optuna's log, so a pull in between may get the journal of a moment before."""
+    """A pull may get the journal of a moment before."""
     lines = study.journal.read_text().splitlines(keepends=True)
     older = tmp_path / study.journal.name
     older.write_text("".join(line for line in lines if '"number": 4,' not in line))

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import pytest
 
 from rfe.errors import StudyError
-from rfe.tracking.base import OutcomeLog, TrialLog
+from rfe.journal.events import OutcomeLog, TrialLog
+from rfe.journal.journal import Journal
 from rfe.tracking.best_files import DRAWN_ON_THE_WAY
-from rfe.tracking.journal import Journal
 from rfe.tracking.live import START_TAG, is_left_behind, process_tags
 from rfe.tracking.retrying_server import RetryingServer
 from rfe.tracking.run_server import KnownRun, RunServer

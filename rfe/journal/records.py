@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rfe.errors import StudyError
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
 from rfe.workspace import StudyFolder
 
 KINDS: dict[str, type[StudyEvent]] = {
@@ -21,7 +21,11 @@ KINDS: dict[str, type[StudyEvent]] = {
 }
 _FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
 _MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space")
-_TEXTS = ("state", "config_id", "reason", "summary", "data", "data_fingerprint", "git_commit", "session")
+_TEXTS = (
+    *("state", "config_id", "reason", "summary", "data", "data_fingerprint", "session", "worker"),
+    *("git_commit", "code_commit", "code_diff"),
+)
+_NUMBERS = ("seconds", "memory_mb", "gpu_memory_mb", "gpu_percent", "wait_s")
 IN_EVERY_RECORD = ("study", "number", "time")
 
 
@@ -51,7 +55,7 @@ def read_records(path: Path) -> Iterator[Record]:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return  # still being written, or torn by a crash
-            yield _parse(line, f"{path}, line {number}")
+            yield parse_record(line, f"{path}, line {number}")
 
 
 def read_events(folder: StudyFolder) -> Iterator[StudyEvent]:
@@ -64,7 +68,12 @@ def read_events(folder: StudyFolder) -> Iterator[StudyEvent]:
             yield event_of(record, folder)
 
 
-def _parse(line: bytes, where: str) -> Record:
+def parse_record(line: bytes, where: str) -> Record:
+    """The record of a journal's line.
+
+    Raises:
+        StudyError: it is none, with its place `where`.
+    """
     try:
         data = json.loads(line)
         if not isinstance(data["time"], int | float) or not isinstance(data["number"], int | None):
@@ -132,7 +141,7 @@ def _log(record: Record, folder: StudyFolder) -> StudyEvent:
     if data.get("weights") is not None:
         path = _inside(folder, data["weights"])
         data["weights"] = path if path.exists() else None
-    for name in ("seconds", "memory_mb"):
+    for name in _NUMBERS:
         if name in data and data[name] is None:
             data[name] = math.nan
     for name in ("per_fold", "totals"):
@@ -155,7 +164,7 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name in _TEXTS:
         if not isinstance(data.get(name, ""), str):
             raise TypeError(f"{name} is no text")
-    for name in ("seconds", "memory_mb"):
+    for name in _NUMBERS:
         if not isinstance(data.get(name), int | float | None):
             raise TypeError(f"{name} is no number")
     for name in ("scores", "kept_frequency", "seeds"):

@@ -9,9 +9,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from rfe.errors import StudyError
-from rfe.tracking.base import OutcomeLog, TrialLog
-from rfe.tracking.journal import Journal
-from rfe.tracking.records import read_events, read_records
+from rfe.journal.events import OutcomeLog, TrialLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events, read_records
 from rfe.writing import cut_torn_line
 from tests.unit.tracking.logs import CONFUSION, confirmation_log, failed_log, study_folder, study_log, trial_log
 
@@ -44,10 +44,10 @@ def test_what_is_told_comes_back(tmp_path: Path) -> None:
 def test_time_is_kept_now_and_then_and_not_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = study_folder(tmp_path)
     seconds = [10.0]
-    monkeypatch.setattr("rfe.tracking.journal.time.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("rfe.journal.journal.time.monotonic", lambda: seconds[0])
     with Journal(folder) as journal:
         for clock, now in ((1e9, 40.0), (5.0, 71.0), (1e9, 100.0), (1e9, 131.5)):
-            monkeypatch.setattr("rfe.tracking.journal.time.time", lambda at=clock: at)
+            monkeypatch.setattr("rfe.journal.journal.time.time", lambda at=clock: at)
             seconds[0] = now
             journal.keep_time()
     assert [(one.kind, one.time, one.worked_s) for one in journal.records()] == [
@@ -124,7 +124,7 @@ def test_damage_in_the_middle_is_refused_with_its_line(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_write_one_study(tmp_path: Path) -> None:
     folder = study_folder(tmp_path)
-    with Journal(folder), pytest.raises(StudyError, match="open in another process"):
+    with Journal(folder), pytest.raises(StudyError, match="being worked on by another process"):
         Journal(folder)
     Journal(folder).close()
 

@@ -1,8 +1,8 @@
 """The journal of a study: an append-only file of JSON lines, on disk before anything else hears of a result.
 
-It is the truth of a study; Optuna's log and MLflow follow it and can be brought up to date from it. Each line is one
-record: `time`, `study`, `number` (the trial, or null), `kind`, and what belongs to the kind. Arrays and files stand
-in `trials/NNNNN/` and are named by the record.
+It is the one truth of a study: Optuna's study in memory and MLflow's runs are made from it. Each line is one record:
+`time`, `study`, `number` (the trial, or null), `kind`, and what belongs to the kind. Arrays and files stand in
+`trials/NNNNN/` and are named by the record.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,21 +21,24 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from rfe.errors import StudyError
-from rfe.locking import acquire_lock
-from rfe.tracking.base import (
+from rfe.journal.asking import ASK, LEARN, REPORT, ScoresReported, TrialsAsked, TrialsLearnt
+from rfe.journal.events import (
     KEEP_TOP,
     ConfirmationLog,
     OutcomeLog,
-    StudyEvent,
     StudyLog,
     TrialLog,
     best_trials,
     finite,
 )
-from rfe.tracking.records import Record, as_json, own_fields, read_events, read_records
+from rfe.journal.records import Record, as_json, own_fields, read_records
+from rfe.locking import acquire_lock
 from rfe.workspace import StudyFolder
-from rfe.writing import cut_torn_line, write_bytes
+from rfe.writing import cut_torn_line, make_folder, sync_folder, write_bytes
 
+LOCK_FILE = "study.lock"
+LOCK_WAIT_S = 1.0
+"""How long a status check may hold the lock."""
 WEIGHTS = "weights.safetensors"
 TIME_S = 60.0
 """At most so much of a killed command's time is lost."""
@@ -43,7 +47,8 @@ CONFIRMED = "confirmed"
 
 
 class Journal:
-    """Writes the journal of one study, and the files its records name. One process at a time may have it open.
+    """Writes the journal of one study, and the files its records name. One process at a time may have it open: a second
+    one is kept out by a lock that ends with the process. The file is created by the first record.
 
     The weights of all but the `keep_top` best trials, the confirmed ones and those tagged `keep: weights` are deleted
     as better ones come.
@@ -54,13 +59,13 @@ class Journal:
 
     def __init__(self, folder: StudyFolder, keep_top: int = KEEP_TOP) -> None:
         self._folder, self._keep_top = folder, keep_top
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         try:
-            self._lock = acquire_lock(folder.path / ".journal.lock", 0.0)
+            self._lock = acquire_lock(folder.path / LOCK_FILE, LOCK_WAIT_S)
         except Timeout:
             raise StudyError(
-                f"study {folder.name!r} is open in another process ({folder.path}); "
-                "wait for it, stop it with `rfe studies stop`, or choose another --study name"
+                f"study {folder.name} in {folder.path} is being worked on by another process; wait for it, stop it "
+                f"with `rfe studies stop {folder.name}`, or give this study another name (--study NAME)"
             ) from None
         try:
             cut_torn_line(folder.journal)
@@ -71,7 +76,7 @@ class Journal:
             self._holding = set(self._scores)
             """Trials that may have weights on the disk."""
             self._drop_weights()
-            self._file = folder.journal.open("ab", buffering=0)
+            self._file: FileIO | None = None
             self._opened = self._recorded = time.monotonic()
         except BaseException:
             self._lock.release()
@@ -83,16 +88,25 @@ class Journal:
         Beside the time of day it gets `worked_s`, the seconds since the journal was opened: they pass neither while the
         machine sleeps nor faster or backwards when its clock is set.
         """
-        self._recorded = time.monotonic()
-        worked_s = round(self._recorded - self._opened, 3)
-        record = Record(time.time(), self._folder.name, number, kind, data, worked_s)
-        line = {name: getattr(record, name) for name in ("time", "worked_s", "study", "number", "kind")} | data
-        self._append(json.dumps(as_json(line), allow_nan=False, ensure_ascii=False).encode() + b"\n")
+        record = self._record(kind, number, data, sync=True)
         self._account(record)
         if number is not None and kind == "trial":
             self._holding.add(number)
             self._drop_weights()
         return record
+
+    def record_asked(self, event: TrialsAsked) -> None:
+        """Append the trials that were asked for."""
+        self._record(ASK, None, event.to_record(), sync=True)
+
+    def record_reports(self, event: ScoresReported) -> None:
+        """Append compared scores. They reach the disk with the next other record: a trial whose report a power failure
+        takes away goes on from an earlier checkpoint, and reports again."""
+        self._record(REPORT, None, event.to_record(), sync=False)
+
+    def record_learnt(self, event: TrialsLearnt) -> None:
+        """Append the trials of another study that this one learns from."""
+        self._record(LEARN, None, event.to_record(), sync=True)
 
     def keep_time(self) -> None:
         """Append a record if there was none for `TIME_S`: how long the study was worked on survives kill -9."""
@@ -137,12 +151,10 @@ class Journal:
         """All records so far, oldest first."""
         return read_records(self._folder.journal)
 
-    def events(self) -> Iterator[StudyEvent]:
-        """The records that a tracker can replay, oldest first."""
-        return read_events(self._folder)
-
     def close(self) -> None:
-        self._file.close()
+        """Let other processes work on the study."""
+        if self._file is not None:
+            self._file.close()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -151,11 +163,23 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _append(self, line: bytes) -> None:
+    def _record(self, kind: str, number: int | None, data: Mapping[str, Any], *, sync: bool) -> Record:
+        self._recorded = time.monotonic()
+        worked_s = round(self._recorded - self._opened, 3)
+        record = Record(time.time(), self._folder.name, number, kind, data, worked_s)
+        line = {name: getattr(record, name) for name in ("time", "worked_s", "study", "number", "kind")} | dict(data)
+        self._append(json.dumps(as_json(line), allow_nan=False, ensure_ascii=False).encode() + b"\n", sync)
+        return record
+
+    def _append(self, line: bytes, sync: bool) -> None:
+        if self._file is None:
+            self._file = self._folder.journal.open("ab", buffering=0)
+            sync_folder(self._folder.path)  # the file may be new
         end = os.fstat(self._file.fileno()).st_size
         try:
             self._file.write(line)
-            os.fsync(self._file.fileno())
+            if sync:
+                os.fsync(self._file.fileno())
         except OSError as error:
             error.filename = error.filename or str(self._folder.journal)
             # a full disk may have taken half a line; the next record must not continue it
