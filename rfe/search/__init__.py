@@ -1,21 +1,21 @@
 """Searches on Ray: Tune asks, Optuna proposes, Ray Train workers train; the only home of ray. Start at `driver`.
 
 ```
-driver.py          run_search: opens data, study and books, then runs the loop
+driver.py          run_search: opens data and study, then runs the loop
 study_run.py       the loop of one study, its end and its outcome
-ledger.py          which trials are asked, open and ended: journal, then Optuna, then tracker; resume
-recovery.py        Optuna brought up to the journal; repair.py that and more, for `rfe studies repair`
+trial_tracker.py   which trials are asked, open and ended; resume
+repair.py          `rfe studies repair`
 budget.py          when a study ends
 confirm.py         the best trials again with fresh seeds
 outcome.py         what a study comes to
 tuner.py           Ray Tune: one light trial carries one cohort
-fleet.py           session, pool and workers of one command
+fleet.py           session, queue and workers of one command
 session.py         Ray: how many workers fit; local_ray.py starts one, preconditions.py what it needs of the
                    machine, trial_start.py tries it; cluster.py connects to one
-pool.py            leases of configurations (plain logic); lease.py its records; packing.py what goes
-                   together; pool_actor.py puts it on Ray
+work_queue.py      leases of configurations (plain logic); lease.py its records; packing.py what goes
+                   together; work_queue_actor.py puts it on Ray
 checkpoints.py     how far unfinished configurations are, in the study's folder
-work.py            what travels between driver, pool and workers
+work.py            what travels between driver, queue and workers
 worker_group.py    a Ray Train run; worker.py its loop; stack_training.py what it does with a stack
 interrupt.py       Ctrl-C, and the signals of batch systems and terminals
 job.py             a job's description; typed_command.py reads the command in it

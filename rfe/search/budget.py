@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rfe.errors import ConfigError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import Record
 from rfe.search.arguments import positive_number, whole_number
 from rfe.search_space import SearchSpace
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import Record
 
 SESSION = "session"
 """Kind of the journal's record with which a command on the study begins."""
@@ -32,7 +32,7 @@ class Budget:
         return None if self.trials is None else max(0, self.trials - n_asked)
 
     def asks_for_more(self, trials: Sequence[TrialLog], spent_s: float) -> bool:
-        """Whether a study with these ended trials surely asks for more; the ledger decides where this cannot tell."""
+        """Whether a study with these ended trials surely asks for more; `TrialTracker` decides where this cannot."""
         n_copies = sum("duplicate_of" in trial.tags for trial in trials[-MOST_COPIES:])
         return (
             (self.trials is None or len(trials) < self.trials)

@@ -1,6 +1,6 @@
-"""Where checkpoints of unfinished items lie: in the study's folder, so that they outlive pool, workers and driver.
+"""Where checkpoints of unfinished items lie: in the study's folder, so that they outlive queue, workers and driver.
 
-Only the pool writes them. They are scratch: one that cannot be written or read costs training time, nothing else.
+Only the queue writes them. They are scratch: one that cannot be written or read costs training time, nothing else.
 """
 
 import hashlib

@@ -9,12 +9,12 @@ import numpy as np
 
 from rfe.config.load import change_config, dump_config, flatten, load_config
 from rfe.config.schema import LARGEST_SEED, Config
+from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.progress import Progress
 from rfe.search.fleet import Fleet, describe_failed_starts
-from rfe.search.ledger import Ledger
+from rfe.search.trial_tracker import TrialTracker
 from rfe.search.work import WorkItem
 from rfe.search_space import SearchSpace
-from rfe.tracking.base import ConfirmationLog, TrialLog
 from rfe.tracking.contents import describe_trial
 from rfe.training.record import TrialResult
 
@@ -25,7 +25,7 @@ POLL_S = 0.3
 def confirm_best(
     best: Sequence[TrialLog],
     space: SearchSpace,
-    ledger: Ledger,
+    trial_tracker: TrialTracker,
     fleet: Fleet,
     progress: Progress,
     interrupted: Callable[[], bool],
@@ -35,7 +35,7 @@ def confirm_best(
     Args:
         best: trials to confirm, best first; at least one.
         space: says how many seeds.
-        ledger: of the study.
+        trial_tracker: of the study.
         fleet: trains.
         progress: told of the epochs trained, of all seeds.
         interrupted: asked now and then whether to leave off.
@@ -44,7 +44,7 @@ def confirm_best(
         A trial's confirmation as soon as all its seeds ended; a seed that failed is left out, with a note, and so are
         seeds that it parts from the others.
     """
-    first = first_fresh_seed(ledger.logs.values(), space.confirm.seeds)
+    first = first_fresh_seed(trial_tracker.logs.values(), space.confirm.seeds)
     seeds = range(first, first + space.confirm.seeds)
     plan: dict[str, tuple[TrialLog, Config]] = {}
     for log in best:
@@ -55,7 +55,7 @@ def confirm_best(
     n_epochs = sum(epochs_of.values())
     progress.start(f"confirm {space.study}: {len(best)} trials, {len(seeds)} fresh seeds, epochs", n_epochs)
     items: list[WorkItem] = [
-        ledger.work_item(
+        trial_tracker.work_item(
             key,
             config,
             limit_s=60 * space.limits.trial_minutes,
@@ -71,31 +71,31 @@ def confirm_best(
         if fleet.ended:
             progress.note(f"{len(waiting)} seeds are not confirmed: {fleet.why_ended()}")
             break
-        epochs = fleet.pool.status().epochs
+        epochs = fleet.queue.status().epochs
         progress.update(n_epochs - sum(epochs_of[key] - min(epochs_of[key], epochs.get(key, 0)) for key in waiting))
-        fleet.pool.offer(f"{run}/all", [item for item in items if item.key in waiting])  # a pool started anew has none
-        news = fleet.pool.collect(space.study, POLL_S)
-        if news.cannot_start:
-            progress.note(f"{len(waiting)} seeds are not confirmed: {describe_failed_starts(news.cannot_start)}")
+        fleet.queue.offer(f"{run}/all", [item for item in items if item.key in waiting])  # a restarted queue has none
+        updates = fleet.queue.collect(space.study, POLL_S)
+        if updates.cannot_start:
+            progress.note(f"{len(waiting)} seeds are not confirmed: {describe_failed_starts(updates.cannot_start)}")
             break
-        for delivery in news.deliveries:
-            if delivery.key not in waiting:
+        for item_result in updates.results:
+            if item_result.key not in waiting:
                 continue
-            waiting.remove(delivery.key)
-            log, _ = plan[delivery.key]
-            if delivery.state == "complete" and delivery.result is not None:
-                results[delivery.key] = delivery.result
+            waiting.remove(item_result.key)
+            log, _ = plan[item_result.key]
+            if item_result.state == "complete" and item_result.result is not None:
+                results[item_result.key] = item_result.result
             else:
-                progress.note(f"confirming trial {log.number}: a seed failed: {delivery.reason}")
+                progress.note(f"confirming trial {log.number}: a seed failed: {item_result.reason}")
             mine = [key for key in plan if plan[key][0].number == log.number]
             done = [results.pop(key) for key in mine if key in results] if waiting.isdisjoint(mine) else []
             if done:
                 kept = in_a_row(done)
                 if left := len(done) - len(kept):
                     progress.note(f"confirming trial {log.number}: {left} seeds are left out, parted by a failed one")
-                yield _confirmation(log, kept, ledger)
+                yield _confirmation(log, kept, trial_tracker)
     progress.update(n_epochs - sum(epochs_of[key] for key in waiting))
-    fleet.pool.withdraw(run)
+    fleet.queue.cancel(run)
 
 
 def in_a_row(results: Sequence[TrialResult]) -> Sequence[TrialResult]:
@@ -128,7 +128,7 @@ def first_fresh_seed(logs: Collection[TrialLog], n: int = 1) -> int:
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """The configuration with one seed, which also orders the data: the spread over seeds then holds both."""
+    """The configuration with one seed, which also assignment the data: the spread over seeds then holds both."""
     return change_config(config, {"train.seed": seed, "train.seeds": 1, "train.data_seed": seed})
 
 
@@ -169,7 +169,7 @@ def merge_seeds(results: Sequence[TrialResult]) -> TrialResult:
     )
 
 
-def _confirmation(log: TrialLog, results: Sequence[TrialResult], ledger: Ledger) -> ConfirmationLog:
+def _confirmation(log: TrialLog, results: Sequence[TrialResult], trial_tracker: TrialTracker) -> ConfirmationLog:
     merged = merge_seeds(results)
     seeds = tuple(int(seed) for seed in merged.seeds)
     changes = {"train.seed": seeds[0], "train.seeds": len(seeds), "train.data_seed": seeds[0]}
@@ -180,8 +180,8 @@ def _confirmation(log: TrialLog, results: Sequence[TrialResult], ledger: Ledger)
         merged,
         flatten(config),
         dump_config(config),
-        ledger.dataset.clips,
-        tuple(ledger.dataset.encoders),
+        trial_tracker.dataset.clips,
+        tuple(trial_tracker.dataset.encoders),
     )
     scores = tuple(float(one.score) for one in results)
     return ConfirmationLog(log.study, log.number, scores, seeds, artifacts=kept.artifacts, weights=merged.weights)

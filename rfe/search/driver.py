@@ -5,11 +5,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rfe.config.schema import LARGEST_SEED
@@ -17,28 +18,30 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.decoding.candidates import check_ratios
 from rfe.errors import ConfigError
+from rfe.journal.events import StudyLog, TrialLog
+from rfe.journal.records import read_events
 from rfe.metrics.choice import task_metrics
 from rfe.progress import Progress, SilentProgress
 from rfe.scratch import provide_home
 from rfe.search.arguments import whole_number
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
+from rfe.search.changes import StudyChanges
 from rfe.search.cluster import check_reachable, cluster_address
 from rfe.search.interrupt import catch_interrupts
+from rfe.search.notifying import keep_notified, prepare_notify
 from rfe.search.outcome import StudyOutcome
 from rfe.search.preconditions import refuse_impossible
-from rfe.search.recovery import read_history
 from rfe.search.session import Session, open_session
 from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
 from rfe.study import StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
 from rfe.suggestions import unknown
-from rfe.tracking.base import NullTracker, StudyLog, Tracker, TrialLog
-from rfe.tracking.journal import Journal
+from rfe.tracking.base import NullTracker, Tracker
+from rfe.tracking.code_changes import keep_code
 from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.mirror import keep_mirror, open_mirror
 from rfe.tracking.provenance import git_commit
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, redact_uri
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ def run_search(
         address: of a Ray cluster; None: `RAY_ADDRESS`, else a local Ray that ends with the search.
         progress: told how it goes; started here, closed by the caller.
         tracker: shows the study; closed by the caller.
-        fleet: pool and workers to use; None: own ones.
+        fleet: queue and workers to use; None: own ones.
         stack: most configurations that one worker trains at a time; None: by its device.
         prefetch: how much is asked for ahead of what the workers train: so many stacks for half of them. 0: with one
             worker, a cohort is asked for when the former one has ended, so that a resumed study equals an
@@ -124,22 +127,27 @@ def run_search(
     for sentence in alike_values(definition.resolved):
         progress.note(sentence)
     mirror = open_mirror(folder, space.storage)
+    notify, channels = prepare_notify(space.notify, workspace.root)
     with ExitStack() as stacked:
-        store = stacked.enter_context(
-            StudyStore.open(
-                folder.path, definition, warm_start=warm_start, journal=lambda: read_history(folder, definition)
-            )
-        )
-        if store.fault:
-            progress.note(f"{folder.optuna_log} {store.fault}: it was rebuilt from the journal")
-        journal = stacked.enter_context(Journal(folder, space.keep_top))
+        store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
+        if store.note:
+            progress.note(store.note)
+        journal = store.journal
         stacked.enter_context(keep_mirror(mirror, progress.note))
         opened(folder)
         spent_s = spent_seconds(journal.records())
+        changes = StudyChanges.read(journal.records())
         session = uuid4().hex[:8]
         progress = stacked.enter_context(keep_live(folder, session, progress))
-        journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), trials=budget.trials, hours=budget.hours)
-        tracker.start_study(journal.record_study(_study_log(store, dataset, source, budget, session)))
+        planned: dict[str, Any] = {"trials": budget.trials, "hours": budget.hours, "workers": workers}
+        changes.fold(journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), **planned))
+        now, workers = changes.budget(budget), changes.changed.get("workers", workers)
+        code = keep_code(folder, Path.cwd())
+        if code.note:
+            progress.note(code.note)
+        log = replace(_study_log(store, dataset, source, now, session), code_commit=code.commit, code_diff=code.diff)
+        tracker.start_study(journal.record_study(log))
+        stacked.enter_context(keep_notified(notify, channels, folder, progress.note))
         interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
         @cache
@@ -149,15 +157,15 @@ def run_search(
             return stacked.enter_context(open_session(address, workers, progress.note))
 
         events = tuple(read_events(folder))
-        if fleet is None and budget.asks_for_more([one for one in events if isinstance(one, TrialLog)], spent_s):
+        if fleet is None and now.asks_for_more([one for one in events if isinstance(one, TrialLog)], spent_s):
             start_ray()
         imports.join()
         from rfe.search.fleet import open_fleet
-        from rfe.search.ledger import Ledger
         from rfe.search.node_check import check_nodes
         from rfe.search.study_run import StudyRun
+        from rfe.search.trial_tracker import TrialTracker
 
-        ledger = Ledger(folder, store, journal, tracker, dataset, encoders, source)
+        trial_tracker = TrialTracker(folder, store, tracker, dataset, encoders, source, changes)
         tracker.replay(events)
 
         def find_fleet() -> "Fleet":
@@ -168,7 +176,7 @@ def run_search(
             return own
 
         study = StudyRun(
-            space, budget, ledger, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
+            space, budget, trial_tracker, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
         )
         return study.run()
 

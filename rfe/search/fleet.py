@@ -1,4 +1,4 @@
-"""What a command trains with: a Ray session, the pool, and the workers that take from it. One serves many studies."""
+"""What a command trains with: a Ray session, the queue, and the workers that take from it. One serves many studies."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,8 +18,8 @@ from ray.util import placement_group_table
 from rfe.resources import available_cpus
 from rfe.scratch import scratch_folder
 from rfe.search.job import read_secrets
-from rfe.search.pool_actor import PoolHandle, start_pool
 from rfe.search.session import Session
+from rfe.search.work_queue_actor import WorkQueueHandle, start_queue
 from rfe.search.worker import WorkerSettings
 from rfe.search.worker_group import WorkerGroup
 
@@ -31,17 +31,29 @@ LEAVE_S = 15.0
 """How long workers that have come up are waited for when they are told to go."""
 
 
-@dataclass(frozen=True)
+DRAIN_S = 2.0
+"""How often the cluster is asked which nodes are about to go; a spot instance is warned half a minute before."""
+
+
+@dataclass
 class Fleet:
     """See the module; use `open_fleet`."""
 
     session: Session
-    pool: PoolHandle
+    queue: WorkQueueHandle
     settings: WorkerSettings
     folder: Path
     """Scratch of Ray Tune and Ray Train."""
     groups: list[WorkerGroup] = field(default_factory=list)
-    """The first one, and one for each time that the cluster grew."""
+    """The first one, and one for each time that the cluster grew or the number of workers was changed."""
+    retired: set[str] = field(default_factory=set)
+    """Names of groups whose workers were told to go."""
+    resizing: bool = False
+    """Whether workers are yet to be started in the place of those that go."""
+    next_drain: float = 0.0
+    """When the cluster is next asked which nodes are about to go."""
+    warned: bool = False
+    """Whether there were any when it was last asked."""
 
     @property
     def stack(self) -> int:
@@ -50,13 +62,23 @@ class Fleet:
 
     @property
     def n_workers(self) -> int:
-        """How many were started, also those that wait for a node."""
-        return sum(group.n_workers for group in self.groups if not group.ended)
+        """How many were started and stay, also those that wait for a node."""
+        return sum(group.n_workers for group in self._staying())
 
     @property
     def ended(self) -> bool:
         """Whether no worker will come any more."""
-        return all(group.ended for group in self.groups)
+        if not all(group.ended for group in self.groups):
+            return False
+        return not (self.resizing and self.groups[-1].name in self.retired)  # else others come in their place
+
+    @property
+    def n_expected(self) -> int:
+        """How many there are, or will be when there is room."""
+        return max(self.n_workers, (self.session.wanted or 0) if self.resizing else 0)
+
+    def _staying(self) -> list[WorkerGroup]:
+        return [group for group in self.groups if not group.ended and group.name not in self.retired]
 
     def why_ended(self) -> str:
         """Why the workers are no more, in a sentence."""
@@ -76,20 +98,67 @@ class Fleet:
 
     def grow(self) -> int:
         """Start workers on what joined the cluster, or became free, since; returns how many."""
-        if self.session.local or len(self.groups) >= MAX_GROUPS:
+        if self.retired:
+            self.queue.retire(sorted(self.retired))  # again: a queue that was lost starts with nothing
+        if sum(not group.ended for group in self.groups) >= MAX_GROUPS:
             return 0
-        n = self.session.room_for_more(self.n_workers, ray.nodes(), ray.available_resources())
+        free, wanted = ray.available_resources(), self.session.wanted or 0
+        if not self.session.local:
+            n = self.session.room_for_more(self.n_workers, ray.nodes(), free)
+        else:
+            n = max(0, min(wanted - self.n_workers, self.session.fit(free))) if self.resizing else 0
+        self.resizing = self.resizing and self.n_workers + n < wanted
         if n:
             self.start(n)
         return n
 
+    def resize(self, n_workers: int) -> int:
+        """Train with so many workers from now on; returns how many there is room for.
+
+        Ray Train gives a group's resources back when all of its workers are gone, so whole groups go, the newest first:
+        their workers save what they train at the next epoch and give it back. What is then missing is started by `grow`
+        as soon as there is room, and goes on with what was saved.
+        """
+        if self.session.local:  # it does not grow, and one CPU is for Tune's light trials
+            room = ray.cluster_resources()
+            n_workers = min(n_workers, max(1, self.session.fit({**room, "CPU": room.get("CPU", 1.0) - 1})))
+        self.session = replace(self.session, wanted=n_workers)
+        for group in reversed(self._staying()):
+            if self.n_workers > n_workers:
+                self.retired.add(group.name)
+        self.resizing = self.n_workers < n_workers
+        self.queue.retire(sorted(self.retired))
+        return n_workers
+
+    def drain(self) -> list[str]:
+        """Have the workers on nodes that are about to go give back what they train; returns the nodes' ids."""
+        if self.session.local or time.monotonic() < self.next_drain:
+            return []
+        self.next_drain = time.monotonic() + DRAIN_S
+        nodes = draining_nodes()
+        if nodes or self.warned:  # again: a queue that was lost starts with nothing
+            self.queue.drain(nodes)
+        self.warned = bool(nodes)
+        return nodes
+
     def dismiss(self) -> None:
         """Have the workers go; those that do not are left to the end of the session."""
-        with suppress(RayError):  # a pool or a node that is gone needs no farewell
-            self.pool.stop()
+        with suppress(RayError):  # the queue or node is already dead; nothing to stop
+            self.queue.stop()
             deadline = time.monotonic() + LEAVE_S
             for group in self.groups:
                 group.join(max(0.0, deadline - time.monotonic()))
+
+
+def draining_nodes() -> list[str]:
+    """Ids of the nodes that Ray was warned about: preempted, or taken down by the autoscaler.
+
+    Ray's own libraries ask it in this way and there is no public one; one that lacks it warns of nothing.
+    """
+    try:
+        return sorted(ray._private.state.state.get_draining_nodes())
+    except (AttributeError, RayError):
+        return []
 
 
 def describe_wait(
@@ -125,7 +194,7 @@ def open_fleet(
     stack: int | None = None,
     train: str = "rfe.search.stack_training:train_stack",
 ) -> Iterator[Fleet]:
-    """Start pool and workers; the workers come up in the background. Both end with the block.
+    """Start queue and workers; the workers come up in the background. Both end with the block.
 
     Args:
         session: the Ray they run on; open for as long.
@@ -137,7 +206,7 @@ def open_fleet(
     try:
         size = stack or (STACK_ON_GPU if session.gpus_per_worker else STACK_ON_CPU)
         name = f"pool-{uuid4().hex[:8]}"
-        pool = start_pool(name)
+        queue = start_queue(name)
         settings = WorkerSettings(
             name,
             cache,
@@ -147,7 +216,7 @@ def open_fleet(
             train=train,
             secrets=read_secrets(),
         )
-        fleet = Fleet(session, pool, settings, folder)
+        fleet = Fleet(session, queue, settings, folder)
         fleet.start(session.n_workers)
         try:
             yield fleet

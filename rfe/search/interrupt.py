@@ -35,6 +35,10 @@ class Interrupt:
         self._asked = self._asked or self._elsewhere()
         return self._asked
 
+    def ask(self) -> None:
+        """Ask for the end."""
+        self._asked = True
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """A signal handler."""
         if number == signal.SIGHUP:

@@ -4,7 +4,6 @@ Source: Ray Jobs, https://docs.ray.io/en/latest/cluster/running-applications/job
 """
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from rfe.config.schema import Section
 from rfe.data.remote import SECRET_IN_URI, is_uri
 from rfe.errors import ConfigError, gather
 from rfe.search.typed_command import TypedCommand
+from rfe.secrets import SECRET_NAME
 from rfe.workspace import STUDY_NAME, carries_secret, redact_uri, tracking_uri
 
 UPLOAD_LIMIT_MB = 20
@@ -27,8 +27,6 @@ UPLOAD_LIMIT_MB = 20
 STOP_WAIT_S = 60
 """Between SIGTERM and SIGKILL. Ray's own 3 s are too few to end workers and MLflow runs."""
 SECRETS_FILE = "rfe-secrets.sh"
-_SECRET = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|API_KEY|CREDENTIALS?)($|_KEY$)", re.IGNORECASE)
-"""Names of variables that people keep secrets in."""
 SECRET_NAMES = "RFE_SECRETS"
 """Environment variable of the job's driver: which of its variables are secrets, for its workers."""
 
@@ -184,7 +182,7 @@ def complete_job(spec: JobSpec, folder: Path, heading: str = "job") -> Job:
         f"env: {name} looks like a secret, and Ray shows env to all who may ask for the job; take it out, and name it "
         "under secrets_from_env"
         for name, value in spec.env.items()
-        if _SECRET.search(name) or carries_secret(value)
+        if SECRET_NAME.search(name) or carries_secret(value)
     ]
     uri = _tracking_uri(workspace, spec.tracking_uri, problems)
     secrets = _read_secrets(spec, problems)

@@ -17,6 +17,7 @@ from shutil import copyfile
 from typing import Any
 
 from rfe.errors import ConfigError
+from rfe.search.interpreter import quoted_interpreter
 from rfe.search.job import SECRETS_FILE, STOP_WAIT_S, Job, address_problems
 from rfe.suggestions import nearest
 from rfe.workspace import redact_text, redact_uri
@@ -137,7 +138,11 @@ class Jobs:
             self._client.submit_job(
                 entrypoint=job.entrypoint,
                 submission_id=name,
-                runtime_env={"env_vars": dict(job.environment), **({"working_dir": folder} if folder else {})},
+                runtime_env={
+                    "env_vars": dict(job.environment),
+                    **quoted_interpreter(job.python),
+                    **({"working_dir": folder} if folder else {}),
+                },
                 metadata={MARK: json.dumps(mark)},
                 entrypoint_resources={k: v for k, v in job.resources.items() if k not in OWN_NAMES} or None,
                 **resources,
@@ -220,7 +225,7 @@ def open_jobs(address: str | None = None) -> Jobs:
     """The jobs of the cluster whose dashboard is at `address`, else at RAY_API_SERVER_ADDRESS, else on this machine.
 
     Raises:
-        ConfigError: nobody answers there, or not without another token.
+        ConfigError: no answer there, or not without another token.
     """
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient

@@ -1,4 +1,4 @@
-"""What the pool keeps of each item and of each worker."""
+"""What the queue keeps of each item and of each worker."""
 
 from dataclasses import dataclass, field
 
@@ -10,6 +10,10 @@ class Entry:
     """An item that has not ended."""
 
     item: WorkItem
+    offered: float = 0.0
+    """When it was put into the queue, by the clock of the leases."""
+    wait_s: float | None = None
+    """Seconds until a worker first took it; None: none has yet."""
     lost: int = 0
     """Workers lost over it."""
     undecided: bool = False
@@ -33,4 +37,6 @@ class Holder:
     stack: int = 1
     """Size of the stack it trains."""
     leave: bool = False
+    node: str = ""
+    """Ray's id of its node; "": not known."""
     idle_since: float | None = None

@@ -6,8 +6,6 @@ needs of the machine is therefore looked at beforehand; see `preconditions`.
 
 import os
 import secrets
-import shlex
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -58,8 +56,6 @@ def local_ray(workers: int | None, note: Callable[[str], None], common: dict[str
         "include_dashboard": False,
         "_temp_dir": str(folder),
         **({} if shared_memory_is_enough() else {"_plasma_directory": str(folder)}),
-        # Ray puts the interpreter unquoted into a shell's command line, where its path may have a blank
-        **({} if _is_plain(sys.executable) else {"runtime_env": {"py_executable": shlex.quote(sys.executable)}}),
         **common,
     }
     with _own_token():
@@ -136,7 +132,3 @@ def _forget_token() -> None:
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
-
-
-def _is_plain(path: str) -> bool:
-    return shlex.quote(path) == path

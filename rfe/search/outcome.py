@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.metrics.choice import score_metric, score_parts
 from rfe.metrics.metric import totals_of
 from rfe.study import StudyScore, TrialTotals, pareto_front, score_best, score_selected
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.workspace import StudyFolder
 
 

@@ -1,17 +1,15 @@
-"""`rfe studies repair`: journal, Optuna's storage and MLflow agree again; the journal is the truth."""
+"""`rfe studies repair`: what is wrong with a study's journal and files, and MLflow written again from the journal."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rfe.journal.records import read_events
 from rfe.progress import Progress
-from rfe.search.recovery import read_history, recover
 from rfe.search.trial_files import find_broken_files
 from rfe.study import StudyStore, read_definition
-from rfe.tracking.journal import Journal
 from rfe.tracking.mlflow_tracker import MlflowTracker, find_gaps
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace
 
 SENT_S = 600.0
@@ -23,7 +21,7 @@ class Repair:
     """One thing that was wrong."""
 
     where: str
-    """`journal`, `Optuna`, `files` or `MLflow`."""
+    """`journal`, `files` or `MLflow`."""
     found: str
     done: str
 
@@ -49,33 +47,16 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
     """Repair a study that no process works on; a healthy one is left as it is.
 
     Raises:
-        StudyError: a process works on it, a journal line that is not the last is damaged, or MLflow does not answer.
+        StudyError: a process works on it, its journal is lost or damaged before its last line, or MLflow does not
+            answer.
     """
     definition = read_definition(folder.path)
-    torn = {"journal": _is_torn(folder.journal), "Optuna": _is_torn(folder.optuna_log)}
-    with (
-        StudyStore.open(
-            folder.path, definition, journal=lambda: read_history(folder, definition), reopen=True
-        ) as store,
-        Journal(folder, definition.space.keep_top) as journal,
-    ):
-        repairs = [Repair(where, "half a line at its end", "cut off") for where, is_torn in torn.items() if is_torn]
-        found = recover(folder, store, journal)
-        if store.fault:
-            repairs.append(Repair("Optuna", f"its log {store.fault}", "rebuilt from the journal"))
-        for where, what, trials, done in (
-            (
-                "Optuna",
-                "ended, but the journal has no result",
-                store.reopened,
-                f"open again; `rfe studies pull {folder.name}` brings the results back where MLflow or --storage has "
-                "them",
-            ),
-            ("Optuna", "ended in the journal only", found.told, "told as the journal has it"),
-            ("journal", "ended before their parameters were known", found.failed, "recorded as failed"),
-        ):
-            if trials:
-                repairs.append(Repair(where, f"{name_trials(trials)}: {what}", done))
+    is_torn = _is_torn(folder.journal)
+    with StudyStore.open(folder.path, definition) as store:
+        repairs = [Repair("journal", "half a line at its end", "cut off")] if is_torn else []
+        if store.lost:
+            what = f"{name_trials(store.lost)}: asked for by an earlier version, without their parameters"
+            repairs.append(Repair("journal", what, "recorded as failed"))
         for broken in find_broken_files(folder):
             name = broken.path.relative_to(folder.path)
             repairs.append(Repair("files", f"trial {broken.trial}: {name} {broken.problem}", _no_repair(folder)))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from rfe.errors import ConfigError
 from rfe.resources import available_cpus, free_memory
 from rfe.search.arguments import whole_number
 from rfe.search.cluster import cluster_address, connected_cluster
+from rfe.search.interpreter import driver_environment
 from rfe.search.local_ray import local_ray
 from rfe.search.preconditions import LEAST_MEMORY
 
@@ -25,7 +27,7 @@ QUIET = {
     "RAY_DEDUP_LOGS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Optuna's storage is the state, not Tune's snapshots
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # the study's journal is the state, not Tune's snapshots
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin for one another's end take 10 times as long on shared cores
@@ -61,7 +63,7 @@ class Session:
         Args:
             n_started: workers that were started, also those that are waiting for a node.
             nodes: as `ray.nodes` tells them.
-            free: resource -> amount that nobody uses, as `ray.available_resources` tells it.
+            free: resource -> unused amount, as `ray.available_resources` tells it.
         """
         if self.local:
             return 0
@@ -114,7 +116,8 @@ def open_session(
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     connected = ray.is_initialized()
-    arguments = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False, **init}
+    quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False, "configure_logging": False}
+    arguments = {**quiet, **driver_environment(sys.executable), **init}
     with ExitStack() as stacked:
         if not connected:
             stacked.enter_context(
@@ -181,7 +184,7 @@ class _Places(NamedTuple):
     room: int
     """How many workers fit."""
     most: int
-    """How many are started where nobody says how many."""
+    """How many are started by default."""
 
 
 def _places(nodes: list[dict[str, Any]], threads: int, here: str) -> _Places:

@@ -11,13 +11,15 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.search.work import WorkItem
-from rfe.search.worker import Deliver, Tick, WorkerSettings
+from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
 from rfe.training.batches import FeatureBank
 from rfe.training.configurations import train_configurations
 from rfe.training.record import EpochReport, Stop
 
 
-def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
+def train_stack(
+    items: Sequence[WorkItem], settings: WorkerSettings, device: str, on_epoch_end: OnEpochEnd, deliver: Deliver
+) -> None:
     """A `TrainStack` that trains with `rfe.training`."""
     configs = [Config.model_validate(item.config) for item in items]
     dataset, bank = _open_bank(items[0].data, items[0].encoders, settings.cache, device)
@@ -25,7 +27,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     place = {item.key: index for index, item in enumerate(items)}
 
     def on_epoch(reports: Mapping[int, EpochReport]) -> dict[int, Stop]:
-        stops = tick({items[index].key: report for index, report in reports.items()})
+        stops = on_epoch_end({items[index].key: report for index, report in reports.items()})
         return {place[key]: stop for key, stop in stops.items()}
 
     train_configurations(

@@ -1,29 +1,33 @@
 """The loop of one study: trials are asked for, trained, settled and confirmed, until something ends it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from math import ceil, inf
 from threading import Condition
+from typing import Any
 from uuid import uuid4
 
 from ray.exceptions import RayError
 
 from rfe.errors import TrialError
+from rfe.journal.events import ConfirmationLog, StudyLog, StudyState
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
 from rfe.progress import Progress
+from rfe.search.answering import TrialProgress
 from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
 from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.interrupt import Interrupt
-from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, build_outcome
-from rfe.search.status import search_status
+from rfe.search.status import search_status, trial_progress
+from rfe.search.trial_tracker import TrialTracker
 from rfe.search.tuner import Cohort, CohortTuner
-from rfe.search.work import Delivery, PoolStatus
+from rfe.search.work import ItemResult, WorkQueueStatus
 from rfe.search_space import SearchSpace
-from rfe.tracking.base import ConfirmationLog, StudyState, Tracker
-from rfe.tracking.journal import Journal
-from rfe.tracking.records import read_events
+from rfe.tracking.base import Tracker
 from rfe.writing import DISK_FULL, write_json
 
 COHORTS_AT_ONCE = 4
@@ -37,6 +41,8 @@ JOIN_S = 10.0
 """How long Tune is waited for at the end."""
 GROW_S = 10.0
 """How often the driver looks whether the cluster grew."""
+RESIZE_S = 1.0
+"""As `GROW_S`, while workers are to take the place of others that go."""
 NO_WORKER_S = 60.0
 """After so long without any worker the user is told."""
 
@@ -46,7 +52,7 @@ class StudyRun:
 
     Args:
         space, budget: what is searched, and for how long.
-        ledger, journal, tracker: the study's books.
+        trial_tracker, journal, tracker: the study's books.
         find_fleet: called once, when there is something to train.
         progress: told how it goes.
         interrupt: asked whether the user wants an end.
@@ -59,7 +65,7 @@ class StudyRun:
         self,
         space: SearchSpace,
         budget: Budget,
-        ledger: Ledger,
+        trial_tracker: TrialTracker,
         journal: Journal,
         tracker: Tracker,
         find_fleet: Callable[[], Fleet],
@@ -69,16 +75,21 @@ class StudyRun:
         began: float,
         spent_s: float,
     ) -> None:
-        self.space, self.budget, self.ledger, self.journal, self.tracker = space, budget, ledger, journal, tracker
+        self.space, self.trial_tracker, self.journal, self.tracker = space, trial_tracker, journal, tracker
+        self.planned, self.budget = budget, trial_tracker.changes.budget(budget)
         self.find_fleet, self.progress, self.interrupt = find_fleet, progress, interrupt
         self.began, self.spent_s = began, spent_s
-        self.resumed = len(ledger.logs)
+        self.resumed = len(trial_tracker.logs)
         self.prefetch = prefetch
         self.cohort = self.most_open = 1  # until the fleet is known
         self.run_id = uuid4().hex[:8]
         """Tells this command's cohorts from those of another one on the same study."""
         self.stopping = ""
         """Why no more trials are asked for; "" while they are."""
+        self.ending = False
+        """Whether nothing more will be asked for, whatever users change."""
+        self.n_requests = 0
+        """Requests taken up so far."""
         self.failed = False
         self.cannot_start = ""
         self.room = Condition()
@@ -101,16 +112,14 @@ class StudyRun:
 
     def run(self) -> StudyOutcome:
         """Search, confirm, write the outcome."""
-        ledger = self.ledger
-        self.stopping = self.budget.end(self.elapsed_s, ledger.since_best, ledger.copies_in_a_row)
         try:
-            if not self.stopping and ledger.exhausted and not ledger.n_adoptable:
-                self.stopping = EXHAUSTED
-            if not self.stopping and (ledger.n_adoptable or self.budget.left(ledger.n_asked) != 0):
-                if ledger.n_adoptable:
-                    self.progress.note(f"{ledger.n_adoptable} trials of an interrupted run are trained again")
-                self._search()
-            confirmed = self._confirm()
+            while True:
+                n_requests = self.n_requests
+                confirmed = self._go_on()
+                self._take_up({})
+                # what users asked for meanwhile may have given it more to do
+                if self.interrupt.asked or self.failed or self.n_requests == n_requests:
+                    break
         except RayError as error:
             if self.interrupt.asked:  # what stops a whole job ends Ray's processes with it
                 self.stopping = INTERRUPTED
@@ -123,26 +132,74 @@ class StudyRun:
             if error.errno not in DISK_FULL:
                 raise
             raise TrialError(
-                f"study {self.space.study}: the disk of {self.ledger.folder.path} is full; what finished is kept: make "
-                "room, and the same command goes on"
+                f"study {self.space.study}: the disk of {self.trial_tracker.folder.path} is full; what finished is "
+                "kept: make room, and the same command goes on"
             ) from error
         return self._conclude(confirmed)
+
+    def _go_on(self) -> tuple[ConfirmationLog, ...]:
+        """Search while there is something to search, then confirm."""
+        trial_tracker = self.trial_tracker
+        self.stopping = self.budget.end(self.elapsed_s, trial_tracker.since_best, trial_tracker.copies_in_a_row)
+        if not self.stopping and trial_tracker.exhausted and not trial_tracker.n_adoptable:
+            self.stopping = EXHAUSTED
+        if not self.stopping and (
+            trial_tracker.n_adoptable or self.budget.left(trial_tracker.n_asked) != 0 or trial_tracker.n_queued
+        ):
+            if trial_tracker.n_adoptable:
+                self.progress.note(f"{trial_tracker.n_adoptable} trials of an interrupted run are trained again")
+            self._search()
+        return self._confirm()
+
+    # ---- what users ask for
+
+    def _take_up(self, progress: Mapping[int, TrialProgress]) -> None:
+        """Take up what users asked for since the last turn; `progress` is of the trials in training."""
+        for answer in self.trial_tracker.take_up(progress):
+            self.n_requests += 1
+            self.progress.note(f"asked by the user: {answer.said}")
+            change = answer.effects.get("change", {})
+            if change:
+                self._change(change)
+            if change or "ranges" in answer.effects:
+                self._record_settings()
+
+    def _change(self, change: Mapping[str, Any]) -> None:
+        self.budget = self.trial_tracker.changes.budget(self.planned)
+        if not (self.failed or self.interrupt.asked):
+            self.stopping = ""  # decided again in this turn
+        if "workers" in change and "fleet" in self.__dict__:  # else nothing has been started
+            n = self.fleet.resize(change["workers"])
+            if n < change["workers"]:
+                self.progress.note(f"this Ray has room for {n} workers")
+            self.next_growth = time.monotonic()
+            self._plan_cohorts()
+
+    def _record_settings(self) -> None:
+        """Have the journal say what is searched now, and for how long."""
+        logs = [event for event in read_events(self.trial_tracker.folder) if isinstance(event, StudyLog)]
+        settings = {**logs[-1].settings, "budget.trials": self.budget.trials, "budget.hours": self.budget.hours}
+        self.journal.record_study(replace(logs[-1], settings=settings, space=self.trial_tracker.space))
 
     # ---- searching
 
     def _search(self) -> None:
         self._plan_cohorts()
+        self.run_id, self.ending = uuid4().hex[:8], False
         self.progress.start(f"search {self.space.study}", self.budget.trials)
-        tuner = CohortTuner(self._next_cohort, self.fleet.settings.pool, self.fleet.folder / self.run_id)
+        tuner = CohortTuner(self._next_cohort, self.fleet.settings.queue, self.fleet.folder / self.run_id)
         tuner.start()
-        self._set_bar()
+        self._set_weight_threshold()
         try:
-            while not (tuner.ended and not self.ledger.n_open):
+            while not (tuner.ended and not self.trial_tracker.n_open):
                 tune_ended = tuner.ended
                 n_settled = self._settle()
-                status = self.fleet.pool.status()
+                status = self.fleet.queue.status()
+                self._take_up(trial_progress(status, self.space.study))
+                self._end_pruned()
                 self._check(tuner)
                 self._grow()
+                self._watch_nodes()
                 self._show(status)
                 self.journal.keep_time()
                 if self.interrupt.asked or self.failed:
@@ -150,9 +207,9 @@ class StudyRun:
                 if tune_ended and not (n_settled or status.waiting or status.leased):
                     self._fail_open("Ray Tune ended before its cohort was offered")
         finally:
-            self.stopping = self.stopping or "the search ended"
-            self.fleet.pool.withdraw(self.run_id)
-            status = self.fleet.pool.status()
+            self.stopping, self.ending = self.stopping or "the search ended", True
+            self.fleet.queue.cancel(self.run_id)
+            status = self.fleet.queue.status()
             self.journal.record("pool", idle_s=status.idle_s, finished=status.finished, workers=status.workers)
             tuner.join(JOIN_S)
         if self.fleet.ended:
@@ -160,7 +217,7 @@ class StudyRun:
 
     def _plan_cohorts(self) -> None:
         """How many trials are asked for at a time, and how many may be open: enough that no worker waits."""
-        n_workers, stack = self.fleet.n_workers, self.fleet.stack
+        n_workers, stack = max(1, self.fleet.n_expected), self.fleet.stack
         # Tune takes a tenth of a second for a cohort, whatever its size
         self.cohort = self.space.cohort or stack * ceil(n_workers / COHORTS_AT_ONCE)
         spare = max(self.cohort, stack * ceil(n_workers / 2))
@@ -170,46 +227,55 @@ class StudyRun:
         """Use what joined the cluster."""
         if time.monotonic() < self.next_growth:
             return
-        self.next_growth = time.monotonic() + GROW_S
+        self.next_growth = time.monotonic() + (RESIZE_S if self.fleet.resizing else GROW_S)
         if n := self.fleet.grow():
             self.progress.note(f"{n} more worker{'s' * (n > 1)}: the cluster has room for {self.fleet.n_workers} now")
             self._plan_cohorts()
 
+    def _end_pruned(self) -> None:
+        """Have the queue end what users ended, in each turn until it has: an item may be on its way there."""
+        if reasons := self.trial_tracker.pruned_keys():
+            self.fleet.queue.prune(reasons)
+
+    def _watch_nodes(self) -> None:
+        """Act on Ray's warning that nodes are about to go: what they train is saved and given back."""
+        nodes = self.fleet.drain()
+        if self.fleet.session.here in nodes and not self.interrupt.asked:
+            self.progress.note("Ray is about to take this search's own node: it stops here and can be resumed")
+            self.interrupt.ask()
+
     def _fail_open(self, reason: str) -> None:
-        """Nobody is left to train what is open, and nobody should wait for it."""
-        for key in self.ledger.open_keys():
-            self.ledger.settle(Delivery(key, "failed", reason))
+        """Cancel what is open: no worker is left to train it."""
+        for key in self.trial_tracker.open_keys():
+            self.trial_tracker.settle(ItemResult(key, "failed", reason))
 
     def _settle(self) -> int:
         """Book what ended; then its cohort may end, and another be asked for. Returns how many ended."""
-        news = self.fleet.pool.collect(self.space.study, POLL_S)
-        for delivery in news.deliveries:
-            self.ledger.settle(delivery)
-        verdicts: dict[str, str] = {}
-        for report in news.reports:
-            verdicts[report.key] = verdicts.get(report.key) or self.ledger.compare(report)
-        if verdicts:
-            self.fleet.pool.decide(verdicts)
-        self.cannot_start = news.cannot_start
-        if news.deliveries:
-            self.fleet.pool.settle([delivery.key for delivery in news.deliveries])
-            self._set_bar()
+        updates = self.fleet.queue.collect(self.space.study, POLL_S)
+        for item_result in updates.results:
+            self.trial_tracker.settle(item_result)
+        if updates.reports:
+            self.fleet.queue.decide(self.trial_tracker.compare(updates.reports))
+        self.cannot_start = updates.cannot_start
+        if updates.results:
+            self.fleet.queue.settle([item_result.key for item_result in updates.results])
+            self._set_weight_threshold()
             with self.room:
                 self.room.notify_all()
-        return len(news.deliveries)
+        return len(updates.results)
 
-    def _set_bar(self) -> None:
+    def _set_weight_threshold(self) -> None:
         """Weights are wanted of trials that would be among the best."""
         keep = self.space.keep_top
-        best = self.ledger.ranking()[:keep]
-        bar = inf if not keep else -inf if len(best) < keep else best[-1].score or 0.0
-        self.fleet.pool.set_bar(self.space.study, bar)
+        best = self.trial_tracker.ranking()[:keep]
+        weight_threshold = inf if not keep else -inf if len(best) < keep else best[-1].score or 0.0
+        self.fleet.queue.set_weight_threshold(self.space.study, weight_threshold)
 
     def _check(self, tuner: CohortTuner) -> None:
         """Look whether anything ends the search."""
-        failure = self.budget.failure(self.ledger.failures_in_a_row, self.ledger.commonest_failure())
+        failure = self.budget.failure(self.trial_tracker.failures_in_a_row, self.trial_tracker.commonest_failure())
         if self.interrupt.asked:
-            self.stopping = INTERRUPTED
+            self.stopping, self.ending = INTERRUPTED, True
         elif failure:
             self.stopping, self.failed = failure, True
         elif self.cannot_start:
@@ -217,31 +283,44 @@ class StudyRun:
         elif self.fleet.ended:
             self.stopping, self.failed = self.fleet.why_ended(), True
         elif not self.stopping:
-            self.stopping = self.budget.end(self.elapsed_s, self.ledger.since_best, self.ledger.copies_in_a_row)
+            self.stopping = self.budget.end(
+                self.elapsed_s, self.trial_tracker.since_best, self.trial_tracker.copies_in_a_row
+            )
         if tuner.ended:
             tuner.raise_error()
 
     def _next_cohort(self) -> Cohort | None:
         """What Tune's thread asks: see `tuner.NextCohort`."""
-        while not self.stopping:
-            left, adoptable = self.budget.left(self.ledger.n_asked), self.ledger.n_adoptable
-            n = min(self.cohort, adoptable or (self.cohort if left is None else left))
-            if not adoptable and self.ledger.exhausted:
-                self.stopping = EXHAUSTED
-                break
-            if not n:
-                break
-            if self.ledger.n_open and self.ledger.n_open + n > self.most_open:
+        while not self.ending:
+            queued, adoptable, n_open = (
+                self.trial_tracker.n_queued,
+                self.trial_tracker.n_adoptable,
+                self.trial_tracker.n_open,
+            )
+            n = 0 if self.stopping else queued or self._n_next(adoptable)
+            full = bool(n_open) and not queued and n_open + n > self.most_open
+            if full or (not n and n_open):  # while something is open, users may ask for more
                 with self.room:
                     self.room.wait(ROOM_S)
                 return None
+            if not n:
+                break
             limits = self.space.limits
-            items = self.ledger.next_items(n, limit_s=60 * limits.trial_minutes, retries=limits.retries)
+            items = self.trial_tracker.next_items(n, limit_s=60 * limits.trial_minutes, retries=limits.retries)
             if items:
                 return Cohort(f"{self.run_id}/{items[0].key}", tuple(items))
         raise StopIteration
 
-    def _show(self, status: PoolStatus) -> None:
+    def _n_next(self, adoptable: int) -> int:
+        """How many trials to ask for next; 0: none."""
+        if not adoptable and self.trial_tracker.exhausted:
+            if not self.trial_tracker.n_open:
+                self.stopping = EXHAUSTED
+            return 0
+        left = self.budget.left(self.trial_tracker.n_asked)
+        return min(self.cohort, adoptable or (self.cohort if left is None else left))
+
+    def _show(self, status: WorkQueueStatus) -> None:
         now = time.monotonic()
         if status.workers:
             self.lonely_since = None
@@ -250,7 +329,7 @@ class StudyRun:
             self.progress.note(f"no worker after {NO_WORKER_S:.0f} s: {self.fleet.why_none()}")
         hours = self.budget.hours
         left_s = None if hours is None else max(0.0, 3600 * hours - self.elapsed_s)
-        elapsed_s, books = now - self.began, self.ledger
+        elapsed_s, books = now - self.began, self.trial_tracker
         running = search_status(
             self.space, self.budget, books, status, elapsed_s=elapsed_s, left_s=left_s, resumed=self.resumed
         )
@@ -260,9 +339,9 @@ class StudyRun:
 
     def _confirm(self) -> tuple[ConfirmationLog, ...]:
         known = self._confirmed()
-        best = [log for log in self.ledger.ranking()[: self.space.confirm.top] if log.number not in known]
+        best = [log for log in self.trial_tracker.ranking()[: self.space.confirm.top] if log.number not in known]
         if best and not (self.interrupt.asked or self.failed):
-            for log in confirm_best(best, self.space, self.ledger, self.fleet, self.progress, self._interrupted):
+            for log in confirm_best(best, self.space, self.trial_tracker, self.fleet, self.progress, self._interrupted):
                 stored = self.journal.record_confirmation(log)
                 self.tracker.log_confirmation(stored)
                 known[stored.number] = stored
@@ -270,30 +349,31 @@ class StudyRun:
 
     def _interrupted(self) -> bool:
         self.journal.keep_time()
+        self._take_up({})
         return self.interrupt.asked
 
     def _confirmed(self) -> dict[int, ConfirmationLog]:
         """By trial, what is confirmed already."""
-        return {one.number: one for one in read_events(self.ledger.folder) if isinstance(one, ConfirmationLog)}
+        return {one.number: one for one in read_events(self.trial_tracker.folder) if isinstance(one, ConfirmationLog)}
 
     def _conclude(self, confirmations: tuple[ConfirmationLog, ...]) -> StudyOutcome:
-        ledger = self.ledger
+        trial_tracker = self.trial_tracker
         state: StudyState = "stopped" if self.interrupt.asked else "failed" if self.failed else "finished"
-        used_up = self.budget.left(ledger.n_asked) == 0
+        used_up = self.budget.left(trial_tracker.n_asked) == 0
         outcome = build_outcome(
-            ledger.folder,
-            ledger.logs,
+            trial_tracker.folder,
+            trial_tracker.logs,
             confirmations,
-            ledger.dataset,
+            trial_tracker.dataset,
             self.space.objectives,
             state=state,
             reason="" if state == "finished" and used_up else self.stopping,
-            trials=ledger.counts(),
+            trials=trial_tracker.counts(),
             elapsed_s=self.elapsed_s,
         )
-        write_json(ledger.folder.outcome, outcome.to_dict())
+        write_json(trial_tracker.folder.outcome, outcome.to_dict())
         self.tracker.finish_study(self.journal.record_outcome(outcome.log()))
         if outcome.state == "failed":
-            why = self.stopping or ledger.commonest_failure() or "no trial finished"
-            raise TrialError(f"study {self.space.study}: {why}; its trials are in {ledger.folder.path}")
+            why = self.stopping or trial_tracker.commonest_failure() or "no trial finished"
+            raise TrialError(f"study {self.space.study}: {why}; its trials are in {trial_tracker.folder.path}")
         return outcome

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rfe.data.arrays import DAMAGED_ZIP, UNREADABLE_ARRAY
-from rfe.tracking.base import ConfirmationLog, TrialLog
-from rfe.tracking.records import read_events
+from rfe.journal.events import ConfirmationLog, TrialLog
+from rfe.journal.records import read_events
 from rfe.workspace import StudyFolder
 
 

@@ -1,7 +1,7 @@
-"""Ray Tune's part: each of its trials is light and carries one cohort of configurations to the pool.
+"""Ray Tune's part: each of its trials is light and carries one cohort of configurations to the queue.
 
 The searcher asks the study for a cohort at a time; the trial offers it and waits until all of it has ended. What comes
-of each configuration goes from the pool to the driver, not through Tune.
+of each configuration goes from the queue to the driver, not through Tune.
 """
 
 import threading
@@ -15,14 +15,14 @@ from ray import tune
 from ray.tune.search import Searcher
 from ray.widgets.util import in_notebook
 
-from rfe.search.pool_actor import find_pool
 from rfe.search.session import LIGHT_CPU
 from rfe.search.work import WorkItem
+from rfe.search.work_queue_actor import find_queue
 
 NODE_ID = "ray.io/node-id"
 """Label that Ray gives to every node."""
 WAIT_S = 10.0
-"""How long one call waits for a cohort's end before it asks anew."""
+"""How long one call waits for a cohort's end before it asks again."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,26 @@ NextCohort = Callable[[], Cohort | None]
 class CohortSearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
     """Hands Tune one trial for each cohort."""
 
-    def __init__(self, next_cohort: NextCohort, pool: str) -> None:
+    def __init__(self, next_cohort: NextCohort, queue: str) -> None:
         super().__init__()
-        self._next_cohort, self._pool = next_cohort, pool
+        self._next_cohort, self._queue = next_cohort, queue
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         try:
             cohort = self._next_cohort()
         except StopIteration:
             return str(Searcher.FINISHED)
-        return None if cohort is None else {"pool": self._pool, "cohort": cohort.name, "items": list(cohort.items)}
+        return None if cohort is None else {"queue": self._queue, "cohort": cohort.name, "items": list(cohort.items)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: results reach the study through the pool."""
+        """Nothing: results reach the study through the queue."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing of the study: Tune pickles its settings for a restore that we never ask for."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: Optuna's storage is the state."""
+        """Nothing: the study's journal is the state."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing: a resumed study starts a new tuner."""
@@ -67,11 +67,11 @@ class CohortSearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
 
 def carry_cohort(config: dict[str, Any]) -> None:
     """The Tune trial: offer the cohort (or attach to it, after a retry) and wait for its end."""
-    pool = find_pool(config["pool"])
+    queue = find_queue(config["queue"])
     ended = False
     while not ended:
-        pool.offer(config["cohort"], config["items"])  # again and again: a pool that was lost starts with nothing
-        ended = pool.wait_cohort(config["cohort"], WAIT_S)
+        queue.offer(config["cohort"], config["items"])  # again and again: a queue that was lost starts with nothing
+        ended = queue.wait_cohort(config["cohort"], WAIT_S)
     tune.report({"configurations": len(config["items"])})
 
 
@@ -79,7 +79,7 @@ def light_resources(node_id: str) -> tune.PlacementGroupFactory:
     """What a Tune trial asks for: next to nothing, on the node of that id, where a CPU is left free for it.
 
     Nodes of one machine share an address, so Ray's resource `node:ADDRESS` would let it onto another node, where it
-    takes a hundredth of a CPU that a worker waits for as a whole: for ever.
+    takes a hundredth of a CPU, and a worker that needs the whole one can deadlock.
     """
     return tune.PlacementGroupFactory([{"CPU": LIGHT_CPU}], bundle_label_selector=[{NODE_ID: node_id}])
 
@@ -99,15 +99,15 @@ class CohortTuner:
     """A Tune run in a thread of the driver.
 
     Args:
-        pool: name of the pool's actor.
+        queue: name of the queue's actor.
         folder: absolute; Tune keeps its own state there.
     """
 
-    def __init__(self, next_cohort: NextCohort, pool: str, folder: Path) -> None:
+    def __init__(self, next_cohort: NextCohort, queue: str, folder: Path) -> None:
         self._tuner = tune.Tuner(
             tune.with_resources(carry_cohort, light_resources(ray.get_runtime_context().get_node_id())),
             tune_config=tune.TuneConfig(
-                search_alg=CohortSearcher(next_cohort, pool), num_samples=-1, reuse_actors=True
+                search_alg=CohortSearcher(next_cohort, queue), num_samples=-1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
                 name="cohorts",

@@ -1,4 +1,4 @@
-"""What travels between driver, pool and workers: items of work, what a worker is told, what comes back."""
+"""What travels between driver, queue and workers: items of work, what a worker is told, what comes back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,18 @@ def study_of(key: str) -> str:
     return key.partition("/")[0]
 
 
+def trial_of(key: str) -> int:
+    """The trial's number in an item's key; -1 in a key of another kind."""
+    last = key.rpartition("/")[2]
+    return int(last) if last.isdecimal() else -1
+
+
 @dataclass(frozen=True)
 class WorkItem:
     """One configuration to train: all its folds and seeds, on one worker."""
 
     key: str
-    """Unique in the pool: the study's name, a slash, and what tells its items apart, e.g. `STUDY/12`."""
+    """Unique in the queue: the study's name, a slash, and what tells its items apart, e.g. `STUDY/12`."""
     config: dict[str, Any]
     """The effective configuration as plain data."""
     data: str
@@ -33,7 +39,7 @@ class WorkItem:
     retries: int = 2
     """How often it may lose its worker before it fails."""
     keep_weights: bool = False
-    """Return the weights even where the score does not reach the study's bar."""
+    """Return the weights even where the score does not reach the study's weight_threshold."""
     compared: bool = False
     """Whether its scores are reported while it trains, and may end it."""
     rungs: tuple[int, ...] = ()
@@ -46,6 +52,8 @@ class WorkItem:
     """Absolute path, on the driver's node, of the file that keeps how far it is; "": nothing is kept."""
     checkpoint: Checkpoint | None = None
     """Where an earlier worker got to; None: from the start."""
+    ahead: bool = False
+    """It is handed out before what waits already."""
 
     @property
     def study(self) -> str:
@@ -53,8 +61,8 @@ class WorkItem:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """The pool's answer to a worker."""
+class Assignment:
+    """The queue's answer to a worker."""
 
     items: tuple[WorkItem, ...] = ()
     """Leased to the worker by this answer; empty where nothing is waiting."""
@@ -64,16 +72,18 @@ class Orders:
     """Key -> why: items of the worker that compare badly and are to end."""
     undecided: bool = False
     """Scores that the worker reported are yet to be compared."""
-    bars: Mapping[str, float] = field(default_factory=dict)
+    weight_thresholds: Mapping[str, float] = field(default_factory=dict)
     """Study -> score from which the weights are wanted; all are wanted where none is named."""
     stop: bool = False
     """No more work will come: leave."""
+    give_back: bool = False
+    """The worker's node is about to go: save what is in training and give it back."""
     leave: bool = False
     """The worker was found hanging: end the process, whatever it does."""
 
 
 @dataclass(frozen=True)
-class Delivery:
+class ItemResult:
     """How one item ended."""
 
     key: str
@@ -84,6 +94,8 @@ class Delivery:
     worker: str = ""
     lost: int = 0
     """How many workers were lost over it."""
+    wait_s: float | None = None
+    """Seconds in the queue before a worker first took it; None: none did."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +108,18 @@ class Report:
 
 
 @dataclass(frozen=True)
-class News:
+class Updates:
     """What happened to a study's items since it last asked."""
 
-    deliveries: tuple[Delivery, ...] = ()
+    results: tuple[ItemResult, ...] = ()
     reports: tuple[Report, ...] = ()
     cannot_start: str = ""
     """Why workers fail before they take anything, one after the other; "" while they do not."""
 
 
 @dataclass(frozen=True)
-class PoolStatus:
-    """The pool at one moment."""
+class WorkQueueStatus:
+    """The queue at one moment."""
 
     waiting: int = 0
     leased: int = 0
@@ -119,6 +131,10 @@ class PoolStatus:
     """Key of a leased item -> epochs done."""
     idle_s: float = 0.0
     """Seconds, summed over workers, in which a worker had asked for work and held none."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Key of a leased item -> its last score, if it was scored."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Key of a leased item -> its share of its stack's time so far."""
 
 
 def over_time(limit_s: float) -> str:

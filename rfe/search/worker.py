@@ -1,4 +1,4 @@
-"""A worker: takes items from the pool, trains them as one stack, hands results back, until told to stop.
+"""A worker: takes items from the queue, trains them as one stack, hands results back, until told to stop.
 
 It runs as the training loop of Ray Train and asks `ray.train` for nothing but its own place in the group: a
 `ray.train.report` would make every worker wait for all others.
@@ -6,6 +6,7 @@ It runs as the training loop of Ray Train and asks `ray.train` for nothing but i
 
 import logging
 import os
+import socket
 import threading
 import time
 import traceback
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from rfe.resources import free_memory
-from rfe.search.work import Orders, Report, WorkItem, over_time, study_of
+from rfe.search.work import Assignment, Report, WorkItem, over_time, study_of
 from rfe.training.record import Checkpoint, EpochReport, Stop, TrialResult
 from rfe.workspace import node_cache
 
@@ -32,17 +33,22 @@ GPU_PART = 0.85
 """Part of a GPU's free memory that stacks are packed into; estimates of what they need are estimates."""
 
 
-Tick = Callable[[Mapping[str, EpochReport]], Mapping[str, Stop]]
+OnEpochEnd = Callable[[Mapping[str, EpochReport]], Mapping[str, Stop]]
 """Told after an epoch where each item of the stack stands; answers with those to end, and why."""
 Deliver = Callable[[str, TrialResult], None]
 """Takes an item's key and result as soon as the item ends."""
 
 
 class TrainStack(Protocol):
-    """Trains items of one shape together, delivers each one's result, calls `tick` after every epoch."""
+    """Trains items of one shape together, delivers each one's result, calls `on_epoch_end` after every epoch."""
 
     def __call__(
-        self, items: Sequence[WorkItem], settings: "WorkerSettings", device: str, tick: Tick, deliver: Deliver
+        self,
+        items: Sequence[WorkItem],
+        settings: "WorkerSettings",
+        device: str,
+        on_epoch_end: OnEpochEnd,
+        deliver: Deliver,
     ) -> None: ...
 
 
@@ -50,8 +56,8 @@ class TrainStack(Protocol):
 class WorkerSettings:
     """What a worker is told when it starts."""
 
-    pool: str
-    """Name of the pool's actor."""
+    queue: str
+    """Name of the queue's actor."""
     cache: Path
     """Absolute folder of prepared features, local to the node; a node's own `RFE_CACHE` comes before it."""
     stack: int
@@ -66,21 +72,23 @@ class WorkerSettings:
     """Dotted path of a `TrainStack`."""
     heartbeat_s: float = 2.0
     checkpoint_s: float = 30.0
-    """How often a stack's items are saved to the pool: what a lost worker costs. Less often where saving takes long."""
+    """How often a stack's items are saved: what a lost worker costs. Less often where saving takes long."""
     poll_s: float = 0.05
     """Pause after finding nothing to do."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables of a job that Ray neither shows nor logs."""
 
 
-class PoolSide(Protocol):
-    """What a worker needs of the pool."""
+class WorkQueueSide(Protocol):
+    """What a worker needs of the queue."""
 
-    def register(self, worker: str, slot: str) -> None: ...
+    def register(self, worker: str, slot: str, node: str = "") -> None: ...
     def fail_start(self, worker: str, reason: str) -> bool: ...
-    def take(self, worker: str, memory_bytes: float, n: int) -> Orders: ...
-    def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders: ...
-    def report(self, worker: str, reports: Sequence[Report]) -> Orders: ...
+    def take(self, worker: str, memory_bytes: float, n: int) -> Assignment: ...
+    def heartbeat(
+        self, worker: str, epochs: Mapping[str, int], scores: Mapping[str, float] | None = None
+    ) -> Assignment: ...
+    def report(self, worker: str, reports: Sequence[Report]) -> Assignment: ...
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None: ...
     def finish(self, worker: str, key: str, result: TrialResult) -> None: ...
     def return_stack(self, worker: str, keys: Sequence[str], reason: str) -> None: ...
@@ -89,15 +97,17 @@ class PoolSide(Protocol):
 
 def work(config: dict[str, Any]) -> None:
     """The loop that Ray Train runs on each worker."""
+    import ray
     import ray.train
 
-    from rfe.search.pool_actor import find_pool
+    from rfe.search.work_queue_actor import find_queue
 
     settings: WorkerSettings = config["settings"]
     os.environ.update(settings.secrets)
     memory_bytes = stack_memory(settings.memory_bytes, ray.train.get_context().get_local_world_size())
     settings = replace(settings, cache=node_cache(settings.cache), memory_bytes=memory_bytes)
-    serve(find_pool(settings.pool), f"{config['group']}-{ray.train.get_context().get_world_rank()}", settings)
+    slot = f"{config['group']}-{ray.train.get_context().get_world_rank()}"
+    serve(find_queue(settings.queue), slot, settings, ray.get_runtime_context().get_node_id())
 
 
 def stack_memory(most: float, n_workers: int) -> float:
@@ -106,113 +116,118 @@ def stack_memory(most: float, n_workers: int) -> float:
     return most if free is None else min(most, CPU_PART * free / n_workers)
 
 
-def serve(pool: PoolSide, slot: str, settings: WorkerSettings) -> None:
-    """Take and train until the pool says stop. An exception of a stack ends the stack, not the worker, unless it leaves
-    the GPU unusable for its process."""
-    name = f"{slot}-{uuid4().hex[:8]}"
-    pool.register(name, slot)
+def serve(queue: WorkQueueSide, slot: str, settings: WorkerSettings, node: str = "") -> None:
+    """Take and train until the queue says stop. An exception ends its stack, not the worker, unless it leaves
+    the GPU unusable."""
+    name = f"{slot}-{uuid4().hex[:8]}@{socket.gethostname()}"
+    queue.register(name, slot, node)
     try:
         train = _load_function(settings.train)
         device, memory_bytes = _find_device(settings)
     except Exception as error:
-        if pool.fail_start(name, describe_error(error)):
+        if queue.fail_start(name, describe_error(error)):
             return
         raise
-    with Heart(pool, name, settings) as heart:
+    with HeartbeatReporter(queue, name, settings) as reporter:
         while True:
-            orders = pool.take(name, memory_bytes - _occupied_bytes(device), settings.stack)
-            if orders.stop:
+            assignment = queue.take(name, memory_bytes - _occupied_bytes(device), settings.stack)
+            if assignment.stop:
                 return
-            if orders.items:
-                _train_items(pool, name, orders, settings, device, heart, train)
+            if assignment.items:
+                _train_items(queue, name, assignment, settings, device, reporter, train)
             else:
                 time.sleep(settings.poll_s)
 
 
 def _train_items(
-    pool: PoolSide,
+    queue: WorkQueueSide,
     name: str,
-    orders: Orders,
+    assignment: Assignment,
     settings: WorkerSettings,
     device: str,
-    heart: "Heart",
+    reporter: "HeartbeatReporter",
     train: TrainStack,
 ) -> None:
-    """Train what was leased; results go to the pool one by one, what an error left goes back."""
-    kept = {item.key for item in orders.items if item.keep_weights or item.rest}
-    left = [item.key for item in orders.items]
+    """Train what was leased; results go to the queue one by one, what an error left goes back."""
+    kept = {item.key for item in assignment.items if item.keep_weights or item.rest}
+    left = [item.key for item in assignment.items]
 
     def deliver(key: str, result: TrialResult) -> None:
         left.remove(key)
-        if key not in heart.dropped:
-            wanted = key in kept or result.score >= heart.orders.bars.get(study_of(key), -inf)
-            pool.finish(name, key, result if wanted else replace(result, weights=None))
+        if key not in reporter.dropped:
+            wanted = key in kept or result.score >= reporter.assignment.weight_thresholds.get(study_of(key), -inf)
+            queue.finish(name, key, result if wanted else replace(result, weights=None))
 
-    heart.begin(orders)
+    reporter.begin(assignment)
     try:
-        train(orders.items, settings, device, heart.tick, deliver)
+        train(assignment.items, settings, device, reporter.on_epoch_end, deliver)
     except Exception as error:
-        log.exception("a stack of %d raised an error", len(orders.items))
+        log.exception("a stack of %d raised an error", len(assignment.items))
         if not is_usable(device):
-            pool.lose(name, describe_error(error))
+            queue.lose(name, describe_error(error))
             os._exit(1)
-        pool.return_stack(name, left, describe_error(error))
+        queue.return_stack(name, left, describe_error(error))
     finally:
-        heart.rest()
+        reporter.rest()
 
 
-class Heart:
-    """Tells the pool in the background that the worker lives and how far it is."""
+class HeartbeatReporter:
+    """Tells the queue in the background that the worker lives and how far it is."""
 
-    def __init__(self, pool: PoolSide, name: str, settings: WorkerSettings) -> None:
-        self._pool, self._name = pool, name
+    def __init__(self, queue: WorkQueueSide, name: str, settings: WorkerSettings) -> None:
+        self._queue, self._name = queue, name
         self._interval_s, self._checkpoint_s = settings.heartbeat_s, settings.checkpoint_s
         self._next_save = 0.0
         self._epochs: Mapping[str, int] = {}
+        self._scores: dict[str, float] = {}
         self._items: dict[str, WorkItem] = {}
         self._began = 0.0
         self._end = threading.Event()
         self._lock = threading.Lock()
-        """Guards `orders`, which belong to a stack."""
-        self.orders = Orders()
+        """Guards `assignment`, which belong to a stack."""
+        self.assignment = Assignment()
         self.dropped: set[str] = set()
-        """Keys that the stack was told to end because nobody waits for them any more."""
+        """Keys that the stack was told to end because they were cancelled."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "Heart":
+    def __enter__(self) -> "HeartbeatReporter":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
 
-    def begin(self, orders: Orders) -> None:
+    def begin(self, assignment: Assignment) -> None:
         """A stack starts."""
         self._began = time.monotonic()
         self._next_save = self._began + self._checkpoint_s
         with self._lock:
-            self.orders = orders
-            self._items = {item.key: item for item in orders.items}
-        self._epochs = {item.key: 0 for item in orders.items}
+            self.assignment = assignment
+            self._items = {item.key: item for item in assignment.items}
+        self._epochs = {item.key: 0 for item in assignment.items}
+        self._scores = {}
         self.dropped = set()
 
-    def tick(self, reports: Mapping[str, EpochReport]) -> dict[str, Stop]:
+    def on_epoch_end(self, reports: Mapping[str, EpochReport]) -> dict[str, Stop]:
         """An epoch ended: which items are to end now, by order, by comparison, or for being over their time."""
         self._epochs = {key: report.epoch for key, report in reports.items()}
+        scores = {key: report.score for key, report in reports.items() if report.score is not None}
+        self._scores = {key: score for key, score in (self._scores | scores).items() if key in reports}
         self._compare(reports)
         share_s = (time.monotonic() - self._began) / max(1, len(self._items))
         ends = {}
-        unwanted = {key for key in reports if self.orders.stop or key in self.orders.dropped}
+        leaves = self.assignment.stop or self.assignment.give_back
+        unwanted = {key for key in reports if leaves or key in self.assignment.dropped}
         for key in reports:
             limit_s = self._items[key].limit_s
             if key in unwanted:
                 self.dropped.add(key)
-                ends[key] = Stop("failed", "nobody waits for it any more")
-            elif key in self.orders.pruned:
-                ends[key] = Stop("pruned", self.orders.pruned[key])
+                ends[key] = Stop("failed", "cancelled: no longer requested")
+            elif key in self.assignment.pruned:
+                ends[key] = Stop("pruned", self.assignment.pruned[key])
             elif limit_s is not None and share_s > limit_s:
                 ends[key] = Stop("failed", over_time(limit_s))
-        # what nobody waits for now may be gone on with by a later command
+        # a later run can resume what was cancelled
         due = time.monotonic() >= self._next_save
         kept = {key: one for key, one in reports.items() if key in unwanted or (due and key not in ends)}
         if kept:
@@ -229,36 +244,36 @@ class Heart:
             if self._items[key].compared and report.score is not None
         ]
         if scores:
-            self.orders = self._pool.report(self._name, scores)
-        elif self.orders.undecided:
-            self.orders = self._pool.heartbeat(self._name, self._epochs)
+            self.assignment = self._queue.report(self._name, scores)
+        elif self.assignment.undecided:
+            self.assignment = self._queue.heartbeat(self._name, self._epochs, self._scores)
 
     def _save(self, reports: Mapping[str, EpochReport]) -> float:
-        """Have the pool keep where these are; returns the seconds it took."""
+        """Have the queue keep where these are; returns the seconds it took."""
         began = time.monotonic()
         states = {key: report.checkpoint() for key, report in reports.items() if report.checkpoint is not None}
-        self._pool.save(self._name, states)
+        self._queue.save(self._name, states)
         return time.monotonic() - began
 
     def rest(self) -> None:
         """The stack ended."""
-        self._epochs = {}
+        self._epochs, self._scores = {}, {}
 
     def _beat(self) -> None:
         while not self._end.wait(self._interval_s):
             items = self._items
             try:
-                orders = self._pool.heartbeat(self._name, self._epochs)
+                assignment = self._queue.heartbeat(self._name, self._epochs, self._scores)
             except Exception:
                 if self._end.is_set():
                     return
-                # Without a pool nobody hears of this worker's results; a new process looks for it afresh
+                # Without the queue this worker's results are lost; a new process looks for the queue again
                 os._exit(1)
-            if orders.leave:
+            if assignment.leave:
                 os._exit(1)
             with self._lock:
                 if items is self._items:  # else they are of a stack that ended meanwhile
-                    self.orders = orders
+                    self.assignment = assignment
 
 
 def describe_error(error: BaseException) -> str:
@@ -295,7 +310,7 @@ def _find_device(settings: WorkerSettings) -> tuple[str, float]:
     torch.set_num_threads(settings.threads)
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        if settings.device_share < 1:  # who takes more runs out of memory himself, and not his neighbour
+        if settings.device_share < 1:  # a worker that takes more runs out of memory itself, not its neighbour
             torch.cuda.set_per_process_memory_fraction(settings.device_share)
         return "cuda", GPU_PART * min(free, settings.device_share * total)
     return "cpu", settings.memory_bytes

@@ -23,7 +23,7 @@ WORKER_ENVIRONMENT = {
 
 
 class WorkerGroup:
-    """A Ray Train run whose workers take items from the pool until it stops.
+    """A Ray Train run whose workers take items from the queue until it stops.
 
     Args:
         session: says what a worker needs.
@@ -34,7 +34,7 @@ class WorkerGroup:
     """
 
     def __init__(self, session: Session, n_workers: int, settings: WorkerSettings, folder: Path, name: str) -> None:
-        self.n_workers = n_workers
+        self.n_workers, self.name = n_workers, name
         self._trainer = TorchTrainer(
             work,
             train_loop_config={"settings": settings, "group": name},
@@ -63,7 +63,7 @@ class WorkerGroup:
 
     @property
     def ended(self) -> bool:
-        """Whether the run is over, be it by the pool's stop or by an error."""
+        """Whether the run is over, be it by the queue's stop or by an error."""
         return not self._thread.is_alive()
 
     @property

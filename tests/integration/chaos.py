@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import psutil
 
+from rfe.journal.records import read_records
 from rfe.search.work import WorkItem
-from rfe.search.worker import Deliver, Tick, WorkerSettings
-from rfe.tracking.records import read_records
+from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
 from rfe.training.record import TrialResult
 from rfe.workspace import Workspace
 from tests.integration.ports import free_port
@@ -34,7 +34,9 @@ MLFLOW_START_S = 300.0
 EPOCHS = 30
 
 
-def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
+def train_stack(
+    items: Sequence[WorkItem], settings: WorkerSettings, device: str, on_epoch_end: OnEpochEnd, deliver: Deliver
+) -> None:
     """Real training that also leaves each trial's out-of-fold probabilities, unrounded, in the cache folder."""
     from rfe.search import stack_training
 
@@ -43,7 +45,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
             np.save(settings.cache / f"{key.replace('/', '-')}.npy", result.fused)
         deliver(key, result)
 
-    stack_training.train_stack(items, settings, device, tick, keep)
+    stack_training.train_stack(items, settings, device, on_epoch_end, keep)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.metrics.score import fold_totals
 from rfe.search.work import WorkItem
-from rfe.search.worker import Deliver, Tick, WorkerSettings
+from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
 from rfe.task import BLEMORE
 from rfe.training.record import EpochReport, TrialResult
 
@@ -59,7 +59,9 @@ def write_data(
     return folder
 
 
-def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
+def train_stack(
+    items: Sequence[WorkItem], settings: WorkerSettings, device: str, on_epoch_end: OnEpochEnd, deliver: Deliver
+) -> None:
     """A `TrainStack`; what it does besides is said by files in the cache folder."""
     if (settings.cache / DIE).exists():
         (settings.cache / DIE).unlink()
@@ -67,7 +69,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
     if (settings.cache / REAL).exists():
         from rfe.search import stack_training
 
-        stack_training.train_stack(items, settings, device, tick, deliver)
+        stack_training.train_stack(items, settings, device, on_epoch_end, deliver)
         return
     dataset = load_dataset(Path(items[0].data), items[0].encoders)
     seconds = float((settings.cache / SLEEP).read_text()) if (settings.cache / SLEEP).exists() else 0.0
@@ -77,7 +79,7 @@ def train_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str
         time.sleep(seconds / EPOCHS)
         scores = {key: results[key].score * epoch / EPOCHS for key in running}
         scored = {key: score if epoch % 2 == 0 else None for key, score in scores.items()}
-        for key, stop in tick({key: EpochReport(epoch, EPOCHS, scored[key]) for key in running}).items():
+        for key, stop in on_epoch_end({key: EpochReport(epoch, EPOCHS, scored[key]) for key in running}).items():
             del running[key]
             deliver(key, TrialResult("", stop.state, stop.reason, curves={"score": [(epoch, scores[key])]}))
         if not running:

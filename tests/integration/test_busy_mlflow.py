@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.tracking.base import TrialLog
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.tracking.mlflow_tracker import MlflowTracker
-from rfe.tracking.records import read_events
 from rfe.workspace import Workspace
 from tests.integration import fakes
 from tests.integration.servers import PATIENCE_S, mlflow_server, wait_for

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.study import read_study
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
 from rfe.workspace import Workspace
 from tests.integration import fakes
 from tests.integration.chaos import KINDS, open_chaos

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from rfe.tracking.records import read_records
+from rfe.journal.records import read_records
 from rfe.workspace import Workspace, open_workspace
 from tests.integration import fakes
 from tests.integration.cluster import start_cluster

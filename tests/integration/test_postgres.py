@@ -10,8 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.journal.records import read_events
 from rfe.tracking.mlflow_tracker import MlflowTracker
-from rfe.tracking.records import read_events
 from rfe.workspace import Workspace
 from tests.integration import fakes
 from tests.integration.servers import PATIENCE_S, mlflow_server, postgres, postgres_programs

@@ -26,6 +26,9 @@ from rfe import api
 from rfe.config.reading import write_yaml
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError, DataError, StudyError, TrialError
+from rfe.journal.events import ConfirmationLog, StudyEvent, StudyLog, TrialLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events, read_records
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search.node_check import check_nodes
@@ -34,9 +37,7 @@ from rfe.search.session import open_session
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.ready_made import find_space
 from rfe.study import TrialRow, read_study
-from rfe.tracking.base import ConfirmationLog, NullTracker, StudyEvent, StudyLog, TrialLog
-from rfe.tracking.journal import Journal
-from rfe.tracking.records import read_events, read_records
+from rfe.tracking.base import NullTracker
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration import fakes
 
@@ -91,8 +92,8 @@ def make_space(study: str, trials: int, **fields: Any) -> SearchSpace:
 
 
 def optuna_rows(workspace: Workspace, study: str) -> dict[int, TrialRow]:
-    """What was asked for; first trials beyond the budget wait for a larger one."""
-    return {row.number: row for row in read_study(workspace.study(study).path).trials if row.state != "waiting"}
+    """What was asked for."""
+    return {row.number: row for row in read_study(workspace.study(study).path).trials}
 
 
 def trial_records(folder: StudyFolder) -> list[TrialLog]:
@@ -306,12 +307,12 @@ def test_a_lost_pool_loses_no_trial(
     killed = []
 
     def kill() -> None:
-        while fleet.pool.status().finished < start + COHORT or not fleet.pool.status().epochs:
+        while fleet.queue.status().finished < start + COHORT or not fleet.queue.status().epochs:
             time.sleep(0.05)
-        ray.kill(fleet.pool.actor, no_restart=False)
+        ray.kill(fleet.queue.actor, no_restart=False)
         killed.append(True)
 
-    start = fleet.pool.status().finished
+    start = fleet.queue.status().finished
     threading.Thread(target=kill, daemon=True).start()
     outcome = run_search(make_space("poolless", 16), data, workspace, fleet=fleet)
     assert killed
@@ -324,11 +325,11 @@ def test_a_full_disk_ends_the_search_in_a_sentence_and_room_lets_it_go_on(
 ) -> None:
     append, written = Journal._append, []
 
-    def fill_up(self: Journal, line: bytes) -> None:
+    def fill_up(self: Journal, line: bytes, sync: bool) -> None:
         written.append(line)
         if len(written) > 2 + COHORT:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        append(self, line)
+        append(self, line, sync)
 
     with monkeypatch.context() as disk:
         disk.setattr(Journal, "_append", fill_up)

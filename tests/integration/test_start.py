@@ -11,7 +11,7 @@ import pytest
 
 from rfe import api
 from rfe.data.simulation.spec import SimulationSpec
-from rfe.tracking.records import read_records
+from rfe.journal.records import read_records
 from rfe.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ import pytest
 
 from rfe import api
 from rfe.errors import StudyError
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.workspace import Workspace, open_workspace
 from tests.integration import fakes
 

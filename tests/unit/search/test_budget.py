@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from rfe.errors import ConfigError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import Record
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.driver import run_search
 from rfe.search.interrupt import LEFT_AT_ONCE, catch_interrupts
 from rfe.search_space import SearchSpace, load_space
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import Record
 from rfe.workspace import open_workspace
 from tests.unit.data.folders import make_folder
 

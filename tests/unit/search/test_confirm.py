@@ -11,12 +11,12 @@ import pytest
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import LARGEST_SEED, Config
 from rfe.data.dataset import load_dataset
+from rfe.journal.events import TrialLog
 from rfe.progress import SilentProgress
 from rfe.search.confirm import FIRST_FRESH_SEED, confirm_best, first_fresh_seed, in_a_row, merge_seeds, with_seed
-from rfe.search.pool import Pool
-from rfe.search.work import News, PoolStatus, WorkItem
+from rfe.search.work import Updates, WorkItem, WorkQueueStatus
+from rfe.search.work_queue import WorkQueue
 from rfe.search_space import load_space
-from rfe.tracking.base import TrialLog
 from rfe.training.record import TrialResult
 from tests.integration.fakes import fake_result, write_data
 
@@ -73,41 +73,41 @@ def test_a_seed_that_failed_leaves_a_run_that_a_configuration_can_name(left: lis
 
 
 class Replaced:
-    """A pool whose process is lost once, with all that it knew, and whose one worker fails each item at once."""
+    """A queue whose process is lost once, with all that it knew, and whose one worker fails each item at once."""
 
     def __init__(self) -> None:
-        self.pool, self.n_collected = Pool(), 0
+        self.queue, self.n_collected = WorkQueue(), 0
 
     def offer(self, cohort: str, items: list[WorkItem]) -> None:
-        self.pool.offer(cohort, items)
+        self.queue.offer(cohort, items)
 
-    def collect(self, study: str, timeout_s: float) -> News:
+    def collect(self, study: str, timeout_s: float) -> Updates:
         self.n_collected += 1
         if self.n_collected == 1:
-            self.pool = Pool()
-            return News((), ())
-        for one in self.pool.take("w", 1e9, 8).items:
-            self.pool.finish("w", one.key, TrialResult("id", "failed", "planted"))
-        return self.pool.collect(study)
+            self.queue = WorkQueue()
+            return Updates((), ())
+        for one in self.queue.take("w", 1e9, 8).items:
+            self.queue.finish("w", one.key, TrialResult("id", "failed", "planted"))
+        return self.queue.collect(study)
 
-    def withdraw(self, run: str) -> None:
-        self.pool.withdraw(run)
+    def cancel(self, run: str) -> None:
+        self.queue.cancel(run)
 
-    def status(self) -> PoolStatus:
-        return self.pool.status()
+    def status(self) -> WorkQueueStatus:
+        return self.queue.status()
 
 
 class Slow(Replaced):
-    """A pool whose workers are an epoch further at each look."""
+    """A queue whose workers are an epoch further at each look."""
 
-    def collect(self, study: str, timeout_s: float) -> News:
+    def collect(self, study: str, timeout_s: float) -> Updates:
         self.n_collected += 1
         if self.n_collected == 1:
-            self.leased = [one.key for one in self.pool.take("w", 1e9, 8).items]
-        self.pool.heartbeat("w", dict.fromkeys(self.leased, self.n_collected))
+            self.leased = [one.key for one in self.queue.take("w", 1e9, 8).items]
+        self.queue.heartbeat("w", dict.fromkeys(self.leased, self.n_collected))
         if self.n_collected == 4:
-            self.pool.finish("w", self.leased[0], TrialResult("id", "failed", "planted"))
-        return self.pool.collect(study)
+            self.queue.finish("w", self.leased[0], TrialResult("id", "failed", "planted"))
+        return self.queue.collect(study)
 
 
 def test_epochs_are_told_before_the_first_seed_ends() -> None:
@@ -123,12 +123,12 @@ def test_epochs_are_told_before_the_first_seed_ends() -> None:
 
     space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 1, "seeds": 2}})
     best = log(epochs=10)
-    ledger = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
-    pool = Slow()
-    fleet = SimpleNamespace(pool=pool, ended=False)
+    trial_tracker = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
+    queue = Slow()
+    fleet = SimpleNamespace(queue=queue, ended=False)
     list(
         confirm_best(
-            [best], space, cast(Any, ledger), cast(Any, fleet), cast(Any, Noted()), lambda: pool.n_collected > 5
+            [best], space, cast(Any, trial_tracker), cast(Any, fleet), cast(Any, Noted()), lambda: queue.n_collected > 5
         )
     )
     assert told == [20, 0, 2, 4, 6, 14, 15, 10]
@@ -137,36 +137,36 @@ def test_epochs_are_told_before_the_first_seed_ends() -> None:
 def test_a_pool_that_was_started_anew_is_offered_what_it_does_not_know() -> None:
     space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 1, "seeds": 2}})
     best = log()
-    ledger = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
-    pool = Replaced()
-    fleet = SimpleNamespace(pool=pool, ended=False)
+    trial_tracker = SimpleNamespace(logs={0: best}, work_item=lambda key, config, **options: WorkItem(key, {}, "/data"))
+    queue = Replaced()
+    fleet = SimpleNamespace(queue=queue, ended=False)
     confirmed = confirm_best(
-        [best], space, cast(Any, ledger), cast(Any, fleet), SilentProgress(), lambda: pool.n_collected > 10
+        [best], space, cast(Any, trial_tracker), cast(Any, fleet), SilentProgress(), lambda: queue.n_collected > 10
     )
     assert list(confirmed) == []  # both seeds failed
-    assert pool.n_collected == 2
+    assert queue.n_collected == 2
 
 
 def test_trials_are_confirmed_one_after_another(tmp_path: Path) -> None:
     dataset = load_dataset(write_data(tmp_path / "data"))
 
     class Done(Replaced):
-        def collect(self, study: str, timeout_s: float) -> News:
+        def collect(self, study: str, timeout_s: float) -> Updates:
             self.n_collected += 1
-            for one in self.pool.take("w", 1e9, 1).items:
-                self.pool.finish("w", one.key, fake_result(Config.model_validate(one.config), dataset))
-            return self.pool.collect(study)
+            for one in self.queue.take("w", 1e9, 1).items:
+                self.queue.finish("w", one.key, fake_result(Config.model_validate(one.config), dataset))
+            return self.queue.collect(study)
 
     space = load_space({"study": "s", "space": {"train.lr": {"choice": [0.1]}}, "confirm": {"top": 2, "seeds": 1}})
     best = [log(), replace(log(), number=1)]
-    ledger = SimpleNamespace(
+    trial_tracker = SimpleNamespace(
         logs=dict(enumerate(best)),
         dataset=dataset,
         work_item=lambda key, config, **options: WorkItem(key, config.model_dump(), "/data"),
     )
-    pool = Done()
-    fleet = SimpleNamespace(pool=pool, ended=False)
+    queue = Done()
+    fleet = SimpleNamespace(queue=queue, ended=False)
     confirmed = confirm_best(
-        best, space, cast(Any, ledger), cast(Any, fleet), SilentProgress(), lambda: pool.n_collected > 10
+        best, space, cast(Any, trial_tracker), cast(Any, fleet), SilentProgress(), lambda: queue.n_collected > 10
     )
     assert [(one.number, one.seeds) for one in confirmed] == [(0, (1000,)), (1, (1000,))]

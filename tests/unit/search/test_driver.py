@@ -8,15 +8,16 @@ import pytest
 
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError
+from rfe.journal.events import TrialLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
 from rfe.progress import SilentProgress
 from rfe.search.budget import SESSION
 from rfe.search.driver import check_actors, check_decoders, check_objectives, run_search
 from rfe.search_space import load_space, resolve
 from rfe.study import read_study
 from rfe.task import BLEMORE, Task
-from rfe.tracking.base import NullTracker, TrialLog
-from rfe.tracking.journal import Journal
-from rfe.tracking.records import read_events
+from rfe.tracking.base import NullTracker
 from rfe.workspace import open_workspace
 from tests.integration.fakes import write_data
 from tests.tasks import COMPOUND, EIGHT, PLAIN, with_task
@@ -40,7 +41,7 @@ def test_a_study_that_has_ended_starts_nothing(
     with Journal(folder) as journal:
         journal.record(SESSION)
         with monkeypatch.context() as patched:
-            patched.setattr("rfe.tracking.journal.time.monotonic", lambda: monotonic() + 7200)
+            patched.setattr("rfe.journal.journal.time.monotonic", lambda: monotonic() + 7200)
             journal.keep_time()
     monkeypatch.setattr("rfe.search.driver.open_session", never)
     space = load_space(

@@ -1,8 +1,6 @@
 """How a local Ray is started, and what is said when it does not start; Ray's own start is replaced."""
 
 import os
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,16 +104,6 @@ def test_what_is_no_timeout_is_not_repeated_and_what_is_scarce_is_named(monkeypa
     with pytest.raises(ConfigError, match=r"\(broken\); open files: at most 300; raise it: ulimit -n 65536; its logs"):
         start()
     assert len(asked) == 1
-
-
-def test_an_interpreter_in_a_path_with_a_blank_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before: no worker ever came up, and nothing was said."""
-    asked = starts(monkeypatch, None, None)
-    start()
-    assert "runtime_env" not in asked[0]
-    monkeypatch.setattr(sys, "executable", "/a b/it's/python")
-    start()
-    assert shlex.split(asked[1]["runtime_env"]["py_executable"]) == ["/a b/it's/python"]
 
 
 def test_without_room_in_shared_memory_ray_is_given_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,14 +11,13 @@ from rfe.data.cache import FeatureCache
 from rfe.data.caveats import ONE_ENCODER
 from rfe.data.check import check_folder
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.search.ledger import Ledger
 from rfe.search.outcome import StudyOutcome, build_outcome, constant_score
-from rfe.search.work import Delivery
+from rfe.search.trial_tracker import TrialTracker
+from rfe.search.work import ItemResult
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
-from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
 from rfe.workspace import Workspace
 from tests.unit.data.folders import make_folder, make_rows, names, write_features
@@ -32,14 +31,14 @@ def search_one(folder: Path, dataset: Dataset) -> StudyOutcome:
     space = load_space({"study": "s", "base": SMALL, "budget": {"trials": 1}, "confirm": {"top": 0}})
     definition = define_study(space, tuple(dataset.encoders), seed=0, fingerprint=dataset.fingerprint)
     place = workspace.study("s")
-    with StudyStore.open(place.path, definition) as store, Journal(place) as journal:
-        ledger = Ledger(place, store, journal, NullTracker(), dataset)
-        (item,) = ledger.next_items(1)
+    with StudyStore.open(place.path, definition) as store:
+        trial_tracker = TrialTracker(place, store, NullTracker(), dataset)
+        (item,) = trial_tracker.next_items(1)
         config = Config.model_validate(item.config)
         (result,) = train_configurations([config], dataset, FeatureCache(dataset, workspace.cache))
-        ledger.settle(Delivery(item.key, "complete", "", result))
-        known = {"state": "finished", "reason": "", "trials": ledger.counts(), "elapsed_s": 1.0}
-        return build_outcome(place, ledger.logs, [], dataset, ("score",), **known)
+        trial_tracker.settle(ItemResult(item.key, "complete", "", result))
+        known = {"state": "finished", "reason": "", "trials": trial_tracker.counts(), "elapsed_s": 1.0}
+        return build_outcome(place, trial_tracker.logs, [], dataset, ("score",), **known)
 
 
 def show_labels(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A study whose books disagree: the journal is the truth."""
+"""A study with damaged files, or whose MLflow disagrees: the journal is the truth."""
 
 import json
 import shutil
@@ -12,14 +12,15 @@ from mlflow import MlflowClient
 from rfe import api
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import StudyError
+from rfe.journal.events import TrialLog
+from rfe.journal.journal import LOCK_FILE
+from rfe.journal.records import read_events
 from rfe.progress import SilentProgress
 from rfe.search.repair import RepairReport, name_trials, repair_study
 from rfe.study import read_study
-from rfe.study.store import LOCK_FILE
-from rfe.tracking.base import NullTracker, TrialLog
+from rfe.tracking.base import NullTracker
 from rfe.tracking.mlflow_server import MlflowServer
 from rfe.tracking.mlflow_tracker import MlflowTracker
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.search.tiny_study import ASKED, ENDED, run_study
@@ -49,7 +50,7 @@ def repair(workspace: Workspace) -> RepairReport:
     return repair_study(workspace, workspace.study("tiny"), SilentProgress())
 
 
-def optuna_states(folder: StudyFolder) -> dict[int, str]:
+def states(folder: StudyFolder) -> dict[int, str]:
     return {row.number: row.state for row in read_study(folder.path).trials}
 
 
@@ -66,42 +67,40 @@ def drop_lines(path: Path, *words: str) -> int:
 
 
 def test_a_healthy_study_is_left_as_it_is(workspace: Workspace, study: StudyFolder) -> None:
-    before = study.journal.read_bytes(), optuna_states(study)
+    before = study.journal.read_bytes(), states(study)
     report = repair(workspace)
     assert (report.repairs, report.adoptable, report.left) == ((), (ENDED,), "")
-    assert (study.journal.read_bytes(), optuna_states(study)) == before
+    assert (study.journal.read_bytes(), states(study)) == before
 
 
-def test_half_lines_are_cut(workspace: Workspace, study: StudyFolder) -> None:
+def test_half_a_line_is_cut(workspace: Workspace, study: StudyFolder) -> None:
     whole = study.journal.read_bytes()
-    with study.journal.open("ab") as journal, study.optuna_log.open("ab") as log:
+    with study.journal.open("ab") as journal:
         journal.write(b'{"time": 1')
-        log.write(b'{"op_code"')
-    assert [(one.where, one.done) for one in repair(workspace).repairs] == [
-        ("journal", "cut off"),
-        ("Optuna", "cut off"),
-    ]
+    assert [(one.where, one.done) for one in repair(workspace).repairs] == [("journal", "cut off")]
     assert study.journal.read_bytes() == whole
-    assert repair(workspace).repairs == ()
-
-
-def test_optuna_is_told_what_only_the_journal_knows(workspace: Workspace, study: StudyFolder) -> None:
-    before = optuna_states(study)
-    assert drop_lines(study.optuna_log, '"op_code":6', '"trial_id":4', '"datetime_complete"') == 1
-    assert optuna_states(study)[4] == "running"
-    [one] = repair(workspace).repairs
-    assert (one.where, one.found) == ("Optuna", "trial 4: ended in the journal only")
-    assert optuna_states(study) == before
     assert repair(workspace).repairs == ()
 
 
 def test_a_result_that_the_journal_lost_is_open_again(workspace: Workspace, study: StudyFolder) -> None:
     assert drop_lines(study.journal, '"number": 2,', '"kind": "trial"') == 1
     report = repair(workspace)
-    assert [one.found for one in report.repairs] == ["trial 2: ended, but the journal has no result"]
     assert report.adoptable == (2, ENDED)
-    assert {n: state for n, state in optuna_states(study).items() if state != "running"} == journal_states(study)
-    assert len(optuna_states(study)) == ASKED
+    assert {n: state for n, state in states(study).items() if state != "running"} == journal_states(study)
+    assert len(states(study)) == ASKED
+
+
+def test_a_trial_that_only_an_earlier_version_knew_is_recorded_as_failed(
+    workspace: Workspace, study: StudyFolder
+) -> None:
+    assert drop_lines(study.journal, '"kind": "ask"') == 1
+    assert drop_lines(study.journal, '"number": 2,', '"kind": "trial"') == 1
+    [one] = [one for one in repair(workspace).repairs if one.where == "journal"]
+    assert (one.found, one.done) == (
+        "trial 2: asked for by an earlier version, without their parameters",
+        "recorded as failed",
+    )
+    assert states(study)[2] == journal_states(study)[2] == "failed"
     assert repair(workspace).repairs == ()
 
 
@@ -134,22 +133,6 @@ def test_mlflow_is_written_anew_from_the_journal(workspace: Workspace, dataset: 
     assert repair(workspace).repairs == ()
 
 
-def test_a_lost_or_damaged_log_is_rebuilt(workspace: Workspace, study: StudyFolder) -> None:
-    """A damaged line ended in an internal error; of a lost log, all trials were recorded again by the next search."""
-    before = optuna_states(study)
-    damaged = (b"\0\0\n", "line 10 is damaged")
-    lines = study.optuna_log.read_bytes().splitlines(keepends=True)
-    for line, found in ((b"", "is missing"), damaged):
-        study.optuna_log.unlink()
-        if line:
-            study.optuna_log.write_bytes(b"".join([*lines[:9], line, *lines[10:]]))
-        [one] = repair(workspace).repairs
-        assert (one.where, one.done) == ("Optuna", "rebuilt from the journal")
-        assert one.found.startswith(f"its log {found}")
-        assert optuna_states(study) == before
-        assert repair(workspace).repairs == ()
-
-
 @pytest.mark.parametrize("lost", ["missing", "empty"])
 def test_of_a_lost_journal_it_is_said_where_the_results_may_be(
     lost: str, workspace: Workspace, study: StudyFolder
@@ -159,10 +142,8 @@ def test_of_a_lost_journal_it_is_said_where_the_results_may_be(
         study.journal.unlink()
     else:
         study.journal.write_bytes(b"")
-    report = api.repair_study("tiny", workspace)
-    [one] = [one for one in report.repairs if one.where == "Optuna"]
-    assert one.found == "trials 0, 1, 2, 3, 4: ended, but the journal has no result"
-    assert one.done.startswith("open again; `rfe studies pull tiny` brings the results back")
+    with pytest.raises(StudyError, match=r"bring it back with `rfe studies pull tiny`"):
+        api.repair_study("tiny", workspace)
 
 
 def test_outputs_that_are_lost_are_said(workspace: Workspace, study: StudyFolder) -> None:

@@ -21,12 +21,12 @@ def ended_with_ray(monkeypatch: pytest.MonkeyPatch, *, asked: bool) -> Any:
     monkeypatch.setattr(StudyRun, "_confirmed", lambda self: {})
     monkeypatch.setattr(StudyRun, "_conclude", lambda self, confirmed: (self.stopping, confirmed))
     study = object.__new__(StudyRun)
-    study.ledger = SimpleNamespace(n_adoptable=1, exhausted=False, n_asked=0, since_best=0, copies_in_a_row=0)  # type: ignore[assignment]
+    study.trial_tracker = SimpleNamespace(n_adoptable=1, exhausted=False, n_asked=0, since_best=0, copies_in_a_row=0)  # type: ignore[assignment]
     study.budget = SimpleNamespace(end=lambda *known: "")  # type: ignore[assignment]
     study.progress = SimpleNamespace(note=lambda line: None)  # type: ignore[assignment]
     study.interrupt = SimpleNamespace(asked=asked)  # type: ignore[assignment]
     study.space = SimpleNamespace(study="s")  # type: ignore[assignment]
-    study.stopping, study.spent_s, study.began = "", 0.0, time.monotonic()
+    study.stopping, study.n_requests, study.spent_s, study.began = "", 0, 0.0, time.monotonic()
     return study.run()
 
 

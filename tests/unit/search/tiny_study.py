@@ -4,12 +4,12 @@ from typing import Any
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
-from rfe.search.ledger import Ledger
-from rfe.search.work import Delivery
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog
+from rfe.search.trial_tracker import TrialTracker
+from rfe.search.work import ItemResult
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, Tracker
-from rfe.tracking.journal import Journal
+from rfe.tracking.base import Tracker
 from rfe.workspace import StudyFolder, Workspace
 from tests.integration.fakes import fake_result
 
@@ -25,16 +25,17 @@ def run_study(workspace: Workspace, dataset: Dataset, tracker: Tracker, name: st
     definition = define_study(space, tuple(dataset.encoders), seed=1, fingerprint=dataset.fingerprint)
     settings = {"data.path": str(dataset.path), "data.encoders": list(dataset.encoders), "budget.trials": 9}
     log = StudyLog(name, dataset.name, dataset.fingerprint, session="first", settings=settings)
-    with StudyStore.open(folder.path, definition) as store, Journal(folder) as journal:
+    with StudyStore.open(folder.path, definition) as store:
+        journal = store.journal
         tracker.start_study(journal.record_study(log))
-        ledger = Ledger(folder, store, journal, tracker, dataset)
-        for item in ledger.next_items(ASKED)[:ENDED]:
+        trial_tracker = TrialTracker(folder, store, tracker, dataset)
+        for item in trial_tracker.next_items(ASKED)[:ENDED]:
             result = fake_result(Config.model_validate(item.config), dataset)
             if item.key.endswith("/3"):
-                ledger.settle(Delivery(item.key, "failed", "the loss is no longer finite"))
+                trial_tracker.settle(ItemResult(item.key, "failed", "the loss is no longer finite"))
             else:
-                ledger.settle(Delivery(item.key, "complete", "", result))
-        best = ledger.logs[0]
+                trial_tracker.settle(ItemResult(item.key, "complete", "", result))
+        best = trial_tracker.logs[0]
         files = {name: path for name, path in best.artifacts.items() if name in ("config.yaml", "outputs.npz")}
         confirmation = ConfirmationLog(name, 0, (0.3, 0.32), (1000, 1001), artifacts=files, weights=best.weights)
         tracker.log_confirmation(journal.record_confirmation(confirmation))

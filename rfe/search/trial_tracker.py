@@ -1,55 +1,61 @@
 """The books of one study: which trials were asked for, which are open, how each ended.
 
-Whatever ends goes to the journal first, then to Optuna, then to the tracker. Only the driver's process keeps books.
+Whatever ends goes to the study's journal first, then to the tracker. Only the driver's process keeps books.
 """
 
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rfe.config.identity import config_id
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError
-from rfe.search.open_trial import OpenTrial, copy_log, log_of_delivery
-from rfe.search.recovery import record_asked, recover, tell_trial
-from rfe.search.work import Delivery, Report, WorkItem
+from rfe.journal.events import TrialLog
+from rfe.search.answering import Answer, StudyState, TrialProgress
+from rfe.search.changes import StudyChanges
+from rfe.search.control import take_up
+from rfe.search.open_trial import OpenTrial, copy_log, log_of_result
+from rfe.search.requests import waiting_requests
+from rfe.search.work import ItemResult, Report, WorkItem, trial_of
 from rfe.search_space import ARM, effective_config
 from rfe.study import Asked, StudyStore, covers, rungs
-from rfe.tracking.base import Tracker, TrialLog
-from rfe.tracking.journal import Journal
+from rfe.tracking.base import Tracker
 from rfe.training.build import memory_bytes, shape_key
 from rfe.training.record import Part
 from rfe.workspace import StudyFolder
 
 
-class Ledger:
-    """See the module. Asking, comparing and settling may happen in different threads; Optuna's log bears one at a time.
+class TrialTracker:
+    """See the module. Asking, comparing and settling may happen in different threads; the store bears one at a time.
 
     Args:
         folder: the study's.
-        store, journal, tracker: where it is written.
+        store: the study's trials.
+        tracker: shows them.
         dataset: what is trained on.
         encoders: those the user limited the data to; None: all.
         source: the data's path or URI, as every node can open it; None: the dataset's path.
+        changes: what users' requests have made of the study; None: as the journal has them.
     """
 
     def __init__(
         self,
         folder: StudyFolder,
         store: StudyStore,
-        journal: Journal,
         tracker: Tracker,
         dataset: Dataset,
         encoders: tuple[str, ...] | None = None,
         source: str | None = None,
+        changes: StudyChanges | None = None,
     ) -> None:
+        self.changes = StudyChanges.read(store.journal.records()) if changes is None else changes
         self.folder, self.dataset = folder, dataset
         self._source = source or str(dataset.path)
-        self._store, self._journal, self._tracker = store, journal, tracker
+        self._store, self._tracker = store, tracker
         self._encoders = encoders
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open: dict[int, OpenTrial] = {}
         self._waiting_for: dict[str, list[OpenTrial]] = {}
         """Configuration id -> trials that wait for another trial of the same configuration."""
@@ -84,6 +90,11 @@ class Ledger:
     def n_adoptable(self) -> int:
         """Trials of a process that died, yet to be given out again."""
         return len(self._adopted)
+
+    @property
+    def n_queued(self) -> int:
+        """Configurations that users asked for, yet to be tried."""
+        return len(self.changes.queue)
 
     @property
     def grid_size(self) -> int | None:
@@ -131,7 +142,7 @@ class Ledger:
     # ---- asking
 
     def next_items(self, n: int, **limits: Any) -> list[WorkItem]:
-        """Up to `n` configurations to train: first what a dead process left, then new ones.
+        """Up to `n` configurations to train: first what users queued, then what a dead process left, then new ones.
 
         Trials whose configuration is known already end here, as copies, and are not among them.
 
@@ -140,14 +151,16 @@ class Ledger:
             limits: `limit_s` and `retries` of the items.
         """
         with self._lock:
-            asked = [self._adopted.popleft() for _ in range(min(n, len(self._adopted)))]
+            queued = {one.id: one.params for one in self.changes.queue[:n]}
+            asked = [] if queued else [self._adopted.popleft() for _ in range(min(n, len(self._adopted)))]
             if not asked:
-                asked = self._store.ask(n)
-                record_asked(self._journal, asked)
+                asked = self._store.ask(len(queued), queued) if queued else self._store.ask(n)
+                self.changes.take(asked)
+            limits["ahead"] = bool(queued)
             items = []
             for one in asked:
                 trial = self._effective(one)
-                if trial is not None and not self._is_copy(trial):
+                if trial is not None and not (self._is_pruned(trial) or self._is_copy(trial)):
                     self._open[trial.number] = trial
                     options = {**self._pruning(trial), **limits, "keep_weights": self._keeps_weights(trial)}
                     items.append(self.work_item(self._key(trial.number), trial.config, **options))
@@ -190,7 +203,17 @@ class Ledger:
         except ConfigError as error:
             self._record(TrialLog(self.folder.name, asked.number, "failed", "", dict(asked.params), reason=str(error)))
             return None
-        return OpenTrial(asked.number, config, config_id(config), str(asked.params.get(ARM, "")))
+        origin = self.changes.origins.get(asked.number)
+        tags = {} if origin is None else origin.tags()
+        return OpenTrial(asked.number, config, config_id(config), str(asked.params.get(ARM, "")), tags)
+
+    def _is_pruned(self, trial: OpenTrial) -> bool:
+        """Whether a user ended a trial that is yet to be given out; it ends here."""
+        reason = self.changes.pruned.get(trial.number)
+        if reason is None:
+            return False
+        self._record(self._ended(trial, ItemResult(self._key(trial.number), "pruned", reason)))
+        return True
 
     def _is_copy(self, trial: OpenTrial) -> bool:
         if trial.config_id in self._trained:
@@ -202,36 +225,81 @@ class Ledger:
             return True
         return False
 
+    # ---- what users ask for
+
+    def take_up(self, progress: Mapping[int, TrialProgress]) -> list[Answer]:
+        """Take up what users asked for; `progress` is of the trials in training."""
+        if not waiting_requests(self.folder):
+            return []
+        with self._lock:  # nothing is asked for while the queue and the space change
+            state = StudyState(self._store.definition, self.changes, self._logs, progress)
+            answers = take_up(self.folder, self._store.journal, lambda: state)
+            if any("ranges" in answer.effects for answer in answers):
+                self._narrow()
+            return answers
+
+    @property
+    def space(self) -> dict[str, str]:
+        """Parameter -> its range in words, as it is searched now."""
+        dimensions = self.changes.space(self._store.definition.resolved).dimensions
+        return {one.name: one.describe() for one in dimensions}
+
+    def _narrow(self) -> None:
+        """Have the sampler propose points of the space as users narrowed it."""
+        if self.changes.ranges:
+            narrowed = self.changes.space(self._store.definition.resolved)
+            self._store.narrow(narrowed, self.changes.narrowed_at)
+
+    def pruned_keys(self) -> dict[str, str]:
+        """Key -> reason of the open items that users ended; copies that only wait for another trial end here."""
+        with self._lock:
+            chosen = {n: reason for n, reason in self.changes.pruned.items() if n in self._open}
+            for copies in self._waiting_for.values():
+                for copy in [one for one in copies if one.number in chosen]:
+                    copies.remove(copy)
+                    reason = chosen.pop(copy.number)
+                    self._record(self._ended(copy, ItemResult(self._key(copy.number), "pruned", reason)))
+            return {self._key(number): reason for number, reason in chosen.items()}
+
     # ---- comparing
 
-    def compare(self, report: Report) -> str:
-        """Why the trial is to end, going by its score at an epoch beside other trials'; "" to go on with it."""
-        number = _number(report.key)
-        with self._lock:
-            if number not in self._open or not self._store.report(number, report.epoch, report.score):
-                return ""
+    def compare(self, reports: Sequence[Report]) -> dict[str, str]:
+        """Key -> why the trial is to end, going by its scores beside other trials'; "" to go on with it.
+
+        Args:
+            reports: scores of open trials, in the order in which they came; others are passed over.
+        """
         kind = self._store.definition.space.pruner.kind
-        return f"pruned ({kind}) at epoch {report.epoch} with score {report.score:.3f}"
+        verdicts = {report.key: "" for report in reports}
+        with self._lock:
+            known = [report for report in reports if trial_of(report.key) in self._open]
+            answers = self._store.report([(trial_of(one.key), one.epoch, one.score) for one in known])
+        for report, prunes in zip(known, answers, strict=True):
+            if prunes and not verdicts[report.key]:
+                verdicts[report.key] = f"pruned ({kind}) at epoch {report.epoch} with score {report.score:.3f}"
+        return verdicts
 
     # ---- settling
 
-    def settle(self, delivery: Delivery) -> TrialLog | None:
+    def settle(self, item_result: ItemResult) -> TrialLog | None:
         """Book how an item ended, and its copies; None for an item that is no open trial of this study."""
         with self._lock:
-            trial = self._open.get(_number(delivery.key))
+            trial = self._open.get(trial_of(item_result.key))
             if trial is None:
                 return None
-            log = self._record(self._ended(trial, delivery))
+            log = self._record(self._ended(trial, item_result))
             for copy in self._waiting_for.pop(trial.config_id, []):
                 self._record(copy_log(log, copy.number))
             return log
 
-    def _ended(self, trial: OpenTrial, delivery: Delivery) -> TrialLog:
-        return log_of_delivery(self.folder.name, trial, delivery, self.dataset, keep_weights=self._keeps_weights(trial))
+    def _ended(self, trial: OpenTrial, item_result: ItemResult) -> TrialLog:
+        return log_of_result(
+            self.folder.name, trial, item_result, self.dataset, keep_weights=self._keeps_weights(trial)
+        )
 
     def _record(self, log: TrialLog) -> TrialLog:
-        stored = self._journal.record_trial(log)
-        tell_trial(self._store, stored)
+        stored = self._store.tell(log)
+        assert stored is not None, f"trial {log.number} had ended"
         self._tracker.log_trial(stored)
         self._account(stored)
         return stored
@@ -259,14 +327,9 @@ class Ledger:
     # ---- after a restart
 
     def _recover(self) -> None:
-        """Bring Optuna up to the journal, and find the trials that a dead process left."""
-        for log in recover(self.folder, self._store, self._journal).logs:
+        """Account for the trials that ended before, and find those that a dead process left."""
+        for log in self._store.logs:
             self._account(log)
-        self._failures_in_a_row = 0  # whoever starts again has done something about it
+        self._failures_in_a_row = 0  # a restart implies that the cause was handled
         self._adopted = deque(self._store.running())
-
-
-def _number(key: str) -> int:
-    """The trial's number in an item's key; -1 in a key of another kind."""
-    last = key.rpartition("/")[2]
-    return int(last) if last.isdecimal() else -1
+        self._narrow()

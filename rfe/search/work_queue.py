@@ -1,4 +1,4 @@
-"""The pool: what is to be trained, who has it on lease, what came back. Plain logic; `pool_actor` puts it on Ray.
+"""The queue: what is to be trained, who has it on lease, what came back. Plain logic; Ray is in `work_queue_actor`.
 
 Cohorts of items are offered; workers take items of one tensor shape, as many as fit, across cohorts. A lease lives by
 its worker's heartbeat; one that expires goes back to the front of the queue, with its last checkpoint. A cohort ends
@@ -13,7 +13,7 @@ from math import ceil
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from rfe.search.lease import Entry, Holder
 from rfe.search.packing import pack_stack
-from rfe.search.work import Delivery, News, Orders, PoolStatus, Report, WorkItem, over_time, study_of
+from rfe.search.work import Assignment, ItemResult, Report, Updates, WorkItem, WorkQueueStatus, over_time, study_of
 from rfe.training.record import Checkpoint, Part, TrialResult
 
 LEASE_S = 60.0
@@ -25,7 +25,7 @@ HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
 
 
-class Pool:
+class WorkQueue:
     """See the module.
 
     Args:
@@ -40,23 +40,29 @@ class Pool:
         self._cohorts: dict[str, set[str]] = {}
         self._workers: dict[str, Holder] = {}
         self._closed_runs: set[str] = set()
-        self._withdrawn: dict[str, WorkItem] = {}
-        """Items that nobody waits for, but whose training may be gone on with in another run."""
-        self._deliveries: dict[str, list[Delivery]] = {}
+        self._cancelled: dict[str, WorkItem] = {}
+        """Cancelled items whose training a later run can resume."""
+        self._results: dict[str, list[ItemResult]] = {}
         self._reports: dict[str, list[Report]] = {}
         self._n_ended = 0
         self._epochs: dict[str, int] = {}
-        self._bars: dict[str, float] = {}
+        self._weight_thresholds: dict[str, float] = {}
         self._failed_starts: dict[str, int] = {}
         """Slot -> workers in a row that failed there before one took anything anywhere."""
         self._why_failed = ""
         self._stopped = False
+        self._retired: frozenset[str] = frozenset()
+        self._draining: frozenset[str] = frozenset()
+        self._gone: set[str] = set()
+        """Workers that were told to go, and went."""
+        self._scores: dict[str, float] = {}
         self._idle_s = 0.0
 
-    # ---- whoever has work
+    # ---- called by the driver
 
     def offer(self, cohort: str, items: Sequence[WorkItem]) -> None:
-        """Put a cohort's items at the end of the queue; a cohort that was offered before is left as it is.
+        """Put a cohort's items at the end of the queue, those that are `ahead` at its front; a cohort that was offered
+        before is left as it is.
 
         Args:
             cohort: the name of the run it belongs to (a search, say), a slash, and its own name.
@@ -65,14 +71,15 @@ class Pool:
         if cohort in self._cohorts or _run_of(cohort) in self._closed_runs:
             return
         self._cohorts[cohort] = {item.key for item in items}
-        for item in items:
-            if item.key not in self._entries:
-                self._entries[item.key] = Entry(item)
-                self._withdrawn.pop(item.key, None)
-                self._waiting.append(item.key)
+        new = [item for item in items if item.key not in self._entries]
+        for item in new:
+            self._entries[item.key] = Entry(item, self._clock())
+            self._cancelled.pop(item.key, None)
+        self._waiting[:0] = [item.key for item in new if item.ahead]
+        self._waiting += [item.key for item in new if not item.ahead]
 
     def is_open(self, cohort: str) -> bool:
-        """Whether items of the cohort are yet to be offered, to end or to be settled; False where nobody waits."""
+        """Whether items of the cohort are yet to be offered, to end or to be settled; False where cancelled."""
         if self._stopped or _run_of(cohort) in self._closed_runs:
             return False
         return cohort not in self._cohorts or bool(self._cohorts[cohort])
@@ -80,14 +87,14 @@ class Pool:
     def has_news(self, study: str) -> bool:
         """Whether `collect` would return anything."""
         self._sweep()
-        return bool(self._deliveries.get(study) or self._reports.get(study))
+        return bool(self._results.get(study) or self._reports.get(study))
 
-    def collect(self, study: str) -> News:
+    def collect(self, study: str) -> Updates:
         """Which items of the study ended, and which scores were reported, since the last call."""
-        deliveries, reports = self._deliveries.pop(study, []), self._reports.pop(study, [])
+        results, reports = self._results.pop(study, []), self._reports.pop(study, [])
         hopeless = max(self._failed_starts.values(), default=0) >= FAILED_STARTS
         works = any(worker.has_taken for worker in self._workers.values())
-        return News(tuple(deliveries), tuple(reports), self._why_failed if hopeless and not works else "")
+        return Updates(tuple(results), tuple(reports), self._why_failed if hopeless and not works else "")
 
     def decide(self, verdicts: Mapping[str, str]) -> None:
         """The study compared what was reported of these items: key -> why it is to end, "" to go on."""
@@ -96,51 +103,75 @@ class Pool:
             if entry is None:
                 continue
             entry.undecided, entry.pruned = False, reason
-            if reason and key in self._waiting and (former := entry.item.part and entry.item.part.former):
-                result = TrialResult(former.config_id, "pruned", reason, curves=former.curves, seconds=former.seconds)
-                self._end(Delivery(key, "pruned", reason, result, lost=entry.lost))
+            if reason and key in self._waiting:
+                self._end(ItemResult(key, "pruned", reason, _so_far(entry.item, reason), lost=entry.lost))
+
+    def prune(self, reasons: Mapping[str, str]) -> None:
+        """End these items, whatever their scores: key -> why. Those that have ended, or are yet to come, are passed
+        over."""
+        self.decide({key: reason for key, reason in reasons.items() if key in self._entries})
+
+    def retire(self, groups: Sequence[str]) -> None:
+        """Have the workers of these groups save what they train, give it back, and go."""
+        self._retired = frozenset(groups)
+
+    def drain(self, nodes: Sequence[str]) -> None:
+        """These nodes are about to go: their workers save what they train, give it back, and get nothing more."""
+        self._draining = frozenset(nodes)
 
     def settle(self, keys: Sequence[str]) -> None:
-        """The driver has booked these: whoever waits for their cohorts may ask for more, and will be answered."""
+        """The driver has recorded these: requests for their cohorts are answered from now on."""
         for cohort in self._cohorts.values():
             cohort.difference_update(keys)
 
-    def set_bar(self, study: str, bar: float) -> None:
+    def set_weight_threshold(self, study: str, weight_threshold: float) -> None:
         """From which score on the study wants weights."""
-        self._bars[study] = bar
+        self._weight_thresholds[study] = weight_threshold
 
     def stop(self) -> None:
         """Hand out nothing more; workers leave their stacks and go."""
         self._stopped = True
 
-    def withdraw(self, run: str) -> None:
-        """Nobody waits for this run's items any more: they end without a delivery, also those in training, and what
+    def cancel(self, run: str) -> None:
+        """Cancel this run's items: they end without a result, also those in training, and what
         is yet to be offered of it is refused. Their checkpoints stay for a run that offers them again."""
         self._closed_runs.add(run)
         for cohort, keys in self._cohorts.items():
             if _run_of(cohort) == run:
                 for key in keys & self._entries.keys():
-                    self._withdrawn[key] = self._entries[key].item
+                    self._cancelled[key] = self._entries[key].item
                     self._remove(key)
                 keys.clear()
 
-    def status(self) -> PoolStatus:
+    def status(self) -> WorkQueueStatus:
         now = self._clock()
         alive = [worker for worker in self._workers.values() if now - worker.heard <= self._lease_s]
         idle = sum(now - worker.idle_since for worker in alive if worker.idle_since is not None)
         leased = sum(len(worker.leases) for worker in self._workers.values())
-        return PoolStatus(
-            len(self._waiting), leased, self._n_ended, len(alive), dict(self._epochs), self._idle_s + idle
+        seconds = {
+            key: (now - start) / max(1, worker.stack)
+            for worker in self._workers.values()
+            for key, start in worker.leases.items()
+        }
+        return WorkQueueStatus(
+            len(self._waiting),
+            leased,
+            self._n_ended,
+            len(alive),
+            dict(self._epochs),
+            self._idle_s + idle,
+            dict(self._scores),
+            seconds,
         )
 
     # ---- workers
 
-    def register(self, worker: str, slot: str) -> None:
-        """A worker starts in `slot` (its place in the worker group): whoever was there before it is gone."""
+    def register(self, worker: str, slot: str, node: str = "") -> None:
+        """A worker starts in `slot` (its place in the worker group), on `node`: one that was there before is gone."""
         for name, other in list(self._workers.items()):
             if other.slot == slot:
                 self._lose(name, f"worker {name} was replaced")
-        self._workers[worker] = Holder(slot, self._clock())
+        self._workers[worker] = Holder(slot, self._clock(), node=node)
 
     def fail_start(self, worker: str, reason: str) -> bool:
         """The worker cannot start, and one that Ray starts in its place may fare no better; True: it is to go quietly,
@@ -150,7 +181,7 @@ class Pool:
             self._why_failed = reason
         return self._stopped
 
-    def take(self, worker: str, memory_bytes: float, n: int) -> Orders:
+    def take(self, worker: str, memory_bytes: float, n: int) -> Assignment:
         """Lease up to `n` items of one shape that fit `memory_bytes` together; at least one if any is waiting.
 
         The oldest item decides the shape. Where several workers have nothing to do, none takes more than its share.
@@ -162,9 +193,13 @@ class Pool:
         holder.has_taken = True
         self._waiting[:0] = holder.leases
         holder.leases.clear()
-        if self._stopped:
-            return self._orders(holder)
-        idle = sum(not other.leases for other in self._workers.values() if other is not holder) + 1
+        if self._stopped or self._leaves(holder):
+            if self._is_retired(holder):
+                self._workers.pop(worker, None)
+                self._gone.add(worker)
+            return self._assignment(holder)
+        others = [one for one in self._workers.values() if not (one is holder or self._leaves(one))]
+        idle = sum(not other.leases for other in others) + 1
         n = max(1, min(n, ceil(len(self._waiting) / idle)))
         taken = pack_stack((self._entries[key] for key in self._waiting), memory_bytes, n)
         now = self._clock()
@@ -174,39 +209,43 @@ class Pool:
         holder.stack = len(taken)
         chosen = set(taken)
         self._waiting = [key for key in self._waiting if key not in chosen]
-        for key in taken:
-            holder.leases[key] = now
         entries = [self._entries[key] for key in taken]
+        for key, entry in zip(taken, entries, strict=True):
+            holder.leases[key] = now
+            entry.wait_s = now - entry.offered if entry.wait_s is None else entry.wait_s
         items = tuple(replace(entry.item, checkpoint=load_checkpoint(entry.item)) for entry in entries)
-        return replace(self._orders(holder), items=items)
+        return replace(self._assignment(holder), items=items)
 
-    def heartbeat(self, worker: str, epochs: Mapping[str, int]) -> Orders:
-        """Keep the worker's leases alive; `epochs` says how far each item in its stack is."""
+    def heartbeat(
+        self, worker: str, epochs: Mapping[str, int], scores: Mapping[str, float] | None = None
+    ) -> Assignment:
+        """Keep the worker's leases alive; `epochs` says how far each item in its stack is, `scores` how it scored."""
         self._sweep()
         holder = self._hear(worker)
         self._epochs.update({key: epoch for key, epoch in epochs.items() if key in holder.leases})
-        return self._orders(holder, epochs)
+        self._scores.update({key: score for key, score in (scores or {}).items() if key in holder.leases})
+        return self._assignment(holder, epochs)
 
-    def report(self, worker: str, reports: Sequence[Report]) -> Orders:
+    def report(self, worker: str, reports: Sequence[Report]) -> Assignment:
         """Scores of the worker's items, for the study to compare."""
         holder = self._hear(worker)
         for report in reports:
             if report.key in holder.leases:
                 self._entries[report.key].undecided = True
                 self._reports.setdefault(study_of(report.key), []).append(report)
-        return self._orders(holder, [report.key for report in reports])
+        return self._assignment(holder, [report.key for report in reports])
 
     def save(self, worker: str, checkpoints: Mapping[str, Checkpoint]) -> None:
-        """Keep how far the worker's items are; whoever leases them next goes on from there."""
+        """Keep how far the worker's items are; the next worker that leases them resumes there."""
         holder = self._hear(worker)
         for key, checkpoint in checkpoints.items():
             if key in holder.leases:
                 save_checkpoint(self._entries[key].item, checkpoint)
-            elif key in self._withdrawn:
-                save_checkpoint(self._withdrawn[key], checkpoint)
+            elif key in self._cancelled:
+                save_checkpoint(self._cancelled[key], checkpoint)
 
     def finish(self, worker: str, key: str, result: TrialResult) -> None:
-        """The result of an item, or of its first folds. The first one counts, whoever brings it."""
+        """The result of an item, or of its first folds. Only the first one counts."""
         self._hear(worker)
         entry = self._entries.get(key)
         if entry is None:
@@ -217,7 +256,7 @@ class Pool:
         if result.state == "complete" and entry.item.rest:
             self._await_rest(entry, result)
         else:
-            self._end(Delivery(key, result.state, result.reason, result, worker, entry.lost))
+            self._end(ItemResult(key, result.state, result.reason, result, worker, entry.lost))
 
     def lose(self, worker: str, reason: str) -> None:
         """The worker's process cannot go on and ends: its items go to others, as those of a silent one."""
@@ -232,16 +271,27 @@ class Pool:
     # ---- inner workings
 
     def _hear(self, worker: str) -> Holder:
+        if worker in self._gone:  # its last heartbeat, under way when it left
+            return Holder(worker, self._clock())
         holder = self._workers.setdefault(worker, Holder(worker, self._clock()))
         holder.heard = self._clock()
         return holder
 
-    def _orders(self, holder: Holder, training: Iterable[str] = ()) -> Orders:
+    def _assignment(self, holder: Holder, training: Iterable[str] = ()) -> Assignment:
         dropped = frozenset(training) - (frozenset() if self._stopped else holder.leases.keys())
         entries = {key: self._entries[key] for key in holder.leases}
         pruned = {key: entry.pruned for key, entry in entries.items() if entry.pruned}
         undecided = any(entry.undecided for entry in entries.values())
-        return Orders((), dropped, pruned, undecided, dict(self._bars), self._stopped, holder.leave)
+        stop = self._stopped or self._is_retired(holder)
+        back = holder.node in self._draining
+        return Assignment((), dropped, pruned, undecided, dict(self._weight_thresholds), stop, back, holder.leave)
+
+    def _is_retired(self, holder: Holder) -> bool:
+        return holder.slot.rpartition("-")[0] in self._retired
+
+    def _leaves(self, holder: Holder) -> bool:
+        """Whether a worker gets nothing more."""
+        return self._is_retired(holder) or holder.node in self._draining
 
     def _await_rest(self, entry: Entry, first: TrialResult) -> None:
         """The first folds are trained: the others wait for the study to compare the score on these."""
@@ -277,7 +327,7 @@ class Pool:
             del worker.leases[key]
             self._epochs.pop(key, None)
             if worker.stack <= 1:
-                self._end(Delivery(key, "failed", reason, worker=name, lost=self._entries[key].lost))
+                self._end(ItemResult(key, "failed", reason, worker=name, lost=self._entries[key].lost))
             else:
                 self._entries[key].largest_stack = largest
         if worker.stack > 1:
@@ -293,26 +343,37 @@ class Pool:
             self._epochs.pop(key, None)
             if entry.lost > entry.item.retries:
                 times = "once" if entry.lost == 1 else f"{entry.lost} times"
-                self._end(Delivery(key, "failed", f"lost its worker {times}, at last: {reason}", lost=entry.lost))
+                self._end(ItemResult(key, "failed", f"lost its worker {times}, at last: {reason}", lost=entry.lost))
             else:
                 if entry.lost == entry.item.retries:
                     entry.largest_stack = 1  # the last try: its neighbours may be what ends its workers
                 back.append(key)
         self._waiting[:0] = back
 
-    def _end(self, delivery: Delivery) -> None:
-        self._deliveries.setdefault(study_of(delivery.key), []).append(delivery)
-        remove_checkpoint(self._entries[delivery.key].item)
-        self._remove(delivery.key)
+    def _end(self, item_result: ItemResult) -> None:
+        entry = self._entries[item_result.key]
+        item_result = replace(item_result, wait_s=entry.wait_s)
+        self._results.setdefault(study_of(item_result.key), []).append(item_result)
+        remove_checkpoint(entry.item)
+        self._remove(item_result.key)
 
     def _remove(self, key: str) -> None:
         self._n_ended += 1
         self._epochs.pop(key, None)
+        self._scores.pop(key, None)
         del self._entries[key]
         if key in self._waiting:
             self._waiting.remove(key)
         for worker in self._workers.values():
             worker.leases.pop(key, None)
+
+
+def _so_far(item: WorkItem, reason: str) -> TrialResult | None:
+    """What an item that waits got to before it was pruned, in its first folds or up to its checkpoint; else None."""
+    former = (item.part and item.part.former) or load_checkpoint(item)
+    if former is None:
+        return None
+    return TrialResult("", "pruned", reason, curves=former.curves, seconds=former.seconds)
 
 
 def _former_folds(item: WorkItem) -> list[int]:
