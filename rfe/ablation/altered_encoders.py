@@ -25,7 +25,7 @@ from rfe.model.random import stream
 from rfe.training.assembly import held_out_place
 from rfe.training.batches import FeatureBank
 from rfe.training.build import View, build_replicas, stack_shape
-from rfe.training.engine import Stack
+from rfe.training.fitted_stack import AnyStack, open_stack
 from rfe.training.inputs import FeatureSource
 from rfe.training.prediction import predict
 from rfe.training.record import ReplicaState
@@ -81,7 +81,7 @@ def alter_encoders(config: Config, weights: Path, dataset: Dataset, cache: Featu
     """
     stack = restore_stack(config, dict(load_file(weights)), dataset, cache)
     own = _held_out(stack, config, dataset)
-    source = stack.inputs.source
+    source = stack.source
     pool = [list(dataset.encoders)[index] for index in stack.replicas[0].model.pool]
     altered: list[OutOfFold] = []
     for name in pool:
@@ -89,7 +89,7 @@ def alter_encoders(config: Config, weights: Path, dataset: Dataset, cache: Featu
         orders: list[Tensor | None] = [None]
         orders += [torch.from_numpy(_permutation(dataset, name, turn)) for turn in range(PERMUTATIONS)]
         for order in orders:
-            stack.inputs.source = AlteredFeatures(source, encoder, order)
+            stack.source = AlteredFeatures(source, encoder, order)
             altered.append(_held_out(stack, config, dataset))
     states = answer_with(config, own, [own, *altered], dataset.clips)
     each = 1 + PERMUTATIONS
@@ -103,12 +103,12 @@ def alter_encoders(config: Config, weights: Path, dataset: Dataset, cache: Featu
 
 def restore_stack(
     config: Config, weights: Mapping[str, NDArray[np.float32]], dataset: Dataset, cache: FeatureCache
-) -> Stack:
+) -> AnyStack:
     """The fold models of a configuration as a stack that predicts."""
     device = torch.device("cpu")
     bank = FeatureBank(dataset, cache, device)
     replicas = build_replicas(0, config, dataset)
-    stack = Stack(replicas, stack_shape(config, dataset), tuple(dataset.encoders), dataset.clips, bank, device)
+    stack = open_stack(replicas, stack_shape(config, dataset), tuple(dataset.encoders), dataset.clips, bank, device)
     for position, replica in enumerate(replicas):
         prefix = f"fold{replica.model.fold}.seed{replica.model.seed}."
         mine = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
@@ -117,7 +117,7 @@ def restore_stack(
     return stack
 
 
-def _held_out(stack: Stack, config: Config, dataset: Dataset) -> OutOfFold:
+def _held_out(stack: AnyStack, config: Config, dataset: Dataset) -> OutOfFold:
     outputs = OutOfFold.empty(dataset.clips.task, config, dataset.clips.n_source)
     predictions = predict(stack)
     for replica in range(len(stack.replicas)):

@@ -6,19 +6,37 @@ from typing import Any
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.model.settings import AGREEMENT_STATISTICS, AGREEMENT_WIDTH, RATIO_WIDTH
 from rfe.training.build import pool_indices, stack_shape
 
 Changes = dict[str, Any]
 
+AUXILIARY = {"loss.lambda_auxiliary": 0.3}
 COMPONENTS: dict[str, Changes] = {
     "gate uniform": {"model.gate.kind": "uniform"},
     "gate static": {"model.gate.kind": "static"},
     "gate attention": {"model.gate.kind": "attention"},
+    "gate sees latents": {"model.gate.inputs": "latent"},
+    "gate sees predictions": {"model.gate.inputs": "predictions", **AUXILIARY},
+    "gate sees both": {"model.gate.inputs": "both", **AUXILIARY},
+    "auxiliary loss alone": {"model.gate.inputs": "latent", "model.fusion.residual": "none", **AUXILIARY},
+    "late residual": {"model.fusion.residual": "predictions", **AUXILIARY},
+    "no late residual": {"model.fusion.residual": "none"},
+    "no auxiliary predictions": {
+        "model.gate.inputs": "latent",
+        "model.fusion.residual": "none",
+        "loss.lambda_auxiliary": 0.0,
+    },
+    "one member": {"model.members": 1},
+    "four members": {"model.members": 4},
     "no selection": {"model.n_kept": "all"},
     "kept weights only in the gradient": {"model.gate.gradient": "kept_only"},
     "fusion weighted_sum": {"model.fusion.kind": "weighted_sum"},
     "fusion rank_concat": {"model.fusion.kind": "rank_concat"},
     "fusion rank_embedding": {"model.fusion.kind": "rank_embedding"},
+    "fusion late": {"model.fusion.stage": "late"},
+    "fusion early": {"model.fusion.stage": "early"},
+    "fusion early and late": {"model.fusion.stage": "both"},
     "no salience head": {"loss.lambda_salience": 0.0, "model.head_fusion.presence_weight": 1.0},
     "no presence head": {"loss.lambda_presence": 0.0, "model.head_fusion.presence_weight": 0.0},
     "no probability fusion": {"loss.lambda_fused": 0.0, "model.head_fusion.presence_weight": 1.0},
@@ -31,6 +49,10 @@ COMPONENTS: dict[str, Changes] = {
     "presence loss bce": {"loss.presence": "bce"},
     "presence loss states": {"loss.presence": "states"},
     "presence loss sets": {"loss.presence": "sets"},
+    "ratio by difference": {"model.heads.ratio": "difference"},
+    "ratio by pair": {"model.heads.ratio": "pair"},
+    "blend head joint": {"model.heads.blend": "joint"},
+    "blend head of its own": {"model.heads.blend": "own"},
     "no class balance": {"loss.balance": "none"},
     "no label smoothing": {"loss.label_smoothing": 0.0},
     "no adaptation": {"adaptation.kind": "none"},
@@ -47,12 +69,19 @@ COMPONENTS: dict[str, Changes] = {
     "no encoder dropout": {"model.encoder_dropout": 0.0},
     "no mixup": {"train.mixup": 0.0},
     "no running average": {"train.average": "none"},
+    "kernel gaussian": {"model.kernel.kind": "gaussian"},
+    "kernel laplace": {"model.kernel.kind": "laplace"},
+    "sum of kernels": {"model.kernel.combination": "sum"},
+    "product of kernels": {"model.kernel.combination": "product"},
+    "kernels weighed as given": {"model.kernel.weighting": "given"},
+    "kernels weighed by alignment": {"model.kernel.weighting": "alignment"},
 }
 """Name -> what it changes; a component that the base has already is left out.
 
 `no salience head` and `no presence head` are the model with one head: the other is neither trained nor read for the
 set. `no probability fusion`: the fused probabilities are neither trained nor read; the presence head answers the set,
-the salience head the ratio (with `decode.kind: valid_states`)."""
+the salience head the ratio (with `decode.kind: valid_states`). `auxiliary loss alone` trains each encoder's own
+prediction and reads it nowhere: what is gained beside it is due to the gate or the residual that do."""
 
 MEAN = {"model.gate.kind": "uniform", "model.n_kept": "all", "model.fusion.kind": "weighted_sum"}
 CONTROLS: dict[str, Changes] = {
@@ -64,16 +93,19 @@ CONTROLS: dict[str, Changes] = {
     "no selection": {"model.n_kept": "all"},
     "mean fusion": MEAN,
     "mean fusion, equal parameters": MEAN,
+    "early fusion of all features": {**MEAN, "model.fusion.stage": "early"},
     "concat_mlp": {
         "model.kind": "concat_mlp",
         "adaptation.kind": "none",
         "decode.kind": "valid_states",
         "train.mixup": 0.0,
     },
+    "kernel ridge": {"model.kind": "kernel", "decode.kind": "valid_states"},
 }
 """Name -> what it changes. `gate shuffled`: each clip gets another clip's weights, so the average weight of an encoder
 stays and the clip's own is lost. `places permuted` has the parameters of `places in order` and no order; compare the
-two. `mean fusion, equal parameters` has a latent width that gives the plain mean as many parameters as the base."""
+two. `mean fusion, equal parameters` has a latent width that gives the plain mean as many parameters as the base.
+`early fusion of all features` is the concatenation network with this model's heads."""
 
 
 def control_changes(name: str, base: Config, dataset: Dataset) -> Changes:
@@ -90,19 +122,36 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     What a uniform gate does not read, or places beyond the last kept one, is not counted, though a stack allocates it.
     """
     pool, dims, hidden = pool_indices(config, dataset), stack_shape(config, dataset).dims, config.model.latent_dim
-    n_classes = dataset.clips.task.n_classes
+    model, task, n_pool = config.model, dataset.clips.task, len(pool)
+    if model.kind == "kernel":  # a coefficient for each training clip and output
+        return dataset.clips.n_source * (task.n_sets + task.n_classes)
+    if model.kind == "boosting":  # a threshold or value for each node
+        boosting = model.boosting
+        return boosting.iterations * (2 * boosting.leaves - 1) * (task.n_sets + task.n_classes)
     projections = sum(dims[encoder] * hidden for encoder in pool)
-    if config.model.kind == "concat_mlp":
-        return projections + hidden + n_classes * hidden + n_classes
-    n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
-    projections += 3 * len(pool) * hidden  # bias, gain, shift
-    gate = 0
-    if len(pool) > 1 and config.model.gate.kind not in ("uniform", "random_top_n"):
-        gate = hidden + len(pool) * hidden + (0 if config.model.gate.kind == "static" else 2 * hidden**2)
-    fusion = {"weighted_sum": 0, "rank_embedding": n_kept * hidden}.get(
-        config.model.fusion.kind, n_kept * hidden**2 + hidden
-    )
-    return projections + gate + fusion + 2 * (n_classes * hidden + n_classes)
+    if model.kind == "concat_mlp":
+        return projections + hidden + task.n_classes * (hidden + 1)
+    n_kept = n_pool if model.n_kept == "all" else min(model.n_kept, n_pool)
+    stage, has_pair_logits = model.fusion.stage, config.loss.presence == "sets"
+    n_entries = n_pool + (stage == "both")
+    is_scored = n_entries > 1 and model.gate.kind not in ("uniform", "random_top_n")
+    sees_clip = is_scored and model.gate.kind != "static"
+    sees_latent, sees_predictions = (sees_clip and model.gate.inputs != other for other in ("predictions", "latent"))
+    predicts = sees_predictions or model.fusion.residual == "predictions"
+    has_vectors = stage != "early" or sees_latent or predicts
+    projections += (3 if has_vectors else 1) * n_pool * hidden  # bias, gain, shift
+    projections += 0 if stage == "late" else 2 * hidden
+    projections += 0 if model.members == 1 else model.members * (1 + (1 + has_vectors) * n_pool) * hidden
+    gate = (1 + n_entries) * hidden + (2 * hidden**2 if sees_latent else 0) if is_scored else 0
+    gate += n_pool * (AGREEMENT_STATISTICS + 2) * AGREEMENT_WIDTH if sees_predictions else 0
+    gate += n_pool * (task.n_sets if has_pair_logits else task.n_classes) * (hidden + 1) if predicts else 0
+    fusion = {"weighted_sum": 0, "rank_embedding": n_kept * hidden}.get(model.fusion.kind, n_kept * hidden**2 + hidden)
+    heads = (2 * task.n_classes + (task.n_pairs if has_pair_logits else 0)) * (hidden + 1)
+    if model.heads.blend == "own" and config.loss.presence != "bce" and task.has_both_sizes:
+        heads += hidden + 1
+    if model.heads.ratio == "pair" and task.has_ratios:
+        heads += RATIO_WIDTH * (hidden + 2 * task.n_pairs + 1)
+    return projections + gate + fusion + heads
 
 
 def width_of_equal_size(base: Config, other: Config, dataset: Dataset) -> int:

@@ -6,9 +6,9 @@ from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.search_space import SearchSpace, load_space
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder
 
 

@@ -23,8 +23,8 @@ from rfe.ablation.study import StoredArms, is_ablation, read_arms
 from rfe.ablation.trials import arm_states, hits_of, read_trials
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.journal.records import as_json
 from rfe.metrics.intervals import InfluenceTable
-from rfe.tracking.records import as_json
 from rfe.workspace import StudyFolder
 from rfe.writing import write_text
 

@@ -11,9 +11,9 @@ from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import Candidate, read_study
 from rfe.errors import StudyError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.metrics.intervals import InfluenceTable
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder
 
 

@@ -18,11 +18,11 @@ from rfe.config.load import change_config, field_values, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.search.outcome import study_scores
 from rfe.search_space import SearchSpace, load_space
 from rfe.search_space.check import dimension_of
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
 from rfe.workspace import StudyFolder
 
 SEARCH_SEEDS = {"train.seeds": 1, "train.seed": 0, "train.data_seed": 0}

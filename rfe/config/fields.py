@@ -60,7 +60,7 @@ SEARCH_SETTINGS: tuple[str, ...] = (
         "confirm",
         "limits",
     ),
-    *("cohort", "keep_top", "keep_arms", "storage", "data.path", "data.encoders"),
+    *("cohort", "keep_top", "keep_arms", "storage", "notify", "data.path", "data.encoders"),
 )
 """What a search space has beside the fields of a configuration. (`data` is a section of both.)"""
 
@@ -198,6 +198,7 @@ def _find(model: type[BaseModel], loc: tuple[int | str, ...], value: Any) -> tup
     annotation: Any = model
     metadata: list[Any] = []
     for part in loc:
+        annotation = _optional_model(annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
             path.append(str(part))
@@ -211,6 +212,14 @@ def _find(model: type[BaseModel], loc: tuple[int | str, ...], value: Any) -> tup
         else:
             break
     return ".".join(path), annotation, metadata, value
+
+
+def _optional_model(annotation: Any) -> Any:
+    """The model of a section that may be null; anything else as it is."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    options = [one for one in get_args(annotation) if one is not type(None)]
+    return options[0] if len(options) == 1 and _is_model(options[0]) else annotation
 
 
 def _is_model(annotation: Any) -> bool:

@@ -122,7 +122,7 @@ def _construct(node: yaml.Node) -> Any:
 
 def _check_size(node: yaml.Node) -> None:
     """Refuse what would be too large, too deep or endless once its aliases are written out."""
-    sizes: dict[int, int | None] = {}  # None: being measured, so that whoever meets it again lies within it
+    sizes: dict[int, int | None] = {}  # None: being measured; meeting it again means that it contains itself
 
     def measure(one: yaml.Node, depth: int) -> int:
         if depth > DEEPEST:

@@ -17,6 +17,8 @@ LARGEST_SEED = 2**32 - 1
 """What every generator takes; the seeds that follow a first one stay far from the end of 64 bits."""
 MOST_SEEDS = 1000
 """Each is a model of its own."""
+MOST_MEMBERS = 64
+"""Of one model: each has its own activations."""
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
@@ -56,6 +58,9 @@ class GateSection(Section):
     kind: Literal["attention", "static", "uniform", "shuffled", "random_top_n"] = "attention"
     """How encoders are scored: per clip, by encoder only, or all alike. `shuffled` (another clip's scores) and
     `random_top_n` are controls."""
+    inputs: Literal["latent", "predictions", "both"] = "latent"
+    """What the scores of `attention` depend on: each encoder's latent vector; how its own prediction of the set agrees
+    with the other encoders' (see `rfe.model.auxiliary`); or both."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     noise: Annotated[float, Field(ge=0)] = 0.0
     """Scale of Gumbel noise on the scores in training, annealed linearly to 0."""
@@ -67,6 +72,12 @@ class GateSection(Section):
 class FusionSection(Section):
     kind: Literal["weighted_sum", "rank_concat", "rank_embedding", "rank_concat_shuffled"] = "weighted_sum"
     """`rank_concat_shuffled` is a control: the kept encoders' places are permuted at random, clip by clip."""
+    stage: Literal["late", "early", "both"] = "late"
+    """Where encoders meet: `late`, their vectors, each behind its own LayerNorm and GELU; `early`, their weighted
+    projections, before one LayerNorm and GELU, which with a uniform gate is a layer on concatenated features; `both`,
+    the early vector as one more entry beside the late ones. See `rfe.model.early`."""
+    residual: Literal["none", "predictions"] = "none"
+    """`predictions`: the encoders' own presence logits, weighted by the gate, are added to the fused vector's."""
 
 
 class HeadFusionSection(Section):
@@ -75,12 +86,65 @@ class HeadFusionSection(Section):
     """omega: weight of the presence head in the fused probabilities."""
 
 
+class HeadsSection(Section):
+    blend: Literal["joint", "own"] = "joint"
+    """With `loss.presence: states` or `sets`, what says whether a clip is a blend: the sets' logits, or a logit of its
+    own, under which they say which class or which pair (see `rfe.model.heads.decide_blend`)."""
+    ratio: Literal["difference", "pair"] = "difference"
+    """What says how a blend is split: the difference of its classes' salience logits, or that and a term of the pair's
+    own (see `rfe.model.pair_heads.lean_pairs`), trained by `loss.lambda_ratio`; not read by `decode.kind: official`."""
+
+
+class KernelSection(Section):
+    """Kernel ridge, `model.kind: kernel`; equations in `rfe.model.kernel_ridge`."""
+
+    kind: Literal["gaussian", "laplace"] = "gaussian"
+    bandwidth: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of each encoder's median distance between training clips."""
+    penalty: Annotated[float, Field(ge=1.0e-3)] = 1.0
+    """lambda, beside a kernel whose diagonal is 1; smaller ones are lost in rounding."""
+    combination: Literal["sum", "product"] = "sum"
+    """Of the encoders' kernels: the weighted arithmetic mean, or the weighted geometric mean."""
+    weighting: Literal["given", "alignment"] = "given"
+    """The encoders' weights: `weights`, or those whose kernel is most like the labels' on the training clips (centred
+    kernel alignment). Either selects encoders globally, with the same weights for every clip."""
+    weights: Annotated[float, Field(gt=0)] | dict[str, Annotated[float, Field(gt=0)]] = 1.0
+    """`weighting: given`: relative weights; one value (all alike), or a map by encoder (left out: 1)."""
+    landmarks: Annotated[int, Field(ge=2, le=LARGEST)] | None = None
+    """Training clips, drawn by the seed, that carry coefficients where there are more (Nystroem). Default: all of up to
+    20,000 training clips, 2,048 of more."""
+
+
+class BoostingSection(Section):
+    """Gradient-boosted trees, `model.kind: boosting`; see `rfe.model.boosting`."""
+
+    iterations: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Trees for each set and each class."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    leaves: Annotated[int, Field(ge=2, le=255)] = 8
+    """Most leaves of a tree."""
+    min_clips: Annotated[int, Field(ge=1, le=LARGEST)] = 10
+    """Fewest training clips of a leaf."""
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    features: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the features that each split looks at, drawn by the seed."""
+
+
+FITTED_KINDS = ("kernel", "boosting")
+"""Values of `model.kind` that are fitted in one step, each with a section of its name; see `rfe.training.kinds`."""
+
+
 class ModelSection(Section):
-    kind: Literal["fusion", "concat_mlp"] = "fusion"
+    kind: Literal["fusion", "concat_mlp", "kernel", "boosting"] = "fusion"
     """`concat_mlp` is the organisers' baseline: one ReLU layer on all features, softmax, KL to the soft label; of
-    this section it reads `latent_dim` (its hidden width) and `dropout` only."""
+    this section it reads `latent_dim` (its hidden width) and `dropout` only. `kernel` (kernel ridge regression) and
+    `boosting` (gradient-boosted trees) are fitted in one step: they read the section of their name and, with
+    `decode.kind: valid_states`, `head_fusion.presence_weight`; of `loss` and `train` class balance and seeds."""
     latent_dim: Annotated[int, Field(ge=1, le=LARGEST)] = 64
     """Shared width H of the projected encoders."""
+    members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] = 1
+    """k models that share all weights but element-wise scales, each with its own loss; their probabilities are averaged
+    (TabM, arXiv 2410.24210; see `rfe.model.members`)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     encoder_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of a clip's encoders hidden at each training step, never all of them."""
@@ -88,7 +152,10 @@ class ModelSection(Section):
     n_kept: Annotated[int, Field(ge=1, le=LARGEST)] | Literal["all"] = "all"
     """How many encoders are fused per clip; more than the pool has means all of it."""
     fusion: FusionSection = FusionSection()
+    heads: HeadsSection = HeadsSection()
     head_fusion: HeadFusionSection = HeadFusionSection()
+    kernel: KernelSection = KernelSection()
+    boosting: BoostingSection = BoostingSection()
 
 
 class LossSection(Section):
@@ -98,6 +165,11 @@ class LossSection(Section):
     lambda_presence: Annotated[float, Field(ge=0)] = 1.0
     lambda_salience: Annotated[float, Field(ge=0)] = 1.0
     lambda_fused: Annotated[float, Field(ge=0)] = 1.0
+    lambda_auxiliary: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the loss of each encoder's own prediction of the set, which `model.gate.inputs` and
+    `model.fusion.residual` read. Alone, it trains the encoders' vectors only."""
+    lambda_ratio: Annotated[float, Field(gt=0)] = 1.0
+    """`model.heads.ratio: pair` only: weight of the cross-entropy of a blend's ratio, given its pair."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of every target that is spread evenly, over the sets that a clip can show and over the classes."""
     balance: Literal["none", "class", "single_vs_blend"] = "none"
@@ -175,6 +247,13 @@ class Config(Section):
             raise ValueError(f"pool names an encoder twice: {', '.join(self.pool)}")
         if self.adaptation.domains == "actors" and self.adaptation.kind not in ("dann", "none"):
             raise ValueError(f"adaptation.domains: actors needs adaptation.kind: dann, not {self.adaptation.kind}")
+        reads = self.model.kind == "fusion" and self.model.gate.kind in ("attention", "shuffled")
+        trained = self.loss.lambda_auxiliary > 0 or self.model.fusion.residual == "predictions"
+        if reads and self.model.gate.inputs != "latent" and not trained:
+            raise ValueError(
+                f"model.gate.inputs: {self.model.gate.inputs} reads each encoder's own prediction, which nothing "
+                "trains; set loss.lambda_auxiliary above 0 (0.3, say)"
+            )
         if self.model.kind == "concat_mlp" and self.adaptation.kind != "none":
             raise ValueError("model.kind: concat_mlp has no domain adaptation; set adaptation.kind: none")
         if self.model.kind == "concat_mlp" and self.train.mixup > 0:

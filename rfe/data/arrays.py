@@ -1,4 +1,4 @@
-"""Arrays of `.npz` files that nobody vouches for.
+"""Arrays of untrusted `.npz` files.
 
 Each is judged by its header before anything is allocated: arrays of objects (which only pickle could load), a shape
 that the bytes on disk cannot hold and a shape this machine has no memory for are refused.

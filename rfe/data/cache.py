@@ -7,7 +7,6 @@ rename makes it visible whole.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from rfe.data.preparation import Recipe, prepare
 from rfe.data.standardize import Preprocessing, reduced_dim
 from rfe.errors import DataError
 from rfe.locking import hold_lock
+from rfe.writing import replace_folder
 
 FORMAT = 2
 """Part of every entry's name; raise it whenever the same recipe would give other values."""
@@ -178,11 +178,8 @@ def _build_beside(folder: Path, build: Callable[[Path], None]) -> None:
     shutil.rmtree(beside, ignore_errors=True)  # left by a builder that was killed
     beside.mkdir()
     build(beside)
-    for path in beside.iterdir():  # else a power cut after the rename could leave an entry of zeros
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
     shutil.rmtree(folder, ignore_errors=True)  # unreadable: its bytes never reached the disk
-    beside.rename(folder)
+    replace_folder(beside, folder)
 
 
 def _open_values(folder: Path) -> NDArray[np.float32]:

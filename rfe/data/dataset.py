@@ -32,7 +32,9 @@ from rfe.task import BLEMORE, Task
 
 __all__ = ["Dataset", "EncoderFile", "Survey", "fingerprint", "load_dataset", "read_features", "survey_folder"]
 
-_COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TASK_FILE, TRUTH_FILE))
+CORRUPTION_FILE = "corruption.json"
+"""Which features are wrong on purpose; see `rfe.data.corruption`."""
+_COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TASK_FILE, TRUTH_FILE, CORRUPTION_FILE))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from rfe.errors import ConfigError, DataError
 from rfe.locking import hold_lock
 from rfe.workspace import carries_secret, redact_text, redact_uri
+from rfe.writing import replace_folder
 
 FETCHED = "fetched"
 SECRET_IN_URI = (
@@ -75,7 +76,7 @@ def local_folder(source: str | Path, cache: Path) -> Path:
                         raise DataError(f"{redact_uri(uri)}: is not a folder of files; name the data folder")
                     local.parent.mkdir(parents=True, exist_ok=True)
                     system.get_file(path, str(local))
-                beside.rename(target)
+                replace_folder(beside, target)
             except DataError:
                 raise
             except Exception as error:

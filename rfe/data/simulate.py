@@ -106,7 +106,7 @@ def simulate(spec: SimulationSpec, output: Path, progress: Progress | None = Non
         if _planned(place) == json.loads(json.dumps(plan_of(spec, knobs))):
             lacking = [name for name in files_of(spec) if not (place / name).is_file()]
             if lacking:
-                raise ConfigError(f"{output}: lacks {', '.join(lacking)} of this set; remove it to make it anew")
+                raise ConfigError(f"{output}: lacks {', '.join(lacking)} of this set; remove it to make it again")
             return output
         what = "something else" if _planned(place) is None else "another simulated data set"
         raise ConfigError(f"{output}: holds {what}; name another folder, or remove that one")

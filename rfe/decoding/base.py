@@ -22,7 +22,7 @@ class Outputs:
     """[..., clip, class], a set's logit being the sum of its classes'; or [..., clip, set], the sets' own, of which the
     singles' are the classes'."""
     salience_logits: Float
-    """[..., clip, class]"""
+    """[..., clip, class]; or [..., clip, set], behind the classes' what each pair adds to the difference of its two."""
     fused: Float
     """[..., clip, class] fused probabilities q."""
     presence_kind: str | NDArray[np.bool_] = "bce"
@@ -31,10 +31,10 @@ class Outputs:
 
     def __post_init__(self) -> None:
         presence, salience, fused = (one.shape for one in (self.presence_logits, self.salience_logits, self.fused))
-        if len(fused) < 2 or salience != fused or presence[:-1] != fused[:-1] or presence[-1] < fused[-1]:
+        if len(fused) < 2 or any(one[:-1] != fused[:-1] or one[-1] < fused[-1] for one in (presence, salience)):
             raise ValueError(
-                "outputs must be three arrays [..., clip, class] of one shape, the first perhaps with a logit of each "
-                f"set instead, but got {[presence, salience, fused]}"
+                "outputs must be three arrays [..., clip, class] of one shape, the first two perhaps with a logit of "
+                f"each set instead, but got {[presence, salience, fused]}"
             )
         if isinstance(self.presence_kind, str) and self.presence_kind not in ("bce", "states"):
             raise ValueError(f"presence_kind is bce or states, not {self.presence_kind!r}")

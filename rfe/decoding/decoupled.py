@@ -35,9 +35,24 @@ class DecoupledDecoder(ThresholdDecoder):
         finite = np.isfinite(outputs.presence_logits.sum(-1) + outputs.salience_logits.sum(-1))
         with np.errstate(invalid="ignore", over="ignore"):
             # t = s_a / (s_a + s_b) = sigmoid(g_a - g_b), so |t - 1/2| = tanh(|g_a - g_b| / 2) / 2
-            unevenness = 0.5 * np.tanh(0.5 * np.abs(of_first - of_second))
-        larger = np.where((of_second > of_first) | ((of_second == of_first) & (second < first)), second, first)
+            difference = of_first - of_second + self._leaning(outputs.salience_logits, pair)
+            unevenness = 0.5 * np.tanh(0.5 * np.abs(difference))
+        larger = np.where((difference < 0) | ((difference == 0) & (second < first)), second, first)
         return Candidates.of_pairs(self.pairs, first, second, larger, strength, unevenness, finite)
+
+    def _leaning(self, salience_logits: Float, pair: NDArray[np.intp]) -> Float | float:
+        """What each clip's pair [..., clip, 2] adds to the difference of its logits; 0 where logits have no such term,
+        or the task no such pair."""
+        task = self.task
+        if salience_logits.shape[-1] == task.n_classes:
+            return 0.0
+        sign, place = np.zeros((2, task.n_classes, task.n_classes), np.intp)
+        for index, (first, second) in enumerate(task.pairs):
+            sign[first, second], sign[second, first] = 1, -1
+            place[first, second] = place[second, first] = index
+        chosen = tuple(np.moveaxis(pair, -1, 0))
+        own = np.take_along_axis(salience_logits, task.n_classes + place[chosen][..., None], -1)[..., 0]
+        return np.asarray(sign[chosen] * own)
 
 
 def presence_probabilities(task: Task, outputs: Outputs) -> Float:

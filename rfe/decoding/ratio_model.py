@@ -1,6 +1,7 @@
 """How a pair of classes is split: an ordinal model of the task's ratios and its maximum-likelihood fit.
 
-With d = g_a - g_b, the salience logits' difference, the ratios' probabilities are the softmax of
+With d = g_a - g_b, the salience logits' difference (and the pair's own term, where a model has one), the ratios'
+probabilities are the softmax of
 
     logit(r) = gamma a_r d + beta_|r|,    a_r = (percent of r - 50) / (largest percent - 50)
 
@@ -22,10 +23,11 @@ from rfe.task import Task
 
 
 def ratio_evidence(task: Task, salience_logits: Float) -> Array:
-    """d = g_a - g_b [..., pair, clip]."""
+    """d = g_a - g_b [..., pair, clip], and the pair's own term where the logits have one."""
     logits = np.moveaxis(salience_logits, -1, -2).astype(np.float64)
     first, second = pair_members(task)
-    return np.asarray(logits[..., first, :] - logits[..., second, :])
+    difference = np.asarray(logits[..., first, :] - logits[..., second, :])
+    return difference + logits[..., task.n_classes :, :] if logits.shape[-2] > task.n_classes else difference
 
 
 def n_levels(task: Task) -> int:

@@ -33,8 +33,8 @@ def presence_evidence(task: Task, presence_logits: Float, set_offset: Float | No
 
 
 def salience_evidence(task: Task, salience_logits: Float) -> Array:
-    """-min_r KL(y_{T,r} || s) [..., set, clip], s the softmax of the logits and r the task's ratios."""
-    logits = np.moveaxis(salience_logits, -1, -2).astype(np.float64)
+    """-min_r KL(y_{T,r} || s) [..., set, clip], s the softmax of the classes' logits and r the task's ratios."""
+    logits = np.moveaxis(salience_logits[..., : task.n_classes], -1, -2).astype(np.float64)
     shifted = logits - logits.max(-2, keepdims=True)
     log_salience = shifted - np.log(np.exp(shifted).sum(-2, keepdims=True))  # [..., class, clip]
     if not task.n_pairs:

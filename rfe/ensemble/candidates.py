@@ -16,11 +16,11 @@ from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.errors import ConfigError, DataError, StudyError
+from rfe.journal.events import ConfirmationLog, StudyLog, TrialLog
+from rfe.journal.records import read_events
 from rfe.task import Task
-from rfe.tracking.base import ConfirmationLog, StudyLog, TrialLog
-from rfe.tracking.records import read_events
 from rfe.training.record import TrialResult
-from rfe.training.scoring import log_set_weights, n_presence_logits, presence_kind
+from rfe.training.scoring import log_set_weights, n_presence_logits, n_salience_logits, presence_kind
 from rfe.workspace import StudyFolder
 
 CONFIG_FILE = "config.yaml"
@@ -131,8 +131,9 @@ def load_logits(candidate: Candidate, dataset: Dataset) -> Outputs:
     read. Raises as `load_outputs`."""
     with _usable_file(candidate) as path:
         arrays = read_arrays(path, ("seeds", "presence_logits", "salience_logits"))
-        arrays["fused"] = arrays["salience_logits"]  # stands in: states are told by logits
-        return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), dataset.clips.task, candidate.config)
+        task = dataset.clips.task
+        arrays["fused"] = arrays["salience_logits"][..., : task.n_classes]  # stands in: states are told by logits
+        return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), task, candidate.config)
 
 
 @contextmanager
@@ -183,6 +184,11 @@ def _part(
         raise ValueError(
             f"{names[0]} has {presence.shape[-1]} logits for each clip, but loss.presence: {config.loss.presence} "
             f"has {n_presence_logits(task, config)}"
+        )
+    if salience.shape[-1] != n_salience_logits(task, config):
+        raise ValueError(
+            f"{names[1]} has {salience.shape[-1]} logits for each clip, but model.heads.ratio: "
+            f"{config.model.heads.ratio} has {n_salience_logits(task, config)}"
         )
     return outputs
 

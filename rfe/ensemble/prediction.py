@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from rfe.config.load import change_config
 from rfe.config.schema import Config
@@ -20,6 +21,7 @@ from rfe.decoding.base import Float, Int, Outputs, Parameters
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder, parameters_from_dict
 from rfe.decoding.official import OfficialDecoder
+from rfe.decoding.ratio_model import ratio_evidence
 from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesParameters, answer_states, state_probabilities
 from rfe.ensemble.answering import answer_together
@@ -287,12 +289,17 @@ def average_outputs(task: Task, outputs: Outputs) -> Outputs:
     Presence probabilities, the salience head's softmax and the fused probabilities are averaged each; logits of the
     averages stand in for them, so that any decoder reads the averages back.
     """
-    axes = tuple(range(len(outputs.leading)))
+    axes, n_classes = tuple(range(len(outputs.leading))), task.n_classes
     presence = np.clip(presence_probabilities(task, outputs).mean(axes), TINY, 1 - np.finfo(np.float32).epsneg)
-    logits = outputs.salience_logits - outputs.salience_logits.max(-1, keepdims=True)
-    weight = np.exp(logits)
-    salience = np.maximum((weight / weight.sum(-1, keepdims=True)).mean(axes), TINY)
-    return Outputs(np.log(presence) - np.log1p(-presence), np.log(salience), outputs.fused.mean(axes), "bce")
+    logits = outputs.salience_logits[..., :n_classes]
+    weight = np.exp(logits - logits.max(-1, keepdims=True))
+    salience = np.log(np.maximum((weight / weight.sum(-1, keepdims=True)).mean(axes), TINY))
+    if outputs.salience_logits.shape[-1] > n_classes:  # pairs' terms, so that each leans as its mean share does
+        share = expit(ratio_evidence(task, outputs.salience_logits)).mean(axes)  # [pair, clip]
+        share = np.clip(share, TINY, 1 - np.finfo(np.float32).epsneg)
+        leanings = np.moveaxis(logit(share) - ratio_evidence(task, salience), -1, -2)
+        salience = np.concatenate([salience, leanings], -1)
+    return Outputs(np.log(presence) - np.log1p(-presence), salience, outputs.fused.mean(axes), "bce")
 
 
 def _expected_salience(task: Task, states: Float) -> NDArray[np.float64]:

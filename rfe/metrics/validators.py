@@ -1,4 +1,4 @@
-"""Validators: how well a model may do on clips whose labels nobody has. For all of them more is better.
+"""Validators: how well a model may do on clips without labels. For all of them more is better.
 
 They rank configurations by what can be seen without target labels, above all kinds and strengths of domain adaptation.
 None of them is a Score, and each can be fooled: `reports/evidence/validators` shows how far they can be trusted.

@@ -22,13 +22,8 @@ class ConcatMlp(StackedModel):
 
     def _add_parameters(self) -> None:
         everyone = list(range(len(self.settings)))
-        for encoder, name in enumerate(self.names):
-            holders = [r for r in everyone if encoder in self.settings[r].pool]
-            self._add(f"projection.{name}.weight", (self.dims[encoder], self.latent_dim), "linear", holders)
-            for row, replica in enumerate(holders):  # the fan in of a concatenation is the sum of the pool's widths
-                fan_in = sum(self.dims[other] for other in self.settings[replica].pool)
-                with torch.no_grad():
-                    self.parameters[f"projection.{name}.weight"].value[row] *= (self.dims[encoder] / fan_in) ** 0.5
+        for encoder in range(len(self.names)):
+            self._add_projection(encoder, everyone)
         self._add("hidden.bias", (self.latent_dim,), "zeros", everyone)
         self._add("output.weight", (self.latent_dim, self.task.n_classes), "linear", everyone)
         self._add("output.bias", (self.task.n_classes,), "zeros", everyone)

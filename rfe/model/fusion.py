@@ -1,11 +1,75 @@
 """From the kept encoders' vectors to one fused vector per clip: three forms."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from rfe.model.blocks import blocks
+from rfe.model.parameters import of_replicas
+from rfe.model.settings import ReplicaSettings
+
+
+class Fusion:
+    """Fuses the vectors of some replicas of a stack, each replica by its own form.
+
+    Args:
+        replicas: ascending, of those in `settings`.
+        settings: of the whole stack.
+        device: where the stack's tensors are.
+    """
+
+    def __init__(self, replicas: Sequence[int], settings: Sequence[ReplicaSettings], device: torch.device) -> None:
+        def indices(chosen: Sequence[int]) -> Tensor:
+            return torch.tensor(chosen, device=device, dtype=torch.long)
+
+        self.replicas = indices(replicas)
+        summed = [r for r in replicas if not settings[r].rank_concat]
+        joined = [r for r in replicas if settings[r].rank_concat]
+        embedded = [r for r in replicas if settings[r].rank_embedding]
+        holders = {
+            form: [r for r, one in enumerate(settings) if getattr(one, form)]
+            for form in ("rank_concat", "rank_embedding")
+        }
+        self._summed, self._joined, self._embedded = (indices(chosen) for chosen in (summed, joined, embedded))
+        self._embedded_among_summed = indices([summed.index(r) for r in embedded])
+        self._joined_rows = indices([holders["rank_concat"].index(r) for r in joined])
+        self._embedded_rows = indices([holders["rank_embedding"].index(r) for r in embedded])
+        self._order = indices([*summed, *joined]).argsort()
+        self._max_kept = max((one.n_kept for one in settings), default=0)
+
+    def __call__(self, latent: Tensor, weights: Tensor, place: Tensor, value: dict[str, Tensor]) -> Tensor:
+        """Fuse.
+
+        Args:
+            latent: [replica, slot, clip, latent] of the whole stack.
+            weights: [replica, slot, clip].
+            place: [replica, slot, clip] int; see `place_of`.
+            value: the stack's parameters.
+
+        Returns:
+            [replica that is fused, clip, latent].
+        """
+        parts = []
+        if len(self._summed):
+            feature = sum_weighted(of_replicas(latent, self._summed), of_replicas(weights, self._summed))
+            if len(self._embedded):
+                embedding = of_replicas(value["fusion.rank_embedding"], self._embedded_rows).to(latent.dtype)
+                added = embed_ranks(weights[self._embedded], place[self._embedded], embedding)
+                feature = feature.index_add(0, self._embedded_among_summed, added.to(feature.dtype))
+            parts.append(feature)
+        if len(self._joined):
+            place_weight = of_replicas(value["fusion.place_weight"], self._joined_rows)
+            joined = concat_by_rank(
+                of_replicas(latent, self._joined),
+                of_replicas(weights, self._joined),
+                of_replicas(place, self._joined),
+                place_weight[:, : self._max_kept],
+                of_replicas(value["fusion.bias"], self._joined_rows),
+            )
+            parts.append(joined.to(latent.dtype))
+        return parts[0] if len(parts) == 1 else torch.cat(parts).index_select(0, self._order)
 
 
 def sum_weighted(latent: Tensor, weights: Tensor) -> Tensor:

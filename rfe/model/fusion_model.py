@@ -7,14 +7,20 @@ of a replica is the j-th encoder of its pool, so a stack does no work for encode
 import torch
 from torch import Tensor
 
+from rfe.model.auxiliary import AuxiliaryHeads, AuxiliaryOutput, auxiliary_parameters
 from rfe.model.blocks import full_precision
-from rfe.model.fusion import concat_by_rank, embed_ranks, place_of, shuffle_places, sum_weighted
+from rfe.model.early import activate_early, scale_weights, share_of_entry
+from rfe.model.fusion import Fusion, place_of, shuffle_places
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
 from rfe.model.heads import linear, presence_probabilities
-from rfe.model.projection import activate, project
+from rfe.model.members import average_members, scale_members, split_members, unfold
+from rfe.model.pair_heads import PairHeads, pair_parameters
+from rfe.model.parameters import of_replicas
+from rfe.model.projection import Dropout, activate, project
 from rfe.model.selection import Selection, keep_top_n
 from rfe.model.settings import ReplicaSettings
+from rfe.model.slot_table import SlotTable
 from rfe.model.stack import ModelOutput, Noise, StackedModel
 
 HEADS = ("presence", "salience")
@@ -24,30 +30,36 @@ class FusionModel(StackedModel):
     """A stack of fusion models; arguments as `StackedModel`."""
 
     def _add_parameters(self) -> None:
-        everyone = list(range(len(self.settings)))
+        everyone, members = list(range(len(self.settings))), self.n_members
         hidden, n_encoders = self.latent_dim, len(self.dims)
+        early = [r for r in everyone if self.settings[r].early]
         for encoder, name in enumerate(self.names):
-            holders = [r for r in everyone if encoder in self.settings[r].pool]
-            self._add(f"projection.{name}.weight", (self.dims[encoder], hidden), "linear", holders)
+            holders = self._add_projection(encoder, early)
             self._add(f"projection.{name}.bias", (hidden,), "zeros", holders)
         self._add("projection.gain", (n_encoders, hidden), "ones", everyone)
         self._add("projection.shift", (n_encoders, hidden), "zeros", everyone)
+        if members > 1:
+            self._add("members.projection", (n_encoders, members, hidden), "signs", everyone)
+            self._add("members.latent", (n_encoders, members, hidden), "ones", everyone)
+            self._add("members.fused", (members, hidden), "ones", everyone)
         self._add("gate.query", (hidden,), "linear", everyone)
         self._add("gate.latent_weight", (hidden, hidden), "linear", everyone)
         self._add("gate.context_weight", (hidden, hidden), "linear", everyone)
         self._add("gate.embedding", (n_encoders, hidden), "embedding", everyone)
+        self._add("early.gain", (hidden,), "ones", early)
+        self._add("early.shift", (hidden,), "zeros", early)
+        self._add("early.embedding", (hidden,), "embedding", [r for r in early if self.settings[r].late])
         concat = [r for r in everyone if self.settings[r].rank_concat]
         self._add("fusion.place_weight", (n_encoders, hidden, hidden), "linear", concat)
         self._add("fusion.bias", (hidden,), "zeros", concat)
         embedded = [r for r in everyone if self.settings[r].rank_embedding]
         self._add("fusion.rank_embedding", (n_encoders, hidden), "embedding", embedded)
+        heads = auxiliary_parameters(self.settings, self.task, n_encoders, hidden)
+        for name, (shape, kind, holders) in {**heads, **pair_parameters(self.settings, self.task, hidden)}.items():
+            self._add(name, shape, kind, holders)
         for head in HEADS:
             self._add(f"{head}.weight", (hidden, self.task.n_classes), "linear", everyone)
             self._add(f"{head}.bias", (self.task.n_classes,), "zeros", everyone)
-        n_pairs = self.task.n_pairs  # without any, the sets' logits are the classes'
-        paired = [r for r in everyone if self.settings[r].pair_logits and n_pairs]
-        self._add("pairs.weight", (hidden, n_pairs), "linear", paired)
-        self._add("pairs.bias", (n_pairs,), "zeros", paired)
         self._add_discriminator("domains", 2, [r for r in everyone if self.settings[r].tells_domains])
         n_actors = max(one.n_actors for one in self.settings)
         self._add_discriminator("actors", n_actors, [r for r in everyone if self.settings[r].n_actors])
@@ -62,23 +74,17 @@ class FusionModel(StackedModel):
     def _settle(self, settings: list[ReplicaSettings]) -> None:
         """Everything that follows from which replicas are in the stack."""
         super()._settle(settings)
-        n_slots = max(len(one.pool) for one in settings)
-        slots = [[*one.pool, *[-1] * (n_slots - len(one.pool))] for one in settings]
-        self.slot_encoder = torch.tensor(slots, device=self.device)  # [replica, slot], -1 unused
-        self.slot_used = self.slot_encoder >= 0
-        pools = {one.pool for one in settings}
-        self.one_pool = torch.tensor(pools.pop(), device=self.device) if len(pools) == 1 else None  # [slot]
-        # Projections are computed encoder by encoder and concatenated; each (replica, slot) finds its row here.
-        rows: dict[tuple[int, int], int] = {}
-        for encoder in range(len(self.dims)):
-            for replica, one in enumerate(settings):
-                if encoder in one.pool:
-                    rows[replica, encoder] = len(rows)
-        table = [[rows.get((r, e), len(rows)) for e in row] for r, row in enumerate(slots)]
-        self.slot_row = torch.tensor(table, device=self.device).flatten()
-        self.max_kept = max(one.n_kept for one in settings)
-        fused = [[r for r, one in enumerate(settings) if one.rank_concat is concat] for concat in (False, True)]
-        self.summed, self.concatenated = (torch.tensor(some, device=self.device, dtype=torch.long) for some in fused)
+        self.table = SlotTable(settings, len(self.dims), self.device)
+        self.auxiliary = AuxiliaryHeads(self.parameters, self.table, self.sets)
+        self.pairs = PairHeads(self.parameters, self.task, self.sets)
+        stages = [[r for r, one in enumerate(settings) if getattr(one, stage)] for stage in ("late", "early")]
+        self.late, self.early = (Fusion(replicas, settings, self.device) for replicas in stages)
+        both = [r for r in stages[0] if r in stages[1]]
+        lists = both, [stages[0].index(r) for r in both], [stages[1].index(r) for r in both]
+        tensors = [torch.tensor(one, device=self.device, dtype=torch.long) for one in lists]
+        self.both, self.both_of_late, self.both_of_early = tensors
+        if stages[1]:  # the first of a replica's masks is its early vector's
+            self.slots = [(len(self.dims) if one.early else one.pool[0], *one.pool) for one in settings]
 
     def __call__(
         self,
@@ -90,74 +96,102 @@ class FusionModel(StackedModel):
         """Forward pass; see `StackedModel.__call__`."""
         value = values if values is not None else self.values()
         scalars = self.scalars
-        latent = self._project(features, value, noise)
-        mask = self._by_slot(available)
-        if self.one_pool is None:
-            mask = mask & self.slot_used.unsqueeze(-1)  # [replica, slot, clip]
+        projected = self._project(features, value)
+        if self.n_members > 1:
+            projected = unfold(
+                projected.to(value["projection.gain"].dtype), self.table.take(value["members.projection"])
+            )
+        gain, shift = (self.table.take(value[f"projection.{name}"]) for name in ("gain", "shift"))
+        latent = activate(projected, gain, shift, self._dropout(noise, early=False))
+        if self.n_members > 1:
+            latent = scale_members(latent, self.table.take(value["members.latent"]))
+        mask = self.table.mask(available)  # [replica, slot, clip]
         if noise.hidden is not None:
-            hidden = self._by_slot(noise.hidden, noise.address) < scalars.encoder_dropout.view(-1, 1, 1)
+            hidden = self.table.take(noise.hidden, noise.address) < scalars.encoder_dropout.view(-1, 1, 1)
             seen = mask & ~hidden
             mask = torch.where(seen.any(1, keepdim=True), seen, mask)  # never all of them
-        scores = self._score(latent, mask, value, noise)
+        shown = self._mean_of_members(latent, 2)  # members share the gate
+        auxiliary = self.auxiliary.predict(shown, value)
+        scores = self._score(shown, mask, auxiliary, value, noise)
         selection = keep_top_n(scores, mask, scalars.n_kept, scalars.straight_through)
-        feature = self._fuse(latent, selection, value, noise)
-        answered = feature if noise.mixing is None else noise.mixing.mix(feature)
+        feature = self._fuse(projected, latent, mask, scores, selection, value, noise)
+        answered = self._mix(feature, noise, self.n_members)
+        if self.n_members > 1:
+            answered = scale_members(answered, value["members.fused"])
+            feature = self._mean_of_members(feature, 1)
         # One product for both heads: so few columns alone take a processor longer than twice as many.
         weight, bias = (torch.cat([value[f"{head}.{part}"] for head in HEADS], -1) for part in ("weight", "bias"))
         presence_logits, salience_logits = torch.split(linear(answered, weight, bias).float(), self.task.n_classes, -1)
         # As `log_softmax`, which is 3x slower on CPU for so few columns.
         log_salience = salience_logits - salience_logits.logsumexp(-1, keepdim=True)
-        pair_logits = self._pair_logits(answered, value)
+        pair_logits = self.pairs.logits(answered, value)
+        if auxiliary is not None and scalars.residual is not None:
+            residual = self.auxiliary.weighted(auxiliary, selection.weights * scalars.residual.view(-1, 1, 1))
+            classes, pairs = (
+                None if one is None else self._of_members(self._mix(one, noise, 1), 1) for one in residual
+            )
+            presence_logits = presence_logits if classes is None else presence_logits + classes
+            pair_logits = pair_logits if pairs is None or pair_logits is None else pair_logits + pairs
+        pair_logits = self.pairs.decide_blend(answered, presence_logits, pair_logits, value)
         with full_precision(self.device):  # a probability in bf16 has two digits
             presence = presence_probabilities(self.sets, presence_logits, scalars.by_states, pair_logits)
             log_fused = fuse_heads(presence, log_salience, scalars.presence_weight, scalars.geometric)
         return ModelOutput(
-            presence_logits, salience_logits, log_salience, log_fused, feature, scores, selection, pair_logits
+            presence_logits,
+            salience_logits,
+            log_salience,
+            log_fused,
+            feature,
+            scores,
+            selection,
+            pair_logits,
+            None if auxiliary is None else self.auxiliary.log_sets(auxiliary),
+            self.pairs.leanings(answered, value),
         )
 
-    def _pair_logits(self, feature: Tensor, value: dict[str, Tensor]) -> Tensor | None:
-        """[replica, clip, pair] of their own, 0 for replicas without; None where no replica has them."""
-        if "pairs.weight" not in self.parameters:
-            return None
-        mine = self.parameters["pairs.weight"].holders
-        own = linear(_some(feature, mine), value["pairs.weight"], value["pairs.bias"]).float()
-        if len(own) == len(feature):
-            return own
-        return own.new_zeros(len(feature), *own.shape[1:]).index_copy(0, mine, own)
+    def average(self, output: ModelOutput) -> ModelOutput:
+        """As `StackedModel.average`."""
+        if self.n_members == 1:
+            return output
+        return average_members(output, self.n_members, self.sets, self.scalars.by_states)
 
-    def _by_slot(self, values: Tensor, row: Tensor | None = None) -> Tensor:
-        """[row, encoder, ...] -> [replica, slot, ...] of each slot's encoder; `row` [replica], default its own."""
-        if row is None and self.one_pool is not None:
-            return values if len(self.one_pool) == len(self.dims) else values.index_select(1, self.one_pool)
-        if row is None:
-            row = torch.arange(values.shape[0], device=values.device)
-        taken = values.flatten(0, 1).index_select(0, self._rows_by_slot(row).flatten())
-        return taken.view(*self.slot_encoder.shape, *values.shape[2:])
+    def _of_members(self, values: Tensor, axis: int) -> Tensor:
+        """The same for all members of a clip: clips along the axis become clips x members."""
+        return values if self.n_members == 1 else values.repeat_interleave(self.n_members, axis)
 
-    def _rows_by_slot(self, row: Tensor) -> Tensor:
-        """[replica, slot] rows of a flattened [row, encoder] table; `row` [replica]."""
-        return row.unsqueeze(1) * len(self.dims) + self.slot_encoder.clamp(min=0)
+    def _mean_of_members(self, values: Tensor, axis: int) -> Tensor:
+        """The inverse: one for each clip."""
+        return values if self.n_members == 1 else split_members(values, self.n_members, axis).mean(axis + 1)
 
-    def _project(self, features: dict[int, Tensor], value: dict[str, Tensor], noise: Noise) -> Tensor:
+    def _mix(self, values: Tensor, noise: Noise, n_members: int) -> Tensor:
+        """Mixup of [replica, clip x member, ...]: a member's clip with its partner's of the same member."""
+        if noise.mixing is None:
+            return values
+        return noise.mixing.mix(values.reshape(len(values), -1, n_members * values.shape[-1])).view_as(values)
+
+    def _project(self, features: dict[int, Tensor], value: dict[str, Tensor]) -> Tensor:
+        """[replica, slot, clip, latent] before the nonlinearity."""
         projected = []
         for index, name in enumerate(self.names):
             if index in features:
                 projected.append(
                     project(features[index], value[f"projection.{name}.weight"], value[f"projection.{name}.bias"])
                 )
-        if self.one_pool is not None:
-            latent = torch.stack(projected, 1)
-        else:
-            rows = torch.cat([*projected, projected[0].new_zeros(1, *projected[0].shape[1:])])  # the last: unused slots
-            latent = rows.index_select(0, self.slot_row).view(*self.slot_encoder.shape, *rows.shape[1:])
-        # latent: [replica, slot, clip, latent]
-        gain, shift = (self._by_slot(value[f"projection.{name}"]) for name in ("gain", "shift"))
-        return activate(latent, gain, shift, noise.dropout)
+        return self.table.gather(projected)
+
+    def _dropout(self, noise: Noise, early: bool) -> Dropout | None:
+        """Of the early vector (of its replicas), or of the encoders' vectors."""
+        if noise.dropout is None or not len(self.early.replicas):
+            return noise.dropout
+        if not early:
+            return noise.dropout.slots(slice(1, None))
+        return Dropout(noise.dropout.factors, of_replicas(noise.dropout.mask, self.early.replicas)[:, :1])
 
     def _score(
         self,
         latent: Tensor,
         mask: Tensor,
+        auxiliary: AuxiliaryOutput | None,
         value: dict[str, Tensor],
         noise: Noise,
     ) -> Tensor:
@@ -168,53 +202,94 @@ class FusionModel(StackedModel):
             value["gate.query"],
             value["gate.latent_weight"],
             value["gate.context_weight"],
-            self._by_slot(value["gate.embedding"]),
+            self.table.take(value["gate.embedding"]),
             None if scalars.sees_clip is None else scalars.sees_clip.to(latent.dtype),
             scalars.temperature,
         )
+        if auxiliary is not None and "gate.agreement_query" in self.parameters:
+            with full_precision(self.device):
+                agreement = self.auxiliary.score(auxiliary, mask, value)
+            scores = scores + agreement / scalars.temperature.view(-1, 1, 1)
         if noise.gate is not None:
-            drawn = gumbel(self._by_slot(noise.gate, noise.address))
+            drawn = gumbel(self.table.take(noise.gate, noise.address))
             scores = scores + drawn * (scalars.gate_noise * noise.anneal).view(-1, 1, 1)
         if scalars.uniform is not None:
             scores = torch.where(scalars.uniform.view(-1, 1, 1) & mask, torch.zeros_like(scores), scores)
         if noise.control is not None:
-            drawn = self._by_slot(noise.control, noise.address)
+            drawn = self.table.take(noise.control, noise.address)
             if scalars.shuffled is not None:
-                # Another clip's scores: the clip order of one uniform per clip is a permutation.
-                other = drawn[:, 0].argsort(-1).unsqueeze(1).expand_as(scores)
-                shuffled = torch.nan_to_num(scores, neginf=0.0).gather(2, other)
+                shuffled = torch.nan_to_num(scores, neginf=0.0).gather(2, self._other_clip(noise).expand_as(scores))
                 scores = torch.where(scalars.shuffled.view(-1, 1, 1) & mask, shuffled, scores)
             if scalars.random_scores is not None:
                 scores = torch.where(scalars.random_scores.view(-1, 1, 1) & mask, drawn, scores)
         return scores
 
-    def _fuse(self, latent: Tensor, selection: Selection, value: dict[str, Tensor], noise: Noise) -> Tensor:
+    def _fuse(
+        self,
+        projected: Tensor,
+        latent: Tensor,
+        mask: Tensor,
+        scores: Tensor,
+        selection: Selection,
+        value: dict[str, Tensor],
+        noise: Noise,
+    ) -> Tensor:
+        """f, [replica, clip, latent]."""
         weights = selection.weights.to(latent.dtype)
         place = place_of(selection.rank, self.scalars.n_kept)
         if noise.places is not None and self.scalars.shuffled_places is not None:
-            drawn = self._by_slot(noise.places, noise.address)
+            drawn = self.table.take(noise.places, noise.address)
             shuffled = shuffle_places(drawn, selection.kept, self.scalars.n_kept)
             place = torch.where(self.scalars.shuffled_places.view(-1, 1, 1), shuffled, place)
-        parts = []
-        if len(self.summed):
-            feature = sum_weighted(_some(latent, self.summed), _some(weights, self.summed))
-            if "fusion.rank_embedding" in self.parameters:
-                mine = self.parameters["fusion.rank_embedding"].holders
-                added = embed_ranks(weights[mine], place[mine], value["fusion.rank_embedding"].to(latent.dtype))
-                feature = feature.index_add(0, torch.searchsorted(self.summed, mine), added.to(feature.dtype))
-            parts.append(feature)
-        if len(self.concatenated):
-            place_weight = value["fusion.place_weight"][:, : min(self.max_kept, len(self.dims))]
-            mine = self.concatenated
-            joined = concat_by_rank(
-                _some(latent, mine), _some(weights, mine), _some(place, mine), place_weight, value["fusion.bias"]
-            )
-            parts.append(joined.to(latent.dtype))
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat(parts).index_select(0, torch.cat([self.summed, self.concatenated]).argsort())
+        weights, place = self._of_members(weights, -1), self._of_members(place, -1)
+        if not len(self.early.replicas):
+            return self.late(latent, weights, place, value)
+        mask = self._of_members(mask, -1)
+        early = activate_early(
+            self.early(projected.to(latent.dtype), scale_weights(weights, mask), place, value),
+            of_replicas(mask, self.early.replicas),
+            value["early.gain"],
+            value["early.shift"],
+            self._dropout(noise, early=True),
+        )
+        if not len(self.late.replicas):
+            return early
+        late = self.late(latent, weights, place, value)
+        if len(self.both):
+            score = self._score_early(self._mean_of_members(early, 1), value, noise)
+            share = self._of_members(share_of_entry(score, of_replicas(scores, self.both)), -1).unsqueeze(-1)
+            whole = share.new_ones(share.shape)
+            for_late = share.new_ones(len(late), *share.shape[1:]).index_copy(0, self.both_of_late, whole - share)
+            for_early = share.new_ones(len(early), *share.shape[1:]).index_copy(0, self.both_of_early, share)
+            late, early = late * for_late, early * for_early
+        feature = latent.new_zeros(len(latent), *latent.shape[2:])
+        feature = feature.index_add(0, self.late.replicas, late.to(feature.dtype))
+        return feature.index_add(0, self.early.replicas, early.to(feature.dtype))
 
+    def _score_early(self, early: Tensor, value: dict[str, Tensor], noise: Noise) -> Tensor:
+        """Score of the early vector as an entry, [replica with both stages, clip]; it is its own context."""
+        scalars, both = self.scalars, self.both
+        entry = of_replicas(early, self.both_of_early).unsqueeze(1)
+        scores = score_encoders(
+            entry,
+            torch.ones_like(entry[..., 0], dtype=torch.bool),
+            of_replicas(value["gate.query"], both),
+            of_replicas(value["gate.latent_weight"], both),
+            of_replicas(value["gate.context_weight"], both),
+            value["early.embedding"].unsqueeze(1),
+            None if scalars.sees_clip is None else of_replicas(scalars.sees_clip, both).to(entry.dtype),
+            of_replicas(scalars.temperature, both),
+        )
+        for equal in (scalars.uniform, scalars.random_scores):
+            if equal is not None:
+                scores = torch.where(of_replicas(equal, both).view(-1, 1, 1), torch.zeros_like(scores), scores)
+        if noise.control is not None and scalars.shuffled is not None:
+            shuffled = scores.gather(2, of_replicas(self._other_clip(noise), both))
+            scores = torch.where(of_replicas(scalars.shuffled, both).view(-1, 1, 1), shuffled, scores)
+        return scores.squeeze(1)
 
-def _some(values: Tensor, replicas: Tensor) -> Tensor:
-    """[replica, ...] of some replicas, in ascending order; the tensor itself where that is all of them."""
-    return values if len(replicas) == len(values) else values.index_select(0, replicas)
+    def _other_clip(self, noise: Noise) -> Tensor:
+        """[replica, 1, clip] whose scores a clip gets under the control `shuffled`: the order of one uniform per clip
+        is a permutation."""
+        assert noise.control is not None
+        return self.table.take(noise.control, noise.address)[:, 0].argsort(-1).unsqueeze(1)

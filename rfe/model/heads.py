@@ -21,13 +21,15 @@ class SetTensors:
     """[set, class] 1 where the class is present."""
     impossible: Tensor | None
     """[set] bool, those that no clip can show; None where there are none."""
+    pairs: Tensor
+    """[pair, 2] the classes of each pair."""
 
     @classmethod
     def of(cls, task: Task, device: torch.device) -> "SetTensors":
         """The sets of a task."""
         members = torch.tensor(task.set_members, device=device)
         impossible = None if task.set_possible.all() else torch.tensor(~np.asarray(task.set_possible), device=device)
-        return cls(members, impossible)
+        return cls(members, impossible, torch.tensor(task.pairs, device=device).view(-1, 2).long())
 
     def possible_logits(self, presence_logits: Tensor, pair_logits: Tensor | None) -> Tensor:
         """`set_logits`, with those that no clip can show at `IMPOSSIBLE`."""
@@ -44,6 +46,26 @@ def set_logits(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor | 
     """Logit of each set: the sum of its classes' [..., class], and a pair's own [..., pair]. -> [..., set]."""
     logits = presence_logits @ sets.members.T
     return logits if pair_logits is None else logits + functional.pad(pair_logits, (sets.members.shape[1], 0))
+
+
+def decide_blend(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor, blend_logit: Tensor) -> Tensor:
+    """Pairs' own logits by which the blends' total probability is the sigmoid of a logit of its own.
+
+    m'_T = m_T + b + log sum_singles exp(l_c) - log sum_pairs exp(logit of T): one or two is a head's question, and the
+    classes' logits say which one, or which two. Equation ours.
+
+    Args:
+        sets: of the task, with pairs and classes that occur alone.
+        presence_logits: l, [..., class].
+        pair_logits: m, [..., pair].
+        blend_logit: b, [...].
+
+    Returns:
+        [..., pair].
+    """
+    logits, n_classes = sets.possible_logits(presence_logits, pair_logits), sets.members.shape[1]
+    singles, pairs = logits[..., :n_classes].logsumexp(-1), logits[..., n_classes:].logsumexp(-1)
+    return pair_logits + (blend_logit + singles - pairs).unsqueeze(-1)
 
 
 def presence_probabilities(

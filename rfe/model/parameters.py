@@ -34,6 +34,12 @@ class StackedParameter:
         rows = slice(bisect_left(self.replicas, first), bisect_left(self.replicas, last))
         return rows if rows.start < rows.stop else None
 
+    def of_everyone(self, own: Tensor, n_replicas: int) -> Tensor:
+        """[holder, ...] -> [replica, ...], 0 for the replicas that do not hold the parameter."""
+        if self.everyone:
+            return own
+        return own.new_zeros(n_replicas, *own.shape[1:]).index_copy(0, self.holders, own)
+
     def kept_rows(self, kept: Sequence[bool]) -> list[int]:
         """Rows of the replicas where `kept` ([replica]) is True."""
         return [row for row, replica in enumerate(self.replicas) if kept[replica]]
@@ -51,6 +57,11 @@ def take_rows(values: Tensor, rows: list[int]) -> Tensor:
     return values.index_select(0, to_device(rows, values.device))
 
 
+def of_replicas(values: Tensor, replicas: Tensor) -> Tensor:
+    """[replica, ...] of some replicas, in ascending order; the tensor itself where that is all of them."""
+    return values if len(replicas) == len(values) else values.index_select(0, replicas)
+
+
 def initialise(
     name: str, shape: tuple[int, ...], kind: str, addresses: list[tuple[int, int]], device: torch.device
 ) -> Tensor:
@@ -59,8 +70,8 @@ def initialise(
     Args:
         name: of the parameter; the purpose of its random stream.
         shape: of one replica's parameter.
-        kind: `zeros`, `ones`, `embedding` (normal, sd 0.02) or `linear` (uniform within 1 / sqrt(fan in), where the
-            fan in is the second-to-last axis; PyTorch's default for a linear layer).
+        kind: `zeros`, `ones`, `signs` (1 or -1), `embedding` (normal, sd 0.02) or `linear` (uniform within
+            1 / sqrt(fan in), where the fan in is the second-to-last axis; PyTorch's default for a linear layer).
         addresses: (seed, fold) of each holder; equal addresses get equal values.
 
     Returns:
@@ -80,6 +91,8 @@ def _draw(seed: int, fold: int, name: str, shape: tuple[int, ...], kind: str) ->
     if kind == "ones":
         return np.ones(shape, np.float32)
     generator = stream(seed, fold, f"init/{name}")
+    if kind == "signs":
+        return (2 * generator.integers(0, 2, shape) - 1).astype(np.float32)
     if kind == "embedding":
         return generator.normal(0.0, 0.02, shape).astype(np.float32)
     bound = float(shape[-2] if len(shape) > 1 else shape[0]) ** -0.5

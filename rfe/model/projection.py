@@ -22,6 +22,10 @@ class Dropout:
     mask: Tensor
     """[replica, slot] row of `factors`."""
 
+    def slots(self, which: slice) -> "Dropout":
+        """The masks of some slots."""
+        return Dropout(self.factors, self.mask[:, which])
+
     def of(self, which: slice) -> Tensor:
         """[replica, slot, clip, latent] factors of some replicas."""
         mask = self.mask[which]

@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+AGREEMENT_STATISTICS = 5
+"""What a gate sees of each encoder's prediction; see `rfe.model.auxiliary`."""
+AGREEMENT_WIDTH = 16
+"""Hidden units of the network that turns them into a term of the score."""
+
+RATIO_WIDTH = 16
+"""Hidden units of the head for a pair's ratio; see `rfe.model.pair_heads`."""
+
+
 @dataclass(frozen=True)
 class ReplicaSettings:
     """What distinguishes one replica of a stack from another; nothing here changes a tensor's shape."""
@@ -26,6 +35,12 @@ class ReplicaSettings:
     """alpha of the Beta distribution that fused features are mixed with in training; 0: they are not."""
     sees_clip: bool = True
     """False: the gate's score depends on the encoder only (static)."""
+    sees_predictions: bool = False
+    """The gate's score depends on how the encoders' predictions agree; needs `auxiliary`."""
+    auxiliary: bool = False
+    """Each encoder predicts the set by a head of its own."""
+    residual: bool = False
+    """The encoders' own logits are added to the fused ones; needs `auxiliary`."""
     uniform: bool = False
     """All available encoders score alike."""
     shuffled: bool = False
@@ -40,11 +55,19 @@ class ReplicaSettings:
     shuffled_places: bool = False
     """Control: the kept encoders' places are permuted at random, clip by clip."""
     rank_embedding: bool = False
+    late: bool = True
+    """Encoders' vectors are fused."""
+    early: bool = False
+    """Encoders' projections are fused, before the nonlinearity; with `late`, their vector is one more entry."""
     geometric: bool = False
     presence_weight: float = 0.5
     by_states: bool = False
     pair_logits: bool = False
     """Pairs, where the task has any, have a logit of their own beside their classes'."""
+    blend_logit: bool = False
+    """Whether a clip is a blend has a logit of its own; needs `by_states`, and a task in which it is a question."""
+    pair_ratio: bool = False
+    """Each pair's ratio has a logit of its own beside the salience logits; for tasks whose blends have ratios."""
     tells_domains: bool = False
     """Has a discriminator of source and target."""
     n_actors: int = 0
@@ -56,9 +79,15 @@ NO_TENSORS = (
     "fold",
     "pool",
     "mixup",
+    "sees_predictions",
+    "auxiliary",
     "rank_concat",
     "rank_embedding",
+    "late",
+    "early",
     "pair_logits",
+    "blend_logit",
+    "pair_ratio",
     "tells_domains",
     "n_actors",
 )
@@ -67,12 +96,13 @@ NO_TENSORS = (
 class SettingTensors:
     """The same fields as tensors with a leading replica axis.
 
-    A switch that no replica has turned is None, so that nobody need ask the device.
+    A switch that no replica turns on is None: avoids a device synchronisation.
     """
 
     dropout: Tensor
     encoder_dropout: Tensor
     sees_clip: Tensor | None
+    residual: Tensor | None
     uniform: Tensor | None
     shuffled: Tensor | None
     random_scores: Tensor | None

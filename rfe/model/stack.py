@@ -59,6 +59,8 @@ class Mixing:
 
 @dataclass
 class ModelOutput:
+    """What a stack says of clips. With members, heads' outputs are of clips x members."""
+
     presence_logits: Tensor
     """l, [replica, clip, class]."""
     salience_logits: Tensor
@@ -68,13 +70,19 @@ class ModelOutput:
     log_fused: Tensor
     """log q, [replica, clip, class]."""
     fused_feature: Tensor
-    """f, [replica, clip, latent]."""
+    """f, [replica, clip, latent]; the members' mean."""
     scores: Tensor
     """[replica, slot, clip] gate scores, -inf where not available."""
     selection: Selection | None
     """None for a model without a gate."""
     pair_logits: Tensor | None = None
     """m, [replica, clip, pair], added to the pairs' logits; 0 for replicas without; None where no replica has them."""
+    log_auxiliary: Tensor | None = None
+    """log pi, [replica, slot, clip, set], each encoder's own prediction; 0 for replicas without; None where no replica
+    has them."""
+    leanings: Tensor | None = None
+    """delta, [replica, clip, pair], added to the difference of a pair's salience logits; 0 for replicas without; None
+    where no replica has them."""
 
 
 class StackedModel(ABC):
@@ -87,6 +95,7 @@ class StackedModel(ABC):
         names: encoders' names in the same order, for parameter names.
         latent_dim: H.
         device: where parameters live.
+        n_members: k of every replica; see `rfe.model.members`.
     """
 
     def __init__(
@@ -97,8 +106,10 @@ class StackedModel(ABC):
         names: tuple[str, ...],
         latent_dim: int,
         device: torch.device,
+        n_members: int = 1,
     ) -> None:
         self.dims, self.names, self.latent_dim, self.device = dims, names, latent_dim, device
+        self.n_members = n_members
         self.task, self.sets = task, SetTensors.of(task, device)
         self.parameters: dict[str, StackedParameter] = {}
         self._settle(settings)
@@ -125,6 +136,10 @@ class StackedModel(ABC):
             values: parameter values to use instead of the model's own (averaged weights).
         """
 
+    def average(self, output: ModelOutput) -> ModelOutput:
+        """One answer for each clip, from an output that has one for each clip and member."""
+        return output
+
     def _settle(self, settings: list[ReplicaSettings]) -> None:
         """Everything that follows from which replicas are in the stack."""
         self.settings = settings
@@ -138,6 +153,22 @@ class StackedModel(ABC):
             addresses = [(self.settings[r].seed, self.settings[r].fold) for r in holders]
             value = initialise(name, shape, kind, addresses, self.device).requires_grad_(True)
             self.parameters[name] = StackedParameter(value, holders, len(holders) == len(self.settings))
+
+    def _add_projection(self, encoder: int, concatenated: Sequence[int]) -> list[int]:
+        """Create an encoder's projection; returns its holders.
+
+        `concatenated` are the replicas whose projections together are one layer on concatenated features: they start
+        with that layer's range, whose fan in is the sum of the pool's widths.
+        """
+        name = f"projection.{self.names[encoder]}.weight"
+        holders = [r for r in range(len(self.settings)) if encoder in self.settings[r].pool]
+        self._add(name, (self.dims[encoder], self.latent_dim), "linear", holders)
+        for row, replica in enumerate(holders):
+            if replica in concatenated:
+                fan_in = sum(self.dims[other] for other in self.settings[replica].pool)
+                with torch.no_grad():
+                    self.parameters[name].value[row] *= (self.dims[encoder] / fan_in) ** 0.5
+        return holders
 
     def take(self, kept: Sequence[bool]) -> None:
         """Go on with the replicas where `kept` ([replica]) is True."""

@@ -120,7 +120,7 @@ def _sampler_problems(space: SearchSpace) -> list[str]:
     dimensions = [dimension_of(name, spec) for name, spec in space.space.items() if spec.subset is None]
     if space.sampler.kind == "grid":
         return [
-            f"space.{one.name}: a float range ({one.describe()}) has endlessly many values, and sampler.kind is grid; "
+            f"space.{one.name}: a float range ({one.describe()}) has infinitely many values, and sampler.kind is grid; "
             "give it a step, or a choice instead"
             for one in dimensions
             if one.kind == "float" and one.step is None

@@ -9,13 +9,13 @@ from typing import Any
 
 from rfe.config.fields import MAP_FIELDS, locate
 from rfe.config.load import build_config, field_values, set_field
-from rfe.config.schema import SCALED_FROM, Config
+from rfe.config.schema import FITTED_KINDS, SCALED_FROM, Config
 from rfe.errors import ConfigError, gather
 from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension, ResolvedSpace, Value
 from rfe.suggestions import unknown
 
 DEFAULTS: dict[str, Any] = field_values(Config())
-LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None}
+LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None, "model.kernel.weights": 1.0}
 """What a map by encoder means for an encoder it does not name."""
 
 
@@ -59,7 +59,7 @@ def counted_values(resolved: ResolvedSpace, params: Mapping[str, Value]) -> dict
             counted[name] = drawn
         elif active(dimension, config):
             field, encoder = locate(name) or (name, None)
-            value = _lookup(config, name)
+            value = look_up(config, name)
             if field == "model.n_kept" and value == "all":
                 value = drawn if drawn == "all" else min(int(drawn or 1), len(config["pool"]))
             elif value != drawn or (encoder is not None and encoder not in config["pool"]):
@@ -83,7 +83,7 @@ def find_point(resolved: ResolvedSpace, config: Config, arm: str = "") -> dict[s
         elif name == ARM:
             params[name] = arm
         else:
-            value = _lookup(values, name)
+            value = look_up(values, name)
             if name == "model.n_kept" and value == "all" and not dimension.holds(value):
                 value = max(one for one in dimension.corners() if isinstance(one, int))
             params[name] = value if dimension.holds(value) else dimension.corners()[0]
@@ -104,7 +104,16 @@ def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
 
 def active(dimension: Dimension, values: Mapping[str, Any]) -> bool:
     """Whether the dimension counts where the fields its `when` names have these values."""
-    return all(_lookup(values, name) in allowed for name, allowed in dimension.when)
+    return all(look_up(values, name) in allowed for name, allowed in dimension.when)
+
+
+def look_up(values: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, or of an encoder's entry in a map; `values` is by field name."""
+    field, encoder = locate(name) or (name, None)
+    value = values[field]
+    if encoder is None or not isinstance(value, dict | None):  # one value for all encoders
+        return value
+    return (value or {}).get(encoder, LEFT_OUT[field])
 
 
 def repair_pool(resolved: ResolvedSpace, params: Mapping[str, Value]) -> list[str]:
@@ -144,15 +153,9 @@ def unknown_encoders(values: Mapping[str, Any], encoders: Sequence[str]) -> list
     """Sentences on encoders that `values` (by field name) speaks of and the data does not have."""
     problems = []
     for name in ("pool", *MAP_FIELDS):
-        if not isinstance(values[name], str | int | None):
+        if isinstance(values[name], list | dict):
             problems += [f"{name}: {unknown('encoder', one, encoders)}" for one in values[name] if one not in encoders]
     return problems
-
-
-def _lookup(values: Mapping[str, Any], name: str) -> Any:
-    field, encoder = locate(name) or (name, None)
-    value = values[field]
-    return value if encoder is None or isinstance(value, str) else (value or {}).get(encoder, LEFT_OUT[field])
 
 
 def _collapse(value: Any, pool: list[str], left_out: str | None) -> Any:
@@ -176,14 +179,44 @@ def _idle_data(values: Mapping[str, Any]) -> list[str]:
 
 
 def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
+    kind = values["model.kind"]
+    others = [name for own in FITTED_KINDS if own != kind for name in DEFAULTS if name.startswith(f"model.{own}.")]
+    idle = _idle_beside_fitted(values) if kind in FITTED_KINDS else _idle_network(values, pool_size)
+    return [*others, *idle, *(_idle_kernel(values, pool_size) if kind == "kernel" else [])]
+
+
+def _idle_beside_fitted(values: dict[str, Any]) -> list[str]:
+    """Of a model that is fitted in one step: all that steers gradient steps, and the parts of a network."""
+    values["train.epochs"] = 1
+    read = ["model.kind", "loss.balance", "train.epochs", "train.seed", "train.seeds", "train.data_seed"]
+    if values["decode.kind"] == "valid_states":
+        read.append("model.head_fusion.presence_weight")
+    sections, own = ("model.", "loss.", "adaptation.", "train."), f"model.{values['model.kind']}."
+    return [name for name in DEFAULTS if name.startswith(sections) and not name.startswith(own) and name not in read]
+
+
+def _idle_kernel(values: Mapping[str, Any], pool_size: int) -> list[str]:
+    if pool_size == 1:
+        return ["model.kernel.combination", "model.kernel.weighting", "model.kernel.weights"]
+    if values["model.kernel.weighting"] == "alignment" or not isinstance(values["model.kernel.weights"], dict):
+        return ["model.kernel.weights"]  # relative: one value for all is 1
+    return []
+
+
+def _idle_network(values: dict[str, Any], pool_size: int) -> list[str]:
     gate = [name for name in DEFAULTS if name.startswith("model.gate.")]
     if values["model.kind"] == "concat_mlp":
         # One hidden layer and one head, trained on its one KL; omega enters `valid_states` decoding only.
         idle = [
             *gate,
+            "model.members",
             "model.encoder_dropout",
             "model.n_kept",
             "model.fusion.kind",
+            "model.fusion.stage",
+            "model.fusion.residual",
+            "model.heads.blend",
+            "model.heads.ratio",
             "model.head_fusion.kind",
             "loss.presence",
         ]
@@ -193,11 +226,19 @@ def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
         values["model.n_kept"] = "all"
     if values["model.fusion.kind"] == "rank_concat_shuffled" and 1 in (pool_size, values["model.n_kept"]):
         values["model.fusion.kind"] = "rank_concat"  # one place has no order
-    if pool_size == 1:  # the softmax over one encoder is the constant 1
-        return [*gate, "model.encoder_dropout"]
     idle = []
+    if values["model.heads.ratio"] == "difference":
+        idle.append("loss.lambda_ratio")
+    if values["loss.presence"] == "bce":  # no distribution over sets
+        idle.append("model.heads.blend")
+    if pool_size == 1:  # the softmax over one encoder is the constant 1
+        if values["model.fusion.stage"] != "both":
+            return [*idle, *gate, "model.encoder_dropout"]
+        idle += ["model.gate.balance_weight", "model.encoder_dropout"]  # it also weighs the early vector
     if values["model.gate.kind"] in ("uniform", "random_top_n"):  # scores that no parameter enters, nor noise
         idle += [name for name in gate if name != "model.gate.kind"]
+    if values["model.gate.kind"] == "static":  # depends on the encoder only
+        idle.append("model.gate.inputs")
     if values["model.n_kept"] == "all":  # both gradients are that of the softmax
         idle.append("model.gate.gradient")
     return idle

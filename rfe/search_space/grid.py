@@ -39,7 +39,7 @@ def grid_values(dimension: Dimension) -> tuple[Value, ...]:
     if dimension.kind == "int":
         return tuple(range(int(dimension.low), int(dimension.high) + 1, int(dimension.step or 1)))
     assert dimension.step is not None
-    low, step = Decimal(str(dimension.low)), Decimal(str(dimension.step))  # 0.1 + 2 x 0.1 is 0.3 to whoever wrote it
+    low, step = Decimal(str(dimension.low)), Decimal(str(dimension.step))  # the writer of 0.1 + 2 x 0.1 means 0.3
     return tuple(float(low + i * step) for i in range(round((dimension.high - dimension.low) / dimension.step) + 1))
 
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 from rfe.config.schema import LARGEST, MOST_SEEDS, Section, Words
 from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
+from rfe.search_space.notify import Notify
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
 Objective = Literal["score", "acc_presence", "acc_salience", "blemore", "macro_f1", "salience_mae"]
@@ -195,6 +196,9 @@ class SearchSpace(Section):
     """Weights are kept of these arms too, whatever their score."""
     storage: Annotated[str | None, AfterValidator(_without_secret)] = None
     """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
+    notify: Notify | None = None
+    """Who is told when the study ends, fails, stalls or finds a better trial; null: as the workspace's `settings.yaml`
+    says."""
 
     _source: str = PrivateAttr(default="")
 

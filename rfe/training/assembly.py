@@ -15,10 +15,11 @@ from rfe.metrics.validators import (
     information_maximisation,
     soft_neighborhood_density,
 )
-from rfe.training.engine import Stack
+from rfe.training.fitted_stack import AnyStack
 from rfe.training.prediction import Predictions
 from rfe.training.record import TrialResult
-from rfe.training.scoring import Answers, OutOfFold, log_set_weights, n_presence_logits
+from rfe.training.scoring import Answers, OutOfFold, log_set_weights, n_presence_logits, n_salience_logits
+from rfe.training.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,12 @@ class Trained:
     """None for final models."""
     curves: dict[str, list[tuple[int, float]]]
     seconds: float
-    memory_mb: float
+    usage: Usage
     former: TrialResult | None = None
     """The result on the folds that were trained before."""
 
 
-def held_out_place(stack: Stack, replica: int) -> tuple[NDArray[np.int64], int]:
+def held_out_place(stack: AnyStack, replica: int) -> tuple[NDArray[np.int64], int]:
     """The replica's held-out clips and the position of its seed among its configuration's seeds."""
     one = stack.replicas[replica]
     seeds = sorted({other.model.seed for other in stack.replicas if other.configuration == one.configuration})
@@ -49,7 +50,7 @@ def held_out_place(stack: Stack, replica: int) -> tuple[NDArray[np.int64], int]:
 
 def assemble(
     trained: Trained,
-    stack: Stack,
+    stack: AnyStack,
     dataset: Dataset,
     predictions: Predictions,
     targets: Predictions | None,
@@ -66,6 +67,7 @@ def assemble(
         keep_weights: whether the record carries the fold models' weights.
     """
     clips, config, names, former = dataset.clips, trained.config, list(dataset.encoders), trained.former
+    usage = trained.usage.after(former, trained.seconds)
     assert trained.answers is not None  # a configuration is scored at its last epoch
     hits, pooled = trained.answers.hits.mean(), trained.answers.hits.pooled()
     gate = _gate(trained, stack, predictions, clips.n_source)
@@ -97,14 +99,16 @@ def assemble(
         gate_scores=gate.scores,
         kept=gate.kept,
         seconds=trained.seconds + (former.seconds if former else 0.0),
-        memory_mb=max(trained.memory_mb, former.memory_mb if former else 0.0),
+        memory_mb=usage.memory_mb,
+        gpu_memory_mb=usage.gpu_memory_mb,
+        gpu_percent=usage.gpu_percent,
         device=str(stack.device),
         weights=_weights(trained, stack) if keep_weights else None,
     )
 
 
 def assemble_final(
-    trained: Trained, stack: Stack, dataset: Dataset, targets: Predictions | None, keep_weights: bool
+    trained: Trained, stack: AnyStack, dataset: Dataset, targets: Predictions | None, keep_weights: bool
 ) -> TrialResult:
     """The record of a configuration's final models: weights and target outputs; args as `assemble`."""
     config = trained.config
@@ -120,7 +124,9 @@ def assemble_final(
         set_offset=log_set_weights(config, dataset.clips, trained.folds).astype(np.float32),
         curves=trained.curves,
         seconds=trained.seconds,
-        memory_mb=trained.memory_mb,
+        memory_mb=trained.usage.memory_mb,
+        gpu_memory_mb=trained.usage.gpu_memory_mb,
+        gpu_percent=trained.usage.gpu_percent,
         device=str(stack.device),
         weights=_weights(trained, stack) if keep_weights else None,
     )
@@ -131,7 +137,7 @@ class _Gate(NamedTuple):
     kept: NDArray[np.bool_]
 
 
-def _gate(trained: Trained, stack: Stack, predictions: Predictions, n_source: int) -> _Gate:
+def _gate(trained: Trained, stack: AnyStack, predictions: Predictions, n_source: int) -> _Gate:
     shape = (trained.config.train.seeds, n_source, len(stack.shape.dims))
     gate = _Gate(np.full(shape, -np.inf, np.float16), np.zeros(shape, np.bool_))
     if trained.former is not None:
@@ -144,14 +150,14 @@ def _gate(trained: Trained, stack: Stack, predictions: Predictions, n_source: in
 
 
 def _target_outputs(
-    trained: Trained, stack: Stack, targets: Predictions | None, n_target: int
+    trained: Trained, stack: AnyStack, targets: Predictions | None, n_target: int
 ) -> dict[str, NDArray[np.float32]]:
     """Name -> [fold, seed, target clip, logit]."""
     shape = (len(trained.folds), trained.config.train.seeds, n_target)
     task = stack.clips.task
     widths = {
         "presence_logits": n_presence_logits(task, trained.config),
-        "salience_logits": task.n_classes,
+        "salience_logits": n_salience_logits(task, trained.config),
         "fused": task.n_classes,
     }
     blocks = {name: np.zeros((*shape, width), np.float32) for name, width in widths.items()}
@@ -193,7 +199,7 @@ def _validators(
     return Validators(*np.mean(found, axis=0).tolist()).to_dict()
 
 
-def _weights(trained: Trained, stack: Stack) -> dict[str, NDArray[np.float32]]:
+def _weights(trained: Trained, stack: AnyStack) -> dict[str, NDArray[np.float32]]:
     weights = dict(trained.former.weights or {}) if trained.former else {}
     for replica in trained.replicas:
         model = stack.replicas[replica].model

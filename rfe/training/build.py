@@ -12,7 +12,9 @@ from rfe.data.folds import ALL_TRAIN, training_clips
 from rfe.data.metadata import Clips
 from rfe.decoding.fitting import build_decoder
 from rfe.errors import ConfigError
+from rfe.model.fitted import FittedModel
 from rfe.model.settings import ReplicaSettings
+from rfe.training.kinds import fitted_model
 from rfe.training.settings import TrainSettings
 
 
@@ -46,6 +48,8 @@ class Replica:
     train: TrainSettings
     views: dict[int, View]
     """Encoder index -> what the replica sees of it; one entry per encoder of the pool."""
+    fitted: FittedModel | None = None
+    """A model that is fitted in one step; None: a network."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ class StackShape:
     """Width of each encoder of the data set after reduction."""
     all_train: bool = False
     """Final models, which train on every clip: they take more steps an epoch than models of a fold."""
+    members: int = 1
 
     @property
     def key(self) -> str:
-        return f"{self.kind}/{self.latent_dim}/{self.batch_size}/{self.n_drawn}/{'-'.join(map(str, self.dims))}"
+        key = f"{self.kind}/{self.latent_dim}/{self.batch_size}/{self.n_drawn}/{'-'.join(map(str, self.dims))}"
+        return key if self.members == 1 else f"{key}/{self.members}"
 
 
 def pool_indices(config: Config, dataset: Dataset) -> tuple[int, ...]:
@@ -98,7 +104,8 @@ def shape_of(config: Config, dims: Mapping[str, int], *, all_train: bool = False
     draws = config.adaptation.kind != "none" and config.adaptation.domains == "source_target"
     n_drawn = (config.adaptation.batch or max(256, 2 * config.model.latent_dim)) if draws else 0
     size = config.train.batch_size
-    return StackShape(config.model.kind, config.model.latent_dim, size, n_drawn, tuple(widths), all_train)
+    kind, members = config.model.kind, config.model.members if config.model.kind == "fusion" else 1
+    return StackShape(kind, config.model.latent_dim, size, n_drawn, tuple(widths), all_train, members)
 
 
 def shape_key(config: Config, dataset: Dataset) -> str:
@@ -123,10 +130,19 @@ def memory_bytes(config: Config, dataset: Dataset) -> int:
     pool = pool_indices(config, dataset)
     hidden = shape.latent_dim
     task = dataset.clips.task
-    heads = max(64, 2 * task.n_classes + task.n_pairs) * hidden
+    names = list(dataset.encoders)
+    fitted = fitted_model(config, tuple(names[encoder] for encoder in pool))
+    if fitted is not None:  # fitted one after the other; the weights of all are kept
+        n_clips = max(len(training_clips(dataset.clips, fold)) for fold in dataset.clips.folds)
+        dims = {names[encoder]: shape.dims[encoder] for encoder in pool}
+        kept = 4 * n_clips * (sum(dims.values()) + task.n_sets + task.n_classes)
+        return fitted.memory_bytes(n_clips, dims, task) + kept * len(dataset.clips.folds)
+    n_auxiliary = len(pool) if model_settings(config, pool, 0, 0).auxiliary else 0
+    heads = (max(64, 2 * task.n_classes + task.n_pairs) + n_auxiliary * task.n_sets) * hidden
     parameters = sum(shape.dims[e] * hidden for e in pool) + hidden * hidden * (2 + len(shape.dims)) + heads
     clips = shape.batch_size + 2 * shape.n_drawn
-    activations = clips * (sum(shape.dims[e] for e in pool) + 12 * len(pool) * hidden + 6 * task.n_sets)
+    of_member = 12 * len(pool) * hidden + 6 * (1 + n_auxiliary) * task.n_sets
+    activations = clips * (sum(shape.dims[e] for e in pool) + shape.members * of_member)
     if config.adaptation.kind == "mmd":
         activations += 12 * shape.n_drawn**2  # distances, kernels and their derivatives between all drawn clips
     return 4 * len(dataset.clips.folds) * config.train.seeds * (6 * parameters + activations)
@@ -174,6 +190,8 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         lambda_presence=config.loss.lambda_presence,
         lambda_salience=config.loss.lambda_salience,
         lambda_fused=config.loss.lambda_fused,
+        lambda_auxiliary=config.loss.lambda_auxiliary,
+        lambda_ratio=config.loss.lambda_ratio if config.model.heads.ratio == "pair" else 0.0,
         label_smoothing=config.loss.label_smoothing,
         balance_weight=config.model.gate.balance_weight,
         class_balance=config.loss.balance,
@@ -184,6 +202,9 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
         n_drawn=shape.n_drawn,
         training_actors=n_training_actors(config) or 0,
     )
+    fitted = fitted_model(config, tuple(names[encoder] for encoder in pool))
+    if fitted is not None:
+        train = replace(train, epochs=1)
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):
         for fold in folds:
@@ -202,7 +223,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
                 for encoder in pool
             }
             own = replace(train, data_seed=config.train.data_seed + seed - config.train.seed)
-            replicas.append(Replica(index, model, own, views))
+            replicas.append(Replica(index, model, own, views, fitted))
     return replicas
 
 
@@ -225,6 +246,8 @@ def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, 
     n_kept = len(pool) if config.model.n_kept == "all" else min(config.model.n_kept, len(pool))
     dann = config.adaptation.kind == "dann"
     by_actor = config.adaptation.domains == "actors"
+    sees_predictions = gate.inputs != "latent" and gate.kind in ("attention", "shuffled")
+    residual = config.model.fusion.residual == "predictions"
     return ReplicaSettings(
         seed=seed,
         fold=fold,
@@ -232,7 +255,10 @@ def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, 
         dropout=config.model.dropout,
         encoder_dropout=config.model.encoder_dropout,
         mixup=config.train.mixup,
-        sees_clip=gate.kind != "static",
+        sees_clip=gate.kind != "static" and gate.inputs != "predictions",
+        sees_predictions=sees_predictions,
+        auxiliary=sees_predictions or residual or config.loss.lambda_auxiliary > 0,
+        residual=residual,
         uniform=gate.kind == "uniform",
         shuffled=gate.kind == "shuffled",
         random_scores=gate.kind == "random_top_n",
@@ -243,10 +269,14 @@ def model_settings(config: Config, pool: tuple[int, ...], seed: int, fold: int, 
         rank_concat=fusion in ("rank_concat", "rank_concat_shuffled"),
         shuffled_places=fusion == "rank_concat_shuffled",
         rank_embedding=fusion == "rank_embedding",
+        late=config.model.fusion.stage != "early",
+        early=config.model.fusion.stage != "late",
         geometric=config.model.head_fusion.kind == "geometric",
         presence_weight=config.model.head_fusion.presence_weight,
         by_states=config.loss.presence in ("states", "sets"),
         pair_logits=config.loss.presence == "sets",
+        blend_logit=config.model.heads.blend == "own" and config.loss.presence != "bce",
+        pair_ratio=config.model.heads.ratio == "pair",
         tells_domains=dann and not by_actor,
         n_actors=n_actors if dann and by_actor else 0,
     )

@@ -7,6 +7,7 @@ side by side. They have no gate, no heads and no decoder parameters, so what the
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,29 +95,31 @@ def logistic(strength: float) -> StateModel:
     return probabilities
 
 
-def boosted(learning_rate: float, iterations: int) -> StateModel:
+def boosted(learning_rate: float, iterations: int) -> "Boosted":
+    """See `Boosted`."""
+    return Boosted(learning_rate, iterations)
+
+
+def with_seed(model: StateModel, seed: int) -> StateModel:
+    """The model with another seed; itself where it has none."""
+    return replace(model, seed=seed) if isinstance(model, Boosted) else model
+
+
+@dataclass(frozen=True)
+class Boosted:
     """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, if any, which is told the
-    pair.
+    pair."""
 
-    Args:
-        learning_rate: shrinkage of each tree.
-        iterations: trees for each class.
-    """
+    learning_rate: float
+    """Shrinkage of each tree."""
+    iterations: int
+    """Trees for each class."""
+    seed: int = 0
+    """Of the features that each split looks at."""
 
-    def make() -> HistGradientBoostingClassifier:
-        return HistGradientBoostingClassifier(
-            learning_rate=learning_rate,
-            max_iter=iterations,
-            max_leaf_nodes=8,
-            min_samples_leaf=10,
-            l2_regularization=1.0,
-            max_features=0.1,
-            early_stopping=False,
-            random_state=0,
-        )
-
-    def probabilities(task: Task, features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
-        sets = _fit_predict(make(), features, task.state_set[state], unseen, task.n_sets)
+    def __call__(self, task: Task, features: Float32, state: NDArray[np.int64], unseen: Float32) -> Float64:
+        """[unseen clip, state] probabilities; see `StateModel`."""
+        sets = _fit_predict(self._make(), features, task.state_set[state], unseen, task.n_sets)
         if not task.has_ratios:
             return sets
         blend = task.state_is_blend[state]
@@ -126,10 +129,20 @@ def boosted(learning_rate: float, iterations: int) -> StateModel:
         asked = np.concatenate(
             [np.repeat(unseen, task.n_pairs, axis=0), np.tile(told, (len(unseen), 1))], axis=1
         )  # [clip * pair, dim + pair]
-        ratios = _fit_predict(make(), train, ratio, asked, task.n_ratios)
+        ratios = _fit_predict(self._make(), train, ratio, asked, task.n_ratios)
         return _join(task, sets, ratios.reshape(-1, task.n_pairs, task.n_ratios))
 
-    return probabilities
+    def _make(self) -> HistGradientBoostingClassifier:
+        return HistGradientBoostingClassifier(
+            learning_rate=self.learning_rate,
+            max_iter=self.iterations,
+            max_leaf_nodes=8,
+            min_samples_leaf=10,
+            l2_regularization=1.0,
+            max_features=0.1,
+            early_stopping=False,
+            random_state=self.seed,
+        )
 
 
 def _fit_predict(

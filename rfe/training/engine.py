@@ -18,11 +18,12 @@ from rfe.model.concat_mlp import ConcatMlp
 from rfe.model.fusion_model import FusionModel
 from rfe.model.stack import ModelOutput, StackedModel
 from rfe.model.transfer import to_device
+from rfe.task import Task
 from rfe.training.balance import clip_weights
 from rfe.training.batches import BatchPlan
 from rfe.training.build import Replica, StackShape
 from rfe.training.inputs import FeatureSource, StackInputs, StepRows
-from rfe.training.losses import adaptation_losses, smoothed, supervised_loss
+from rfe.training.losses import adaptation_losses, encoders_loss, ratios_loss, smoothed, supervised_loss
 from rfe.training.optimizer import Run, StackedAdam, find_runs, take_state
 from rfe.training.record import ReplicaState
 from rfe.training.settings import TrainTensors
@@ -70,7 +71,13 @@ class Stack:
         self.shape, self.clips, self.device = shape, clips, device
         kind = ConcatMlp if shape.kind == "concat_mlp" else FusionModel
         self.model: StackedModel = kind(
-            clips.task, [one.model for one in self.replicas], shape.dims, names, shape.latent_dim, device
+            clips.task,
+            [one.model for one in self.replicas],
+            shape.dims,
+            names,
+            shape.latent_dim,
+            device,
+            shape.members,
         )
         self.optimizer = StackedAdam(self.model.parameters)
         self.plan = BatchPlan(clips, (ALL_TRAIN,) if shape.all_train else clips.folds, shape.batch_size)
@@ -79,6 +86,7 @@ class Stack:
         task, state = clips.task, np.maximum(clips.state, 0)
         tables = task.state_salience[state], np.eye(task.n_sets, dtype=np.float32)[task.state_set[state]]
         self._targets = tuple(torch.from_numpy(one).to(device) for one in tables)  # [clip, class] and [clip, set]
+        self._shares = torch.from_numpy(_pair_shares(task, state)).to(device)
         self._actor = torch.from_numpy(clips.actor).to(device)
         self._source = source
         self._settle()
@@ -95,6 +103,15 @@ class Stack:
         ]
         plain = all(one.train.class_balance == "none" for one in self.replicas)
         self._clip_weight = None if plain else torch.from_numpy(np.stack(weights)).to(self.device)  # [replica, clip]
+
+    @property
+    def source(self) -> FeatureSource:
+        """Where features come from."""
+        return self._source
+
+    @source.setter
+    def source(self, source: FeatureSource) -> None:
+        self._source = self.inputs.source = source
 
     def train_epoch(self) -> EpochLosses:
         """One epoch of every replica."""
@@ -139,18 +156,26 @@ class Stack:
         if self.settings.label_smoothing is not None:
             soft_label = smoothed(soft_label, self.settings.label_smoothing)
             sets = smoothed(sets, self.settings.label_smoothing, self.model.sets.impossible)
+        output_of_batch = _first(output, n_batch, self.shape.members)
+        loss = encoders_loss(output_of_batch, sets, clip_weight, self.settings)
+        shares = None
+        if self.settings.lambda_ratio is not None:
+            shares = self._shares.index_select(0, mine.flatten()).view(*mine.shape, -1)
+            shares = self._of_members(shares if noise.mixing is None else noise.mixing.mix(shares))
         if noise.mixing is not None:
             soft_label, sets = noise.mixing.mix(soft_label), noise.mixing.mix(sets)
             clip_weight = None if clip_weight is None else noise.mixing.mix(clip_weight)
-        loss = supervised_loss(
+        weight = None if clip_weight is None else self._of_members(clip_weight)
+        loss = loss + supervised_loss(
             self.model.sets,
-            _first(output, n_batch),
-            soft_label,
-            sets,
-            clip_weight,
+            output_of_batch,
+            self._of_members(soft_label),
+            self._of_members(sets),
+            weight,
             self.model.scalars.by_states,
             self.settings,
         )
+        loss = loss + ratios_loss(self.model.sets, output_of_batch, shares, weight, self.settings)
         adaptation = torch.zeros_like(loss)
         accuracy = torch.full_like(loss, float("nan"))
         if any(one.train.adaptation != "none" for one in self.replicas):
@@ -168,6 +193,10 @@ class Stack:
         if self.settings.ema_decay is not None:
             self._update_average(count, self.settings.ema_decay)
         return torch.stack([loss.detach(), adaptation.detach(), accuracy]).double()
+
+    def _of_members(self, values: Tensor) -> Tensor:
+        """[replica, clip, ...] -> [replica, clip x member, ...]."""
+        return values if self.shape.members == 1 else values.repeat_interleave(self.shape.members, 1)
 
     @torch.no_grad()
     def _update_average(self, count: list[int], decay: Tensor) -> None:
@@ -240,20 +269,29 @@ class Stack:
         return holders.index(replica) if replica in holders else None
 
 
-def _first(output: ModelOutput, n_clips: int) -> ModelOutput:
-    """The output on the first `n_clips` clips."""
-    selection = output.selection
-    if output.log_fused.shape[1] == n_clips:
+def _pair_shares(task: Task, state: NDArray[np.int64]) -> NDArray[np.float32]:
+    """[clip, 2 x pair] salience of each pair's two classes in clips that show that very pair, else 0."""
+    shown = task.state_set[state][:, None] == task.n_classes + np.arange(task.n_pairs)
+    saliences = task.state_salience[state][:, np.array(task.pairs, np.int64).reshape(-1, 2)]  # [clip, pair, 2]
+    return np.asarray(saliences * shown[..., None], np.float32).reshape(len(state), -1)
+
+
+def _first(output: ModelOutput, n_clips: int, n_members: int) -> ModelOutput:
+    """What a loss reads of the output on the first `n_clips` clips."""
+    selection, n_answers = output.selection, n_clips * n_members
+    if output.log_fused.shape[1] == n_answers:
         return output
     if selection is not None:
         selection = type(selection)(*(part[:, :, :n_clips] for part in selection))
     return ModelOutput(
-        output.presence_logits[:, :n_clips],
-        output.salience_logits[:, :n_clips],
-        output.log_salience[:, :n_clips],
-        output.log_fused[:, :n_clips],
-        output.fused_feature[:, :n_clips],
+        output.presence_logits[:, :n_answers],
+        output.salience_logits[:, :n_answers],
+        output.log_salience[:, :n_answers],
+        output.log_fused[:, :n_answers],
+        output.fused_feature,
         output.scores[:, :, :n_clips],
         selection,
-        None if output.pair_logits is None else output.pair_logits[:, :n_clips],
+        None if output.pair_logits is None else output.pair_logits[:, :n_answers],
+        None if output.log_auxiliary is None else output.log_auxiliary[:, :, :n_clips],
+        None if output.leanings is None else output.leanings[:, :n_answers],
     )

@@ -38,7 +38,7 @@ class StepRows:
 
 
 class StackInputs:
-    """Inputs of one stack; made anew when its replicas change."""
+    """Inputs of one stack; rebuilt when its replicas change."""
 
     def __init__(
         self, replicas: Sequence[Replica], shape: StackShape, model: StackedModel, source: FeatureSource
@@ -103,7 +103,7 @@ class StackInputs:
         sizes = [self.shape.batch_size] + ([2 * self.shape.n_drawn] if self.shape.n_drawn else [])
         noise = Noise(to_device(address, self.device))
         if any(one.model.dropout > 0 for one in self.replicas):
-            noise.dropout = self._dropout(addresses, address, sizes)
+            noise.dropout = self._dropout(addresses, address, [size * self.shape.members for size in sizes])
         if any(one.model.encoder_dropout > 0 for one in self.replicas):
             noise.hidden = self._draw(addresses, "encoder_dropout", sizes)
         if any(one.model.mixup > 0 for one in self.replicas):

@@ -6,8 +6,10 @@ from torch import Tensor
 from rfe.adaptation.coral import coral
 from rfe.adaptation.gradient_reversal import discriminate, domain_loss, reversal_coefficient, reverse_gradient
 from rfe.adaptation.mmd import mmd
+from rfe.model.auxiliary import auxiliary_loss
 from rfe.model.gate import balance_loss
 from rfe.model.heads import SetTensors, divergence, presence_loss
+from rfe.model.pair_heads import ratio_loss
 from rfe.model.stack import ModelOutput
 from rfe.model.transfer import to_device
 from rfe.training.settings import TrainTensors
@@ -54,6 +56,48 @@ def supervised_loss(
         available = ~torch.isneginf(output.scores)
         loss = loss + settings.balance_weight * balance_loss(output.selection.soft, output.selection.kept, available)
     return loss
+
+
+def encoders_loss(
+    output: ModelOutput, target: Tensor, clip_weight: Tensor | None, settings: TrainTensors
+) -> Tensor | float:
+    """lambda_a L_auxiliary, of each encoder's own prediction.
+
+    Args:
+        output: of the model on a supervised batch.
+        target: [replica, clip, set] distribution over the sets, of the clip itself: mixup mixes fused features only.
+        clip_weight: as in `supervised_loss`, the clip's own.
+        settings: the stack's.
+
+    Returns:
+        [replica] mean over clips, nats; 0 where no replica has such a loss.
+    """
+    if output.log_auxiliary is None or settings.lambda_auxiliary is None:
+        return 0.0
+    each = auxiliary_loss(output.log_auxiliary, target, ~torch.isneginf(output.scores))
+    return settings.lambda_auxiliary * (each if clip_weight is None else each * clip_weight).mean(1)
+
+
+def ratios_loss(
+    sets: SetTensors, output: ModelOutput, shares: Tensor | None, clip_weight: Tensor | None, settings: TrainTensors
+) -> Tensor | float:
+    """lambda_r L_ratio, of blends' ratios given their pairs.
+
+    Args:
+        sets: of the task.
+        output: of the model on a supervised batch.
+        shares: [replica, clip, 2 x pair], as `ratio_loss` reads them; None where no replica has such a loss.
+        clip_weight: as in `supervised_loss`.
+        settings: the stack's.
+
+    Returns:
+        [replica] mean over clips, singles included, nats; 0 where no replica has such a loss.
+    """
+    if output.leanings is None or settings.lambda_ratio is None or shares is None:
+        return 0.0
+    by_pair = shares.view(*output.leanings.shape, 2)
+    each = ratio_loss(output.salience_logits, output.leanings, by_pair, sets.pairs)
+    return settings.lambda_ratio * (each if clip_weight is None else each * clip_weight).mean(1)
 
 
 def smoothed(target: Tensor, share: Tensor, impossible: Tensor | None = None) -> Tensor:

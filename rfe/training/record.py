@@ -1,4 +1,4 @@
-"""What training tells, returns, and can be gone on with from: plain numpy, free of torch."""
+"""Progress, results and checkpoints of training: plain numpy, free of torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +32,8 @@ class TrialResult:
     presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     """[seed, source clip, class] out-of-fold presence logits l; of the sets with `loss.presence: sets`."""
     salience_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
-    """[seed, source clip, class] out-of-fold salience logits g."""
+    """[seed, source clip, class] out-of-fold salience logits g; with `model.heads.ratio: pair` each pair's term behind
+    them."""
     fused: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     """[seed, source clip, class] out-of-fold fused probabilities q."""
     target_presence_logits: Float = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.float32))
@@ -70,7 +71,11 @@ class TrialResult:
     seconds: float = float("nan")
     """This configuration's share of its stack's training time."""
     memory_mb: float = float("nan")
-    """Peak resident memory of the worker process (GPU: peak allocated), in MiB."""
+    """Peak resident memory of the worker's process while its stack trained, in MiB."""
+    gpu_memory_mb: float = float("nan")
+    """Peak memory allocated on the GPU meanwhile, in MiB; NaN without one."""
+    gpu_percent: float = float("nan")
+    """Mean share of time in which the GPU computed meanwhile, in percent; NaN without one, or if it does not tell."""
     device: str = ""
     weights: dict[str, NDArray[np.float32]] | None = None
     """`fold0.seed0.projection.ENCODER.weight` -> array; None where the weights were not asked for."""
@@ -117,7 +122,7 @@ class EpochReport:
     score: float | None = None
     """The protocol's score at this epoch; None where this epoch was not scored."""
     checkpoint: Callable[[], Checkpoint] | None = None
-    """Makes one to go on from; None where it cannot be gone on with."""
+    """Makes a checkpoint; None where training cannot be resumed from one."""
 
 
 @dataclass(frozen=True)

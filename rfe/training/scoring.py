@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.schema import Config
+from rfe.config.schema import FITTED_KINDS, Config
 from rfe.data.metadata import Clips
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
@@ -26,12 +26,13 @@ class OutOfFold:
     presence_logits: NDArray[np.float32]
     """[seed, source clip, class, or set with logits for pairs; see `decoding.base.Outputs`]"""
     salience_logits: NDArray[np.float32]
+    """[seed, source clip, class, or set with leanings of pairs]"""
     fused: NDArray[np.float32]
 
     @classmethod
     def empty(cls, task: Task, config: Config, n_clips: int) -> "OutOfFold":
         """Not a number until a fold is filled in."""
-        widths = (n_presence_logits(task, config), task.n_classes, task.n_classes)
+        widths = (n_presence_logits(task, config), n_salience_logits(task, config), task.n_classes)
         return cls(*(np.full((config.train.seeds, n_clips, width), np.nan, np.float32) for width in widths))
 
     def fill(self, predictions: "Predictions", replica: int, seed: int, clips: NDArray[np.int64]) -> None:
@@ -52,13 +53,24 @@ class Answers:
 
 
 def presence_kind(config: Config) -> str:
-    """How the configuration's presence logits become probabilities; the baseline's log-softmax counts as `states`."""
+    """How the configuration's presence logits become probabilities; only a network's own can be `bce`."""
     return "bce" if config.model.kind == "fusion" and config.loss.presence == "bce" else "states"
 
 
 def n_presence_logits(task: Task, config: Config) -> int:
-    """One for each class, or for each set where pairs have their own."""
-    return task.n_sets if config.model.kind == "fusion" and config.loss.presence == "sets" else task.n_classes
+    """One for each class; for each set where these are no sums of the classes', or members' sets were averaged."""
+    if config.model.kind in FITTED_KINDS:
+        return task.n_sets
+    if config.model.kind != "fusion" or config.loss.presence == "bce":
+        return task.n_classes
+    own = config.loss.presence == "sets" or (config.model.heads.blend == "own" and task.has_both_sizes)
+    return task.n_sets if own or config.model.members > 1 else task.n_classes
+
+
+def n_salience_logits(task: Task, config: Config) -> int:
+    """One for each class, and one for each pair where it has a head for its ratio."""
+    own = config.model.kind == "fusion" and config.model.heads.ratio == "pair" and task.has_ratios
+    return task.n_sets if own else task.n_classes
 
 
 def log_set_weights(config: Config, clips: Clips, folds: Sequence[int] | None = None) -> NDArray[np.float64]:
@@ -90,11 +102,12 @@ def answer(
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, config in enumerate(configs):
         counted = clips.folds if folds is None else folds[index]
-        shape = (len(outputs[index].fused), outputs[index].presence_logits.shape[-1])
+        one = outputs[index]
+        shape = (len(one.fused), one.presence_logits.shape[-1], one.salience_logits.shape[-1])
         key = (config.protocol, config.decode.kind, config.decode.thresholds, shape, counted)
         groups.setdefault(key, []).append(index)
     answers: dict[int, Answers] = {}
-    for (protocol, kind, thresholds, (n_seeds, _), counted), members in groups.items():
+    for (protocol, kind, thresholds, (n_seeds, *_), counted), members in groups.items():
         mine = np.isin(clips.fold[: clips.n_source], counted)
         truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
         stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)

@@ -28,6 +28,8 @@ class TrainSettings:
     lambda_presence: float = 1.0
     lambda_salience: float = 1.0
     lambda_fused: float = 1.0
+    lambda_auxiliary: float = 0.0
+    lambda_ratio: float = 0.0
     label_smoothing: float = 0.0
     balance_weight: float = 0.0
     class_balance: str = "none"
@@ -41,19 +43,21 @@ class TrainSettings:
     """How many of the fold's training actors are used; 0: all."""
 
 
-OPTIONAL = ("clip_norm", "ema_decay", "label_smoothing", "balance_weight")
+OPTIONAL = ("lambda_auxiliary", "lambda_ratio", "clip_norm", "ema_decay", "label_smoothing", "balance_weight")
 """Fields whose default is not to use them."""
 
 
 class TrainTensors:
     """The scalars that enter a step, as tensors with a leading replica axis.
 
-    What no replica uses is None, so that nobody need ask the device.
+    What no replica uses is None: avoids a device synchronisation.
     """
 
     lambda_presence: Tensor
     lambda_salience: Tensor
     lambda_fused: Tensor
+    lambda_auxiliary: Tensor | None
+    lambda_ratio: Tensor | None
     adaptation_strength: Tensor
     clip_norm: Tensor | None
     ema_decay: Tensor | None

@@ -1,6 +1,5 @@
 """A stack from its first epoch to its configurations' results: trained, scored by protocol, stopped one by one."""
 
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +17,11 @@ from rfe.data.folds import ALL_TRAIN
 from rfe.training.assembly import Trained, assemble, assemble_final, held_out_place
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape
-from rfe.training.engine import Stack
+from rfe.training.fitted_stack import open_stack
 from rfe.training.prediction import Predictions, predict
 from rfe.training.record import Checkpoint, EpochReport, Part, Stop, TrialResult
 from rfe.training.scoring import Answers, OutOfFold, answer, held_out_divergence
+from rfe.training.usage import UsageMeter
 
 OUTPUTS = ("presence_logits", "salience_logits", "fused")
 EVALUATIONS = 5
@@ -75,9 +75,10 @@ class StackRun:
     ) -> None:
         self.dataset, self.clips = dataset, dataset.clips
         self.device, self.keep_weights, self.finish = device, keep_weights, finish
+        self.meter = UsageMeter(device)
         self.sharing = {index: sharing[index] for index in members}
         replicas = [replica for group in members.values() for replica in group]
-        self.stack = Stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
+        self.stack = open_stack(replicas, shape, tuple(dataset.encoders), self.clips, bank, device)
         self.running: dict[int, _Running] = {}
         for index in members:
             empty = OutOfFold.empty(self.clips.task, configs[index], self.clips.n_source)
@@ -119,6 +120,7 @@ class StackRun:
                 predictions = predict(self.stack)
                 self._evaluate(due, predictions)
             elapsed = time.perf_counter() - started
+            self.meter.sample()
             shared = Counter(self.sharing[index] for index in self.running)
             for one in self.running.values():
                 share = len(self._replicas(one.index)) / shared[self.sharing[one.index]]
@@ -199,7 +201,7 @@ class StackRun:
             one.answers,
             one.curves,
             one.seconds,
-            self._memory_mb(),
+            self.meter.read(),
             one.former,
         )
         if predictions is None:  # final models: no clip is left to score them on
@@ -209,7 +211,7 @@ class StackRun:
         self.finish(index, result)
 
     def _end_early(self, index: int, state: Literal["pruned", "failed"], reason: str) -> None:
-        one = self.running.pop(index)
+        one, usage = self.running.pop(index), self.meter.read()
         last = {name: curve[-1][1] for name, curve in one.curves.items()}
         result = TrialResult(
             config_id=config_id(one.config),
@@ -220,7 +222,9 @@ class StackRun:
             acc_salience=last.get("acc_salience", float("nan")),
             curves=one.curves,
             seconds=one.seconds,
-            memory_mb=self._memory_mb(),
+            memory_mb=usage.memory_mb,
+            gpu_memory_mb=usage.gpu_memory_mb,
+            gpu_percent=usage.gpu_percent,
             device=str(self.device),
         )
         self.finish(index, result)
@@ -256,8 +260,3 @@ class StackRun:
 
     def _epoch(self, index: int) -> int:
         return self.stack.epoch[self._replicas(index)[0]]
-
-    def _memory_mb(self) -> float:
-        if self.device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated(self.device)) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -38,7 +38,10 @@ def train(configs: list[dict[str, Any]], dataset: Dataset, cache: FeatureCache) 
 
 def furthest(one: TrialResult, other: TrialResult) -> float:
     names = ("presence_logits", "salience_logits", "fused", "target_fused")
-    return max(float(np.abs(getattr(one, name) - getattr(other, name)).max()) for name in names)
+    # Logits of the classes come first; behind them, one of the two may have terms of pairs.
+    arrays = [(getattr(one, name), getattr(other, name)) for name in names]
+    widths = [min(a.shape[-1], b.shape[-1]) for a, b in arrays]
+    return max(float(np.abs(a[..., :n] - b[..., :n]).max()) for (a, b), n in zip(arrays, widths, strict=True))
 
 
 def test_configurations_of_one_identity_train_alike(dataset: Dataset, cache: FeatureCache) -> None:

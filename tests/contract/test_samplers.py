@@ -8,6 +8,8 @@ import pytest
 from rfe.config.identity import config_id
 from rfe.search_space import effective_config, load_space, space_size
 from rfe.study import Asked, StudyDefinition, StudyStore, define_study
+from tests.unit.study.telling import report
+from tests.unit.study.telling import tell as end
 
 GP = pytest.param("gp", marks=pytest.mark.slow)  # seconds for each trial
 KINDS = ["tpe", GP, "nsga2", "cmaes", "random", "grid"]
@@ -48,7 +50,7 @@ def score(asked: Asked) -> float:
 def tell(store: StudyStore, asked: list[Asked]) -> None:
     for one in asked:
         values = (score(one), -(score(one) ** 2))[: len(store.definition.space.objectives)]
-        store.tell(one.number, state="complete", values=values)
+        end(store, one.number, state="complete", values=values)
 
 
 def run(folder: Path, definition: StudyDefinition, cohorts: int, size: int, *, restart: bool = False) -> list[Asked]:
@@ -136,10 +138,10 @@ def test_several_objectives_with_pruned_trials(tmp_path: Path, kind: str) -> Non
     run(tmp_path, definition, 1, 6)
     with StudyStore.open(tmp_path, definition) as store:
         low, high, *others = store.ask(3)
-        assert not store.report(high.number, 1, 0.9)
+        assert not report(store, high.number, 1, 0.9)
         tell(store, [high])
-        assert store.report(low.number, 1, 0.1)
-        assert store.tell(low.number, state="pruned")
+        assert report(store, low.number, 1, 0.1)
+        assert end(store, low.number, state="pruned")
         tell(store, others)
     with StudyStore.open(tmp_path, definition) as store:
         tell(store, store.ask(2))

@@ -16,8 +16,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from rfe.tracking.base import NullTracker, OutcomeLog, Tracker
-from rfe.tracking.journal import Journal
+from rfe.journal.events import OutcomeLog
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_events
+from rfe.tracking.base import NullTracker, Tracker
 from rfe.tracking.mlflow_server import is_hopeless, one_line
 from rfe.tracking.mlflow_tracker import MlflowTracker, close_stale_runs
 from rfe.workspace import Workspace
@@ -95,7 +97,7 @@ def test_telling_returns_at_once_and_never_raises(desk: Desk) -> None:
     tracker = desk.tracker()
     started = time.monotonic()
     tell_all(desk, tracker)
-    tracker.replay(desk.journal.events())
+    tracker.replay(read_events(desk.workspace.study("s")))
     assert time.monotonic() - started < 10
     tracker.close(0.1)
 
@@ -103,7 +105,7 @@ def test_telling_returns_at_once_and_never_raises(desk: Desk) -> None:
 def test_replay_alone_is_enough(desk: Desk) -> None:
     tell_all(desk, NullTracker())
     tracker = desk.tracker()
-    tracker.replay(desk.journal.events())
+    tracker.replay(read_events(desk.workspace.study("s")))
     assert tracker.close(60) == ""
 
 
@@ -155,7 +157,7 @@ def test_replay_changes_nothing_that_is_shown(mlflow_desk: Desk) -> None:
     before = runs(mlflow_desk.workspace)
     second = mlflow_desk.tracker()
     second.start_study(mlflow_desk.journal.record_study(study_log(settings={"seed": 3, "budget.trials": 400})))
-    second.replay(mlflow_desk.journal.events())
+    second.replay(read_events(mlflow_desk.workspace.study("s")))
     assert second.close(60) == ""
     after = runs(mlflow_desk.workspace)
     assert {name: run.info.run_id for name, run in after.items()} == {name: r.info.run_id for name, r in before.items()}
@@ -241,7 +243,7 @@ def test_what_is_left_at_close_is_said_and_comes_with_the_next_start(mlflow_desk
     )
     assert not any("secret" in line for line in [said, tracker.where(), *notes])
     tracker = mlflow_desk.tracker()
-    tracker.replay(mlflow_desk.journal.events())
+    tracker.replay(read_events(mlflow_desk.workspace.study("s")))
     assert tracker.close(60) == ""
     assert len(runs(mlflow_desk.workspace)) == 5
 

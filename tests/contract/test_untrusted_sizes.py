@@ -21,7 +21,7 @@ from rfe.data.series import read_series
 from rfe.errors import RfeError
 from rfe.resources import machine_memory
 from rfe.submission.archive import open_bundle
-from rfe.submission.predictor import _read_tensors
+from rfe.submission.member import read_tensors
 from rfe.submission.scoring import read_probabilities
 from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
@@ -95,9 +95,9 @@ CASES: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object], 
     ),
     "bundle": ("a.zip", write_zip_bomb, open_and_leave, "claim to unpack to"),
     "submission": ("a.zip", write_lying_zip, api.verify, "claims 4096 MiB unpacked|damaged"),
-    "weights": ("a.safetensors", lambda path: write_tensors(path, TENSOR.encode()), _read_tensors, "cannot be read"),
+    "weights": ("a.safetensors", lambda path: write_tensors(path, TENSOR.encode()), read_tensors, "cannot be read"),
     "weights' header": (
-        "a.safetensors", lambda path: write_tensors(path, b"{}", CLAIM), _read_tensors, "cannot be read",
+        "a.safetensors", lambda path: write_tensors(path, b"{}", CLAIM), read_tensors, "cannot be read",
     ),
     "aliases": ("a.yaml", lambda path: path.write_text(alias_bomb()), load_config, "1.2.e.11 values once its aliases"),
     "settings": ("a.yaml", lambda path: path.write_bytes(b"a: [" + b"1, " * 3_000_000), load_config, "too large"),

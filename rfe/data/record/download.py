@@ -1,4 +1,4 @@
-"""One file of a record: fetched into a hidden part beside it, gone on with after any interruption, and checked.
+"""One file of a record: downloaded into a hidden part beside it, resumed after any interruption, and checked.
 
 `pooch`, the usual library for this, does not go on with an interrupted file; hence our own, on `requests`.
 """
@@ -14,6 +14,7 @@ from rfe.data.record.connection import Connection, PassingError
 from rfe.data.record.listing import RecordFile, withheld_file
 from rfe.errors import DataError
 from rfe.workspace import redact_uri
+from rfe.writing import put_in_place
 
 _BLOCK = 2**18
 _PROGRESS = 2**20
@@ -52,7 +53,7 @@ def download(file: RecordFile, target: Path, connection: Connection) -> int:
                 part.unlink(missing_ok=True)
         connection.progress.start(f"{file.name}: checksum")
         if _checksum_fits(part, file):
-            part.replace(target)
+            put_in_place(part, target)
             connection.progress.close()
             return 0 if again else resumed
         part.unlink()

@@ -63,7 +63,7 @@ def fetch_record(
     patience: Patience | None = None,
     progress: Progress | None = None,
 ) -> FetchReport:
-    """Fetch a record's files. Files that are there and whole are kept; a file that broke off is gone on with.
+    """Fetch a record's files. Files that are there and whole are kept; a partial file is resumed.
 
     Args:
         record: its number or DOI.

@@ -22,7 +22,7 @@ from rfe.data.record.archives import is_one_file
 from rfe.errors import DataError
 from rfe.progress import Progress
 from rfe.workspace import member_problem
-from rfe.writing import replace_folder
+from rfe.writing import put_in_place, replace_folder, sync_tree, write_text
 
 MOST_FILES = 200_000
 MOST_INFLATED = 100
@@ -96,9 +96,10 @@ def unpack(archive: Path, target: Path, content: str, progress: Progress) -> int
         if is_one_file(archive.name):
             _unpack_file(archive, intake, target.name)
             mark = _mark_of(target)
-            mark.write_text("", encoding="utf-8")  # ours, and not whole, if this breaks off between the next two
-            (beside / target.name).replace(target)
-            mark.write_text(content, encoding="utf-8")
+            write_text(mark, "")  # ours, and not whole, if this breaks off between the next two
+            sync_tree(beside)
+            put_in_place(beside / target.name, target)
+            write_text(mark, content)
         else:
             (_unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar)(archive, intake)
             (beside / _MARK).write_text(content, encoding="utf-8")

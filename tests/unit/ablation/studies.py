@@ -11,11 +11,11 @@ from rfe.config.load import dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.journal.events import StudyLog
+from rfe.journal.journal import Journal
 from rfe.search_space import ARM, SearchSpace, effective_config, resolve, sample_params
 from rfe.search_space.grid import grid_points
-from rfe.tracking.base import StudyLog
 from rfe.tracking.contents import describe_trial
-from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 from rfe.workspace import StudyFolder, Workspace

@@ -15,10 +15,10 @@ from rfe.ablation.result import AblationResult, read_ablation
 from rfe.ablation.study import read_arms
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError, StudyError, TrialError
+from rfe.journal.events import StudyLog
+from rfe.journal.journal import Journal
 from rfe.search_space import SearchSpace
 from rfe.search_space.ready_made import ready_made
-from rfe.tracking.base import StudyLog
-from rfe.tracking.journal import Journal
 from rfe.workspace import Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
@@ -150,8 +150,8 @@ def test_encoders_are_added_in_the_order_of_their_value(
 
 
 def read_trials(workspace: Workspace, study: str) -> list[Any]:
-    from rfe.tracking.base import TrialLog
-    from rfe.tracking.records import read_events
+    from rfe.journal.events import TrialLog
+    from rfe.journal.records import read_events
 
     return [event for event in read_events(workspace.study(study)) if isinstance(event, TrialLog)]
 

@@ -40,6 +40,8 @@ BASES: list[dict[str, Any]] = [
     RANKED,
     {"adaptation.kind": "dann", "adaptation.domains": "actors"},
     {"model.kind": "concat_mlp"},
+    {"model.kind": "kernel", "model.kernel.weighting": "alignment"},
+    {"model.kind": "boosting"},
     {"pool": ["a"]},
     {"protocol": "official", "decode.kind": "official"},
     {"data.standardize": {"a": "actor"}, "train.mixup": 0.3, "train.average": "ema", "loss.balance": "class"},
@@ -160,9 +162,23 @@ def test_equal_parameters_are_equal(dataset: Dataset) -> None:
     assert abs(count_parameters(wide, dataset) - count_parameters(base, dataset)) <= step / 2
 
 
-@pytest.mark.parametrize("changes", [{}, {"model.kind": "concat_mlp"}, {"model.fusion.kind": "rank_concat"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"model.kind": "concat_mlp"},
+        {"model.fusion.kind": "rank_concat"},
+        {"loss.presence": "sets"},
+        {"model.fusion.stage": "early"},
+        {"model.fusion.stage": "both", "model.members": 3},
+        {"model.gate.inputs": "both", "loss.lambda_auxiliary": 0.3, "loss.presence": "sets"},
+        {"model.fusion.residual": "predictions"},
+        {"model.heads.blend": "own", "loss.presence": "states", "model.heads.ratio": "pair"},
+    ],
+    ids=str,
+)
 def test_parameters_are_counted_as_the_engine_has_them(changes: dict[str, Any], dataset: Dataset) -> None:
-    """With attention and all encoders kept, every parameter of a stack counts."""
+    """With attention and all encoders kept, every parameter of a stack counts; those of heads for pairs did not."""
     import torch
 
     from rfe.data.cache import FeatureCache

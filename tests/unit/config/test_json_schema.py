@@ -100,7 +100,7 @@ def test_what_the_loader_takes_is_right(lines: dict[str, Any]) -> None:
         ({"space": {"train.lr": {"float": [0.1, 1], "choice": [0.1]}}}, "valid under each of"),
         ({"space": {"train.lr": {"log": True}}}, "is not valid under any"),
         ({"space": {"pool": {"choice": ["a"]}}}, "'subset' is a required property"),
-        ({"base": {"model": {"gate.kindd": "static"}}}, "base.model: Additional properties"),
+        ({"base": {"model": {"gate.kindd": "static"}}}, "base.model: 'gate.kindd' does not match"),
         ({"sampler": {"kind": "bayes"}}, "sampler.kind: 'bayes' is not one of"),
     ],
 )

@@ -87,7 +87,7 @@ def test_the_command_takes_a_task(tmp_path: Path) -> None:
     ended = invoke("data", "simulate", "-o", tmp_path / "sim", *options)
     assert ended.exit_code == 0, ended.stderr
     shown = invoke("data", "check", tmp_path / "sim").stdout
-    assert "task plain: 4 classes (no, low, mid, high); no blends; metric macro_f1, submission csv" in " ".join(
+    assert "task plain: 4 classes (no, low, mid, high); no blends; metric accuracy, submission csv" in " ".join(
         shown.split()
     )
     assert "80 training clips of 5 actors" in shown

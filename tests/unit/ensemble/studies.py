@@ -12,9 +12,9 @@ from rfe.config.identity import config_id
 from rfe.config.load import change_config, dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
+from rfe.journal.journal import Journal
 from rfe.model.fusion_model import FusionModel
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
-from rfe.tracking.journal import Journal
 from rfe.training.build import build_replicas, stack_shape
 from rfe.workspace import StudyFolder
 

@@ -7,8 +7,8 @@ import pytest
 from rfe import api
 from rfe.ensemble.stored import ENSEMBLE_FILE, unknown_result
 from rfe.errors import StudyError
-from rfe.tracking.base import StudyLog
-from rfe.tracking.journal import Journal
+from rfe.journal.events import StudyLog
+from rfe.journal.journal import Journal
 from rfe.workspace import Workspace, open_workspace
 
 

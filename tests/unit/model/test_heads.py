@@ -3,8 +3,9 @@ import math
 import torch
 
 from rfe.model.head_fusion import fuse_heads
-from rfe.model.heads import SetTensors, divergence, presence_loss, presence_probabilities, set_logits
+from rfe.model.heads import SetTensors, decide_blend, divergence, presence_loss, presence_probabilities, set_logits
 from rfe.task import BLEMORE
+from tests.tasks import COMPOUND
 
 LOGITS = torch.tensor([[[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]], [[2.0, -1.0, 0.5, -3.0, 0.0, 1.0]]])
 SETS = SetTensors.of(BLEMORE, torch.device("cpu"))
@@ -31,6 +32,28 @@ def test_a_pair_may_have_a_logit_of_its_own() -> None:
     torch.testing.assert_close(p[0], presence_probabilities(SETS, LOGITS, BY_STATES)[0])
     loss = presence_loss(SETS, LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES, own)
     torch.testing.assert_close(loss[1, 0], -torch.log_softmax(expected, -1)[6])
+
+
+def test_whether_a_clip_is_a_blend_may_have_a_logit_of_its_own() -> None:
+    own = torch.zeros(2, 1, 10)
+    own[1, 0, 3] = 2.0
+    blend = torch.tensor([[-1.0], [0.7]])
+    before = torch.softmax(set_logits(SETS, LOGITS, own), -1)
+    after = torch.softmax(set_logits(SETS, LOGITS, decide_blend(SETS, LOGITS, own, blend)), -1)
+    torch.testing.assert_close(after[..., 6:].sum(-1), torch.sigmoid(blend))
+    for part in (slice(None, 6), slice(6, None)):  # which one, and which two, is what the sets' logits say
+        within = before[..., part] / before[..., part].sum(-1, keepdim=True)
+        torch.testing.assert_close(after[..., part] / after[..., part].sum(-1, keepdim=True), within)
+
+
+def test_a_blend_logit_leaves_out_what_no_clip_shows() -> None:
+    sets = SetTensors.of(COMPOUND, torch.device("cpu"))
+    logits = torch.randn(1, 5, COMPOUND.n_classes, generator=torch.Generator().manual_seed(2))
+    moved = decide_blend(sets, logits, torch.zeros(1, 5, COMPOUND.n_pairs), torch.full((1, 5), 0.4))
+    found = torch.softmax(sets.possible_logits(logits, moved), -1)
+    torch.testing.assert_close(found[..., COMPOUND.n_classes :].sum(-1), torch.sigmoid(torch.full((1, 5), 0.4)))
+    assert sets.impossible is not None
+    assert (found[..., sets.impossible] == 0).all()
 
 
 def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:

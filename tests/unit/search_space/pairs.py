@@ -5,6 +5,8 @@ from typing import Any
 ENCODERS = ("a", "b", "c", "d")
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
+KERNEL = {"model.kind": "kernel"}
+BOOSTING = {"model.kind": "boosting", "model.boosting.iterations": 3, "model.boosting.min_clips": 2}
 ALIKE: list[Pair] = [
     ({}, {"pool": ["d", "c", "b", "a"]}),
     ({"pool": ["a"]}, {"pool": ["a"], "model.gate.kind": "uniform", "model.n_kept": 1}),
@@ -35,11 +37,60 @@ ALIKE: list[Pair] = [
     ({}, {"data.reduce": {}}),
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.n_kept": 1, "model.gate.kind": "static"}),
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.fusion.kind": "rank_concat"}),
+    ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.fusion.stage": "early"}),
+    ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.members": 4}),
+    ({}, {"model.heads.blend": "own"}),
+    ({}, {"loss.lambda_ratio": 0.3}),
+    ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.heads.ratio": "pair", "loss.lambda_ratio": 3}),
+    ({"pool": ["a"]}, {"pool": ["a"], "model.heads.blend": "own"}),
+    (
+        {"model.kind": "concat_mlp", "loss.presence": "states"},
+        {"model.kind": "concat_mlp", "loss.presence": "states", "model.heads.blend": "own"},
+    ),
+    ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.fusion.residual": "predictions"}),
+    ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.gate.inputs": "both"}),
+    (
+        {"model.gate.kind": "static", "loss.lambda_auxiliary": 0.3},
+        {"model.gate.kind": "static", "loss.lambda_auxiliary": 0.3, "model.gate.inputs": "both"},
+    ),
+    (
+        {"pool": ["a"], "loss.lambda_auxiliary": 0.3},
+        {"pool": ["a"], "loss.lambda_auxiliary": 0.3, "model.gate.inputs": "predictions"},
+    ),
+    (
+        {"pool": ["a"], "model.fusion.stage": "early"},
+        {"pool": ["a"], "model.fusion.stage": "early", "model.gate.kind": "uniform"},
+    ),
+    (
+        {"pool": ["a"], "model.fusion.stage": "both"},
+        {"pool": ["a"], "model.fusion.stage": "both", "model.gate.balance_weight": 1, "model.encoder_dropout": 0.5},
+    ),
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "loss.presence": "states", "loss.lambda_fused": 0}),
     (
         {"adaptation.kind": "dann", "adaptation.domains": "actors"},
         {"adaptation.kind": "dann", "adaptation.domains": "actors", "adaptation.batch": 8, "adaptation.target": "test"},
     ),
+    ({}, {"model.kernel.penalty": 3, "model.kernel.weights": {"a": 2}}),
+    (KERNEL, KERNEL | {"model.gate.kind": "static", "model.n_kept": 1, "model.latent_dim": 32, "model.dropout": 0}),
+    (KERNEL, KERNEL | {"loss.presence": "sets", "loss.lambda_fused": 3, "loss.label_smoothing": 0.5}),
+    (KERNEL, KERNEL | {"train.epochs": 3, "train.batch_size": 32, "train.lr": 1, "train.mixup": 1}),
+    (KERNEL, KERNEL | {"train.average": "ema", "train.optimizer": "adam"}),
+    (KERNEL, KERNEL | {"adaptation.kind": "coral", "adaptation.strength": 3}),
+    (KERNEL, KERNEL | {"model.kernel.weights": 3}),
+    (KERNEL, KERNEL | {"model.kernel.weights": dict.fromkeys("abcd", 3)}),
+    (
+        KERNEL | {"model.kernel.weighting": "alignment"},
+        KERNEL | {"model.kernel.weighting": "alignment", "model.kernel.weights": {"a": 3}},
+    ),
+    (
+        KERNEL | {"pool": ["a"]},
+        KERNEL | {"pool": ["a"], "model.kernel.combination": "product", "model.kernel.weighting": "alignment"},
+    ),
+    ({}, {"model.boosting.leaves": 4}),
+    (KERNEL, KERNEL | {"model.boosting.leaves": 4}),
+    (BOOSTING, BOOSTING | {"model.kernel.penalty": 3, "model.n_kept": 1, "train.epochs": 3, "train.lr": 1}),
+    (BOOSTING, BOOSTING | {"loss.lambda_fused": 3, "adaptation.kind": "coral", "model.latent_dim": 32}),
+    (KERNEL | {"pool": ["a", "b"]}, KERNEL | {"pool": ["a", "b"], "model.kernel.weights": {"c": 3}}),
 ]
 
 DIFFERENT: list[Pair] = [
@@ -52,6 +103,24 @@ DIFFERENT: list[Pair] = [
     ({"pool": ["a"]}, {"pool": ["a"], "model.fusion.kind": "rank_concat"}),
     ({"model.n_kept": 3}, {"model.n_kept": 9}),
     ({"model.fusion.kind": "rank_concat"}, {"model.fusion.kind": "rank_concat_shuffled"}),
+    ({}, {"model.fusion.stage": "early"}),
+    ({}, {"model.members": 2}),
+    ({}, {"model.heads.ratio": "pair"}),
+    ({"model.heads.ratio": "pair"}, {"model.heads.ratio": "pair", "loss.lambda_ratio": 0.3}),
+    ({"loss.presence": "sets"}, {"loss.presence": "sets", "model.heads.blend": "own"}),
+    ({"model.members": 2, "loss.presence": "states"}, {"model.members": 3, "loss.presence": "states"}),
+    ({}, {"loss.lambda_auxiliary": 0.3}),
+    ({"loss.lambda_auxiliary": 0.3}, {"loss.lambda_auxiliary": 0.3, "model.gate.inputs": "both"}),
+    (
+        {"loss.lambda_auxiliary": 0.3, "model.gate.inputs": "predictions"},
+        {"loss.lambda_auxiliary": 0.3, "model.gate.inputs": "both"},
+    ),
+    ({}, {"model.fusion.residual": "predictions"}),
+    ({"model.fusion.stage": "both"}, {"model.fusion.stage": "early"}),
+    (
+        {"pool": ["a"], "model.fusion.stage": "both"},
+        {"pool": ["a"], "model.fusion.stage": "both", "model.gate.kind": "uniform"},
+    ),
     ({}, {"data.training_actors": 2}),
     ({"data.training_actors": 2}, {"data.training_actors": 3}),
     ({"model.n_kept": 3}, {"model.n_kept": 3, "model.gate.gradient": "kept_only"}),
@@ -67,4 +136,21 @@ DIFFERENT: list[Pair] = [
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.dropout": 0}),
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.head_fusion.presence_weight": 0}),
     ({}, {"train.seed": 1}),
+    (KERNEL, {"loss.presence": "sets"}),
+    (KERNEL, KERNEL | {"model.kernel.kind": "laplace"}),
+    (KERNEL, KERNEL | {"model.kernel.bandwidth": 2}),
+    (KERNEL, KERNEL | {"model.kernel.penalty": 3}),
+    (KERNEL, KERNEL | {"model.kernel.combination": "product"}),
+    (KERNEL, KERNEL | {"model.kernel.weighting": "alignment"}),
+    (KERNEL, KERNEL | {"model.kernel.weights": {"a": 3}}),
+    (KERNEL, KERNEL | {"model.kernel.landmarks": 5}),
+    (KERNEL, KERNEL | {"model.head_fusion.presence_weight": 0}),
+    (BOOSTING, KERNEL),
+    (BOOSTING, BOOSTING | {"model.boosting.iterations": 4}),
+    (BOOSTING, BOOSTING | {"model.boosting.learning_rate": 0.3}),
+    (BOOSTING, BOOSTING | {"model.boosting.leaves": 2}),
+    (BOOSTING, BOOSTING | {"model.boosting.min_clips": 9}),
+    (BOOSTING, BOOSTING | {"model.boosting.l2": 9.0}),
+    (BOOSTING, BOOSTING | {"model.boosting.features": 1.0}),
+    (BOOSTING, BOOSTING | {"train.seed": 1}),
 ]

@@ -155,7 +155,10 @@ def test_first_trials_are_checked(trial: dict[str, Any], answer: str) -> None:
     ("given", "answer"),
     [
         ({"sampler": {"kind": "cmaes"}}, "sampler.kind: cmaes learns of int and float dimensions only and needs two"),
-        ({"sampler": {"kind": "grid"}}, "space.train.lr: a float range (0.001 to 0.1 (log)) has endlessly many values"),
+        (
+            {"sampler": {"kind": "grid"}},
+            "space.train.lr: a float range (0.001 to 0.1 (log)) has infinitely many values",
+        ),
         ({"sampler": {"kind": "nsga2", "population": 3}}, "sampler.population: 3 is not allowed"),
         (
             {"objective": ["acc_presence"]},

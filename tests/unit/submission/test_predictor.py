@@ -14,6 +14,7 @@ from rfe.decoding.base import Outputs
 from rfe.errors import DataError, SubmissionError
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
+from rfe.submission.member import run_member
 from rfe.submission.predictor import Predictor
 from rfe.submission.reading import read_submission
 from rfe.submission.table import column_names, predictions_csv
@@ -32,6 +33,25 @@ VARIETY: dict[str, tuple[dict[str, object], str]] = {
     "by fold, thresholds": ({"data__standardize": "fold", "decode__kind": "official", "pool": ["voice"]}, "folds"),
     "pairs": ({"loss__presence": "sets", "train__seeds": 2, "decode__kind": "decoupled"}, "folds"),
     "baseline": ({"model__kind": "concat_mlp", "data__standardize": {"face": "actor"}}, "final"),
+    "early": ({"model__fusion__stage": "early", "model__fusion__kind": "rank_concat"}, "folds"),
+    "members": ({"model__members": 2, "loss__presence": "states", "model__fusion__stage": "both"}, "folds"),
+    "members, adapted": ({"model__members": 2, "adaptation__kind": "dann"}, "final"),
+    "agreement": (
+        {"model__gate": {"inputs": "both"}, "model__fusion__residual": "predictions", "loss__lambda_auxiliary": 0.3},
+        "folds",
+    ),
+    "blend head": ({"model__heads__blend": "own", "loss__presence": "states"}, "folds"),
+    "pair ratio": ({"model__heads__ratio": "pair", "decode__kind": "decoupled"}, "folds"),
+    "pair ratio, members": ({"model__heads__ratio": "pair", "model__members": 2, "train__seeds": 2}, "final"),
+    "kernel": ({"model__kind": "kernel", "train__seeds": 2, "loss__balance": "class"}, "folds"),
+    "kernel, final": (
+        {"model__kind": "kernel", "model__kernel__weighting": "alignment", "model__kernel__landmarks": 20},
+        "final",
+    ),
+    "boosting": (
+        {"model__kind": "boosting", "model__boosting__iterations": 3, "model__boosting__min_clips": 2},
+        "final",
+    ),
     "shuffled": ({"model__gate": {"kind": "shuffled"}, "train__average": "ema", "model__n_kept": 1}, "folds"),
 }
 
@@ -54,7 +74,7 @@ def bundle(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outputs_in(bundle: Path, dataset: Dataset) -> Outputs:
     predictor = Predictor(bundle, read_manifest(bundle))
     (member,) = predictor._members
-    return predictor._outputs(member, NewClips.of_dataset(dataset))
+    return run_member(member, predictor.dims, predictor.task, NewClips.of_dataset(dataset))
 
 
 @pytest.mark.parametrize("case", VARIETY)

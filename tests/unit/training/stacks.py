@@ -80,9 +80,10 @@ def make_stack(
     device: str = "cpu",
     low_precision: bool | None = None,
     all_train: bool = False,
+    members: int = 1,
 ) -> Stack:
     clips = clips or make_clips()
-    shape = StackShape(kind, 16, 32, n_drawn, DIMS, all_train)
+    shape = StackShape(kind, 16, 32, n_drawn, DIMS, all_train, members)
     features = MadeUpFeatures(make_clips(task=clips.task)).to(device)
     return Stack(replicas, shape, NAMES, clips, features, torch.device(device), low_precision)
 

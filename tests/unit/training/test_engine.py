@@ -1,6 +1,6 @@
 """The replica contract: alone, in a stack, after a neighbour was dropped, after resume: the same result."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from rfe.data.folds import training_actors
 from rfe.model.head_fusion import fuse_heads
 from rfe.model.heads import presence_probabilities
 from rfe.training.build import Replica
+from rfe.training.engine import Stack
 from rfe.training.prediction import predict
 from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
 
@@ -32,6 +33,39 @@ VARIED = [
     make_replica(10, 1, 0, model={"rank_concat": True, "shuffled_places": True, "n_kept": 3}),
     make_replica(11, 2, 0, model={"rank_concat": True, "shuffled_places": True, "random_scores": True}),
     make_replica(12, 0, 0, train={"training_actors": 4, "class_balance": "class"}),
+    make_replica(14, 1, 0, model={"early": True, "late": False, "uniform": True, "n_kept": 3}),
+    make_replica(15, 2, 0, pool=(0, 2), model={"early": True, "late": False, "rank_concat": True, "n_kept": 1}),
+    make_replica(16, 0, 1, model={"early": True, "rank_embedding": True, "encoder_dropout": 0.3, "mixup": 0.4}),
+    make_replica(17, 0, 0, pool=(1,), model={"early": True, "shuffled": True, "n_kept": 1}),
+    make_replica(19, 2, 0, model={"auxiliary": True, "sees_predictions": True}, train={"lambda_auxiliary": 0.3}),
+    make_replica(
+        20,
+        0,
+        2,
+        pool=(0, 2),
+        model={"auxiliary": True, "residual": True, "by_states": True, "pair_logits": True, "mixup": 0.5},
+        train={"lambda_auxiliary": 1.0, "class_balance": "class", "label_smoothing": 0.1},
+    ),
+    make_replica(
+        21,
+        1,
+        0,
+        model={"auxiliary": True, "sees_predictions": True, "sees_clip": False, "residual": True, "early": True},
+    ),
+    make_replica(
+        22,
+        2,
+        1,
+        model={"auxiliary": True, "sees_predictions": True, "shuffled": True, "encoder_dropout": 0.3},
+        train={"lambda_auxiliary": 0.1, "training_actors": 4},
+    ),
+    make_replica(23, 0, 1, model={"by_states": True, "blend_logit": True, "mixup": 0.5}),
+    make_replica(24, 1, 1, model={"by_states": True, "blend_logit": True, "pair_logits": True, "early": True}),
+    make_replica(25, 1, 1, model={"pair_ratio": True, "mixup": 0.5}, train={"lambda_ratio": 1.0}),
+    make_replica(
+        26, 2, 0, model={"pair_ratio": True, "by_states": True}, train={"lambda_ratio": 0.3, "class_balance": "class"}
+    ),
+    make_replica(18, 1, 0, model={"early": True, "sees_clip": False, "rank_concat": True, "shuffled_places": True}),
 ]
 ADAPTED = [
     make_replica(0, 0, 0, train={"adaptation": "coral", "adaptation_strength": 1.0, "n_drawn": 24}),
@@ -60,45 +94,63 @@ ADAPTED = [
 ]
 
 
-@pytest.fixture(scope="module", params=["plain", "adapted", "baseline"])
-def family(request: pytest.FixtureRequest) -> tuple[list[Replica], int, str]:
-    if request.param == "adapted":
-        return ADAPTED, 24, "fusion"
-    return VARIED, 0, "concat_mlp" if request.param == "baseline" else "fusion"
+@dataclass(frozen=True)
+class Family:
+    """Replicas that share a stack."""
+
+    replicas: list[Replica]
+    n_drawn: int = 0
+    kind: str = "fusion"
+    members: int = 1
+
+    def stack(self, replicas: list[Replica]) -> Stack:
+        return make_stack(replicas, self.n_drawn, kind=self.kind, members=self.members)
 
 
-def test_alone_equals_in_a_stack(family: tuple[list[Replica], int, str]) -> None:
-    replicas, n_drawn, kind = family
-    stack = make_stack(replicas, n_drawn, kind=kind)
+FAMILIES = {
+    "plain": Family(VARIED),
+    "adapted": Family(ADAPTED, 24),
+    "baseline": Family(VARIED, kind="concat_mlp"),
+    "members": Family(VARIED, members=3),
+    "adapted members": Family(ADAPTED, 24, members=2),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> Family:
+    return FAMILIES[request.param]
+
+
+def test_alone_equals_in_a_stack(family: Family) -> None:
+    stack = family.stack(family.replicas)
     train(stack, 4)
     together = predict(stack)
-    for index, replica in enumerate(replicas):
-        alone = make_stack([replica], n_drawn, kind=kind)
+    for index, replica in enumerate(family.replicas):
+        alone = family.stack([replica])
         train(alone, 4)
         outputs = predict(alone)
         np.testing.assert_allclose(outputs.fused[0], together.fused[index], atol=SAME, err_msg=f"replica {index}")
         np.testing.assert_array_equal(outputs.kept[0], together.kept[index])
 
 
-def test_dropping_a_neighbour_changes_nothing(family: tuple[list[Replica], int, str]) -> None:
-    replicas, n_drawn, kind = family
-    whole = make_stack(replicas, n_drawn, kind=kind)
+def test_dropping_a_neighbour_changes_nothing(family: Family) -> None:
+    whole = family.stack(family.replicas)
     train(whole, 4)
-    thinned = make_stack(replicas, n_drawn, kind=kind)
+    thinned = family.stack(family.replicas)
     train(thinned, 2)
-    kept = [index % 2 == 0 for index in range(len(replicas))]
+    kept = [index % 2 == 0 for index in range(len(family.replicas))]
     thinned.take(kept)
     train(thinned, 2)
     np.testing.assert_allclose(predict(thinned).fused, predict(whole).fused[kept], atol=SAME)
 
 
-def test_resumed_in_another_stack_equals_uninterrupted(family: tuple[list[Replica], int, str]) -> None:
-    replicas, n_drawn, kind = family
-    whole = make_stack(replicas, n_drawn, kind=kind)
+def test_resumed_in_another_stack_equals_uninterrupted(family: Family) -> None:
+    replicas = family.replicas
+    whole = family.stack(replicas)
     train(whole, 2)
     states = [whole.slices(index) for index in range(3)]
     train(whole, 2)
-    other = make_stack([replicas[2], replicas[0]], n_drawn, kind=kind)
+    other = family.stack([replicas[2], replicas[0]])
     other.restore(0, states[2])
     other.restore(1, states[0])
     train(other, 2)

@@ -24,7 +24,15 @@ from tests.tasks import COMPOUND, EIGHT, HALF_ALONE, OTHERS, PAIRS_ONLY, PLAIN, 
 from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
 
 every_task = pytest.mark.parametrize("task", OTHERS, ids=lambda task: task.name)
-KINDS = [{}, {"by_states": True}, {"by_states": True, "pair_logits": True}, {"geometric": True, "by_states": True}]
+KINDS = [
+    {},
+    {"by_states": True},
+    {"by_states": True, "pair_logits": True},
+    {"geometric": True, "by_states": True},
+    {"by_states": True, "blend_logit": True},
+    {"pair_ratio": True},
+    {"by_states": True, "pair_logits": True, "auxiliary": True, "sees_predictions": True, "residual": True},
+]
 
 
 @pytest.mark.parametrize("kind", ["fusion", "concat_mlp"])
@@ -111,7 +119,17 @@ def test_configurations_are_trained_and_answered(task: Task, blemore: Dataset, t
     base = {"train.epochs": 2, "model.latent_dim": 8, "data.standardize": "fold", "data.target_actors": "unknown"}
     configs = [
         change_config(Config(), {**base, **changes})
-        for changes in ({}, {"loss.presence": "sets", "loss.balance": "class"}, {"decode.kind": "official"})
+        for changes in (
+            {},
+            {"loss.presence": "sets", "loss.balance": "class"},
+            {"model.members": 2, "loss.presence": "states", "model.fusion.stage": "both"},
+            {"model.gate.inputs": "both", "loss.lambda_auxiliary": 0.3, "model.fusion.residual": "predictions"},
+            {"loss.presence": "states", "model.heads.blend": "own", "model.members": 2},
+            {"loss.presence": "sets", "model.heads.blend": "own"},
+            {"model.heads.ratio": "pair"},
+            {"model.heads.ratio": "pair", "model.members": 2, "train.mixup": 0.3},
+            {"decode.kind": "official"},
+        )
     ]
     *results, official = train_configurations(configs, dataset, cache, threads=1)
     if task in (EIGHT, TWO_WAYS):

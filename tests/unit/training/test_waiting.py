@@ -22,9 +22,15 @@ from tests.unit.training.test_engine import ADAPTED, VARIED
 
 META = torch.device("meta")
 FAMILIES = pytest.mark.parametrize(
-    ("replicas", "n_drawn", "kind"),
-    [(VARIED, 0, "fusion"), (VARIED[:1], 0, "fusion"), (ADAPTED, 24, "fusion"), (VARIED, 0, "concat_mlp")],
-    ids=["varied", "alone", "adapted", "baseline"],
+    ("replicas", "n_drawn", "kind", "members"),
+    [
+        (VARIED, 0, "fusion", 1),
+        (VARIED[:1], 0, "fusion", 1),
+        (ADAPTED, 24, "fusion", 1),
+        (VARIED, 0, "concat_mlp", 1),
+        (VARIED, 0, "fusion", 2),
+    ],
+    ids=["varied", "alone", "adapted", "baseline", "members"],
 )
 
 
@@ -60,13 +66,18 @@ class MadeOfNumbers(TorchFunctionMode):
 @FAMILIES
 @pytest.mark.parametrize("low", [None, torch.bfloat16], ids=["float32", "bf16"])
 def test_an_epoch_asks_its_device_for_nothing_but_the_losses(
-    replicas: list[Replica], n_drawn: int, kind: str, low: torch.dtype | None, monkeypatch: pytest.MonkeyPatch
+    replicas: list[Replica],
+    n_drawn: int,
+    kind: str,
+    members: int,
+    low: torch.dtype | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Stack, "precision", lambda stack: nullcontext())  # there is no autocast for this device
     monkeypatch.setattr(fusion_model, "full_precision", lambda device: nullcontext())
     for module in (blocks, gate):
         monkeypatch.setattr(module, "low_precision", lambda device: low)
-    stack = make_stack(replicas, n_drawn, kind=kind, device="meta")
+    stack = make_stack(replicas, n_drawn, kind=kind, device="meta", members=members)
     stack.take([True] * len(replicas))
     with Watch() as watch, MadeOfNumbers() as numbers:
         stack.train_epoch()
@@ -76,8 +87,8 @@ def test_an_epoch_asks_its_device_for_nothing_but_the_losses(
 
 @pytest.mark.gpu
 @FAMILIES
-def test_a_gpu_is_waited_for_once_an_epoch(replicas: list[Replica], n_drawn: int, kind: str) -> None:
-    stack = make_stack(replicas, n_drawn, kind=kind, device="cuda")
+def test_a_gpu_is_waited_for_once_an_epoch(replicas: list[Replica], n_drawn: int, kind: str, members: int) -> None:
+    stack = make_stack(replicas, n_drawn, kind=kind, device="cuda", members=members)
     stack.train_epoch()
     torch.cuda.set_sync_debug_mode("warn")
     try:
