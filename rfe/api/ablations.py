@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rfe.api.ablation_question import Asked, Question, find_question
 from rfe.api.searching import DataSource, Source, _placed, _run
 from rfe.errors import StudyError, TrialError
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rfe.search_space import SearchSpace
 
 
+@needs("search")
 def ablate(
     source: Source,
     data: DataSource | None = None,

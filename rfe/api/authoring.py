@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from rfe.errors import ConfigError
 from rfe.suggestions import unknown
-from rfe.writing import write_json, write_text
+from rfe.writing import write_bytes, write_json, write_text
 
 SchemaKind = Literal["config", "space", "plan", "job", "mapping", "task"]
 KINDS: tuple[SchemaKind, ...] = get_args(SchemaKind)
@@ -19,6 +19,8 @@ SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "j
     ".gitignore": "gitignore",
 }
 """File of a new project -> its template."""
+JOBS = Path(__file__).parents[1] / "jobs"
+"""In a checkout a link to the folder at its top; in an installed package a copy of it."""
 
 
 def schema(kind: str = "space") -> dict[str, Any]:
@@ -75,7 +77,8 @@ def _plan_schema() -> dict[str, Any]:
 
 
 def init(folder: Path | str) -> list[Path]:
-    """Begin a project: a space, a plan, a job, their schemas for editors, what git should leave out, and what to type.
+    """Begin a project: a space, a plan, a job, ready jobs for clusters (`jobs/`), schemas for editors, what git should
+    leave out, and what to type.
 
     Args:
         folder: made if need be; its name becomes the study's.
@@ -89,16 +92,22 @@ def init(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: is a file; name a folder")
-    there = [name for name in (*SCAFFOLD, *_schema_files()) if (folder / name).exists()]
+    there = [name for name in (*SCAFFOLD, *_job_files(), *_schema_files()) if (folder / name).exists()]
     if there:
         raise ConfigError(f"{folder}: has {', '.join(there)} already; name another folder, or move them away")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip("-._")[:60] or "fusion"
     for file, template in SCAFFOLD.items():
         text = Template((TEMPLATES / template).read_text(encoding="utf-8"))
         write_text(folder / file, text.substitute(name=name, folder=folder.absolute()))
+    for file, job in _job_files().items():
+        write_bytes(folder / file, job.read_bytes())
     for file, kind in _schema_files().items():
         write_json(folder / file, schema(kind))
-    return [folder / file for file in (*SCAFFOLD, *_schema_files())]
+    return [folder / file for file in (*SCAFFOLD, *_job_files(), *_schema_files())]
+
+
+def _job_files() -> dict[str, Path]:
+    return {f"jobs/{path.name}": path for path in sorted(JOBS.iterdir()) if path.is_file()}
 
 
 def _schema_files() -> dict[str, SchemaKind]:

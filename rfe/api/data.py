@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rfe.data.aggregation import Aggregation
     from rfe.data.check import CheckReport
+    from rfe.data.corruption import CorruptionReport, CorruptionSpec
     from rfe.data.dataset import Dataset
     from rfe.data.frames import FrameLike
     from rfe.data.importing import ImportReport
@@ -27,6 +28,15 @@ def simulate_data(spec: SimulationSpec, output: Path, *, progress: Progress | No
     from rfe.data.simulate import simulate
 
     return simulate(spec, output, progress)
+
+
+def corrupt_data(
+    folder: Path, output: Path, spec: CorruptionSpec, *, progress: Progress | None = None
+) -> CorruptionReport:
+    """Write a data folder whose features are wrong for some clips; see `rfe.data.corruption`."""
+    from rfe.data.corruption import corrupt
+
+    return corrupt(folder, output, spec, progress)
 
 
 def fetch_data(

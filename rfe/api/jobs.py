@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rfe.extras import needs
+
 if TYPE_CHECKING:
     from rfe.search.job import Job
     from rfe.search.jobs import JobState, Submission
@@ -24,6 +26,7 @@ def plan_job(
     return load_job(source, address=address, name=name, workspace=workspace)
 
 
+@needs("search")
 def submit(job: Job, *, new: bool = False) -> Submission:
     """Submit a job to its cluster, or attach to the one of its name, and wait until it runs.
 
@@ -43,6 +46,7 @@ def submit(job: Job, *, new: bool = False) -> Submission:
     return replace(submission, state=jobs.wait_started(submission.state.name, job.pending_timeout_s))
 
 
+@needs("search")
 def follow_job(name: str, write: Callable[[str], None], *, address: str | None = None) -> JobState:
     """Pass a job's output to `write`, from its beginning, until the job ends."""
     from rfe.search.jobs import open_jobs
@@ -50,6 +54,7 @@ def follow_job(name: str, write: Callable[[str], None], *, address: str | None =
     return open_jobs(address).follow(name, write)
 
 
+@needs("search")
 def list_jobs(*, address: str | None = None) -> list[JobState]:
     """The jobs of a cluster, the one submitted last first."""
     from rfe.search.jobs import open_jobs
@@ -57,6 +62,7 @@ def list_jobs(*, address: str | None = None) -> list[JobState]:
     return open_jobs(address).all()
 
 
+@needs("search")
 def show_job(name: str, *, address: str | None = None) -> JobState:
     """One job of a cluster."""
     from rfe.search.jobs import open_jobs
@@ -64,6 +70,7 @@ def show_job(name: str, *, address: str | None = None) -> JobState:
     return open_jobs(address).find(name)
 
 
+@needs("search")
 def job_logs(name: str, *, address: str | None = None) -> str:
     """All that a job has printed so far."""
     from rfe.search.jobs import open_jobs
@@ -71,6 +78,7 @@ def job_logs(name: str, *, address: str | None = None) -> str:
     return open_jobs(address).logs(name)
 
 
+@needs("search")
 def stop_job(name: str, *, address: str | None = None) -> JobState:
     """End a job as Ctrl-C would, and wait for its end; what it trained is kept."""
     from rfe.search.jobs import open_jobs

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rfe.reporting.report.write import WrittenReport
 
 
+@needs("search", "report")
 def report(
     names: Sequence[str],
     data: Path | str | None = None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.errors import ConfigError, StudyError
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -30,6 +31,7 @@ def export(
     models: ModelKind = DEFAULT_MODELS,
     seeds: int | None = None,
     output: Path | None = None,
+    sign: Path | None = None,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -43,6 +45,7 @@ def export(
         models: `final` trains models on all clips, `folds` keeps the cross-validation's.
         seeds: `final`: models a configuration; None: as many as its outputs were logged of.
         output: a folder, or an archive `NAME.zip`.
+        sign: a private key; the signature goes beside the bundle, see `rfe.submission.signing`.
 
     Returns:
         The bundle's folder or archive.
@@ -56,7 +59,9 @@ def export(
     from rfe.ensemble.stored import ensemble_names, read_ensemble, unknown_result
     from rfe.reporting.studies import find_study, study_source
     from rfe.submission.export import export_ensemble, export_study
+    from rfe.submission.signing import open_signer, signature_path
 
+    signer = None if sign is None else open_signer(sign)
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     ensembles = ensemble_names(workspace)
     stored = read_ensemble(workspace, name) if name in ensembles else None
@@ -104,10 +109,17 @@ def export(
         "note": progress.note,
     }
     if stored is not None:
-        return export_ensemble(workspace, stored, dataset, **options)
-    return export_study(workspace, name, dataset, trial=trial, **options)
+        bundle = export_ensemble(workspace, stored, dataset, **options)
+    else:
+        bundle = export_study(workspace, name, dataset, trial=trial, **options)
+    if signer is None:
+        signature_path(bundle).unlink(missing_ok=True)  # of the bundle that was replaced
+    else:
+        signer(bundle)
+    return bundle
 
 
+@needs("search")
 def register(bundle: Path, model: str, *, workspace: Workspace | None = None) -> RegisteredBundle:
     """Register a bundle as an MLflow model and move the alias `champion` to it; see `rfe.submission.pyfunc`.
 
@@ -152,13 +164,14 @@ def write_predictions(prediction: BundlePrediction, output: Path) -> tuple[Path,
     return write_files(prediction, output)
 
 
-def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
+def verify(path: Path, data: Path | str | None = None, *, key: Path | None = None) -> dict[str, Any]:
     """Check a bundle, folder or archive, or a submission file on its own; with `data`, that every target clip is
     answered (every clip, where none is one). On its own a submission is BlEmoRE's.
 
     Args:
         path: the bundle or submission.
         data: a data folder, or a CSV file of clips; neither labels nor features are looked at.
+        key: a public key; the signature beside the bundle must be by its private key.
 
     Returns:
         The bundle's manifest, or `{"clips": N}` of a submission.
@@ -173,6 +186,10 @@ def verify(path: Path, data: Path | str | None = None) -> dict[str, Any]:
     from rfe.submission.verification import verify_bundle
     from rfe.task import BLEMORE
 
+    if key is not None:
+        from rfe.submission.signing import verify_signature
+
+        verify_signature(path, key)
     answered = None if data is None else read_answered_clips(Path(data))
     names = None if answered is None else answered.names
     if path.is_file() and not is_archive(path):
@@ -198,6 +215,7 @@ def score(path: Path, data: Path | str) -> FileScore:
     return score_file(path, read_labelled_clips(Path(data)))
 
 
+@needs("search")
 def show_ui(
     workspace: Workspace | None = None,
     *,

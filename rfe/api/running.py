@@ -1,4 +1,4 @@
-"""Studies that are being searched, here or elsewhere: watched and stopped from afar."""
+"""Studies that are being searched, here or elsewhere: watched and stopped remotely."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ def _watcher(
     from rfe.tracking.mlflow_server import open_server
     from rfe.tracking.remote import find_remote
 
-    afar = workspace.tracked_at(tracking_uri)
+    remote = workspace.tracked_at(tracking_uri)
 
     def look() -> LiveStatus | None:
-        with open_server(afar) as server:
+        with open_server(remote) as server:
             study = find_remote(server, name)
         if not study.running:
             return None

@@ -149,14 +149,20 @@ def resume_study(
         StudyError: there is no such study, or a process works on it.
         ConfigError: the data folder is not there.
     """
+    from rfe.journal.records import read_records
     from rfe.reporting.studies import find_study, read_journal
+    from rfe.search.changes import StudyChanges
     from rfe.study import read_definition
 
     workspace = workspace or open_workspace()
     folder = find_study(workspace, name)
     settings = read_journal(folder).study.settings
-    trials = trials if trials is not None else settings.get("budget.trials")
-    hours = hours if hours is not None else settings.get("budget.hours")
+    last = StudyChanges.read(read_records(folder.journal)).started_with or {}
+    if last.get("trials") is None and last.get("hours") is None:
+        last = {"trials": settings.get("budget.trials"), "hours": settings.get("budget.hours")}
+    # as the last command asked for, so that what users changed since still holds
+    trials = trials if trials is not None else last["trials"]
+    hours = hours if hours is not None else last["hours"]
     space = _placed(read_definition(folder.path).space, data or settings.get("data.path"), name)
     return _run(space, workspace, progress, trials=trials, hours=hours, workers=workers, address=address)
 
@@ -167,10 +173,17 @@ def baselines(
     only: Sequence[str] | None = None,
     encoders: Sequence[str] | None = None,
     target_actors: str = "auto",
+    confirm: int = 5,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> list[Baseline]:
     """Train and score what a search must beat; see `rfe.reporting.baselines`.
+
+    Args:
+        data: the data folder.
+        only, encoders: names; None: all.
+        target_actors: what held-out folds tell of their actors.
+        confirm: fresh seeds that train each one's best candidate again, so that a row has both of a study's numbers.
 
     Raises:
         ConfigError: `only` names no baseline.
@@ -186,7 +199,13 @@ def baselines(
     cache = FeatureCache(dataset, workspace.cache)
     progress.start("baselines")
     return run_baselines(
-        dataset, cache, target_actors=target_actors, threads=available_cpus(), families=only, note=progress.note
+        dataset,
+        cache,
+        target_actors=target_actors,
+        threads=available_cpus(),
+        families=only,
+        confirm=confirm,
+        note=progress.note,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +20,41 @@ if TYPE_CHECKING:
     from rfe.search.repair import RepairReport
 
 
-def list_studies(workspace: Workspace | None = None, *, tracking_uri: str | None = None) -> list[StudySummary]:
-    """Every study of the workspace, or of a tracking server, the one changed last first."""
-    from rfe.reporting.summaries import summarize_remote, summarize_study
+def list_studies(
+    workspace: Workspace | None = None,
+    *,
+    tracking_uri: str | None = None,
+    tags: Sequence[str] = (),
+    state: str | None = None,
+    archived: bool = False,
+) -> list[StudySummary]:
+    """The studies of the workspace, or of a tracking server, the one changed last first.
+
+    Args:
+        workspace: whose studies; None: as the command line finds it.
+        tracking_uri: of an MLflow, in the workspace's place.
+        tags: only studies that have all of these.
+        state: only studies at this state, e.g. `running`.
+        archived: the archived studies, which are left out otherwise.
+
+    Raises:
+        ConfigError: there is no such state.
+        StudyError: MLflow does not answer.
+    """
+    from rfe.reporting.summaries import select_studies, summarize_remote, summarize_study
 
     workspace = workspace or open_workspace()
     if tracking_uri is not None:
         from rfe.tracking.mlflow_server import open_server
         from rfe.tracking.remote import list_remote
 
-        afar = workspace.tracked_at(tracking_uri)
-        with open_server(afar) as server:
-            return [summarize_remote(study, redact_uri(afar.mlflow_uri)) for study in list_remote(server)]
-    summaries = [summarize_study(workspace.study(name)) for name in workspace.study_names()]
-    return sorted(summaries, key=lambda summary: -summary.changed)
+        remote = workspace.tracked_at(tracking_uri)
+        with open_server(remote) as server:
+            shown = [summarize_remote(study, redact_uri(remote.mlflow_uri)) for study in list_remote(server)]
+        return select_studies(shown, tags=tags, state=state, archived=archived)
+    local = [summarize_study(workspace.study(name)) for name in workspace.study_names()]
+    summaries = sorted(local, key=lambda summary: -summary.changed)
+    return select_studies(summaries, tags=tags, state=state, archived=archived)
 
 
 def show_study(
@@ -52,19 +74,53 @@ def show_study(
     from rfe.tracking.mlflow_server import open_server
     from rfe.tracking.remote import fetch_books, find_remote
 
-    afar = workspace.tracked_at(tracking_uri)
-    with open_server(afar) as server, tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
+    remote = workspace.tracked_at(tracking_uri)
+    with open_server(remote) as server, tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
         study = find_remote(server, name)
         with fetch_books(server, study, Path(scratch)) as folder:
-            return describe_remote(study, folder, redact_uri(afar.mlflow_uri), top=top, sort=sort)
+            return describe_remote(study, folder, redact_uri(remote.mlflow_uri), top=top, sort=sort)
 
 
 def repair_study(name: str, workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairReport:
-    """Have a study's journal, Optuna's storage and MLflow agree again; see `rfe.search.repair`."""
+    """Have MLflow agree with a study's journal again, and find what is damaged; see `rfe.search.repair`."""
     from rfe.search.repair import repair_study as repair
 
     workspace = workspace or open_workspace()
     return repair(workspace, _idle_study(workspace, name), progress or SilentProgress())
+
+
+@dataclass(frozen=True)
+class OptunaFile:
+    """What `export_optuna` wrote."""
+
+    study: str
+    file: str
+    trials: int
+    """Trials in it, those of a warm start too."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def export_optuna(name: str, output: Path | str, workspace: Workspace | None = None) -> OptunaFile:
+    """Write a study as a storage file of Optuna's, which its dashboard opens; rfe itself reads no such file.
+
+    Args:
+        name: of the study, which may be running.
+        output: a file that is not there yet; one that ends in `.db`, `.sqlite` or `.sqlite3` becomes a SQLite database,
+            any other Optuna's journal file.
+        workspace: where the study is.
+
+    Raises:
+        ConfigError: the file is there already, or its folder cannot be made.
+        StudyError: no such study, or its journal is damaged.
+    """
+    from rfe.reporting.studies import find_study
+    from rfe.study.rebuild import write_optuna
+
+    file = Path(output).expanduser().absolute()
+    return OptunaFile(name, str(file), write_optuna(find_study(workspace or open_workspace(), name), file))
 
 
 @dataclass(frozen=True)
@@ -118,9 +174,9 @@ def pull_study(
     from rfe.tracking.mlflow_server import open_server
     from rfe.tracking.remote import pull_study as pull
 
-    afar = workspace.tracked_at(tracking_uri)
-    with open_server(afar) as server:
-        folder, missing = pull(server, name, afar, progress or SilentProgress())
+    remote = workspace.tracked_at(tracking_uri)
+    with open_server(remote) as server:
+        folder, missing = pull(server, name, remote, progress or SilentProgress())
     return PulledStudy(name, str(folder.path), missing)
 
 

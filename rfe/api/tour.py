@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rfe.api.data import check_data, simulate_data
 from rfe.api.results import export
 from rfe.api.searching import search
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -28,6 +29,7 @@ class DemoResult:
     """None where the search was interrupted."""
 
 
+@needs("search")
 def demo(
     output: Path | None = None, *, workspace: Workspace | None = None, progress: Progress | None = None
 ) -> DemoResult:

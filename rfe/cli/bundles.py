@@ -63,6 +63,12 @@ def export(
             metavar="MODEL", show_default=False, help="Its registered name; default: the study's or ensemble's."
         ),
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign", metavar="KEY", show_default=False, help="A private key (PEM); the signature is written beside."
+        ),
+    ] = None,
     data: DataOrKnown = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,6 +88,7 @@ def export(
             models=models,  # type: ignore[arg-type]
             seeds=seeds,
             output=output,
+            sign=sign,
             workspace=workspace,
             progress=progress,
         )
@@ -108,14 +115,19 @@ def verify(
         str | None,
         typer.Option("--data", "-d", metavar="PATH", show_default=False, help="A data folder, or a CSV file of clips."),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="PUB", show_default=False, help="Public key (PEM) of who must have signed it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a bundle, or a submission on its own; with --data also that every target clip is answered."""
-    found = api.verify(path, data)
+    found = api.verify(path, data, key=key)
     if as_json:
         print_json(found)
     elif "format" in found:
-        print_heading(f"{path}: whole, {len(found['files'])} files")
+        signed = f", signed by {key}" if key is not None else ""
+        print_heading(f"{path}: whole, {len(found['files'])} files{signed}")
         print_manifest(found)
     else:
         print_lines(f"{path}: a right submission of {found['clips']} clips")

@@ -22,7 +22,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from rfe.errors import RfeError, explain_missing
+from rfe.errors import RfeError
+from rfe.extras import explain_missing
 from rfe.progress import Progress, open_progress
 from rfe.resources import limit_threads
 from rfe.scratch import provide_home
@@ -181,11 +182,11 @@ def _end(sentence: str, code: int) -> typer.Exit:
 
 
 def _unexpected(error: Exception) -> str:
-    """A short message on a fault of ours, and where its traceback is."""
+    """A short message on an internal error, and where its traceback is."""
     kind = redact_text(f"{type(error).__name__}: {error}".splitlines()[0])
     try:
         with tempfile.NamedTemporaryFile("w", prefix="rfe-fault-", suffix=".log", delete=False) as file:
             file.write(redact_text("".join(traceback.format_exception(error))))
     except OSError:
-        return f"a fault of ours ({kind}); the same command with --verbose shows its traceback"
-    return f"a fault of ours ({kind}); its traceback is in {file.name}"
+        return f"internal error, please report ({kind}); the same command with --verbose shows its traceback"
+    return f"internal error, please report ({kind}); its traceback is in {file.name}"

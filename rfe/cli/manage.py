@@ -1,7 +1,8 @@
-"""`rfe studies stop, resume, repair, pull, delete`: what is done to a study that is there."""
+"""`rfe studies stop, resume, repair, pull, optuna, delete`: what is done to a study that is there."""
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ def register(group: typer.Typer) -> None:
     group.command(epilog="Example: rfe studies resume demo --trials 200")(resume)
     group.command(epilog="Example: rfe studies repair demo")(repair)
     group.command(epilog="Example: rfe studies pull demo --tracking-uri http://tracking.example:5000")(pull)
+    group.command(epilog="Example: rfe studies optuna demo -o demo.db")(optuna)
     group.command(epilog="Example: rfe studies delete demo --yes")(delete)
 
 
@@ -76,7 +78,7 @@ def resume(
 
 @command
 def repair(settings: Settings, study: Study, as_json: AsJson = False) -> None:
-    """Have a study's journal, Optuna's storage and MLflow agree again; the journal is the truth.
+    """Have MLflow agree with a study's journal again, and say which files of its trials are damaged.
 
     A healthy study is left as it is.
     """
@@ -88,7 +90,7 @@ def repair(settings: Settings, study: Study, as_json: AsJson = False) -> None:
     if report.repairs:
         print_table(["where", "found", "done"], [[one.where, one.found, one.done] for one in report.repairs])
     else:
-        print_lines(f"study {study}: journal, Optuna and MLflow agree; nothing to repair")
+        print_lines(f"study {study}: journal, files and MLflow agree; nothing to repair")
     if report.adoptable:
         print_lines(f"{len(report.adoptable)} trials had not ended; they are trained by: rfe studies resume {study}")
     if report.left:
@@ -117,6 +119,27 @@ def pull(
     if pulled.missing:
         print_lines(f"{pulled.missing} files of its trials are not in MLflow (yet); while it runs, pull again later")
     print_lines(f"next: rfe studies show {study}   rfe export {study} --data DIR")
+
+
+@command
+def optuna(
+    settings: Settings,
+    study: Study,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", show_default=False, help="NAME.db: SQLite; else a log.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write a study as a storage file of Optuna's, which optuna-dashboard opens.
+
+    It holds the trials as they are now; rfe itself never reads it.
+    """
+    written = api.export_optuna(study, output, settings.workspace())
+    if as_json:
+        print_json(written.to_dict())
+        return
+    path = short_path(written.file)
+    print_lines(f"{written.trials} trials of study {study} are in {path}", f"next: optuna-dashboard {path}")
 
 
 @command

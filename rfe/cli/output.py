@@ -28,7 +28,7 @@ def open_console() -> Console:
 
 def print_json(value: Any) -> None:
     """`value`, also a dataclass, as JSON; what is not a number is null."""
-    from rfe.tracking.records import as_json
+    from rfe.journal.records import as_json
 
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)

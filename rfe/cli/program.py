@@ -12,6 +12,7 @@ from rfe.cli import (
     authoring,
     baselines,
     bundles,
+    corruption,
     data,
     demo,
     doctor,
@@ -23,11 +24,12 @@ from rfe.cli import (
     studies,
     train,
     ui,
+    watch,
 )
 
 EPILOG = (
-    "Begin with: rfe demo. Exit codes: 0 fine; 1 a fault of ours, or a search in which no trial finished; 2 the input "
-    "is wrong; 130 interrupted. NO_COLOR=1 prints without colours."
+    "Begin with: rfe demo. Exit codes: 0 fine; 1 an internal error, or a search in which no trial finished; 2 the "
+    "input is wrong; 130 interrupted. NO_COLOR=1 prints without colours."
 )
 
 app = typer.Typer(
@@ -40,8 +42,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    *(demo, doctor, authoring, data, search, train, baselines, ablations),
-    *(jobs, studies, ensembles, reports, bundles, score, ui),
+    *(demo, doctor, authoring, corruption, data, search, train, baselines, ablations),
+    *(jobs, studies, watch, ensembles, reports, bundles, score, ui),
 ):
     group.register(app)
 

@@ -160,7 +160,7 @@ def print_plan(plan: "SearchPlan") -> None:
     print_heading(f"study {plan.study} on {plan.data}: a plan, nothing is started")
     print_lines(f"encoders: {', '.join(plan.encoders)}", *(f"caveat: {one}" for one in plan.caveats))
     print_table(["parameter", "values"], space_rows(plan.space))
-    points = "endlessly many" if plan.points is None else f"{plan.points:,}"
+    points = "infinitely many" if plan.points is None else f"{plan.points:,}"
     different = "" if plan.configurations in (None, plan.points) else f", {plan.configurations:,} configurations"
     print_lines(f"{points} points{different}; some of them:")
     print_lines(*(f"  {short_config(sample)}" for sample in plan.samples))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rfe import api
-from rfe.cli import manage
+from rfe.cli import annotate, control, manage, watch
 from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_trial_or_confirmation
 from rfe.cli.options import AsJson, DataOrKnown, Study, TrackingUri
@@ -37,25 +37,51 @@ group = typer.Typer(no_args_is_help=True, help="What ran in this workspace, and 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     manage.register(group)
+    control.register(group)
+    annotate.register(group)
+    watch.register_table(group)
     app.add_typer(group, name="studies")
 
 
 @group.command("list", epilog="Example: rfe studies list")
 @command
-def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson = False) -> None:
+def list_(
+    settings: Settings,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", show_default=False, help="Only studies with this tag; repeatable."),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            show_default=False, help="Only running, interrupted, finished, stopped, failed or damaged studies."
+        ),
+    ] = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="The archived studies, which are left out otherwise.")
+    ] = False,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
     """List the studies of the workspace (or of an MLflow), the one changed last first."""
     workspace = settings.workspace()
-    studies = api.list_studies(workspace, tracking_uri=tracking_uri)
+    studies = api.list_studies(workspace, tracking_uri=tracking_uri, tags=tag or (), state=state, archived=archived)
     if as_json:
         print_json([study.to_dict() for study in studies])
         return
     if not studies:
         place = workspace.root if tracking_uri is None else redact_uri(tracking_uri)
-        print_lines(f"no studies in {place}; begin with: rfe demo")
+        if tag or state or archived:
+            print_lines(
+                f"no such study in {place}; without options, `rfe studies list` shows all that are not archived"
+            )
+        else:
+            print_lines(f"no studies in {place}; begin with: rfe demo")
         return
     columns = ["study", "state", "data", "trials", "failed", "selected", "confirmed", "best (optimistic)", "changed"]
+    annotated = [name for name in ("tags", "note") if any(getattr(one, name) for one in studies)]
     print_table(
-        columns,
+        [*columns, *annotated],
         [
             [
                 one.name,
@@ -67,6 +93,7 @@ def list_(settings: Settings, tracking_uri: TrackingUri = None, as_json: AsJson 
                 one.score_confirmed,
                 one.score_best if one.compared else None,
                 f"{datetime.fromtimestamp(one.changed):%Y-%m-%d %H:%M}",
+                *(_first_line(getattr(one, name)) for name in annotated),
             ]
             for one in studies
         ],
@@ -101,6 +128,10 @@ def show(
     one = detail.summary
     counts = ", ".join(f"{count} {state}" for state, count in one.trials.items() if count)
     print_heading(f"study {one.name}: {one.state}, {counts or 'no trial yet'}")
+    if one.tags or one.archived:
+        print_lines(", ".join([*one.tags, *(["(archived)"] if one.archived else [])]))
+    if one.note:
+        print_lines(one.note)
     if detail.live is not None:
         print_live(detail.live)
     print_settings(
@@ -184,6 +215,11 @@ def diff(
     if folds:
         print_table(["fold", "A", "B", "B - A"], folds)
     print_lines(*found.notes)
+
+
+def _first_line(value: str | tuple[str, ...]) -> str:
+    """Tags, or the first line of a note."""
+    return ", ".join(value) if isinstance(value, tuple) else value.partition("\n")[0]
 
 
 def _score(score: float | None) -> str:

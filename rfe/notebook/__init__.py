@@ -27,6 +27,6 @@ __all__ = [
     "search",
 ]
 
-# Ray and tqdm say on import that ipywidgets are missing, for progress bars that nobody sees: ours needs none.
+# Ray and tqdm say on import that ipywidgets are missing, for progress bars that are not shown: rfe needs none.
 logging.getLogger("ray.widgets").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore", message="IProgress not found")

@@ -13,6 +13,7 @@ from rfe import api
 from rfe.api import DEFAULT_MODELS, Source
 from rfe.errors import StudyError
 from rfe.notebook.answers import predict_exported
+from rfe.notebook.control import Controlled
 from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown, drop_empty
@@ -31,7 +32,7 @@ OPTIMISTIC = (
 
 
 @dataclass(frozen=True, repr=False)
-class Study(Shown):
+class Study(Shown, Controlled):
     """A study as it was when it was opened; what `search`, `fit` and `open_study` return."""
 
     name: str

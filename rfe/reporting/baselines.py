@@ -1,14 +1,15 @@
 """What the model must beat: every baseline, chosen by the same rule as ours.
 
 Each family has a few candidates (pool, standardisation, learning rate or C, decoder); its `score_selected` takes, for
-each fold, the candidate that was best on the other folds, exactly as a study's headline does. A pool is all encoders or
+each fold, the candidate that was best on the other folds, exactly as a study's headline does; its `score_confirmed` is
+that of the best candidate, trained again with fresh seeds, as a study's confirmation is. A pool is all encoders or
 the two that are best alone; which two, too, is decided for each fold on the other folds.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,14 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
-from rfe.decoding.base import Outputs
 from rfe.decoding.candidates import check_ratios, fits_thresholds
-from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.errors import ConfigError
+from rfe.reporting.baseline_candidates import BaselineCandidate, Trainer
 from rfe.reporting.baseline_pools import Pools, baseline_pools, hits_of, reduced_dim
 from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
 from rfe.suggestions import unknown
 from rfe.task import Task
-from rfe.training.classical import StateModel, answer_classical, boosted, logistic
-from rfe.training.configurations import train_configurations
-from rfe.training.kernel_ridge import Kind, score_out_of_fold
-from rfe.training.record import TrialResult
+from rfe.training.classical import boosted, logistic
 
 STANDARDIZE = ("fold", "actor")
 DECODERS = ("official", "valid_states")
@@ -41,7 +38,7 @@ LOGISTIC = {f"C {strength:g}": logistic(strength) for strength in (1.0e-3, 1.0e-
 BOOSTED = {
     f"learning rate {rate:g}, {n} iterations": boosted(rate, n) for rate, n in ((0.1, 50), (0.1, 100), (0.05, 100))
 }
-KERNELS: tuple[Kind, ...] = ("gaussian", "laplace")
+KERNELS = ("gaussian", "laplace")
 PENALTIES = (0.1, 0.3, 1.0, 3.0)
 """Of kernel ridge."""
 FAMILIES = (
@@ -56,7 +53,6 @@ FAMILIES = (
 )
 POOLED = ("mean_fusion", "logistic_regression", "gradient_boosting", "kernel_ridge", "concat_mlp")
 """Families with more than one pool; late fusion weighs its encoders instead, and the organisers took all they had."""
-Label = TypeVar("Label", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,10 @@ class Baseline:
     n_candidates: int
     answers: NDArray[np.int64]
     """[seed, source clip] states: each fold's of the candidate that answered it."""
+    confirmed: StudyScore | None = None
+    """The best candidate trained again with fresh seeds; None where that was not asked for."""
+    confirmed_answers: NDArray[np.int64] | None = None
+    """[fresh seed, source clip] states; one row of a candidate without random numbers."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -83,17 +83,11 @@ class Baseline:
             "score_selected": self.selected.score,
             "acc_presence": self.selected.acc_presence,
             "acc_salience": self.selected.acc_salience,
+            "score_confirmed": None if self.confirmed is None else self.confirmed.score,
             "score_best": self.best.score,
             "candidates": self.n_candidates,
             "chosen": list(self.chosen),
         }
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    label: str
-    predicted: NDArray[np.int64]
-    """[seed, source clip] states."""
 
 
 def organisers_config(standardize: str, lr: float, *, official: bool = False) -> Config:
@@ -124,6 +118,7 @@ def run_baselines(
     epochs: int = 30,
     threads: int = 1,
     families: Iterable[str] | None = None,
+    confirm: int = 0,
     note: Callable[[str], None] = lambda line: None,
 ) -> list[Baseline]:
     """Train and score every baseline.
@@ -135,6 +130,8 @@ def run_baselines(
         epochs: of the networks trained by our engine (the organisers' own trains as published).
         threads: CPU threads.
         families: which of `FAMILIES` to run; default all that the task's ratios allow.
+        confirm: how many fresh seeds train each baseline's best candidate again, as a study's confirmation does with
+            its best trials; 0: none. Not the organisers' own protocol.
         note: told what is running.
 
     Returns:
@@ -158,44 +155,49 @@ def run_baselines(
     def asked(name: str) -> bool:
         return name in wanted if wanted is not None else name != "concat_mlp_official" or fits_thresholds(task)
 
+    trainer, decoders = Trainer(dataset, cache, threads), allowed_decoders(task)
     rows: list[Baseline] = []
+
+    def add(name: str, candidates: list[BaselineCandidate], *, official: bool = False) -> None:
+        rows.append(_row(name, candidates, dataset, confirm=0 if official else confirm, official=official))
+
     if asked("single_encoder") or asked("late_fusion"):
-        singles = {}
+        singles, configs_of = {}, {}
         for name in dataset.encoders:
             note(f"single encoder {name}")
-            configs = _network_configs({"pool": [name]}, target_actors, epochs, allowed_decoders(task))
-            singles[name] = _train(configs, dataset, cache, threads)
+            configs_of[name] = _network_configs({"pool": [name]}, target_actors, epochs, decoders)
+            singles[name] = trainer.train(configs_of[name])
             if asked("single_encoder"):
-                rows.append(_row(f"single_encoder {name}", _of_results(singles[name], dataset), dataset))
+                add(f"single_encoder {name}", trainer.of_results(singles[name], configs_of[name]))
         if asked("late_fusion") and len(singles) > 1:
             note("late fusion")
-            rows.append(_row("late_fusion", _late_fusion(list(singles.values()), dataset), dataset))
+            add("late_fusion", trainer.late_fusion(singles, configs_of, decoders))
     pools = baseline_pools(dataset, cache, target_actors, threads) if any(map(asked, POOLED)) else {}
     if asked("mean_fusion"):
         note("mean fusion")
-        configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs, allowed_decoders(task))
-        fused = _train(_each_pool(configs, pools, dataset), dataset, cache, threads)
-        rows.append(_row("mean_fusion", _of_pools(fused, pools, dataset), dataset))
+        configs = _network_configs({"model.gate.kind": "uniform"}, target_actors, epochs, decoders)
+        add("mean_fusion", trainer.of_pools(_each_pool(configs, pools, dataset), pools))
     for name, models in (("logistic_regression", LOGISTIC), ("gradient_boosting", BOOSTED)):
         if asked(name):
             note(name.replace("_", " "))
-            rows.append(_row(name, _classical(models, pools, dataset, cache, target_actors, threads), dataset))
+            add(name, trainer.classical(models, STANDARDIZE, pools, target_actors))
     if asked("kernel_ridge"):
         note("kernel ridge")
-        rows.append(_row("kernel_ridge", _kernel_ridge(pools, dataset, cache, target_actors, threads), dataset))
+        configs = _kernel_configs(target_actors, reduced_dim(dataset))
+        add("kernel_ridge", trainer.of_pools(_each_pool(configs, pools, dataset), pools))
     if asked("concat_mlp") or asked("concat_mlp_official"):
         note("concat_mlp")  # both protocols share their training
-        published = _organisers_configs(target_actors, allowed_decoders(task)) if asked("concat_mlp") else {}
+        published = _organisers_configs(target_actors, decoders) if asked("concat_mlp") else {}
         honest = _each_pool(published, pools, dataset)
         official = _organisers_configs(target_actors, ("official",), official=True)
         official = official if asked("concat_mlp_official") else {}
-        results = _train({**honest, **official}, dataset, cache, threads)
+        results = trainer.train({**honest, **official})
         if honest:
-            candidates = _of_pools({key: one for key, one in results.items() if key in honest}, pools, dataset)
-            rows.append(_row("concat_mlp", candidates, dataset))
+            mine = {key: one for key, one in results.items() if key in honest}
+            add("concat_mlp", trainer.of_pooled_results(mine, honest, pools))
         if official:
-            candidates = _of_results({key: one for key, one in results.items() if key in official}, dataset)
-            rows.append(_row("concat_mlp", candidates, dataset, official=True))
+            theirs = {key: one for key, one in results.items() if key in official}
+            add("concat_mlp", trainer.of_results(theirs, official), official=True)
     return rows
 
 
@@ -207,23 +209,6 @@ def _each_pool(configs: dict[str, Config], pools: Pools, dataset: Dataset) -> di
         (pool, label): change_config(config, {"pool": "all" if pool == every else list(pool)})
         for pool, (label, config) in product(distinct, configs.items())
     }
-
-
-def _of_pools(
-    results: Mapping[tuple[tuple[str, ...], str], TrialResult], pools: Pools, dataset: Dataset
-) -> list[_Candidate]:
-    """Of each pool's label, fold by fold, the answers of the pool that was chosen without the fold."""
-    clips = dataset.clips
-    candidates = []
-    for (name, by_fold), label in product(pools.items(), dict.fromkeys(label for _, label in results)):
-        if all((pool, label) in results for pool in by_fold.values()):
-            each = {fold: results[pool, label].predicted_state for fold, pool in by_fold.items()}
-            predicted = np.full_like(each[clips.folds[0]], -1)
-            for fold, answers in each.items():
-                own = clips.fold[: clips.n_source] == fold
-                predicted[:, own] = answers[:, own]
-            candidates.append(_Candidate(f"{name}, {label}", predicted))
-    return candidates
 
 
 def _organisers_configs(target_actors: str, decoders: tuple[str, ...], *, official: bool = False) -> dict[str, Config]:
@@ -263,110 +248,22 @@ def _network_configs(
     }
 
 
-def _train(
-    configs: dict[Label, Config], dataset: Dataset, cache: FeatureCache, threads: int
-) -> dict[Label, TrialResult]:
-    results = train_configurations(list(configs.values()), dataset, cache, threads=threads, keep_weights=False)
-    return {label: one for label, one in zip(configs, results, strict=True) if one.state == "complete"}
-
-
-def _of_results(results: dict[str, TrialResult], dataset: Dataset) -> list[_Candidate]:
-    return [_Candidate(label, result.predicted_state) for label, result in results.items()]
-
-
-def _late_fusion(singles: list[dict[str, TrialResult]], dataset: Dataset) -> list[_Candidate]:
-    """Averages of the single-encoder models' probabilities, uniform and with weights fitted on the other folds."""
-    clips = dataset.clips
-    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
-    candidates = []
-    first, *_ = kinds = allowed_decoders(clips.task)
-    for label in singles[0]:
-        if not label.endswith(first) or any(label not in one for one in singles):
-            continue  # the decoder plays no part in training: one run of each pair has the probabilities
-        fused = np.stack([one[label].fused for one in singles])  # [encoder, seed, clip, class]
-        for weighting, weights in (
-            ("uniform", np.full((len(fused), clips.n_source), 1 / len(fused))),
-            ("fitted", _crossfit_weights(fused, dataset)),
-        ):
-            mixed = np.einsum("ec,esck->sck", weights, fused)
-            outputs = Outputs.of_probabilities(mixed)
-            for decoder in kinds:
-                predicted, _ = crossfit_decode(build_decoder(clips.task, decoder), outputs, truth, fold)
-                name = label.removesuffix(first) + f"{weighting} weights, {decoder}"
-                candidates.append(_Candidate(name, predicted))
-    return candidates
-
-
-def _crossfit_weights(fused: NDArray[np.float32], dataset: Dataset) -> NDArray[np.float64]:
-    """[encoder, clip] mixture weights; a clip's were fitted on the other folds by expectation maximisation."""
-    clips = dataset.clips
-    soft = clips.task.state_salience[clips.state[: clips.n_source]]
-    mean = fused.mean(1).astype(np.float64)  # [encoder, clip, class]
-    weights = np.empty(mean.shape[:2])
-    for fold in clips.folds:
-        own = clips.fold[: clips.n_source] == fold
-        share = np.full(len(mean), 1 / len(mean))
-        for _ in range(100):
-            joint = share[:, None, None] * mean[:, ~own]
-            responsibility = joint / np.maximum(joint.sum(0), 1e-12)
-            share = (responsibility * soft[~own]).sum((1, 2)) / (~own).sum()
-        weights[:, own] = share[:, None]
-    return weights
-
-
-def _classical(
-    models: Mapping[str, StateModel],
-    pools: Pools,
-    dataset: Dataset,
-    cache: FeatureCache,
-    target_actors: str,
-    threads: int,
-) -> list[_Candidate]:
-    candidates = []
-    for (pool, by_fold), standardize, (label, model) in product(pools.items(), STANDARDIZE, models.items()):
-        predicted = answer_classical(
-            dataset,
-            cache,
-            by_fold,
-            model,
-            standardize=standardize,
-            target_actors=target_actors,
-            reduce=reduced_dim(dataset),
-            threads=threads,
+def _kernel_configs(target_actors: str, reduce: int | None) -> dict[str, Config]:
+    """Label -> configuration: every standardisation, kernel and penalty; penalties share their kernel."""
+    common = {"model.kind": "kernel", "data.target_actors": target_actors, "data.reduce": reduce}
+    return {
+        f"{standardize}, {kind}, penalty {penalty:g}": change_config(
+            Config(),
+            common | {"data.standardize": standardize, "model.kernel.kind": kind, "model.kernel.penalty": penalty},
         )
-        candidates.append(_Candidate(f"{pool}, {standardize}, {label}", predicted[None]))
-    return candidates
+        for standardize, kind, penalty in product(STANDARDIZE, KERNELS, PENALTIES)
+    }
 
 
-def _kernel_ridge(
-    pools: Pools, dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int
-) -> list[_Candidate]:
-    """Every pool, standardisation, kernel and penalty; penalties share their kernel."""
-    clips = dataset.clips
-    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
-    candidates = []
-    for (pool, by_fold), standardize, kind in product(pools.items(), STANDARDIZE, KERNELS):
-        scores = score_out_of_fold(
-            dataset,
-            cache,
-            by_fold,
-            kind,
-            PENALTIES,
-            standardize=standardize,
-            target_actors=target_actors,
-            reduce=reduced_dim(dataset),
-            threads=threads,
-        )
-        for penalty in PENALTIES:
-            decoder = build_decoder(clips.task, "valid_states")
-            predicted, _ = crossfit_decode(decoder, scores.outputs(penalty), truth, fold)
-            candidates.append(_Candidate(f"{pool}, {standardize}, {kind}, penalty {penalty:g}", predicted))
-    return candidates
-
-
-def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bool = False) -> Baseline:
-    each = [hits_of(one.predicted, dataset) for one in candidates]
-    table = TrialTotals.of(list(range(len(candidates))), each[0].metrics, [one.totals for one in each])
+def _row(
+    name: str, candidates: list[BaselineCandidate], dataset: Dataset, *, confirm: int, official: bool = False
+) -> Baseline:
+    table = _totals([one.predicted for one in candidates], dataset)
     best = score_best(table)
     selected = best if official else score_selected(table)
     chosen = tuple(candidates[trial].label for trial in selected.trials)
@@ -375,4 +272,14 @@ def _row(name: str, candidates: list[_Candidate], dataset: Dataset, official: bo
     answering = np.stack([candidates[trial].predicted for trial in selected.trials])  # [fold, seed, clip]
     answers = answering[position, :, np.arange(clips.n_source)].T
     protocol = "official" if official else "crossfit"
-    return Baseline(name, protocol, selected, best, chosen, len(candidates), answers)
+    row = Baseline(name, protocol, selected, best, chosen, len(candidates), answers)
+    if not confirm:
+        return row
+    again = candidates[best.trials[0]].train_again(confirm)
+    return replace(row, confirmed=score_best(_totals([again], dataset)), confirmed_answers=again)
+
+
+def _totals(predicted: Sequence[NDArray[np.int64]], dataset: Dataset) -> TrialTotals:
+    """Sums of each candidate's answers [seed, source clip], mean over seeds."""
+    each = [hits_of(one, dataset) for one in predicted]
+    return TrialTotals.of(list(range(len(each))), each[0].metrics, [one.totals for one in each])

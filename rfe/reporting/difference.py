@@ -13,11 +13,11 @@ from rfe.config.load import flatten, load_config
 from rfe.data.arrays import read_arrays
 from rfe.data.metadata import Clips, read_clips
 from rfe.errors import ConfigError, DataError, StudyError
+from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import NO_TEST, InfluenceTable, difference_interval
 from rfe.metrics.score import FoldTotals, fold_totals
 from rfe.reporting.studies import StudyJournal
-from rfe.tracking.base import ConfirmationLog, TrialLog
 
 Named = re.compile(r"(\d+)(:confirmed)?")
 

@@ -2,19 +2,24 @@
 
 import importlib.metadata
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from rfe.errors import ConfigError, StudyError
+from rfe.extras import install_command
 from rfe.resources import available_cpus, free_memory, machine_memory
+from rfe.scratch import is_writable
 from rfe.search.cluster import check_reachable, cluster_address
 from rfe.search.preconditions import LEAST_MEMORY, Finding, Verdict, find_conditions
 from rfe.workspace import Workspace, redact_uri
@@ -52,6 +57,19 @@ def examine(workspace: Workspace, *, start: bool = True) -> list[Finding]:
 
 def _python() -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()} ({sys.executable}) on {platform.platform(terse=True)}")
+    if not _has_bytecode("ray"):
+        python, folder = shlex.quote(sys.executable), shlex.quote(sysconfig.get_path("purelib"))
+        remedy = f"write it once: {python} -m compileall -q -j 0 {folder}"
+        yield Finding("bytecode", "the libraries have none, so that every process compiles them", "look", remedy)
+
+
+def _has_bytecode(module: str) -> bool:
+    """Whether a library is compiled already, or will be when it is first imported. True where it is not installed."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None or spec.cached is None:
+        return True
+    folder = Path(spec.origin).parent
+    return Path(spec.cached).exists() or (not sys.dont_write_bytecode and is_writable(folder))
 
 
 def _libraries() -> Iterator[Finding]:
@@ -70,8 +88,8 @@ def _libraries() -> Iterator[Finding]:
         try:
             version = importlib.metadata.version(one.name)
         except importlib.metadata.PackageNotFoundError:
-            wanted = f"rfe[{extra}]" if extra else f"{one.name}{one.specifier}"
-            yield Finding(one.name, "is missing", NEEDED[extra], f"pip install '{wanted}'")
+            remedy = install_command(extra) if extra else f"pip install '{one.name}{one.specifier}'"
+            yield Finding(one.name, "is missing", NEEDED[extra], remedy)
             continue
         if not one.specifier.contains(version, prereleases=True):
             found = f"{version}, made for {one.specifier}"

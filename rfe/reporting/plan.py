@@ -61,7 +61,7 @@ class SearchPlan:
     settings: dict[str, str]
     """The sampler, the pruner, what is maximised, and what another study's trials teach."""
     notes: tuple[str, ...]
-    """What of the space is searched in vain."""
+    """Values that have no effect."""
     trials: int | None
     """Of a grid at most the configurations it has."""
     hours: float | None

@@ -6,8 +6,8 @@ import time
 from filelock import Timeout
 
 from rfe.errors import ConfigError
+from rfe.journal.journal import LOCK_FILE
 from rfe.locking import hold_lock
-from rfe.study.store import LOCK_FILE
 from rfe.tracking.live import SILENT_S, LiveStatus, read_live
 from rfe.workspace import StudyFolder
 
@@ -24,6 +24,12 @@ def find_running(folder: StudyFolder) -> LiveStatus | None:
     if _is_locked(folder):
         return live or LiveStatus("", "", 0, time.time())
     return None
+
+
+def see_running(folder: StudyFolder) -> LiveStatus | None:
+    """As `find_running`, without a look at the study's lock: a process of this host that speaks is believed too."""
+    live = read_live(folder)
+    return live if live is not None and live.silent_s < SILENT_S else None
 
 
 def _is_locked(folder: StudyFolder) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
+from rfe.journal.records import read_events
 from rfe.reporting.running import find_running
 from rfe.reporting.summaries import StudySummary, read_summary
 from rfe.search.outcome import FrontTrial, study_front
 from rfe.suggestions import unknown
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.live import LiveStatus
-from rfe.tracking.records import read_events
 from rfe.tracking.remote import RemoteStudy
 from rfe.workspace import StudyFolder, Workspace
 
@@ -94,7 +94,7 @@ def find_study(workspace: Workspace, name: str) -> StudyFolder:
     if not folder.journal.is_file():
         raise StudyError(
             f"study {name!r}: {folder.journal} is missing, and with it the trials' results; `rfe studies pull {name}` "
-            f"brings it back where MLflow or --storage has it, `rfe studies repair {name}` has them trained again"
+            f"brings it back where MLflow or --storage has it; else `rfe studies delete {name}`, and search again"
         )
     return folder
 

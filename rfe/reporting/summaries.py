@@ -1,16 +1,20 @@
 """Studies in a line each, as lists show them: read from states and scores alone, without trials' files and curves."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rfe.errors import StudyError
+from rfe.errors import ConfigError, StudyError
+from rfe.journal.events import OutcomeLog, StudyLog
+from rfe.journal.records import KINDS, event_of, read_records, trial_end
 from rfe.reporting.running import find_running
-from rfe.tracking.base import OutcomeLog, StudyLog
-from rfe.tracking.records import KINDS, event_of, read_records, trial_end
+from rfe.suggestions import unknown
+from rfe.tracking.annotations import ARCHIVED_TAG, NOTE_TAG, TAGS_TAG, annotations_shown
 from rfe.tracking.remote import RemoteStudy
 from rfe.workspace import StudyFolder
+
+STATES = ("running", "interrupted", "finished", "stopped", "failed", "damaged")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class StudySummary:
     folder: str
     problem: str = ""
     """Why it is damaged, and what to do."""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    archived: bool = False
 
     @property
     def compared(self) -> bool:
@@ -64,7 +71,7 @@ def read_summary(folder: StudyFolder) -> StudySummary:
     Raises:
         StudyError: its journal is damaged.
     """
-    study, last = StudyLog(folder.name), ""
+    study, last, annotations = StudyLog(folder.name), "", annotations_shown(folder)
     outcome: OutcomeLog | None = None
     trials: dict[int, tuple[str, float | None]] = {}
     for record in read_records(folder.journal):
@@ -96,7 +103,25 @@ def read_summary(folder: StudyFolder) -> StudySummary:
         score_confirmed=ended.get("score_confirmed"),
         changed=folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0,
         folder=str(folder.path),
+        note=annotations.note,
+        tags=annotations.tags,
+        archived=annotations.archived,
     )
+
+
+def select_studies(
+    studies: Iterable[StudySummary], *, tags: Sequence[str] = (), state: str | None = None, archived: bool = False
+) -> list[StudySummary]:
+    """The studies that have all of `tags` and stand at `state`; the archived ones only, or those that are not.
+
+    Raises:
+        ConfigError: there is no such state.
+    """
+    if state is not None and state not in STATES:
+        raise ConfigError(f"--state: {unknown('state', state, STATES)}")
+    return [
+        one for one in studies if one.archived == archived and {*tags} <= {*one.tags} and state in (None, one.state)
+    ]
 
 
 def summarize_remote(study: RemoteStudy, where: str) -> StudySummary:
@@ -118,4 +143,7 @@ def summarize_remote(study: RemoteStudy, where: str) -> StudySummary:
         score_confirmed=scores.get("score_confirmed"),
         changed=study.refreshed,
         folder=where,
+        note=study.tags.get(NOTE_TAG, ""),
+        tags=tuple(tag for tag in study.tags.get(TAGS_TAG, "").split(", ") if tag),
+        archived=study.tags.get(ARCHIVED_TAG) == "true",
     )

@@ -11,10 +11,10 @@ import rfe
 from rfe import api
 from rfe.config.load import load_config
 from rfe.errors import ConfigError, StudyError, SubmissionError
+from rfe.journal.events import StudyLog
+from rfe.journal.journal import Journal
 from rfe.search_space import SearchSpace, effective_config, normalize, resolve
 from rfe.search_space.ready_made import ready_made
-from rfe.tracking.base import StudyLog
-from rfe.tracking.journal import Journal
 from rfe.workspace import open_workspace
 from tests.unit.data.folders import make_folder
 from tests.unit.reporting.journals import make_trial

@@ -7,11 +7,12 @@ from rfe.ablation.encoder_value import EncoderValue
 from rfe.ablation.result import AblationResult
 from rfe.ablation.study import read_arms
 from rfe.ablation.trials import arm_gate, arm_states, read_trials
+from rfe.data.corruption import wrong_features
 from rfe.data.dataset import Dataset
 from rfe.reporting.report.answers import Answers
 from rfe.reporting.report.calibration import calibration_blocks, candidate_states
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Rule, Section, Table, Text
-from rfe.reporting.report.gates import GateOutputs, gate_blocks
+from rfe.reporting.report.gates import GateOutputs, gate_blocks, noticed_blocks
 from rfe.reporting.report.models import answer_section, guarded
 from rfe.workspace import StudyFolder
 
@@ -33,7 +34,7 @@ def base_section(folder: StudyFolder, dataset: Dataset, result: AblationResult, 
     where = f"ablation {folder.name!r}, base"
     candidates = [by_id[part.config_id] for part in parts]
     answers = Answers(dataset.clips, arm_states(parts, by_id, dataset, where))
-    lead = "All of this is out of fold, of the base trained afresh with seeds that nothing was chosen by."
+    lead = "All of this is out of fold, of the base trained again with seeds that nothing was chosen by."
 
     def calibration() -> Iterator[Block]:
         if len(candidates) > 1:
@@ -44,7 +45,10 @@ def base_section(folder: StudyFolder, dataset: Dataset, result: AblationResult, 
     def gate() -> Iterator[Block]:
         scores, kept = arm_gate(parts, by_id, dataset, where)
         outputs = GateOutputs(tuple(dataset.encoders), kept, scores.astype(float))
-        yield from gate_blocks(outputs, [one.config for one in candidates], answers, prefix)
+        configs = [one.config for one in candidates]
+        yield from gate_blocks(outputs, configs, answers, prefix)
+        if (wrong := wrong_features(dataset)) is not None:
+            yield from noticed_blocks(outputs, wrong[: dataset.clips.n_source], configs, prefix)
 
     sections = [
         Section("Calibration", tuple(guarded(calibration()))),

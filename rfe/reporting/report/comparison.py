@@ -1,7 +1,7 @@
 """The subjects of a report side by side, and beside published numbers where those are of the same clips."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from rfe.data.dataset import Dataset
 from rfe.data.task import compared_labels
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Section, Table, Text
-from rfe.reporting.report.subject import Subject
+from rfe.reporting.report.subject import Headline, Subject
 from rfe.task import BLEMORE
 
 BLEMORE_FOLDS = (522, 486, 468, 472, 508)
@@ -27,6 +27,22 @@ OURS = {
     "base": "crossfit, fresh seeds",
     "score_best": "crossfit, optimistic: best of the search",
     "score_in_sample": "in-sample: chosen and weighted by these clips",
+}
+
+
+STATISTICS = {
+    "score_selected": "selected",
+    "score_nested": "selected",
+    "confirmed": "confirmed",
+    "base": "confirmed",
+    "score_best": "optimistic",
+    "score_in_sample": "optimistic",
+}
+"""Named score -> what it is a value of; scores of different statistics are not compared."""
+COMPARED = {
+    "selected": "each fold is answered by what was chosen without its labels (a study's score_selected, an ensemble's "
+    "score_nested)",
+    "confirmed": "trained again with fresh seeds (a study's best trials, an ablation's base)",
 }
 
 
@@ -84,6 +100,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                     subject.name,
                     subject.kind,
                     one.name,
+                    STATISTICS[one.name],
                     one.score,
                     *bounds,
                     one.acc_presence,
@@ -93,35 +110,8 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                     None if subject.seconds is None else subject.seconds / size,
                 )
             )
-    first = [(subject, subject.headlines[0]) for subject in subjects if subject.headlines]
-    if len(first) > 1:
-        labels = [f"{subject.name}: {one.name}" for subject, one in first]
-        ends = [one.bounds or (one.score, one.score) for _, one in first]
-        blocks.append(
-            Figure(
-                "side-by-side",
-                "First named score of each",
-                ", ".join(f"{label} {one.score:.3f}" for label, (_, one) in zip(labels, first, strict=True)),
-                (
-                    Panel(
-                        "",
-                        Axis("Score, with 95% interval where there is one"),
-                        Axis(categories=tuple(labels)),
-                        (
-                            Points(
-                                "Score",
-                                [one.score for _, one in first],
-                                labels,
-                                low=[low for low, _ in ends],
-                                high=[high for _, high in ends],
-                            ),
-                        ),
-                    ),
-                ),
-                "Intervals of single scores are no test of their difference: they are "
-                "of the same clips and so move together; `rfe studies diff` compares two trials in pairs.",
-            )
-        )
+    if len(subjects) > 1:
+        blocks += _by_statistic(subjects)
     blocks.append(
         Table(
             "side-by-side",
@@ -130,6 +120,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                 Column("name"),
                 Column("kind"),
                 Column("which score"),
+                Column("statistic"),
                 Column("Score"),
                 Column("lower 95%"),
                 Column("upper 95%"),
@@ -140,10 +131,69 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
                 Column(f"training ({unit})", 1),
             ),
             tuple(rows),
-            "Differences below .02 on one data set are not evidence.",
+            "Compare rows of one statistic only. Differences below .02 on one data set are not evidence.",
         )
     )
     return Section(title, tuple(blocks))
+
+
+def _by_statistic(subjects: Sequence[Subject]) -> Iterator[Block]:
+    """Each subject's scores in columns of one statistic each, and a figure of those that several subjects have."""
+    found = {
+        statistic: [(subject, one) for subject in subjects if (one := _headline(subject, statistic)) is not None]
+        for statistic in COMPARED
+    }
+    panels = {statistic: rows for statistic, rows in found.items() if len(rows) > 1}
+    if panels:
+        yield Figure(
+            "side-by-side",
+            "Scores of the same statistic",
+            "; ".join(
+                f"{statistic}: " + ", ".join(f"{subject.name} {one.score:.3f}" for subject, one in rows)
+                for statistic, rows in panels.items()
+            ),
+            tuple(_panel(statistic, rows) for statistic, rows in panels.items()),
+            "Intervals of single scores are no test of their difference: they are "
+            "of the same clips and so move together; `rfe studies diff` compares two trials in pairs.",
+        )
+    cells = []
+    for subject in subjects:
+        row: list[Any] = [subject.name, subject.kind]
+        for statistic in COMPARED:
+            one = _headline(subject, statistic)
+            row += [None, None, None] if one is None else [one.score, *(one.bounds or (None, None))]
+        cells.append(tuple(row))
+    columns = [Column(f"{statistic}{part}") for statistic in COMPARED for part in ("", ", lower 95%", ", upper 95%")]
+    yield Table(
+        "same-statistic",
+        "Compare within a column",
+        (Column("name"), Column("kind"), *columns),
+        tuple(cells),
+        "; ".join(f"{statistic}: {meaning}" for statistic, meaning in COMPARED.items()) + ".",
+    )
+
+
+def _headline(subject: Subject, statistic: str) -> Headline | None:
+    return next((one for one in subject.headlines if STATISTICS[one.name] == statistic), None)
+
+
+def _panel(statistic: str, rows: Sequence[tuple[Subject, Headline]]) -> Panel:
+    labels = [f"{subject.name}: {one.name}" for subject, one in rows]
+    ends = [one.bounds or (one.score, one.score) for _, one in rows]
+    return Panel(
+        statistic,
+        Axis("Score, with 95% interval where there is one"),
+        Axis(categories=tuple(labels)),
+        (
+            Points(
+                "Score",
+                [one.score for _, one in rows],
+                labels,
+                low=[low for low, _ in ends],
+                high=[high for _, high in ends],
+            ),
+        ),
+    )
 
 
 def _training_unit(subjects: Sequence[Subject]) -> tuple[str, int]:

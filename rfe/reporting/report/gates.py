@@ -144,10 +144,54 @@ def gate_blocks(outputs: GateOutputs, configs: Sequence[Config], answers: Answer
     )
 
 
+def noticed_blocks(
+    outputs: GateOutputs, wrong: NDArray[np.bool_], configs: Sequence[Config], prefix: str
+) -> Iterator[Block]:
+    """Of data with features that are wrong on purpose: what the gate gives these, beside what it gives the others.
+
+    Args:
+        outputs: of the gates.
+        wrong: [source clip, encoder of the data] whether the features are another clip's.
+        configs: see `gate_blocks`.
+        prefix: of the table's name.
+    """
+    if outputs.scores.shape != outputs.kept.shape or not np.isfinite(outputs.scores).any():
+        return
+    weights, kept = _weights(outputs.scores, outputs.kept).mean(0), outputs.kept.mean(0)  # [clip, encoder]
+    pool = pool_of(configs, outputs.encoders)
+    rows = []
+    for index, name in enumerate(outputs.encoders):
+        there, mine = np.isfinite(outputs.scores[..., index]).any(0), wrong[:, index]
+        if name in pool and (there & mine).any() and (there & ~mine).any():
+            groups = (there & mine, there & ~mine)
+            cells = [float(values[group, index].mean()) for values in (weights, kept) for group in groups]
+            rows.append((name, *cells))
+    if rows:
+        yield Table(
+            f"{prefix}noticed",
+            "Wrong features: does the gate notice?",
+            (
+                Column("encoder"),
+                Column("weight, wrong"),
+                Column("weight, right"),
+                Column("kept, wrong"),
+                Column("kept, right"),
+            ),
+            tuple(rows),
+            "Mean over clips; wrong: the clip shows another clip's features (corruption.json). Equal columns: the gate "
+            "tells encoders apart, but not for which clips they are wrong.",
+        )
+
+
 def _gate_words(configs: Sequence[Config], n_encoders: int) -> str:
     if len(configs) > 1:
         return f"The gates of {len(configs)} configurations, each on the folds that it answers."
     model = configs[0].model
+    if model.kind == "kernel":
+        how = "aligned with the labels of the training clips" if model.kernel.weighting == "alignment" else "as given"
+        return f"The weights of the encoders' kernels ({how}): a global selection, the same for every clip of a fold."
+    if model.kind != "fusion":
+        return f"model.kind: {model.kind} has no gate: it reads every encoder of the pool that a clip has."
     kept = "every encoder of the pool" if model.n_kept == "all" else f"{model.n_kept} of {n_encoders} encoders"
     return f"The gate ({model.gate.kind}) keeps {kept} for each clip."
 

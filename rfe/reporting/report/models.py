@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rfe.data.corruption import wrong_features
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.reporting.report.answers import (
@@ -27,7 +28,7 @@ from rfe.reporting.report.document import (
     Table,
     Text,
 )
-from rfe.reporting.report.gates import gate_blocks, read_gate
+from rfe.reporting.report.gates import gate_blocks, noticed_blocks, read_gate
 from rfe.reporting.report.subject import Data
 from rfe.tracking.contents import MOST_SETS, OTHERS, group_rare
 from rfe.tracking.figures import MOST_NUMBERS, say_clips
@@ -61,7 +62,10 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str, *, 
         yield from calibration_blocks(candidate_states(candidate, dataset), answers, prefix)
 
     def gate() -> Iterator[Block]:
-        yield from gate_blocks(read_gate(candidate), [candidate.config], answers, prefix)
+        outputs, configs = read_gate(candidate), [candidate.config]
+        yield from gate_blocks(outputs, configs, answers, prefix)
+        if (wrong := wrong_features(dataset)) is not None:
+            yield from noticed_blocks(outputs, wrong[: dataset.clips.n_source], configs, prefix)
 
     return answer_section(
         title,

@@ -44,6 +44,8 @@ def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
         ("data fingerprint", log.data_fingerprint),
         *_sizes(data.dataset),
         ("git commit", log.git_commit or "not known"),
+        ("commit of your code", log.code_commit or None),
+        ("its uncommitted changes", log.code_diff or None),
         ("trials", f"{len(logs)}: {counts or 'none ended'}" + (f"; {copies} are copies of others" if copies else "")),
         ("study seed", log.settings.get("seed", "not known")),
         ("training seeds of a trial", _list(seeds)),

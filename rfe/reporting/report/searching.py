@@ -7,6 +7,7 @@ import numpy as np
 
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.journal.events import TrialLog
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Mark, Panel, Points, Section, Table, Text
 from rfe.reporting.report.parameters import importance_blocks, slice_blocks
 from rfe.reporting.report.subject import Data
@@ -19,7 +20,6 @@ from rfe.study.bounds import TOP_SHARE
 from rfe.study.definition import StudyDefinition
 from rfe.study.importance import scored_points
 from rfe.study.trials import TrialRow
-from rfe.tracking.base import TrialLog
 
 SELECTED_AT = 40
 """At so many moments of the search the selected score is worked out."""
@@ -33,7 +33,7 @@ def search_section(
     Args:
         journal: of the study.
         definition: of the study.
-        rows: its trials as Optuna has them.
+        rows: its trials with their parameters.
         data: of the study.
         prefix: of the names of tables and figures.
     """

@@ -1,7 +1,6 @@
 """A study as the subject of a report: what ran, its named scores, its best trials, its search, its best model."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,7 @@ from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials, trial_blocks
 from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.search.outcome import study_scores
-from rfe.search.recovery import read_history
-from rfe.study import StudyDefinition, StudyScore, TrialRow, read_definition, read_study
+from rfe.study import StudyScore, read_definition, read_study
 from rfe.workspace import StudyFolder
 
 SELECTED = "the study's result: each fold is answered by the trial that is best on the other folds"
@@ -48,7 +46,7 @@ def study_subject(folder: StudyFolder, data: Data) -> Subject:
     if trials:
         sections.append(Section("Best trials", tuple(trial_blocks(journal, prefix))))
     if definition is not None:
-        sections.append(search_section(journal, definition, _rows(folder, definition, journal), data, prefix))
+        sections.append(search_section(journal, definition, read_study(folder.path).trials, data, prefix))
     sections.append(Section("Learning curves", tuple(curve_blocks(trials, prefix))))
     if record.candidates:
         best = select_single(record.candidates).members[0].candidate
@@ -75,19 +73,6 @@ def describe_candidate(candidate: Candidate) -> str:
     if candidate.confirmed_models:
         return f"trial {candidate.number}, retrained with {len(candidate.confirmed)} fresh seeds,"
     return f"trial {candidate.number}"
-
-
-def _rows(folder: StudyFolder, definition: StudyDefinition, journal: StudyJournal) -> Sequence[TrialRow]:
-    """The trials with their parameters: as Optuna's log has them, as the journal does where the log lacks some."""
-    rows: Sequence[TrialRow] = ()
-    with suppress(StudyError):
-        rows = read_study(folder.path).trials
-    if journal.trials.keys() <= {row.number for row in rows}:
-        return rows
-    return [
-        TrialRow(one.number, one.state or "running", dict(one.params or {}), one.values, dict(one.attributes))
-        for one in read_history(folder, definition).values()
-    ]
 
 
 def _headlines(journal: StudyJournal, record: StudyRecord, dataset: Dataset | None) -> Iterator[Headline]:

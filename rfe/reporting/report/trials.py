@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rfe.journal.events import TrialLog
 from rfe.reporting.report.document import (
     Axis,
     Block,
@@ -20,7 +21,6 @@ from rfe.reporting.report.document import (
     say,
 )
 from rfe.reporting.studies import StudyJournal, changed_settings
-from rfe.tracking.base import TrialLog
 
 TOP_TRIALS = 20
 MOST_CURVES = 5

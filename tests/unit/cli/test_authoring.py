@@ -11,6 +11,7 @@ from rfe.ablation.plan import load_plan
 from rfe.api.authoring import KINDS, SCAFFOLD
 from rfe.search.job import load_job
 from rfe.search_space import load_space
+from tests.docs.blocks import ROOT
 from tests.unit.cli.commands import find_fault
 from tests.unit.cli.invoke import invoke
 
@@ -27,6 +28,12 @@ def test_a_new_projects_files_are_loaded(project: Path) -> None:
     assert load_plan(project / "plan.yaml").base.study == "my-first-project"  # type: ignore[union-attr]
     assert load_job(project / "job.yaml").workspace == str(project / "rfe-workspace")
     assert "rfe-workspace/" in (project / ".gitignore").read_text().splitlines()
+
+
+def test_an_installed_package_has_the_jobs_that_the_readme_names(project: Path) -> None:
+    """Before: `jobs/` was in a checkout only."""
+    for path in (ROOT / "jobs").iterdir():
+        assert (project / "jobs" / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["space", "plan", "job"])
@@ -53,7 +60,8 @@ def test_a_folder_that_has_one_of_the_files_is_left_alone(tmp_path: Path) -> Non
 
 def test_what_was_written_can_be_had_as_json(tmp_path: Path) -> None:
     written = json.loads(invoke("init", tmp_path / "new", "--json").stdout)
-    expected = [*SCAFFOLD, *(f"schemas/{kind}.json" for kind in KINDS)]
+    ready = [f"jobs/{name}" for name in ("README.md", "cluster.yaml", "kuberay.yaml", "local.yaml", "slurm.sh")]
+    expected = [*SCAFFOLD, *ready, *(f"schemas/{kind}.json" for kind in KINDS)]
     assert written == [str(tmp_path / "new" / name) for name in expected]
 
 

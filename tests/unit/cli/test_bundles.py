@@ -11,6 +11,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from tests.unit.cli.invoke import invoke
 from tests.unit.data.folders import make_folder
 from tests.unit.submission.bundles import configure, export_trained
+from tests.unit.submission.test_signing import write_keys
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,22 @@ def test_a_manifest_is_printed_for_people(bundle: Path) -> None:
     assert "members" in told.output
     assert re.search(r"members +fusion-v1 \d", told.output)
     assert "{" not in told.output
+
+
+def test_a_signed_export_is_verified_and_a_later_one_without_key_leaves_no_old_signature(
+    bundle: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    pytest.importorskip("model_signing", reason="the extra `sign` is not installed")
+    private, public = write_keys(tmp_path)
+    path, work = str(tmp_path / "signed.zip"), str(bundle.parent / "work")
+    words = ("export", "fusion-v1", "-d", str(dataset.path), "--workspace", work, "-o", path)
+    told = invoke(*words, "--sign", str(tmp_path / "absent.pem"))
+    assert (told.exit_code, list(tmp_path.glob("signed*"))) == (2, [])
+    assert "--sign" in told.stderr
+    assert invoke(*words, "--sign", str(private)).exit_code == 0
+    told = invoke("verify", path, "--key", str(public))
+    assert told.exit_code == 0, told.output
+    assert f"signed by {public}" in told.output
+    assert invoke(*words).exit_code == 0
+    told = invoke("verify", path, "--key", str(public))
+    assert (told.exit_code, "is not signed" in told.stderr) == (2, True)

@@ -62,7 +62,7 @@ def test_a_fault_of_ours_says_where_its_traceback_is(monkeypatch: pytest.MonkeyP
     ended = invoke("data", "check", "sim")
     assert ended.exit_code == 1
     found = re.fullmatch(
-        r"error: a fault of ours \(ValueError: it is seven\); its traceback is in (.+)\n", ended.stderr
+        r"error: internal error, please report \(ValueError: it is seven\); its traceback is in (.+)\n", ended.stderr
     )
     assert found is not None
     path = Path(found[1])

@@ -52,7 +52,13 @@ def asked(line: str) -> dict[str, str]:
         ("baselines --encoder ", []),
         ("search e", ["encoder_pool", "everything"]),
         ("search m", ["mine.yaml"]),
-        ("train b", ["baselines/concat_mlp", "baselines/mean_fusion", "baselines/single_encoder"]),
+        (
+            "train b",
+            [
+                f"baselines/{name}"
+                for name in ("concat_mlp", "early_fusion", "kernel_ridge", "mean_fusion", "single_encoder")
+            ],
+        ),
         ("ablate com", ["components"]),
         (
             "search everything --set train.lr",

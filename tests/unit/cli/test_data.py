@@ -48,6 +48,18 @@ def test_simulate_refuses_the_impossible(tmp_path: Path) -> None:
     assert not (tmp_path / "sim").exists()
 
 
+def test_corrupt_says_how_many_clips_are_wrong(tmp_path: Path, folder: Path) -> None:
+    line = ("data", "corrupt", folder, "-o", tmp_path / "wrong", "--share", 0.5, "--seed", 3)
+    ended = invoke(*line)
+    assert ended.exit_code == 0, ended.stderr
+    for word in ("video_strong", "wrong", "corruption.json", "next: rfe data check"):
+        assert word in ended.stdout
+    masked = invoke(*line[:4], tmp_path / "oracle", *line[5:], "--mode", "mask", "--json", "--quiet")
+    told = json.loads(masked.stdout)
+    truth = json.loads((tmp_path / "wrong" / "corruption.json").read_text())
+    assert told["altered"] == {name: len(swaps) for name, swaps in truth["altered"].items()}
+
+
 def test_check_shows_encoders_folds_and_labels(folder: Path) -> None:
     ended = invoke("data", "check", folder)
     assert ended.exit_code == 0

@@ -10,7 +10,7 @@ from rfe import __version__
 from tests.unit.cli.commands import find_fault, list_commands
 from tests.unit.cli.invoke import invoke
 
-HEAVY = {"rfe.config.schema", "torch", "ray", "pandas", "mlflow", "sklearn", "optuna", "matplotlib", "scipy", "numpy"}
+HEAVY = {"torch", "ray", "pandas", "mlflow", "sklearn", "optuna", "matplotlib", "scipy", "numpy"}
 COMMANDS = dict(list_commands())
 
 
@@ -26,7 +26,7 @@ def test_answers_without_loading_anything_heavy(arguments: list[str], code: int)
     assert ended.returncode == code, ended.stderr
     loaded = set(ended.stderr.rpartition("loaded")[2].split())
     assert "rfe.cli.program" in loaded
-    assert not HEAVY & loaded
+    assert not (HEAVY | {"rfe.config.schema"}) & loaded
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -67,7 +67,7 @@ def test_no_words_show_the_help() -> None:
 
 def test_the_help_says_what_exit_codes_mean() -> None:
     said = " ".join(invoke("--help").output.split())
-    assert "Exit codes: 0 fine; 1 a fault of ours" in said
+    assert "Exit codes: 0 fine; 1 an internal error" in said
     assert "130 interrupted" in said
 
 

@@ -1,6 +1,6 @@
 """What a user can get wrong, over all commands: each is answered with what, where and what to do, and the right code.
 
-2: the user's input, 1: a fault of ours, 130: interrupted. Nothing half-written stays, and no traceback is shown.
+2: the user's input, 1: an internal error, 130: interrupted. Nothing half-written stays, and no traceback is shown.
 """
 
 import os
@@ -175,6 +175,10 @@ CASES = [
     wrong("data simulate -o sim --actors 2", "actors: 2 cannot fill 5 folds", "use 5 or more"),
     wrong("data simulate -o sim --size huge", "size: 'huge' is unknown", "use demo or full"),
     wrong("data simulate -o sim --actors 1000000000", "actors: 1000000000 makes 54,000,000,594 clips", "is free; use"),
+    wrong("data corrupt data -o out --share 3", "share: 3 is not between 0 and 1", "use e.g. 0.3"),
+    wrong("data corrupt data -o out --mode noise --within clip", "mode: 'noise' is unknown", "use swap or mask"),
+    wrong("data corrupt data -o data", "data: is not empty", "name another folder"),
+    wrong("data corrupt nowhere -o out", "nowhere is not a folder", "that holds metadata.csv"),
     wrong("data import nowhere -o out", "nowhere is not a folder", "unpacked"),
     wrong("data import w -o out", "w holds no train_metadata.csv", "unpack the published metadata"),
     wrong("data import data -o data", "data exists and is not empty", "give a new folder"),
@@ -185,6 +189,19 @@ CASES = [
     wrong("studies show tiny --sort scor", "--sort: unknown order 'scor'", "did you mean score?"),
     wrong("studies diff tiny 0 77", "no finished trial 77", "go from 0 to 4"),
     wrong("studies stop tiny", "'tiny' is not running", "`rfe studies list` shows which are"),
+    wrong("studies add tiny", "nothing to add", "--set NAME=VALUE"),
+    wrong("studies add tiny --set train.lr=5", "train.lr: 5 is not among what is searched", "choose one that is"),
+    wrong("studies add tiny --config none.yaml", "none.yaml: there is no such file"),
+    wrong("studies prune tiny", "or a condition with --where"),
+    wrong("studies prune tiny 0", "trial 0 has ended already (complete)"),
+    wrong("studies prune tiny --where scor<1", "unknown name 'scor'", "did you mean score?"),
+    wrong("studies prune tiny --where score<", "is not a condition", "write comparisons"),
+    wrong("studies change tiny", "nothing to change", "--trials, --hours or --workers"),
+    wrong("studies change tiny --hours -1", "--hours", "-1.0 is not a number above 0"),
+    wrong("studies narrow tiny", "nothing to narrow", "--space FILE"),
+    wrong("studies narrow tiny --set train.lr=0.5", "base.train.lr: 0.5 is not among", "fix it at one of them"),
+    wrong("studies retry tiny", "or all of them with --failed"),
+    wrong("studies retry tiny 0", "trial 0 is complete", "add its configuration instead"),
     wrong("studies delete tiny", "no terminal to ask at", "--yes"),
     wrong("studies pull tiny", "--tracking-uri sqlite", "no such database", "that the search logs to"),
     wrong("export tiny --trial 77", "trial 77 is not among its 4 finished trials"),
@@ -246,7 +263,7 @@ CASES = [
     # ---- not the user's
     wrong(
         "data check data",
-        "a fault of ours (ValueError: it is seven)",
+        "internal error, please report (ValueError: it is seven)",
         "traceback is in",
         spoil=raises(ValueError("it is seven")),
         code=1,

@@ -14,9 +14,9 @@ from rfe import api
 from rfe.api.ablation_question import Asked
 from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, DataError, StudyError
+from rfe.journal.events import StudyLog
+from rfe.journal.journal import Journal
 from rfe.search_space import SearchSpace
-from rfe.tracking.base import StudyLog
-from rfe.tracking.journal import Journal
 from rfe.workspace import Workspace, open_workspace
 from tests.unit.ablation.studies import pretend, run_here
 from tests.unit.data.folders import make_folder, make_rows

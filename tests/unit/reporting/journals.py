@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rfe.config.load import flatten
 from rfe.config.schema import Config
-from rfe.tracking.base import StudyLog, TrialLog
+from rfe.journal.events import StudyLog, TrialLog
 
 STUDY = StudyLog(
     "first",

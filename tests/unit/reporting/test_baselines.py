@@ -33,7 +33,7 @@ def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkey
     monkeypatch.setattr(baselines, "BOOSTED", {"quick": boosted(0.2, 4)})
     notes: list[str] = []
     families = tuple(name for name in FAMILIES if not name.startswith("concat_mlp"))
-    rows = run_baselines(*data, target_actors="known", epochs=4, families=families, note=notes.append)
+    rows = run_baselines(*data, target_actors="known", epochs=4, families=families, confirm=2, note=notes.append)
     assert [row.name for row in rows] == [
         "single_encoder audio_strong",
         "single_encoder video_strong",
@@ -54,6 +54,20 @@ def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkey
             fold_totals(BLEMORE, clips.state[source], row.answers, clips.fold[source], clips.folds).mean().pooled()
         )
         assert answered.score == pytest.approx(row.selected.score)
+        assert row.confirmed is not None
+        assert row.confirmed_answers is not None
+        again = fold_totals(BLEMORE, clips.state[source], row.confirmed_answers, clips.fold[source], clips.folds)
+        assert again.mean().pooled().score == pytest.approx(row.confirmed.score)
+        told = row.to_dict()
+        assert (told["score_selected"], told["score_confirmed"]) == (row.selected.score, row.confirmed.score)
+    without_chance = {row.name: row for row in rows if row.name in ("logistic_regression", "kernel_ridge")}
+    for row in without_chance.values():  # nothing is drawn: the best candidate again
+        assert row.confirmed is not None
+        assert row.confirmed.score == pytest.approx(row.best.score)
+    drawn = next(row for row in rows if row.name == "mean_fusion")
+    assert drawn.confirmed_answers is not None
+    assert len(drawn.confirmed_answers) == 2
+    assert not np.array_equal(*drawn.confirmed_answers)
     assert min(row.selected.score for row in rows[-3:]) > 0.08  # an answer that never looks gets .04
 
 
@@ -63,7 +77,10 @@ def test_official_is_marked_and_is_simply_the_best(
     monkeypatch.setattr(baselines, "DECODERS", ("official",))
     monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
     monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 3)
-    honest, official = run_baselines(*data, target_actors="known", families=("concat_mlp", "concat_mlp_official"))
+    families = ("concat_mlp", "concat_mlp_official")
+    honest, official = run_baselines(*data, target_actors="known", families=families, confirm=1)
+    assert honest.confirmed is not None
+    assert official.confirmed is None  # its thresholds are chosen on the reported fold: nothing to confirm
     assert (honest.protocol, official.protocol) == ("crossfit", "official")
     assert official.selected == official.best
     assert official.best.score > honest.best.score

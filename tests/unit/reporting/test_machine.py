@@ -2,8 +2,10 @@
 
 import importlib.metadata
 import json
+import py_compile
 import socket
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,22 @@ def test_libraries_that_do_not_go_with_us_are_named(tmp_path: Path, monkeypatch:
     assert (findings["no-such-package"].verdict, findings["no-such-package"].found) == ("wrong", "is missing")
     assert findings.keys() == {"torch", "no-such-package", "no-such-sampler", "no-such-plot"}
     assert (findings["no-such-sampler"].verdict, findings["no-such-plot"].verdict) == ("wrong", "look")
-    assert findings["no-such-sampler"].remedy == "pip install 'rfe[search]'"
+    assert findings["no-such-sampler"].remedy.startswith("pip install '.[search]' in /")
+
+
+def test_libraries_without_bytecode_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before: Ray took many times as long to start in an image that was built without, and nothing said why."""
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "__init__.py").touch()
+    monkeypatch.setattr(machine, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert [one.what for one in machine._python()] == ["Python"]  # written when first imported
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    [_, finding] = machine._python()
+    assert (finding.what, finding.verdict) == ("bytecode", "look")
+    assert " -m compileall -q -j 0 /" in finding.remedy
+    py_compile.compile(str(tmp_path / "ray" / "__init__.py"))
+    assert [one.what for one in machine._python()] == ["Python"]
 
 
 def test_a_taken_port_and_an_mlflow_that_is_away_stop_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.workspace import Workspace, open_workspace
 from tests.unit.data.folders import make_folder
+from tests.unit.study.telling import tell
 
 SPACE = {
     "study": "s",
@@ -95,7 +96,7 @@ def test_what_a_warm_start_would_bring_is_said_and_nothing_is_begun(folder: Path
     old = define_study(space.model_copy(update={"study": "old"}), ("face", "voice"), seed=0, fingerprint=fingerprint)
     with StudyStore.open(workspace.study("old").path, old) as store:
         for one in store.ask(4)[:3]:
-            store.tell(one.number, state="complete", values=(0.5,))
+            tell(store, one.number, state="complete", values=(0.5,))
 
     def learnt(name: str) -> str:
         found = plan(space, workspace, warm_start=workspace.study(name).path, progress=SilentProgress())

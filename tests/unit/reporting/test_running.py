@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from rfe.journal.journal import LOCK_FILE
 from rfe.reporting.running import find_running
-from rfe.study.store import LOCK_FILE
 from rfe.tracking.live import SILENT_S, LiveStatus
 from rfe.workspace import StudyFolder
 from rfe.writing import write_json

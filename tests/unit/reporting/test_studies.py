@@ -10,6 +10,8 @@ from rfe import api
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog
+from rfe.journal.journal import LOCK_FILE, Journal
 from rfe.reporting.studies import (
     changed_settings,
     describe_study,
@@ -18,9 +20,6 @@ from rfe.reporting.studies import (
     study_source,
 )
 from rfe.reporting.summaries import summarize_study
-from rfe.study.store import LOCK_FILE
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog
-from rfe.tracking.journal import Journal
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.unit.cli.invoke import invoke
 from tests.unit.reporting.journals import STUDY, make_trial
@@ -135,9 +134,9 @@ def test_a_damaged_study_hides_no_other(workspace: Workspace, folder: StudyFolde
 
 def test_a_missing_journal_is_said(workspace: Workspace, folder: StudyFolder) -> None:
     """The study was called unknown, and its own name the nearest."""
-    (folder.path / "optuna.log").write_text("")
+    folder.definition.write_text("{}")
     folder.journal.unlink()
-    with pytest.raises(StudyError, match=r"journal.jsonl is missing.*`rfe studies pull first`.*repair first"):
+    with pytest.raises(StudyError, match=r"journal.jsonl is missing.*studies pull first`.*studies delete first`"):
         find_study(workspace, "first")
     with pytest.raises(StudyError, match="did you mean first"):
         find_study(workspace, "fist")

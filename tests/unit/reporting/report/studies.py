@@ -12,13 +12,13 @@ from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.base import Outputs
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
+from rfe.journal.journal import Journal
 from rfe.metrics.score import fold_totals
 from rfe.search_space import effective_config, load_space
 from rfe.study import StudyStore, define_study
 from rfe.task import BLEMORE
-from rfe.tracking.base import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.tracking.contents import confusion_csv
-from rfe.tracking.journal import Journal
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.unit.data.folders import make_folder, make_rows
 from tests.unit.ensemble.studies import make_confirmation, make_outputs
@@ -44,14 +44,14 @@ def make_workspace(path: Path, *, n_trials: int = 24, simulated: bool = True) ->
     workspace = open_workspace(path / "workspace")
     folder = workspace.study("first")
     definition = define_study(load_space(SPACE), tuple(dataset.encoders), seed=3, fingerprint=dataset.fingerprint)
-    with StudyStore.open(folder.path, definition) as store, Journal(folder) as journal:
+    with StudyStore.open(folder.path, definition) as store:
+        journal = store.journal
         journal.record_study(_study_log(dataset, simulated))
         for asked in store.ask(n_trials):
             config = effective_config(definition.resolved, asked.params)
             lr = float(asked.params["train.lr"] or 0)
             log = make_trial(dataset, asked.number, config, noise=4 - 1.4 * float(np.log10(lr / 1e-4)))
-            store.tell(asked.number, state="complete", values=(log.scores["score"],))
-            journal.record_trial(log)
+            store.tell(log)
         if n_trials:
             journal.record_confirmation(_confirmation(dataset, config))
             journal.record_outcome(OutcomeLog("first", "finished", scores={"score_best": 0.5, "score_selected": 0.4}))

@@ -10,10 +10,11 @@ from rfe import api
 from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.comparison import is_blemore, read_published
+from rfe.reporting.report.comparison import is_blemore, read_published, side_by_side
 from rfe.reporting.report.document import Figure, Report, Section, Table, Text
 from rfe.reporting.report.html import report_html
 from rfe.reporting.report.parameters import slice_blocks
+from rfe.reporting.report.subject import Headline, Subject
 from rfe.reporting.report.write import write_report
 from rfe.search_space import load_space
 from rfe.study import define_study
@@ -40,22 +41,6 @@ def _table(report: Report, name: str) -> Table:
 
 def _words(report: Report) -> str:
     return " ".join(block.words for section in report.sections for block in section.walk() if isinstance(block, Text))
-
-
-def _slices(report: Report) -> Figure:
-    blocks = (block for section in report.sections for block in section.walk())
-    return next(block for block in blocks if isinstance(block, Figure) and block.name == "first-slices")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"\x00\x00\n"])
-def test_a_report_needs_no_log_of_optuna(content: bytes | None, report: Report, tmp_path: Path) -> None:
-    """Of a lost log, what the search did was left out as if there had been no trial."""
-    lost, _ = make_workspace(tmp_path)
-    log = lost.study("first").optuna_log
-    log.unlink()
-    if content is not None:
-        log.write_bytes(content)
-    assert _slices(build_report(["first"], lost, None, SilentProgress())[0]) == _slices(report)
 
 
 def test_the_headline_is_the_selected_score_and_the_best_is_called_optimistic(report: Report) -> None:
@@ -174,6 +159,34 @@ def test_several_names_are_held_side_by_side(workspace: Workspace) -> None:
     assert [folder.name for folder in folders] == ["first", "begun"]
     assert made.sections[0].title == "Side by side"
     assert "different data" in _words(made)
+
+
+def test_scores_of_different_statistics_do_not_stand_in_one_column(workspace: Workspace, tmp_path: Path) -> None:
+    """The figure had the first named score of each: a study's selected beside an ablation's base, of fresh seeds."""
+    selected = Headline("score_selected", 0.21, bounds=(0.19, 0.23))
+    confirmed = Headline("confirmed", 0.24)
+    nested, base = Headline("score_nested", 0.25), Headline("base", 0.26, bounds=(0.24, 0.28))
+    made_of = {"study": (selected, confirmed), "ensemble": (nested, Headline("score_in_sample", 0.4)), "arms": (base,)}
+    kinds = {"study": "study", "ensemble": "ensemble", "arms": "ablation"}
+    section = side_by_side([_subject(name, kinds[name], scores) for name, scores in made_of.items()], "Side by side")
+    table = next(block for block in section.blocks if isinstance(block, Table) and block.name == "same-statistic")
+    assert [column.title for column in table.columns[2::3]] == ["selected", "confirmed"]
+    assert [row[2::3] for row in table.rows] == [(0.21, 0.24), (0.25, None), (None, 0.26)]
+    figure = next(block for block in section.blocks if isinstance(block, Figure))
+    assert [panel.title for panel in figure.panels] == ["selected", "confirmed"]
+    assert [panel.y.categories for panel in figure.panels] == [
+        ("study: score_selected", "ensemble: score_nested"),
+        ("study: confirmed", "arms: base"),
+    ]
+    alone = side_by_side([_subject("study", "study", (selected,)), _subject("arms", "ablation", (base,))], "")
+    assert not [block for block in alone.blocks if isinstance(block, Figure)]
+
+
+def _subject(name: str, kind: str, headlines: tuple[Headline, ...]) -> Subject:
+    return Subject(name, kind, "data", "0", False, (), headlines, (), 3, 1.0)  # type: ignore[arg-type]
+
+
+def test_an_unknown_name_is_refused(workspace: Workspace) -> None:
     with pytest.raises(StudyError, match="first"):
         build_report(["frist"], workspace, None, SilentProgress())
 

@@ -1,0 +1,116 @@
+"""A study's live page and its table of trials; both are read from its journal, also while a search writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfe.errors import ConfigError
+from rfe.workspace import Workspace, open_workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rfe.reporting.trial_table import Parameters
+
+PORT = 8765
+EVERY_S = 5.0
+LEAST_S, MOST_S = 0.5, 3600.0
+
+
+def study_table(name: str, workspace: Workspace | None = None, *, parameters: Parameters = "searched") -> pd.DataFrame:
+    """All trials of a study that have ended, a row each: see `rfe.reporting.trial_table.trial_table`.
+
+    Raises:
+        StudyError: there is no such study.
+
+    Examples:
+        >>> table = rfe.api.study_table("first")
+        >>> table.sort_values("score").tail()
+    """
+    from rfe.reporting.studies import find_study, read_journal
+    from rfe.reporting.trial_table import trial_table
+
+    return trial_table(read_journal(find_study(workspace or open_workspace(), name)), parameters)
+
+
+@dataclass(frozen=True)
+class WrittenTable:
+    """What `write_study_table` wrote."""
+
+    study: str
+    file: str
+    rows: int
+    columns: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def write_study_table(
+    name: str, output: Path, workspace: Workspace | None = None, *, parameters: Parameters = "searched"
+) -> WrittenTable:
+    """Write `study_table` to a file, `.csv` or `.parquet`; one that is there is replaced.
+
+    Raises:
+        StudyError: there is no such study.
+        ConfigError: the file's name ends otherwise, or Parquet is not installed.
+    """
+    from rfe.reporting.trial_table import check_table_file, write_table
+
+    check_table_file(output)
+    table = study_table(name, workspace, parameters=parameters)
+    write_table(table, output)
+    return WrittenTable(name, str(output), len(table), tuple(map(str, table.columns)))
+
+
+def show_page(
+    name: str,
+    workspace: Workspace | None = None,
+    *,
+    port: int = PORT,
+    output: Path | None = None,
+    every_s: float = EVERY_S,
+    note: Callable[[str], None] = print,
+) -> None:
+    """Show how a study goes on a page that refreshes itself, until interrupted; on this machine only.
+
+    Args:
+        name: of the study, running or not.
+        workspace: whose study it is.
+        port: to serve on; if it is taken, the next free one.
+        output: a file to write the page to instead of serving it: again and again while the search runs, else once.
+        every_s: seconds between two refreshes.
+        note: told where the page is.
+
+    Raises:
+        StudyError: there is no such study, or its journal is damaged.
+        ConfigError: no port is free, or `every_s` is out of range.
+    """
+    from rfe.reporting.studies import find_study
+    from rfe.reporting.watch.serve import keep_page, serve_page
+
+    if not LEAST_S <= every_s <= MOST_S:
+        raise ConfigError(f"--every {every_s:g}: give {LEAST_S:g} to {MOST_S:g} seconds")
+    if output is not None and output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; name a file in it, e.g. {output / (name + '.html')}")
+    folder = find_study(workspace or open_workspace(), name)
+    if output is None:
+        serve_page(folder, port=port, every_s=every_s, note=note)
+    else:
+        keep_page(folder, output, every_s=every_s, note=note)
+
+
+def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:
+    """What the live page of a study shows now, as plain values.
+
+    Raises:
+        StudyError: there is no such study, or its journal is damaged.
+    """
+    from rfe.reporting.studies import find_study
+    from rfe.reporting.watch.study import WatchedStudy
+
+    return WatchedStudy(find_study(workspace or open_workspace(), name)).payload()

@@ -1,0 +1,114 @@
+"""`rfe studies add, prune, change, narrow, retry` on a study that nothing works on, as typed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import rfe
+from rfe.data.dataset import load_dataset
+from rfe.journal.journal import Journal
+from rfe.journal.records import read_records
+from rfe.search.changes import StudyChanges
+from rfe.search.requests import ChangeStudy, find_answer, waiting_requests, write_request
+from rfe.tracking.base import NullTracker
+from rfe.workspace import StudyFolder, open_workspace
+from tests.integration.fakes import write_data
+from tests.unit.cli.invoke import invoke
+from tests.unit.search.tiny_study import run_study
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trials 0 to 4 have ended, 3 failed; 5 is open."""
+    workspace = open_workspace(tmp_path_factory.mktemp("made"))
+    run_study(workspace, load_dataset(write_data(tmp_path_factory.mktemp("data") / "data")), NullTracker())
+    return workspace.root
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
+    shutil.copytree(made, tmp_path / "w")
+    monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path / "w"))
+    return open_workspace().study("tiny")
+
+
+def changes(study: StudyFolder) -> StudyChanges:
+    return StudyChanges.read(read_records(study.journal))
+
+
+def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> None:
+    for words, said in (
+        (["add", "tiny", "--set", "train.lr=0.001"], "queued as the next trial"),
+        (["add", "tiny", "-s", "train.lr=0.002"], "queued behind 1 other"),
+        (["prune", "tiny", "5"], "trial 5 is ended as pruned"),
+        (["prune", "tiny", "--where", "number > 5"], "none of its 0 open trials matches"),
+        (["change", "tiny", "--trials", 20, "--workers", 2], "20 trials in all and 2 workers, if there is room, now"),
+        (["narrow", "tiny", "--set", "space.train.lr={float: [0.001, 0.002], log: true}"], "narrowed: "),
+    ):
+        ended = invoke("studies", *words)
+        assert said in ended.output, ended.output
+        assert "it is not running; go on with: rfe studies resume tiny" in ended.stdout
+    found = changes(study)
+    assert [one.params for one in found.queue] == [{"train.lr": 0.001}, {"train.lr": 0.002}]
+    assert found.pruned == {5: "pruned by the user"}
+    assert found.changed == {"trials": 20, "workers": 2}
+    assert found.ranges["train.lr"]["high"] == 0.002
+    assert not waiting_requests(study)
+
+
+def test_the_answer_can_be_had_as_json(study: StudyFolder) -> None:
+    answer = json.loads(invoke("studies", "retry", "tiny", "3", "--json").stdout)
+    assert answer == {
+        "study": "tiny",
+        "said": "trial 3 is queued to be tried again, under new numbers",
+        "running": False,
+        "taken_up": True,
+    }
+    assert [one.retry_of for one in changes(study).queue] == [3]
+
+
+def test_a_configuration_comes_from_a_file_too(study: StudyFolder, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("train: {lr: 0.0042}\n")
+    invoke("studies", "add", "tiny", "--config", file)
+    assert [one.params for one in changes(study).queue] == [{"train.lr": 0.0042}]
+
+
+def test_a_notebook_has_the_same(study: StudyFolder) -> None:
+    opened = rfe.open_study("tiny")
+    assert opened.add({"train.lr": 0.001}, first=True).said == "queued as the next trial"
+    assert opened.prune(5).said == "trial 5 is ended as pruned"
+    assert "3 hours in all" in opened.change(hours=3).said
+    assert opened.retry(failed=True).said == "trial 3 is queued to be tried again, under new numbers"
+    assert opened.narrow(overrides=["train.lr=0.001"]).said.startswith("narrowed: ")
+
+
+def test_a_request_that_was_journaled_before_a_crash_is_taken_up_once(study: StudyFolder) -> None:
+    """The process ended between the journal's record and the removal of the file."""
+    path = write_request(study, ChangeStudy(trials=50))
+    with Journal(study) as journal:
+        journal.record("request", id=path.stem, command="change", said="", refused=False, effects={})
+    invoke("studies", "change", "tiny", "--hours", 4)
+    assert changes(study).changed == {"hours": 4}
+    assert not waiting_requests(study)
+
+
+def test_requests_that_were_left_are_taken_up_in_their_order(study: StudyFolder) -> None:
+    paths = [write_request(study, ChangeStudy(trials=n)) for n in (50, 60)]
+    invoke("studies", "change", "tiny", "--hours", 4)
+    assert changes(study).changed == {"trials": 60, "hours": 4}
+    assert all(find_answer(study.journal, path.stem) is not None for path in paths)
+
+
+def test_a_command_that_is_not_answered_in_time_says_who_takes_it_up(
+    study: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rfe.search.control.ANSWER_S", 0.0)
+    with Journal(study):  # a process that does something else with the study
+        ended = invoke("studies", "change", "tiny", "--hours", 4, "--json")
+    answer = json.loads(ended.stdout)
+    assert (answer["running"], answer["taken_up"]) == (True, False)
+    assert "takes it up when it gets there" in answer["said"]
+    assert len(waiting_requests(study)) == 1
