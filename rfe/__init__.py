@@ -75,7 +75,7 @@ class _Verb(ModuleType):
 
 
 class _Package(ModuleType):
-    """This package; whoever imports one of `VERBS` first, it is bound here as one that can be called."""
+    """This package; an imported module of the name of one of `VERBS` is bound here as a function."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in VERBS and isinstance(value, ModuleType):

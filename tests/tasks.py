@@ -26,7 +26,7 @@ EIGHT = Task(
     metric="blemore",
 )
 """Eight emotions, of which seven blend at five ratios."""
-PLAIN = Task("plain", ("no", "low", "mid", "high"), metric="macro_f1")
+PLAIN = Task("plain", ("no", "low", "mid", "high"))
 """One label a clip: no blends."""
 HALF_ALONE = Task(
     "half-alone",

@@ -89,6 +89,11 @@ class Task:
         return bool(self.pairs) and self.n_ratios > 1
 
     @property
+    def has_both_sizes(self) -> bool:
+        """Whether one class or two is a question: there are pairs, and classes that occur alone."""
+        return bool(self.pairs) and any(self.alone)
+
+    @property
     def scores_saliences(self) -> bool:
         """Whether the metric compares saliences, and so is not defined without a clip that is a blend."""
         return self.metric in SALIENCE_METRICS

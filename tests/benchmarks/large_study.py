@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.large_study FOLDER [--trials 2000] [PART...]`
 
-The first call makes the study in FOLDER: a real journal, Optuna's log and outputs, with made-up trials. Then each part
+The first call makes the study in FOLDER: a real journal and outputs, with made-up trials. Then each part
 runs in a process of its own; wall clock and CPU seconds are printed, and the hash of what it wrote.
 """
 
@@ -67,17 +67,16 @@ def measure(folder: Path, part: str) -> str:
 
 def make_study(folder: Path, n_trials: int) -> None:
     """A study of made-up trials, better or worse by chance."""
+
     from rfe.config.identity import config_id
     from rfe.config.load import dump_config, flatten
     from rfe.data.dataset import load_dataset
+    from rfe.journal.events import OutcomeLog, StudyLog, TrialLog
     from rfe.metrics.score import fold_totals
-    from rfe.search.recovery import record_asked, tell_trial
     from rfe.search_space import effective_config, load_space
     from rfe.study import StudyStore, define_study
     from rfe.task import BLEMORE
-    from rfe.tracking.base import OutcomeLog, StudyLog, TrialLog
     from rfe.tracking.contents import describe_trial
-    from rfe.tracking.journal import Journal
     from rfe.training.record import TrialResult
     from rfe.workspace import open_workspace
     from tests.integration.fakes import write_data
@@ -93,14 +92,14 @@ def make_study(folder: Path, n_trials: int) -> None:
     settings = {"data.path": str(dataset.path), "data.encoders": list(dataset.encoders), "objective": "score"}
     dimensions = {one.name: one.describe() for one in definition.resolved.dimensions}
     truth = clips.state[: clips.n_source]
-    with StudyStore.open(study.path, definition) as store, Journal(study) as journal:
+    with StudyStore.open(study.path, definition) as store:
+        journal = store.journal
         journal.record("session", host="here", pid=1, trials=n_trials, hours=None)
         journal.record_study(
             StudyLog("large", dataset.name, dataset.fingerprint, settings=settings, space=dimensions, simulated=True)
         )
         for first in range(0, n_trials, 20):
             asked = store.ask(min(20, n_trials - first))
-            record_asked(journal, asked)
             for one in asked:
                 config = effective_config(definition.resolved, one.params)
                 rng = np.random.default_rng(one.number)
@@ -142,7 +141,7 @@ def make_study(folder: Path, n_trials: int) -> None:
                     tuple(dataset.encoders),
                     errors={"score": 0.01},
                 )
-                tell_trial(store, journal.record_trial(log))
+                store.tell(log)
         journal.record_outcome(OutcomeLog("large", "finished", scores={"score_best": 0.5, "score_selected": 0.4}))
 
 

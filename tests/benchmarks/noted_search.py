@@ -20,7 +20,7 @@ import psutil
 
 if TYPE_CHECKING:
     from rfe.search.work import WorkItem
-    from rfe.search.worker import Deliver, Tick, WorkerSettings
+    from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
     from rfe.training.engine import EpochLosses, Stack
 
 TAKEN, BEGUN = "first-taken", "first-epoch"
@@ -54,7 +54,7 @@ def run_search(folder: Path, trials: int) -> dict[str, float]:
 
 
 def train_stack(
-    items: "Sequence[WorkItem]", settings: "WorkerSettings", device: str, tick: "Tick", deliver: "Deliver"
+    items: "Sequence[WorkItem]", settings: "WorkerSettings", device: str, on_epoch_end: "OnEpochEnd", deliver: "Deliver"
 ) -> None:
     """A `TrainStack` that notes the first one, and its first epoch."""
     _note(settings.cache / TAKEN)
@@ -69,7 +69,7 @@ def train_stack(
         return train_epoch(stack)
 
     Stack.train_epoch = noted  # type: ignore[method-assign]
-    stack_training.train_stack(items, settings, device, tick, deliver)
+    stack_training.train_stack(items, settings, device, on_epoch_end, deliver)
 
 
 def _note(path: Path) -> None:

@@ -16,6 +16,7 @@ from rfe.training.allocator import keep_freed_memory
 from tests.benchmarks.around import seconds
 from tests.benchmarks.rows import Row
 from tests.benchmarks.stacks import MadeUpFeatures, Size, StackTrainer, make_clips
+from tests.unit.study.telling import tell
 
 CLIPS = (2_456, 4_912, 9_824, 24_560)
 ENCODERS = (4, 8, 16, 32, 64)
@@ -65,7 +66,7 @@ def _books() -> list[float]:
         done = 0
         while done < max(TRIALS):
             for asked in store.ask(min(COHORT, max(TRIALS) - done)):
-                store.tell(asked.number, state="complete", values=(0.3,))
+                tell(store, asked.number, state="complete", values=(0.3,))
                 done += 1
                 if done in TRIALS:
                     taken[done] = time.perf_counter() - began

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rfe.data.simulate import SimulationSpec, simulate
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.workspace import open_workspace
 from tests.benchmarks.around import seconds
 from tests.benchmarks.noted_search import BEGUN, TAKEN

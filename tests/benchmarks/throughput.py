@@ -25,8 +25,8 @@ from rfe import api
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events, read_records
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events, read_records
 from rfe.workspace import StudyFolder, open_workspace
 from tests.benchmarks.searching import SPACE, STUDY
 from tests.evidence.simulated import table

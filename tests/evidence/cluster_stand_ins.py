@@ -9,7 +9,7 @@ from pathlib import Path
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.search.work import WorkItem
-from rfe.search.worker import Deliver, Tick, WorkerSettings
+from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
 from rfe.training.record import EpochReport
 from tests.integration.fakes import fake_result
 
@@ -18,18 +18,20 @@ WORKERS = "workers.txt"
 """File of the cache folder: how many workers there are; none trains before all have come."""
 
 
-def sleep_stack(items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver) -> None:
+def sleep_stack(
+    items: Sequence[WorkItem], settings: WorkerSettings, device: str, on_epoch_end: OnEpochEnd, deliver: Deliver
+) -> None:
     """A `TrainStack` that sleeps `SLEEP_S` for its stack and answers from the configuration."""
     _await_all(settings.cache)
     time.sleep(SLEEP_S)
-    answer_stack(items, settings, device, tick, deliver)
+    answer_stack(items, settings, device, on_epoch_end, deliver)
 
 
 def answer_stack(
-    items: Sequence[WorkItem], settings: WorkerSettings, device: str, tick: Tick, deliver: Deliver
+    items: Sequence[WorkItem], settings: WorkerSettings, device: str, on_epoch_end: OnEpochEnd, deliver: Deliver
 ) -> None:
     """A `TrainStack` that answers at once."""
-    tick({item.key: EpochReport(1, 1) for item in items})
+    on_epoch_end({item.key: EpochReport(1, 1) for item in items})
     for item in items:
         deliver(item.key, fake_result(Config.model_validate(item.config), _open(item.data)))
 

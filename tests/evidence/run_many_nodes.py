@@ -48,7 +48,7 @@ def write_report(found: list[dict[str, Any]]) -> None:
 `python -m tests.evidence.run_many_nodes`
 
 A cluster of simulated nodes on one machine, a worker of one CPU on each. A trial sleeps 2 s and answers from its
-configuration; one configuration per lease, {EACH} for each worker, random sampler, journal and Optuna storage on
+configuration; one configuration per lease, {EACH} for each worker, random sampler, the journal on
 disk, no MLflow. Seconds are counted from the moment at which all workers had started to the last result in the
 journal; efficiency is the rate of trials beside so many times that of the first row.
 
@@ -68,9 +68,9 @@ def measure(size: int, scratch: Path) -> dict[str, Any]:
     import ray
     from ray.cluster_utils import Cluster
 
+    from rfe.journal.records import read_records
     from rfe.search.driver import run_search
     from rfe.search_space import load_space
-    from rfe.tracking.records import read_records
     from rfe.workspace import open_workspace
     from tests.evidence import cluster_stand_ins
     from tests.integration.fakes import write_data

@@ -38,11 +38,11 @@ from rfe.ensemble.nested import Chosen, choose_nested
 from rfe.ensemble.prediction import fit_decoder
 from rfe.ensemble.recalibration import Recalibration
 from rfe.ensemble.selection import Ensemble, Selection, select_single
+from rfe.journal.events import StudyLog, TrialLog
+from rfe.journal.journal import Journal
 from rfe.metrics.score import score
 from rfe.progress import SilentProgress
 from rfe.task import BLEMORE
-from rfe.tracking.base import StudyLog, TrialLog
-from rfe.tracking.journal import Journal
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 from rfe.training.stack_run import OUTPUTS

@@ -7,9 +7,9 @@ from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.reporting.studies import find_study
-from rfe.tracking.base import TrialLog
-from rfe.tracking.records import read_events
 from rfe.training.configurations import train_configurations
 from rfe.workspace import open_workspace
 from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report

@@ -91,6 +91,9 @@ def _section(setting: Setting, parts: dict[str, Any]) -> str:
             official = row["protocol"] == "official"
             kind = "best (optimistic: thresholds and epoch on the reported fold)" if official else "selected"
             rows.append([row["baseline"], row["protocol"], kind, *_numbers(row), str(row["candidates"])])
+            if row.get("score_confirmed") is not None:
+                again = f"{row['score_confirmed']:.3f}"
+                rows.append([row["baseline"], row["protocol"], "best confirmed, fresh seeds", again, "", "", ""])
     lines.append(table(["model", "protocol", "which", "Score", "P", "S", "trials"], rows))
     lines.append(
         "Wall time, and commit: "

@@ -11,11 +11,11 @@ import matplotlib as mpl
 import numpy as np
 import psutil
 
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
 from rfe.search.driver import run_search
 from rfe.search_space import load_space
-from rfe.tracking.base import TrialLog
 from rfe.tracking.mlflow_tracker import MlflowTracker
-from rfe.tracking.records import read_events
 from rfe.workspace import open_workspace
 from tests.evidence.simulated import REPORTS, table, write_report
 from tests.integration.fakes import write_data

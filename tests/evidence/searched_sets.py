@@ -122,5 +122,6 @@ class Place:
             epochs=1 if self.tiny else 30,
             threads=1,
             families=families,
+            confirm=1 if self.tiny else 5,
             note=print,
         )

@@ -1,0 +1,318 @@
+"""A search of 60 trials during which everything that can be asked of a running study is asked, in random order, twice.
+
+`python -m tests.evidence.run_while_it_runs [SEED...]`; the search is a process of its own, as a user's, with stand-in
+training. It is stopped once and killed once. At the end the books must agree: journal, Optuna and MLflow.
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rfe import api
+from rfe.errors import RfeError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events, read_records
+from rfe.search.changes import StudyChanges
+from rfe.workspace import Workspace, open_workspace
+from tests.evidence.simulated import REPORTS, conditions, table
+from tests.integration import fakes
+
+STUDY, TRIALS, MORE = "busy", 60, 66
+SEEDS = (1, 2)
+STACK_S = 1.0
+"""How long a stand-in trains a stack."""
+INSIDE = (2.0e-3, 9.0e-3)
+"""Learning rates that every space holds."""
+LONGEST_WAIT_S = 180.0
+
+
+@dataclass
+class Search:
+    """The search in its own process, and its study as anyone sees it."""
+
+    workspace: Workspace
+    data: Path
+    chance: random.Random
+    process: "subprocess.Popen[bytes] | None" = None
+    expected: dict[str, object] = field(default_factory=dict)
+    """What the actions promise of the books at the end."""
+
+    def start(self) -> None:
+        words = [sys.executable, "-m", "tests.evidence.run_while_it_runs", "--search", self.data, self.workspace.root]
+        self.process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL)
+
+    def wait(self, reached: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + LONGEST_WAIT_S
+        while not reached():
+            assert time.monotonic() < deadline, f"waited too long for {what}"
+            time.sleep(0.1)
+
+    def end(self) -> int:
+        assert self.process is not None
+        return self.process.wait(LONGEST_WAIT_S)
+
+    def changes(self) -> StudyChanges:
+        journal = self.workspace.study(STUDY).journal
+        return StudyChanges.read(read_records(journal)) if journal.exists() else StudyChanges()
+
+    def logs(self) -> dict[int, TrialLog]:
+        events = read_events(self.workspace.study(STUDY))
+        return {event.number: event for event in events if isinstance(event, TrialLog)}
+
+    def open_trials(self) -> list[int]:
+        ended, changes = self.logs(), self.changes()
+        return [number for number in sorted(changes.asked) if number not in ended and number not in changes.pruned]
+
+
+# ---- what is done; another action is another function in ACTIONS
+
+
+def add(search: Search) -> str:
+    lr = search.chance.uniform(*INSIDE)
+    search.expected.setdefault("added", []).append(lr)  # type: ignore[attr-defined]
+    return api.add_trial(STUDY, {"train.lr": lr}, workspace=search.workspace).said
+
+
+def add_first(search: Search) -> str:
+    lr = search.chance.uniform(*INSIDE)
+    search.expected.setdefault("added", []).append(lr)  # type: ignore[attr-defined]
+    return api.add_trial(STUDY, {"train.lr": lr}, first=True, workspace=search.workspace).said
+
+
+def prune(search: Search) -> str:
+    for _ in range(20):  # one may end between the look and the request
+        try:
+            number = search.chance.choice(search.open_trials() or [0])
+            said = api.prune_trials(STUDY, [number], workspace=search.workspace).said
+        except RfeError:
+            time.sleep(0.3)
+            continue
+        search.expected.setdefault("pruned", []).append(number)  # type: ignore[attr-defined]
+        return said
+    raise AssertionError("no trial was open in 20 looks")
+
+
+def prune_where(search: Search) -> str:
+    return api.prune_trials(STUDY, where="score < .3 and epoch > 3", workspace=search.workspace).said
+
+
+def more_trials(search: Search) -> str:
+    search.expected["trials"] = MORE
+    return api.change_study(STUDY, trials=MORE, workspace=search.workspace).said
+
+
+def more_hours(search: Search) -> str:
+    return api.change_study(STUDY, hours=5, workspace=search.workspace).said
+
+
+def fewer_workers(search: Search) -> str:
+    return api.change_study(STUDY, workers=1, workspace=search.workspace).said
+
+
+def two_workers(search: Search) -> str:
+    return api.change_study(STUDY, workers=2, workspace=search.workspace).said
+
+
+def narrow(search: Search) -> str:
+    line = "space.train.lr={float: [0.001, 0.01], log: true}"
+    search.expected["narrowed_after"] = len(search.changes().asked)
+    return api.narrow_study(STUDY, None, [line], workspace=search.workspace).said
+
+
+def retry(search: Search) -> str:
+    """Trial 0 fails by design; narrowed out of the space it is refused."""
+    try:
+        said = api.retry_trials(STUDY, [0], workspace=search.workspace).said
+    except RfeError as error:
+        if not search.changes().ranges:
+            raise
+        return f"refused: {error}"
+    search.expected["retried"] = 0
+    return said
+
+
+def stop_and_resume(search: Search) -> str:
+    search.wait(lambda: _runs(search), "a search that can be stopped")
+    api.stop_study(STUDY, search.workspace, wait=True)
+    code = search.end()
+    search.start()
+    return f"stopped with exit code {code}; started again"
+
+
+def kill_and_resume(search: Search) -> str:
+    assert search.process is not None
+    search.process.send_signal(signal.SIGKILL)
+    search.process.wait()
+    search.start()
+    return "killed with SIGKILL; started again"
+
+
+ACTIONS: tuple[Callable[[Search], str], ...] = (
+    add,
+    add_first,
+    prune,
+    prune_where,
+    more_trials,
+    more_hours,
+    fewer_workers,
+    two_workers,
+    narrow,
+    retry,
+    stop_and_resume,
+    kill_and_resume,
+)
+
+
+# ---- what the books must say; each returns what is wrong
+
+
+def find_faults(search: Search) -> list[str]:
+    """Where journal, Optuna, MLflow and what was promised disagree."""
+    from rfe.study import read_study
+
+    folder = search.workspace.study(STUDY)
+    faults = []
+    ends = [event for event in read_events(folder) if isinstance(event, TrialLog)]
+    logs, changes = search.logs(), search.changes()
+    if twice := [number for number, n in Counter(one.number for one in ends).items() if n > 1]:
+        faults.append(f"trials {twice} ended more than once")
+    if sorted(logs) != sorted(changes.asked) or sorted(logs) != list(range(len(logs))):
+        faults.append(f"asked for {sorted(changes.asked)}, ended {sorted(logs)}")
+    n = search.expected.get("trials", TRIALS)
+    if len(logs) != n:
+        faults.append(f"{len(logs)} trials, not {n}")
+    rows = {row.number: row.state for row in read_study(folder.path).trials}
+    if rows != {number: log.state for number, log in logs.items()}:
+        faults.append("Optuna has other states than the journal")
+    runs = mlflow_states(search.workspace)
+    names = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+    if runs != {number: names[log.state] for number, log in logs.items()}:
+        faults.append("MLflow has other states than the journal")
+    for lr in search.expected.get("added", ()):  # type: ignore[attr-defined]
+        mine = [log for log in logs.values() if log.config.get("train.lr") == lr]
+        if [log.tags.get("queued") for log in mine] != ["user"]:
+            faults.append(f"the configuration that was added with train.lr {lr} was tried {len(mine)} times")
+    for number in search.expected.get("pruned", ()):  # type: ignore[attr-defined]
+        if logs[number].state not in ("pruned", "complete"):
+            faults.append(f"trial {number} was pruned by the user and is {logs[number].state}")
+    after = search.expected.get("narrowed_after")
+    late = [] if after is None else [log for number, log in logs.items() if number >= int(str(after)) + 8]
+    if outside := [log.number for log in late if log.config_id and not 0.001 <= log.config["train.lr"] <= 0.01]:
+        faults.append(f"trials {outside} lie outside of the narrowed space")
+    again = [log.tags["retry_of"] for log in logs.values() if "retry_of" in log.tags]
+    if again != (["0"] if "retried" in search.expected else []):
+        faults.append(f"tried again: {again}")
+    if list(folder.requests.glob("*")):
+        faults.append("requests are left in the folder")
+    return faults
+
+
+def mlflow_states(workspace: Workspace) -> dict[int, str]:
+    """Trial -> status of its run, one run for each."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(workspace.mlflow_uri)
+    experiment = client.get_experiment_by_name(STUDY)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` LIKE '%'")
+    assert len({run.data.tags["rfe.trial"] for run in runs}) == len(runs), "a trial has two runs"
+    return {int(run.data.tags["rfe.trial"]): run.info.status for run in runs}
+
+
+# ---- the run
+
+
+def run(seed: int, scratch: Path) -> tuple[list[list[str]], list[str]]:
+    """(rows of the table, faults) of one search during which all is done in a random order."""
+    data = scratch / "data"
+    if not data.exists():
+        fakes.write_data(data)
+    workspace = open_workspace(scratch / f"workspace{seed}")
+    workspace.cache.mkdir(parents=True)
+    (workspace.cache / fakes.SLEEP).write_text(str(STACK_S))
+    search = Search(workspace, data, random.Random(seed))
+    order = list(ACTIONS)
+    search.chance.shuffle(order)
+    rows = []
+    search.start()
+    for index, action in enumerate(order):
+        due = 2 + index * (TRIALS - 20) // len(order)
+        search.wait(lambda due=due: len(search.logs()) >= due, f"{due} trials")  # type: ignore[misc]
+        before = len(search.logs())
+        said = action(search)
+        rows.append([str(seed), str(before), action.__name__.replace("_", " "), said])
+        print(*rows[-1], sep=" | ", flush=True)
+    code = search.end()
+    faults = find_faults(search)
+    if code != 0:
+        faults.append(f"the search ended with exit code {code}")
+    return rows, faults
+
+
+def _runs(search: Search) -> bool:
+    from rfe.reporting.running import find_running
+
+    live = find_running(search.workspace.study(STUDY))
+    return live is not None and bool(live.session) and live.search is not None
+
+
+def search_once(data: Path, root: Path) -> int:
+    """The search itself: what a user would have typed."""
+    from rfe.search.driver import run_search
+    from rfe.search_space import load_space
+    from rfe.tracking.mlflow_tracker import MlflowTracker
+
+    workspace = open_workspace(root)
+    lines = {"train.lr": {"float": [1.0e-4, 1.0], "log": True}, "model.n_kept": {"int": [1, 3]}}
+    given = {"study": STUDY, "space": lines, "budget": {"trials": TRIALS}, "confirm": {"top": 1, "seeds": 2}}
+    given |= {"first_trials": [{"train.lr": 1.0}]}  # the stand-in's one failure
+    tracker = MlflowTracker(workspace, workspace.study(STUDY))
+    try:
+        train = fakes.TRAIN
+        outcome = run_search(load_space(given), data, workspace, workers=2, stack=2, train=train, tracker=tracker)
+    finally:
+        tracker.close()
+    return 130 if outcome.state == "stopped" else 0
+
+
+def main(seeds: Sequence[int]) -> int:
+    rows: list[list[str]] = []
+    faults: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
+        for seed in seeds:
+            found, wrong = run(seed, Path(scratch))
+            rows += found
+            faults += [f"seed {seed}: {one}" for one in wrong]
+    text = f"""# While it runs
+
+`python -m tests.evidence.run_while_it_runs`
+
+A search of {TRIALS} trials with two workers on a local Ray and stand-in training, in a process of its own, beside
+MLflow. While it runs, each of these is done once, in an order drawn at random; then the books are compared: each trial
+asked for has ended once, under numbers without a gap, in the same state in journal, Optuna and MLflow, and each request
+has had its effect.
+
+{table(["seed", "trials ended before", "done", "answer"], rows)}
+
+Faults found: {"; ".join(faults) or "none"}.
+
+{conditions()}
+"""
+    folder = REPORTS / "while_it_runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.md").write_text(text)
+    print(text)
+    return len(faults)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--search"]:
+        sys.exit(search_once(Path(sys.argv[2]), Path(sys.argv[3])))
+    sys.exit(main([int(one) for one in sys.argv[1:]] or SEEDS))
