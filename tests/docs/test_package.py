@@ -168,7 +168,7 @@ def test_each_command_that_needs_an_extra_says_so_before_any_work(core: Path, tm
     (tmp_path / "d").mkdir()
     ended = run_core(core, tmp_path, "-c", WITHOUT_EXTRAS)
     lines = ended.stdout.splitlines()
-    assert len(lines) == 22, ended.stderr
+    assert len(lines) == 20, ended.stderr
     assert [line for line in lines if not line.startswith("2 True ")] == []
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
 

@@ -47,7 +47,7 @@ def test_whatever_moment_the_power_fails_a_study_opens_goes_on_and_has_what_was_
     root = tmp_path / "whole"
     root.mkdir()
     acknowledged: list[object] = []
-    original = Journal.record
+    original = Journal._record
 
     def record(self: Journal, *arguments: Any, **data: Any) -> Any:
         acknowledged.append(done := original(self, *arguments, **data))
@@ -55,7 +55,7 @@ def test_whatever_moment_the_power_fails_a_study_opens_goes_on_and_has_what_was_
 
     recorder = PowerRecorder(root, lambda: len(acknowledged))
     with recorder.recording(monkeypatch), monkeypatch.context() as patched:
-        patched.setattr(Journal, "record", record)
+        patched.setattr(Journal, "_record", record)
         run_study(place(root), dataset, NullTracker(), STUDY)
     whole = list(read_records(place(root).study(STUDY).journal))
     assert len(whole) == len(acknowledged)
