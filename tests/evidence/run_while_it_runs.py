@@ -20,10 +20,14 @@ from rfe.errors import RfeError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events, read_records
 from rfe.search.changes import StudyChanges
+from rfe.tracking.annotations import read_annotations
+from rfe.tracking.gaps import find_gaps
 from rfe.workspace import Workspace, open_workspace
 from tests.evidence.simulated import REPORTS, conditions, table
 from tests.integration import fakes
 
+MESSAGES = "messages.txt"
+"""In the workspace: what `notify` was told."""
 STUDY, TRIALS, MORE = "busy", 60, 66
 SEEDS = (1, 2)
 STACK_S = 1.0
@@ -138,6 +142,37 @@ def retry(search: Search) -> str:
     return said
 
 
+def note(search: Search) -> str:
+    search.expected["note"] = text = f"noted after {len(search.logs())} trials"
+    api.note_study(STUDY, text, search.workspace)
+    return "noted"
+
+
+def tag(search: Search) -> str:
+    api.tag_study(STUDY, ["evidence"], search.workspace)
+    search.expected["tags"] = ["evidence"]
+    return "tagged"
+
+
+def archive(search: Search) -> str:
+    api.archive_study(STUDY, search.workspace)
+    search.expected["archived"] = True
+    return "archived"
+
+
+def write_table(search: Search) -> str:
+    """Its rows are the trials that have ended, no fewer than a moment before."""
+    before = len(search.logs())
+    rows = api.study_table(STUDY, search.workspace)
+    assert before <= len(rows) == rows["trial"].nunique(), "the table has other trials than the journal"
+    return f"a table of {len(rows)} trials"
+
+
+def look_at_page(search: Search) -> str:
+    state = api.page_data(STUDY, search.workspace)["state"]
+    return f"the live page says: {state}"
+
+
 def stop_and_resume(search: Search) -> str:
     search.wait(lambda: _runs(search), "a search that can be stopped")
     api.stop_study(STUDY, search.workspace, wait=True)
@@ -165,6 +200,11 @@ ACTIONS: tuple[Callable[[Search], str], ...] = (
     two_workers,
     narrow,
     retry,
+    note,
+    tag,
+    archive,
+    write_table,
+    look_at_page,
     stop_and_resume,
     kill_and_resume,
 )
@@ -209,6 +249,15 @@ def find_faults(search: Search) -> list[str]:
     again = [log.tags["retry_of"] for log in logs.values() if "retry_of" in log.tags]
     if again != (["0"] if "retried" in search.expected else []):
         faults.append(f"tried again: {again}")
+    kept = read_annotations(folder)
+    if (kept.note, list(kept.tags), kept.archived) != (search.expected["note"], search.expected["tags"], True):
+        faults.append(f"the study's note, tags or archive: {kept}")
+    if gaps := find_gaps(search.workspace, folder):
+        faults.append(f"MLflow: {'; '.join(gaps)}")
+    if len(api.study_table(STUDY, search.workspace)) != len(logs):
+        faults.append("the table has other trials than the journal")
+    if "end" not in (search.workspace.root / MESSAGES).read_text().split():
+        faults.append("no message told of the end")
     if list(folder.requests.glob("*")):
         faults.append("requests are left in the folder")
     return faults
@@ -272,6 +321,7 @@ def search_once(data: Path, root: Path) -> int:
     workspace = open_workspace(root)
     lines = {"train.lr": {"float": [1.0e-4, 1.0], "log": True}, "model.n_kept": {"int": [1, 3]}}
     given = {"study": STUDY, "space": lines, "budget": {"trials": TRIALS}, "confirm": {"top": 1, "seeds": 2}}
+    given["notify"] = {"command": ["sh", "-c", 'echo "$RFE_EVENT" >> "$0"', str(root / MESSAGES)], "best_minutes": 0}
     given |= {"first_trials": [{"train.lr": 1.0}]}  # the stand-in's one failure
     tracker = MlflowTracker(workspace, workspace.study(STUDY))
     try:
