@@ -119,7 +119,7 @@ def test_an_expired_lease_goes_back_to_the_front(queue: WorkQueue, clock: Clock)
 
 
 def test_a_worker_that_asks_for_more_trains_nothing_of_what_it_had(queue: WorkQueue) -> None:
-    """What it holds then never reached it, or was left by a stack that ended badly: it must not wait for ever."""
+    """What it holds then never reached it, or was left by a stack that ended badly: it must not wait without end."""
     queue.offer("run/c", [item("s/1"), item("s/2")])
     assert keys(queue, "w") == ["s/1", "s/2"]
     assert keys(queue, "w") == ["s/1", "s/2"]
@@ -138,7 +138,7 @@ def test_what_a_worker_had_that_cannot_go_on_is_tried_elsewhere_and_its_loss_cou
     (item_result,) = queue.collect("s").results
     assert (item_result.state, item_result.lost) == ("failed", 2)
     assert "CUDA error: unknown error" in item_result.reason
-    queue.lose("nobody", "")
+    queue.lose("unknown", "")
 
 
 def test_workers_that_end_before_they_take_anything_are_told_of(queue: WorkQueue) -> None:
@@ -154,7 +154,7 @@ def test_workers_that_end_before_they_take_anything_are_told_of(queue: WorkQueue
         queue.fail_start(f"v{n}", "no module named x")
     assert queue.collect("s").cannot_start == ""  # one that trains is enough, however long it takes nothing
     queue.stop()
-    assert queue.fail_start("late", "no module named x")  # nobody waits for another in its place
+    assert queue.fail_start("late", "no module named x")  # no other is expected in its place
 
 
 def test_a_mishap_of_each_of_many_workers_is_no_reason_to_give_up(queue: WorkQueue) -> None:
