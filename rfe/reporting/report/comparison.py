@@ -98,7 +98,6 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
             rows.append(
                 (
                     subject.name,
-                    subject.kind,
                     one.name,
                     STATISTICS[one.name],
                     one.score,
@@ -118,7 +117,6 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
             "Named scores",
             (
                 Column("name"),
-                Column("kind"),
                 Column("which score"),
                 Column("statistic"),
                 Column("Score"),
