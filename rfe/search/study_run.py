@@ -366,6 +366,7 @@ class StudyRun:
             confirmations,
             trial_tracker.dataset,
             self.space.objectives,
+            None if self.space.sampler.kind == "grid" else trial_tracker.origins(),
             state=state,
             reason="" if state == "finished" and used_up else self.stopping,
             trials=trial_tracker.counts(),
