@@ -118,8 +118,10 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
         match event:
             case TrialsAsked():
                 for number, params in event.trials.items():
-                    origin, state = event.origin.get(number, ""), event.sampler.get(number, {})
-                    rows[number] = TrialRow(number, "running", params, origin=origin, sampler=state)
+                    state = event.sampler.get(number, {})
+                    rows[number] = TrialRow(
+                        number, "running", params, origin=event.origin.get(number, ""), sampler=state
+                    )
             case ScoresReported():
                 history.order.append(event)
                 for report in event.reports:

@@ -50,8 +50,9 @@ def main() -> None:
     times = sorted(float(row[2]) for row in rows[:count])
     ends = Counter((row[1], row[3], row[4]) for row in rows[:count])
     summary = "; ".join(f"{n} ended with {code}, {status}, {gaps}" for (code, status, gaps), n in ends.items())
+    took = f"Median {times[len(times) // 2]:.0f} s, longest {times[-1]:.0f} s"
     body = f"""`rfe search demo --trials 4`, {count} times in a row, beside {beside}, on
-{os.cpu_count()} cores (load average {loads[0]:.0f} to {loads[-1]:.0f}): {summary}. Median {times[len(times) // 2]:.0f} s, longest {times[-1]:.0f} s. Then one whose
+{os.cpu_count()} cores (load average {loads[0]:.0f} to {loads[-1]:.0f}): {summary}. {took}. Then one whose
 terminal is closed after its first trial, and one that has no standard error (`2>&-`).
 
 {table(["search", "exit", "s", "in MLflow", "not as the journal", "said to come", "load"], rows)}"""

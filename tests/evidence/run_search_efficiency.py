@@ -61,22 +61,24 @@ def record(setting: Setting, rows: int, part: tuple[int, int], *, tiny: bool) ->
     )
 
 
+LIKELIHOOD: dict[str, Any] = {"objective": "log_likelihood"}
+FREE: dict[str, Any] = {"free_decoder": True, **LIKELIHOOD}
 STRATEGIES = (
     Strategy("random", "random", trials=400),
     Strategy("random, best decoder", "random", free_decoder=True, trials=400),
+    Strategy("random, 5 confirmed", "random", trials=400, confirm=5),
     Strategy("tpe, 1 open", open=1),
     Strategy("tpe, 12 open", open=12),
-    Strategy("tpe, 64 open", open=64),
-    Strategy("tpe, best decoder", free_decoder=True),
-    Strategy("tpe, told log-likelihood", objective="log_likelihood"),
-    Strategy("tpe, told and chosen by log-likelihood", objective="log_likelihood", pick="log_likelihood"),
-    Strategy("tpe, best decoder, told log-likelihood", free_decoder=True, objective="log_likelihood"),
-    Strategy("tpe, best decoder, told log-likelihood, 64 open", free_decoder=True, objective="log_likelihood", open=64),
-    Strategy("tpe, best decoder, told log-likelihood, 5 confirmed", free_decoder=True, objective="log_likelihood", confirm=5),
+    Strategy("tpe, 64 open", open=64, trials=200),
     Strategy("tpe, 5 confirmed", confirm=5),
-    Strategy("random, 5 confirmed", "random", trials=400, confirm=5),
-    Strategy("gp, best decoder, told log-likelihood", "gp", free_decoder=True, objective="log_likelihood"),
-)  # fmt: skip
+    Strategy("tpe, best decoder", free_decoder=True),
+    Strategy("tpe, told log-likelihood", **LIKELIHOOD),
+    Strategy("tpe, told and chosen by log-likelihood", pick="log_likelihood", **LIKELIHOOD),
+    Strategy("tpe, best decoder, told log-likelihood", **FREE),
+    Strategy("tpe, best decoder, told log-likelihood, 64 open", open=64, trials=200, **FREE),
+    Strategy("tpe, best decoder, told log-likelihood, 5 confirmed", confirm=5, **FREE),
+    Strategy("gp, told log-likelihood", "gp", **LIKELIHOOD),
+)
 AT = (10, 25, 50, 100, 200, 400)
 
 

@@ -67,9 +67,8 @@ class World:
 
     def _fit(self, values: Float) -> GaussianProcessRegressor:
         n = self._features.shape[1]
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.full(n, 2.0), (0.2, 100.0), nu=2.5) + WhiteKernel(
-            0.3, (1e-3, 2.0)
-        )
+        smooth = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(np.full(n, 2.0), (0.2, 100.0), nu=2.5)
+        kernel = smooth + WhiteKernel(0.3, (1e-3, 2.0))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a length at its bound is a dimension without effect
             return GaussianProcessRegressor(kernel, normalize_y=True).fit(self._features, values)

@@ -32,11 +32,7 @@ from rfe.writing import write_text
 
 CHUNK = 8
 """Configurations trained together."""
-DECODERS = {
-    "valid_states": ("valid_states", "grid"),
-    "official": ("official", "grid"),
-    "decoupled": ("decoupled", "grid"),
-}
+DECODERS = ("valid_states", "official", "decoupled")
 REPEATED = 5
 """Chunks that are trained with two more seeds, to measure what a seed does."""
 
@@ -127,12 +123,8 @@ def _train(
 
 
 def _with_seed(config: Config, seed: int) -> Config:
-    values = field_values(config) | {
-        "train.seed": seed,
-        "train.data_seed": seed,
-        "decode.kind": "valid_states",
-        "decode.thresholds": "grid",
-    }
+    decoder = {"decode.kind": "valid_states", "decode.thresholds": "grid"}
+    values = field_values(config) | {"train.seed": seed, "train.data_seed": seed} | decoder
     return build_config(values, "table")
 
 
@@ -152,7 +144,7 @@ def _row(clips: Clips, config: Config, result: TrialResult, point: int, seed: in
     states = state_probabilities(clips.task, outputs, parameters, fold_index=fold_index, set_offset=offset)
     of_truth = states[:, np.arange(len(truth)), truth]
     answers = {"valid_states": decoder.decode(outputs, parameters, fold_index=fold_index, set_offset=offset)}
-    answers |= {name: _decoded(clips, outputs, *how) for name, how in DECODERS.items() if name not in answers}
+    answers |= {name: _decoded(clips, outputs, name) for name in DECODERS if name not in answers}
     totals = {name: fold_totals(clips.task, truth, one, fold, tuple(folds.tolist())) for name, one in answers.items()}
     return Row(
         point,
@@ -166,8 +158,8 @@ def _row(clips: Clips, config: Config, result: TrialResult, point: int, seed: in
     )
 
 
-def _decoded(clips: Clips, outputs: Outputs, kind: str, thresholds: str) -> NDArray[np.int64]:
+def _decoded(clips: Clips, outputs: Outputs, kind: str) -> NDArray[np.int64]:
     truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
     folds, fold_index = np.unique(fold, return_inverse=True)
-    decoder = build_decoder(clips.task, kind, thresholds)
+    decoder = build_decoder(clips.task, kind)
     return decoder.fit_and_decode(outputs, truth, folds[:, None] != fold, fold_index)[0]

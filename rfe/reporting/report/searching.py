@@ -46,9 +46,8 @@ def search_section(
     blocks = list(convergence_blocks(trials, data.dataset, prefix))
     if definition.space.sampler.kind != "grid":
         gain = search_gain(single_scores(trials), {row.number: row.origin for row in rows})
-        blocks += (
-            [Text(f"{sentence[0].upper()}{sentence[1:]}.", "finding") for sentence in gain.sentences()] if gain else []
-        )
+        said = gain.sentences() if gain is not None else ()
+        blocks += [Text(f"{sentence[0].upper()}{sentence[1:]}.", "finding") for sentence in said]
     if any(dimension.name == ARM for dimension in definition.resolved.dimensions):
         return Section("The search", tuple(blocks))
     scores = {trial.number: float(trial.scores["score"]) for trial in trials}
