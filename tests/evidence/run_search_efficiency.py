@@ -13,8 +13,9 @@ from typing import Any
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.search_space import ResolvedSpace, effective_config, find_point, load_space, resolve
+from rfe.writing import write_text
 from tests.evidence.search_replay import NAMES, Params, Strategy, World, replay, summarise
-from tests.evidence.search_tables import draw_points, read_table, record_table
+from tests.evidence.search_tables import draw_points, read_table, record_table, train_shared
 from tests.evidence.searched_sets import SETTINGS, SIMULATED, Place, Setting
 from tests.evidence.simulated import SCRATCH
 
@@ -24,7 +25,7 @@ SPACE = Path("search_spaces/everything.yaml")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["record", "replay"])
+    parser.add_argument("action", choices=["record", "replay", "seeds"])
     parser.add_argument("settings", nargs="*", metavar="SETTING")
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--repetitions", type=int, default=20)
@@ -38,6 +39,8 @@ def main() -> None:
         if arguments.action == "record":
             part, of = (int(one) for one in arguments.part.split("/"))
             record(known[name], arguments.rows, (part, of), tiny=arguments.tiny)
+        elif arguments.action == "seeds":
+            measure_seeds(known[name], tiny=arguments.tiny)
         else:
             replay_setting(known[name], arguments.repetitions, tiny=arguments.tiny)
 
@@ -79,6 +82,7 @@ STRATEGIES = (
     Strategy("tpe, best decoder, told log-likelihood, 5 confirmed", confirm=5, **FREE),
     Strategy("gp, told log-likelihood", "gp", **LIKELIHOOD),
 )
+POINTS, SEEDS = 8, 6
 AT = (10, 25, 50, 100, 200, 400)
 
 
@@ -109,6 +113,20 @@ def replay_setting(setting: Setting, repetitions: int, *, tiny: bool) -> dict[st
         found["strategies"][strategy.name] = {n: summarise(runs, n) for n in AT if n <= strategy.trials}
         print(setting.name, strategy.name, found["strategies"][strategy.name], flush=True)
     return found
+
+
+def measure_seeds(setting: Setting, *, tiny: bool) -> None:
+    """What a seed does to all configurations alike, and what to one alone: a two-way table without repetition."""
+    place = Place(tiny)
+    dataset, resolved = resolve_space(setting, place, tiny)
+    scores = train_shared(dataset, FeatureCache(dataset, place.workspace.cache), resolved, POINTS, SEEDS)
+    rest = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
+    n, k = scores.shape
+    alone = float((rest**2).sum() / ((n - 1) * (k - 1)))
+    alike = max(0.0, float(scores.mean(0).var(ddof=1)) - alone / n)
+    found = {"scores": scores.tolist(), "sd of one": alone**0.5, "sd of all alike": alike**0.5}
+    write_text(table_folder(setting, tiny=tiny).with_suffix(".seeds.json"), json.dumps(found))
+    print(setting.name, found, flush=True)
 
 
 def first_points(world: World) -> tuple[Params, ...]:

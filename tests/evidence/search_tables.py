@@ -163,3 +163,17 @@ def _decoded(clips: Clips, outputs: Outputs, kind: str) -> NDArray[np.int64]:
     folds, fold_index = np.unique(fold, return_inverse=True)
     decoder = build_decoder(clips.task, kind)
     return decoder.fit_and_decode(outputs, truth, folds[:, None] != fold, fold_index)[0]
+
+
+def train_shared(
+    dataset: Dataset, cache: FeatureCache, resolved: ResolvedSpace, n_points: int, n_seeds: int
+) -> NDArray[np.float64]:
+    """[point, seed] Score of random configurations that all have the same seeds, as the trials of a search have."""
+    points = draw_points(resolved, n_points)
+    columns = []
+    for seed in range(n_seeds):
+        configs = [_with_seed(effective_config(resolved, params), seed) for params in points]
+        results = train_configurations(configs, dataset, cache, threads=1, keep_weights=False)
+        columns.append([result.score for result in results])
+        print(f"seed {seed}: {np.mean(columns[-1]):.4f}", flush=True)
+    return np.array(columns).T

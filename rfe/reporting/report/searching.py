@@ -78,15 +78,7 @@ def convergence_blocks(trials: Sequence[TrialLog], dataset: Dataset | None, pref
     selected = _selected_so_far(ordered, dataset) if dataset is not None else []
     if selected:
         marks.append(Line("selected so far", [n for n, _ in selected], [score for _, score in selected], "blue"))
-    yield Text(
-        f"The last better trial was number {last_gain} of {len(ordered)} to end"
-        + (
-            "; the search was still getting better, and a longer one may be worth it."
-            if last_gain > 0.8 * len(ordered) and len(ordered) >= 10
-            else "."
-        ),
-        "finding",
-    )
+    yield Text(f"The last better trial was number {last_gain} of {len(ordered)} to end.", "finding")
     yield Figure(
         f"{prefix}convergence",
         "Convergence",
