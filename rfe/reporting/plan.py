@@ -183,10 +183,8 @@ def _expected(definition: StudyDefinition, folder: StudyFolder, trials: int | No
             f"{sampler.kind} learns from trial {first + drawn} on, so a study of {trials} is random search; raise "
             "--trials, or lower sampler.startup_trials",
         )
-    return (
-        f"{first} first trial{'s' * (first != 1)} of the space, {drawn} drawn at random (by which the end tells what random search would "
-        f"have found), then {sampler.kind} proposes",
-    )
+    own = f"{first} first trial{'s' * (first != 1)} of the space, {drawn} drawn at random"
+    return (f"{own} (by which the end tells what random search would have found), then {sampler.kind} proposes",)
 
 
 def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:
