@@ -56,7 +56,6 @@ class StudyRun:
         find_fleet: called once, when there is something to train.
         progress: told how it goes.
         interrupt: asked whether the user wants an end.
-        prefetch: as `run_search`.
         began: `time.monotonic` when the command began.
         spent_s: seconds that former commands spent on the study.
     """
@@ -71,7 +70,6 @@ class StudyRun:
         find_fleet: Callable[[], Fleet],
         progress: Progress,
         interrupt: Interrupt,
-        prefetch: int,
         began: float,
         spent_s: float,
     ) -> None:
@@ -80,7 +78,6 @@ class StudyRun:
         self.find_fleet, self.progress, self.interrupt = find_fleet, progress, interrupt
         self.began, self.spent_s = began, spent_s
         self.resumed = len(trial_tracker.logs)
-        self.prefetch = prefetch
         self.cohort = self.most_open = 1  # until the fleet is known
         self.run_id = uuid4().hex[:8]
         """Tells this command's cohorts from those of another one on the same study."""
@@ -217,11 +214,11 @@ class StudyRun:
 
     def _plan_cohorts(self) -> None:
         """How many trials are asked for at a time, and how many may be open: enough that no worker waits."""
-        n_workers, stack = max(1, self.fleet.n_expected), self.fleet.stack
+        n_workers, stack, prefetch = max(1, self.fleet.n_expected), self.fleet.stack, self.fleet.prefetch
         # Tune takes a tenth of a second for a cohort, whatever its size
         self.cohort = self.space.cohort or stack * ceil(n_workers / COHORTS_AT_ONCE)
         spare = max(self.cohort, stack * ceil(n_workers / 2))
-        self.most_open = stack * n_workers + self.prefetch * spare if self.prefetch else self.cohort * n_workers
+        self.most_open = stack * n_workers + prefetch * spare if prefetch else self.cohort * n_workers
 
     def _grow(self) -> None:
         """Use what joined the cluster."""
