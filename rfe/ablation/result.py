@@ -14,7 +14,6 @@ from rfe.ablation.compare import (
     Interaction,
     compare_arms,
     interactions,
-    interval_dict,
     row_dict,
     smallest_detectable,
 )
@@ -84,7 +83,7 @@ class AblationResult:
                 {
                     "fields": list(one.fields),
                     "values": one.values,
-                    **interval_dict(one.interval),
+                    **one.interval.to_dict(),
                     "p_holm": one.p_holm,
                 }
                 for one in self.interactions
@@ -94,8 +93,8 @@ class AblationResult:
                     "encoder": one.encoder,
                     "kept_frequency": one.kept_frequency,
                     "mean_weight": one.mean_weight,
-                    "lost_masked": interval_dict(one.lost_masked),
-                    "lost_permuted": interval_dict(one.lost_permuted),
+                    "lost_masked": one.lost_masked.to_dict(),
+                    "lost_permuted": one.lost_permuted.to_dict(),
                 }
                 for one in self.encoders
             ],

@@ -81,7 +81,7 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
     scores: dict[str, float] = {}
     for name, value in stored.about["scores"].items():
         if isinstance(value, Mapping):
-            found = {"": value["estimate"], "_low": value["lower_95"], "_high": value["upper_95"]}
+            found = {"": value["estimate"], "_low": value["low"], "_high": value["high"]}
             scores |= {f"{name}{ending}": number for ending, number in found.items() if number is not None}
         else:
             scores[name] = value

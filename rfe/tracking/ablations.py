@@ -62,8 +62,8 @@ def _metrics(row: Mapping[str, Any]) -> list[Metric]:
     values = {
         "difference": one["estimate"],
         "difference_se": one["standard_error"],
-        "difference_lower_95": one["lower_95"],
-        "difference_upper_95": one["upper_95"],
+        "difference_lower_95": one["low"],
+        "difference_upper_95": one["high"],
         "p": one["p_value"],
         "p_holm": row["p_holm"],
         "probability_better": one["probability_better"],
@@ -84,6 +84,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         p = "" if row["p_holm"] is None else f"{row['p_holm']:.3f}"
         lines.append(
             f"| {arm} | {row['score']['estimate']:.3f} | {one['estimate']:+z.3f} | "
-            f"{one['lower_95']:+z.3f} to {one['upper_95']:+z.3f} | {p} | {row['verdict']} |"
+            f"{one['low']:+z.3f} to {one['high']:+z.3f} | {p} | {row['verdict']} |"
         )
     return "\n".join(lines)
