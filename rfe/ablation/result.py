@@ -22,6 +22,7 @@ from rfe.ablation.study import StoredArms, is_ablation, read_arms
 from rfe.ablation.trials import arm_states, hits_of, read_trials
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
+from rfe.formatting import format_value
 from rfe.journal.records import as_json
 from rfe.metrics.intervals import InfluenceTable
 from rfe.workspace import StudyFolder
@@ -169,7 +170,8 @@ def ablation_csv(result: AblationResult) -> str:
             known = [one.probability_better, one.smallest_detectable]
             other = [one.estimate, *one.bounds(), one.p_value, row.p_holm, *known]
         values = [*own, *other, *(None if part is None else part.estimate for part in parts)]
-        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *map(_number, values), row.verdict])
+        numbers = (format_value(one, ".5f") for one in values)
+        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *numbers, row.verdict])
     if result.encoders:
         writer.writerow([])
         lost = [f"{kind}_{name}" for kind in ("masked", "permuted") for name in ("lost", "lower_95", "upper_95")]
@@ -177,7 +179,7 @@ def ablation_csv(result: AblationResult) -> str:
         for encoder in result.encoders:
             bounds = [(i.estimate, *i.bounds()) for i in (encoder.lost_masked, encoder.lost_permuted)]
             shown = [encoder.kept_frequency, encoder.mean_weight, *bounds[0], *bounds[1]]
-            writer.writerow([encoder.encoder, *map(_number, shown)])
+            writer.writerow([encoder.encoder, *(format_value(one, ".5f") for one in shown)])
     return text.getvalue()
 
 
@@ -199,10 +201,6 @@ def order_rows(rows: Sequence[ArmComparison]) -> list[ArmComparison]:
             mine.sort(key=lambda row: row.difference.estimate if row.difference is not None else 0.0)
         ordered += mine
     return ordered
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5f}"
 
 
 def _tuned(stored: StoredArms) -> dict[str, tuple[dict[str, Any], ...]] | None:
