@@ -10,7 +10,7 @@ from rfe.search_space.dimensions import Value
 from rfe.search_space.notify import Notify
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
-Objective = Literal["score", "acc_presence", "acc_salience", "blemore", "macro_f1", "salience_mae"]
+Objective = Literal["score", "acc_presence", "acc_salience", "blemore", "macro_f1", "salience_mae", "log_likelihood"]
 """What trials log; which of them a task has is checked with the data (`check_objectives`)."""
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rfe.metrics.choice import METRICS, score_metric, task_metrics
+from rfe.metrics.choice import METRICS, further_metrics, score_metric, score_parts
 from rfe.metrics.metric import LabelShares, Metric, totals_of
 from rfe.task import BLEMORE, Task
 from rfe.task.task import METRICS as NAMES
@@ -19,7 +19,7 @@ TASKS = (
 EACH = [
     pytest.param(task, metric, id=f"{task.name}-{name}")
     for task in TASKS
-    for name, metric in task_metrics(task).items()
+    for name, metric in (score_parts(task) | further_metrics(task)).items()
 ]
 every_metric = pytest.mark.parametrize(("task", "metric"), EACH)
 N = 400
@@ -99,5 +99,5 @@ def test_every_metric_can_be_a_tasks() -> None:
 
 def test_totals_without_a_clip_are_not_measured() -> None:
     nothing = np.zeros(0, np.int64)
-    for metric in task_metrics(BLEMORE).values():
+    for metric in (score_parts(BLEMORE) | further_metrics(BLEMORE)).values():
         assert np.isnan(metric.value(totals_of(metric, BLEMORE, nothing, nothing)))

@@ -119,6 +119,7 @@ def test_a_search_has_no_decoder_that_the_ratios_rule_out(given: dict[str, Any],
         (PLAIN, "salience_mae", "unknown objective 'salience_mae'"),
         (PLAIN, ["score", "acc_salience"], "unknown objective 'acc_salience'"),
         (EIGHT, ["acc_presence", "acc_salience"], None),
+        (PLAIN, "log_likelihood", None),
     ],
 )
 def test_a_study_is_searched_for_what_its_trials_log(
@@ -130,6 +131,20 @@ def test_a_study_is_searched_for_what_its_trials_log(
         check_objectives(space, dataset)
         return
     with pytest.raises(ConfigError, match=problem):
+        check_objectives(space, dataset)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base": {"protocol": "official", "decode.kind": "official"}, "space": {"train.lr": {"float": [0.001, 0.01]}}},
+        {"space": {"protocol": {"choice": ["crossfit", "official"]}}},
+    ],
+)
+def test_only_cross_fitted_trials_have_a_likelihood(given: dict[str, Any], tmp_path: Path) -> None:
+    dataset = load_dataset(make_folder(tmp_path / "data"))
+    space = load_space({"study": "s", "objective": "log_likelihood", **given})
+    with pytest.raises(ConfigError, match="objective: log_likelihood is cross-fitted, which protocol official is not"):
         check_objectives(space, dataset)
 
 
