@@ -19,8 +19,9 @@ from rfe.ablation.compare import (
 )
 from rfe.ablation.encoder_value import EncoderValue, read_encoder_values
 from rfe.ablation.study import StoredArms, is_ablation, read_arms
-from rfe.ablation.trials import arm_states, hits_of, read_trials
+from rfe.ablation.trials import arm_states, read_trials
 from rfe.data.dataset import Dataset
+from rfe.data.scores import answer_influence
 from rfe.errors import StudyError
 from rfe.formatting import format_value
 from rfe.journal.records import as_json
@@ -126,9 +127,8 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
         if absent:
             failed[arm.name] = reasons.get(absent[0].config_id, "not trained yet")
             continue
-        tables[arm.name] = hits_of(
-            arm_states(parts, by_id, dataset, f"ablation {folder.name!r}, arm {arm.name!r}"), dataset
-        )
+        states = arm_states(parts, by_id, dataset, f"ablation {folder.name!r}, arm {arm.name!r}")
+        tables[arm.name] = answer_influence(dataset.clips, states)
     if BASE not in tables:
         raise StudyError(
             f"ablation {folder.name!r}: its base has no result ({failed[BASE]}), so there is nothing to compare with"

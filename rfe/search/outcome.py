@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
+from rfe.data.scores import answer_totals
 from rfe.errors import StudyError
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.metrics.choice import score_metric, score_parts
 from rfe.metrics.metric import totals_of
-from rfe.metrics.score import FoldTotals, fold_totals
+from rfe.metrics.score import FoldTotals
 from rfe.study import StudyScore, TrialTotals, pareto_front, score_best, score_selected
 from rfe.study.gain import SearchGain, search_gain
 from rfe.workspace import StudyFolder
@@ -240,9 +241,7 @@ def recorded_totals(log: TrialLog, dataset: Dataset) -> FoldTotals:
 
 def _from_accuracies(per_fold: Mapping[str, Mapping[int, float]], clips: Clips) -> dict[str, NDArray[np.float64]]:
     """Sums of the one task of journals from before sums were recorded: their accuracies times known sizes."""
-    source, no_answer = slice(clips.n_source), np.full(clips.n_source, -1)
-    empty = fold_totals(clips.task, clips.state[source], no_answer, clips.fold[source], clips.folds)
-    sizes = empty.totals["score"][:, 2:]  # [fold, 2] clips, blends
+    sizes = answer_totals(clips, np.full(clips.n_source, -1)).totals["score"][:, 2:]  # [fold, 2] clips, blends
     # a fold without blends has no accuracy of salience, and no hits either
     right = sizes * [
         [per_fold[name].get(fold, 0.0) for name in ("acc_presence", "acc_salience")] for fold in clips.folds
