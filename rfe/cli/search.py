@@ -146,7 +146,7 @@ def print_plan(plan: "SearchPlan") -> None:
     different = "" if plan.configurations in (None, plan.points) else f", {plan.configurations:,} configurations"
     print_lines(f"{points} points{different}; some of them:")
     print_lines(*(f"  {short_config(sample)}" for sample in plan.samples))
-    print_lines(*plan.notes)
+    print_lines(*plan.notes, *plan.expected)
     print_lines(", ".join(f"{name} {value}" for name, value in plan.settings.items()))
     budget = [f"{plan.trials} trials"] if plan.trials else []
     budget += [f"{plan.hours:g} hours"] if plan.hours else []

@@ -1,5 +1,8 @@
 """What every metric promises, over tasks of different forms."""
 
+from pathlib import Path
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -16,10 +19,21 @@ TASKS = (
     Task("compound", ("a", "b", "c"), pairs=((0, 1), (1, 2)), alone=(False, False, False), metric="macro_f1"),
     Task("plain", ("a", "b", "c")),
 )
+
+
+def guides_metric() -> Metric:
+    """The one that docs/extending.md adds."""
+    guide = Path(__file__).parents[2] / "docs" / "extending.md"
+    (block,) = [one for one in guide.read_text().split("```python\n") if "class MeanRecall" in one]
+    names: dict[str, Any] = {"np": np}
+    exec(block.split("\n\n\ntask = ")[0], names)
+    return cast(Metric, names["MeanRecall"]())
+
+
 EACH = [
     pytest.param(task, metric, id=f"{task.name}-{name}")
     for task in TASKS
-    for name, metric in (score_parts(task) | further_metrics(task)).items()
+    for name, metric in (score_parts(task) | further_metrics(task) | {"the guide's": guides_metric()}).items()
 ]
 every_metric = pytest.mark.parametrize(("task", "metric"), EACH)
 N = 400

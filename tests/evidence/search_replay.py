@@ -5,6 +5,7 @@ mean is taken as the truth, which makes the landscape a little smoother than the
 drawn from configurations that were recorded with three seeds. Equations and choices ours.
 """
 
+import random
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from rfe.search_space import ResolvedSpace, sample_params
 from rfe.search_space.dimensions import Dimension
@@ -83,8 +84,6 @@ class World:
         model, values = self._models[name], self.values(name)
         fixed = GaussianProcessRegressor(model.kernel_, optimizer=None, normalize_y=True)
         groups = [row.point for row in self.rows]
-        from sklearn.model_selection import GroupKFold
-
         found = cross_val_predict(fixed, self._features, values, groups=groups, cv=GroupKFold(10))
         return float(np.corrcoef(found, values)[0, 1] ** 2)
 
@@ -99,8 +98,6 @@ class World:
     @cached_property
     def best(self) -> float:
         """The highest true Score found: of many random points, then of steps from the best ones."""
-        import random
-
         rng = random.Random(1)
         points = [sample_params(self.resolved, rng) for _ in range(MARKS)]
         worth = self._score(points)

@@ -114,6 +114,7 @@ def test_a_search_has_no_decoder_that_the_ratios_rule_out(given: dict[str, Any],
     [
         (BLEMORE, ["score", "macro_f1", "salience_mae"], None),
         (BLEMORE, "macro_f1", None),
+        (BLEMORE, "accuracy", None),
         (BLEMORE, "blemore", "objective: blemore is the score of task 'blemore'; write score"),
         (PLAIN, "macro_f1", None),
         (PLAIN, "salience_mae", "unknown objective 'salience_mae'"),
