@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rfe.formatting import format_value
+
 PLAIN_INTERVAL_S = 30.0
 SHOWN_SETTINGS = 6
 BAR = 28
@@ -277,7 +279,8 @@ def duration(seconds: float) -> str:
 
 def short_config(config: Mapping[str, Any]) -> str:
     """The first few settings by their last name: `n_kept 3, kind coral, lr 0.0012, and 4 more`."""
-    shown = [f"{_short_name(name)} {_short_value(value)}" for name, value in list(config.items())[:SHOWN_SETTINGS]]
+    values = {name: format_value(value, ".3g", "+") or "none" for name, value in list(config.items())[:SHOWN_SETTINGS]}
+    shown = [f"{_short_name(name)} {value}" for name, value in values.items()]
     hidden = len(config) - len(shown)
     return ", ".join(shown) + (f", and {hidden} more" if hidden > 0 else "")
 
@@ -286,13 +289,3 @@ def _short_name(name: str) -> str:
     parts = name.split(".")
     # `kind` and its like say nothing alone
     return " ".join(parts[-2:]) if parts[-1] in ("kind", "strength", "noise") and len(parts) > 1 else parts[-1]
-
-
-def _short_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, (list, tuple)):
-        return "+".join(str(entry) for entry in value)
-    return str(value)

@@ -5,7 +5,7 @@ Sources: Holm, Scandinavian Journal of Statistics 1979; the rest in `rfe.metrics
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -177,18 +177,5 @@ def row_dict(row: ArmComparison) -> dict[str, Any]:
     }
     for name in ("score", "acc_presence", "acc_salience", "difference", "difference_presence", "difference_salience"):
         interval: Interval | None = getattr(row, name)
-        plain[name] = None if interval is None else interval_dict(interval)
-    return plain
-
-
-def interval_dict(interval: Interval) -> dict[str, Any]:
-    """JSON-ready, with the 95% bounds; of a difference also its p-value, the probability that the arm is better, and
-    the smallest difference that would have been found."""
-    lower, upper = interval.bounds()
-    plain = {**asdict(interval), "lower_95": lower, "upper_95": upper, "p_value": interval.p_value}
-    if interval.paired:
-        plain |= {
-            "probability_better": interval.probability_better,
-            "smallest_detectable": interval.smallest_detectable,
-        }
+        plain[name] = None if interval is None else interval.to_dict()
     return plain

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from rfe.ablation.arms import BASE
 from rfe.ablation.study import StoredArms, read_arms
-from rfe.ablation.trials import arm_gate, fold_rows, hits_of, read_trials
+from rfe.ablation.trials import arm_gate, fold_rows, read_trials
 from rfe.data.arrays import read_arrays
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
+from rfe.data.scores import answer_influence
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import StudyError
 from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval
@@ -104,15 +105,15 @@ def read_encoder_values(
     weights, names = mean_weights(scores, kept), list(dataset.encoders)
     values = []
     arrays = read_arrays(path)
-    own = hits_of(arrays["own"].astype(np.int64), dataset)
+    own = answer_influence(dataset.clips, arrays["own"].astype(np.int64))
     for name in [key.removeprefix("masked/") for key in arrays if key.startswith("masked/")]:
-        permuted = [hits_of(states.astype(np.int64), dataset) for states in arrays[f"permuted/{name}"]]
+        permuted = [answer_influence(dataset.clips, states.astype(np.int64)) for states in arrays[f"permuted/{name}"]]
         values.append(
             EncoderValue(
                 name,
                 float(kept[..., names.index(name)].mean()),
                 None if weights is None else float(weights[names.index(name)]),
-                difference_interval(own, hits_of(arrays[f"masked/{name}"].astype(np.int64), dataset)),
+                difference_interval(own, answer_influence(dataset.clips, arrays[f"masked/{name}"].astype(np.int64))),
                 difference_interval(own, InfluenceTable.mean_of(permuted)),
             )
         )

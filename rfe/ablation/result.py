@@ -14,15 +14,16 @@ from rfe.ablation.compare import (
     Interaction,
     compare_arms,
     interactions,
-    interval_dict,
     row_dict,
     smallest_detectable,
 )
 from rfe.ablation.encoder_value import EncoderValue, read_encoder_values
 from rfe.ablation.study import StoredArms, is_ablation, read_arms
-from rfe.ablation.trials import arm_states, hits_of, read_trials
+from rfe.ablation.trials import arm_states, read_trials
 from rfe.data.dataset import Dataset
+from rfe.data.scores import answer_influence
 from rfe.errors import StudyError
+from rfe.formatting import format_value
 from rfe.journal.records import as_json
 from rfe.metrics.intervals import InfluenceTable
 from rfe.workspace import StudyFolder
@@ -84,7 +85,7 @@ class AblationResult:
                 {
                     "fields": list(one.fields),
                     "values": one.values,
-                    **interval_dict(one.interval),
+                    **one.interval.to_dict(),
                     "p_holm": one.p_holm,
                 }
                 for one in self.interactions
@@ -94,8 +95,8 @@ class AblationResult:
                     "encoder": one.encoder,
                     "kept_frequency": one.kept_frequency,
                     "mean_weight": one.mean_weight,
-                    "lost_masked": interval_dict(one.lost_masked),
-                    "lost_permuted": interval_dict(one.lost_permuted),
+                    "lost_masked": one.lost_masked.to_dict(),
+                    "lost_permuted": one.lost_permuted.to_dict(),
                 }
                 for one in self.encoders
             ],
@@ -126,9 +127,8 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
         if absent:
             failed[arm.name] = reasons.get(absent[0].config_id, "not trained yet")
             continue
-        tables[arm.name] = hits_of(
-            arm_states(parts, by_id, dataset, f"ablation {folder.name!r}, arm {arm.name!r}"), dataset
-        )
+        states = arm_states(parts, by_id, dataset, f"ablation {folder.name!r}, arm {arm.name!r}")
+        tables[arm.name] = answer_influence(dataset.clips, states)
     if BASE not in tables:
         raise StudyError(
             f"ablation {folder.name!r}: its base has no result ({failed[BASE]}), so there is nothing to compare with"
@@ -170,7 +170,8 @@ def ablation_csv(result: AblationResult) -> str:
             known = [one.probability_better, one.smallest_detectable]
             other = [one.estimate, *one.bounds(), one.p_value, row.p_holm, *known]
         values = [*own, *other, *(None if part is None else part.estimate for part in parts)]
-        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *map(_number, values), row.verdict])
+        numbers = (format_value(one, ".5f") for one in values)
+        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *numbers, row.verdict])
     if result.encoders:
         writer.writerow([])
         lost = [f"{kind}_{name}" for kind in ("masked", "permuted") for name in ("lost", "lower_95", "upper_95")]
@@ -178,7 +179,7 @@ def ablation_csv(result: AblationResult) -> str:
         for encoder in result.encoders:
             bounds = [(i.estimate, *i.bounds()) for i in (encoder.lost_masked, encoder.lost_permuted)]
             shown = [encoder.kept_frequency, encoder.mean_weight, *bounds[0], *bounds[1]]
-            writer.writerow([encoder.encoder, *map(_number, shown)])
+            writer.writerow([encoder.encoder, *(format_value(one, ".5f") for one in shown)])
     return text.getvalue()
 
 
@@ -200,10 +201,6 @@ def order_rows(rows: Sequence[ArmComparison]) -> list[ArmComparison]:
             mine.sort(key=lambda row: row.difference.estimate if row.difference is not None else 0.0)
         ordered += mine
     return ordered
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5f}"
 
 
 def _tuned(stored: StoredArms) -> dict[str, tuple[dict[str, Any], ...]] | None:

@@ -1,12 +1,14 @@
 """An ablation as a grid study: every arm one trial, or one for each configuration that tuning chose for its folds."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from rfe.ablation.arms import BASE, Arm, ArmList
 from rfe.ablation.plan import Plan
+from rfe.config.fields import first_problem
 from rfe.config.identity import config_id, trained_id
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
@@ -134,30 +136,36 @@ def _most_work_first(configs: Mapping[str, Config], dataset: Dataset) -> list[st
     return sorted(configs, key=place)
 
 
-def write_arms(folder: StudyFolder, ablation: Ablation) -> None:
-    """Keep which arm is which configuration, beside the study's own files."""
-    arms = [
-        {**asdict(arm), "changes": dict(arm.changes), "parts": [asdict(part) for part in ablation.parts[arm.name]]}
-        for arm in ablation.arms
-    ]
-    about = {
-        "plan": ablation.plan.model_dump(mode="json"),
-        "arms": arms,
-        "left_out": dict(ablation.left_out),
-        "order": list(ablation.order),
-    }
-    write_json(folder.arms, about)
+@dataclass(frozen=True)
+class StoredArm(Arm):
+    """An arm with the configurations that answer for it."""
+
+    parts: tuple[ArmPart, ...] = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class StoredArms:
-    """What `write_arms` kept."""
+    """The content of `ablation.json`: which arm is which configuration."""
 
     plan: Plan
-    arms: tuple[Arm, ...]
-    parts: Mapping[str, tuple[ArmPart, ...]]
+    arms: tuple[StoredArm, ...]
     left_out: Mapping[str, str]
     order: tuple[str, ...]
+
+    @property
+    def parts(self) -> dict[str, tuple[ArmPart, ...]]:
+        """Arm -> its configurations."""
+        return {arm.name: arm.parts for arm in self.arms}
+
+
+_STORED = TypeAdapter(StoredArms)
+
+
+def write_arms(folder: StudyFolder, ablation: Ablation) -> None:
+    """Keep which arm is which configuration, beside the study's own files."""
+    arms = tuple(StoredArm(**vars(arm), parts=ablation.parts[arm.name]) for arm in ablation.arms)
+    stored = StoredArms(ablation.plan, arms, ablation.left_out, ablation.order)
+    write_json(folder.arms, _STORED.dump_python(stored, mode="json"))
 
 
 def is_ablation(folder: StudyFolder) -> bool:
@@ -171,24 +179,11 @@ def read_arms(folder: StudyFolder) -> StoredArms:
     Raises:
         StudyError: the study is no ablation, or its file is damaged.
     """
-    path = folder.arms
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        arms, parts = [], {}
-        for one in about["arms"]:
-            cell = tuple(one["cell"])
-            arms.append(Arm(one["name"], one["family"], one["changes"], cell, one["curve"], one["value"]))
-            parts[one["name"]] = tuple(
-                ArmPart(
-                    part["name"],
-                    part["config_id"],
-                    Choice(**{**part["choice"], "folds": tuple(part["choice"]["folds"])}),
-                )
-                for part in one["parts"]
-            )
-        plan = Plan.model_validate(about["plan"])
-        return StoredArms(plan, tuple(arms), parts, about["left_out"], tuple(about["order"]))
+        return _STORED.validate_json(folder.arms.read_bytes())
     except FileNotFoundError:
         raise StudyError(f"study {folder.name!r}: is no ablation; run one with `rfe ablate`") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise StudyError(f"{path}: damaged ({problem}); run the ablation again under another --name") from None
+    except ValidationError as error:
+        raise StudyError(
+            f"{folder.arms}: damaged ({first_problem(error)}); run the ablation again under another --name"
+        ) from None

@@ -13,7 +13,6 @@ from rfe.ensemble.candidates import Candidate, read_study
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
-from rfe.metrics.intervals import InfluenceTable
 from rfe.workspace import StudyFolder
 
 
@@ -67,12 +66,6 @@ def read_outputs(candidate: Candidate, where: str) -> dict[str, NDArray[Any]]:
     if candidate.outputs is None or not candidate.outputs.is_file():
         raise StudyError(f"{where}: its outputs were not kept; run the ablation again under another --name")
     return read_arrays(candidate.outputs, ("predicted_state", "gate_scores", "kept"))
-
-
-def hits_of(states: NDArray[np.int64], dataset: Dataset) -> InfluenceTable:
-    """The hits of states [seed, source clip]."""
-    clips, source = dataset.clips, slice(dataset.clips.n_source)
-    return InfluenceTable.of_answers(clips.task, clips.state[source], states, clips.actor[source], clips.fold[source])
 
 
 def fold_rows(dataset: Dataset, folds: Sequence[int]) -> NDArray[np.bool_]:

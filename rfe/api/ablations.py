@@ -13,6 +13,7 @@ from rfe.api.searching import DataSource, Source, _placed, _run
 from rfe.errors import StudyError, TrialError
 from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
+from rfe.search.options import RunOptions
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def ablate(
     plan, config, dataset = question.plan, question.base, question.dataset
     order: tuple[str, ...] | None = None
     with ExitStack() as stack:
-        run = _Runner(question, workspace, progress, workers, address, stack)
+        run = _Runner(question, workspace, progress, RunOptions(workers=workers, address=address), stack)
         found = _arms(question, None)  # what is wrong with the plan is said before anything is trained
         prepare_ablation(plan, config, found, dataset)
         if plan.encoders_in_order == "value":
@@ -112,8 +113,7 @@ class _Runner:
     question: Question
     workspace: Workspace
     progress: Progress
-    workers: int | None
-    address: str | None
+    options: RunOptions
     stack: ExitStack
     fleet: Any = None
 
@@ -128,8 +128,7 @@ class _Runner:
         several = question.plan.retune is not None or question.plan.encoders_in_order == "value"
         if several and self.fleet is None and not self.workspace.study(space.study).outcome.is_file():
             self._start_fleet(str(space.data.path))
-        options: dict[str, Any] = {"workers": self.workers, "address": self.address, "fleet": self.fleet}
-        outcome = _run(space, self.workspace, self.progress, opened=opened, **options)
+        outcome = _run(space, self.workspace, self.progress, self.options, opened=opened, fleet=self.fleet)
         return outcome.state != "stopped"
 
     def _start_fleet(self, source: str) -> None:
@@ -142,7 +141,8 @@ class _Runner:
 
         self.progress.note("starting Ray and its workers")
         cache, question = self.workspace.cache, self.question
-        session = self.stack.enter_context(open_session(self.address, self.workers, self.progress.note))
+        opened = open_session(self.options.address, self.options.workers, self.progress.note)
+        session = self.stack.enter_context(opened)
         self.fleet = self.stack.enter_context(open_fleet(session, cache))
         check_nodes(session, question.dataset, source, question.encoders, cache)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.errors import ConfigError
+from rfe.search.options import RunOptions
 from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -104,16 +105,12 @@ def change_study(
         ConfigError: nothing is changed, or a value is no number above 0.
         StudyError: there is no such study.
     """
-    from rfe.search.arguments import positive_number, whole_number
     from rfe.search.requests import ChangeStudy
 
-    if trials is None and hours is None and workers is None:
+    wanted = RunOptions(trials=trials, hours=hours, workers=workers)
+    if wanted == RunOptions():
         raise ConfigError("nothing to change: give --trials, --hours or --workers")
-    request = ChangeStudy(
-        trials=None if trials is None else whole_number("trials", trials),
-        hours=None if hours is None else positive_number("hours", hours),
-        workers=None if workers is None else whole_number("workers", workers),
-    )
+    request = ChangeStudy(trials=wanted.trials, hours=wanted.hours, workers=wanted.workers)
     return _submit(name, workspace, lambda state: request)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from rfe.errors import ConfigError
 from rfe.progress import Progress, SilentProgress
+from rfe.search.options import RunArguments, RunOptions
 from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -27,54 +29,52 @@ DataSource: TypeAlias = "Path | str | Dataset"
 def search(
     source: Source,
     data: DataSource | None = None,
+    options: RunOptions = RunOptions(),
     *,
     study: str | None = None,
-    trials: int | None = None,
-    hours: float | None = None,
-    workers: int | None = None,
-    seed: int | None = None,
-    warm_start: str | None = None,
-    address: str | None = None,
     overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
     progress: Progress | None = None,
+    **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
     """Search a space, or go on with the study of its name; arguments as the options of `rfe search`.
+
+    Args:
+        source: what is searched.
+        data: the data folder; None: where the space says.
+        options: how it is run.
+        study: its name; None: the space's.
+        overrides: `name=value`, as given with `--set`.
+        workspace: where the study is kept.
+        progress: told how it goes.
+        arguments: fields of `options`, by name: `trials=50` is `options=RunOptions(trials=50)`.
 
     Raises:
         RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
     """
-    from rfe.reporting.studies import find_study
-
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
-    options: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers, "seed": seed, "address": address}
-    options["warm_start"] = None if warm_start is None else find_study(workspace, warm_start).path
-    return _run(space, workspace, progress, **options)
+    return _run(space, workspace, progress, _checked(replace(options, **arguments), workspace))
 
 
 def plan_search(
     source: Source,
     data: DataSource | None = None,
+    options: RunOptions = RunOptions(),
     *,
     study: str | None = None,
-    trials: int | None = None,
-    hours: float | None = None,
-    seed: int | None = None,
-    warm_start: str | None = None,
     overrides: Sequence[str] = (),
     workspace: Workspace | None = None,
     progress: Progress | None = None,
+    **arguments: Unpack[RunArguments],
 ) -> SearchPlan:
     """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
     from rfe.reporting.plan import plan
-    from rfe.reporting.studies import find_study
 
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
-    old = None if warm_start is None else find_study(workspace, warm_start).path
-    progress = progress or SilentProgress()
-    return plan(space, workspace, progress=progress, trials=trials, hours=hours, seed=seed, warm_start=old)
+    options = _checked(replace(options, **arguments), workspace)
+    return plan(space, workspace, options, progress=progress or SilentProgress())
 
 
 def train(
@@ -123,27 +123,24 @@ def train(
         config = load_config(read_trial(folder, trial or 0), overrides)
         data, name = data or study_source(folder)[0], f"{from_study}-trial-{trial}"
     space = _placed(_space_of_one(config, name if study is None else study), data, study)
-    return _run(space, workspace, progress, workers=workers, address=address)
+    return _run(space, workspace, progress, RunOptions(workers=workers, address=address))
 
 
 def resume_study(
     name: str,
     data: Path | str | None = None,
+    options: RunOptions = RunOptions(),
     *,
-    trials: int | None = None,
-    hours: float | None = None,
-    workers: int | None = None,
-    address: str | None = None,
     workspace: Workspace | None = None,
     progress: Progress | None = None,
+    **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
     """Go on with a study from what its folder keeps: its space, seed, data and last budget.
 
     Args:
         name: of the study.
         data: the data folder, where it is not where it was.
-        trials, hours: size of the whole study; None: as last time.
-        workers, address, workspace, progress: as `search`.
+        options, workspace, progress, arguments: as `search`; without `trials` and `hours` as last time.
 
     Raises:
         StudyError: there is no such study, or a process works on it.
@@ -161,10 +158,10 @@ def resume_study(
     if last.get("trials") is None and last.get("hours") is None:
         last = {"trials": settings.get("budget.trials"), "hours": settings.get("budget.hours")}
     # as the last command asked for, so that what users changed since still holds
-    trials = trials if trials is not None else last["trials"]
-    hours = hours if hours is not None else last["hours"]
+    options = replace(options, **arguments)
+    options = replace(options, trials=options.trials or last["trials"], hours=options.hours or last["hours"])
     space = _placed(read_definition(folder.path).space, data or settings.get("data.path"), name)
-    return _run(space, workspace, progress, trials=trials, hours=hours, workers=workers, address=address)
+    return _run(space, workspace, progress, options)
 
 
 def baselines(
@@ -259,14 +256,25 @@ def _space_of_one(config: Config, name: str) -> SearchSpace:
     return load_space({"study": name, "base": config.model_dump(), "budget": {"trials": 1}, "confirm": {"top": 0}})
 
 
-def _run(space: SearchSpace, workspace: Workspace | None, progress: Progress | None, **options: Any) -> StudyOutcome:
+def _checked(options: RunOptions, workspace: Workspace) -> RunOptions:
+    """The same options; raises StudyError where `warm_start` names no study."""
+    if options.warm_start is not None:
+        from rfe.reporting.studies import find_study
+
+        find_study(workspace, options.warm_start)
+    return options
+
+
+def _run(
+    space: SearchSpace, workspace: Workspace | None, progress: Progress | None, options: RunOptions, **given: Any
+) -> StudyOutcome:
     from rfe.search.driver import run_search
     from rfe.tracking.mlflow_tracker import MlflowTracker
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     tracker = MlflowTracker(workspace, workspace.study(space.study), progress.note, space.keep_top)
     try:
-        return run_search(space, None, workspace, progress=progress, tracker=tracker, **options)
+        return run_search(space, None, workspace, options, progress=progress, tracker=tracker, **given)
     finally:
         if left := tracker.close():
             progress.note(left)

@@ -10,6 +10,7 @@ from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.completion import complete_plan, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Overrides, Workers
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, show_bounds
+from rfe.formatting import SIGNED, format_value
 
 if TYPE_CHECKING:
     from rfe.ablation.compare import ArmComparison
@@ -113,9 +114,9 @@ def _print_result(result: "AblationResult") -> None:
             [
                 [
                     " x ".join(f"{field} {a} -> {b}" for field, (a, b) in zip(one.fields, one.values, strict=True)),
-                    f"{one.interval.estimate:+z.3f}",
+                    format_value(one.interval.estimate, SIGNED),
                     show_bounds(one.interval),
-                    "" if one.p_holm is None else f"{one.p_holm:.3f}",
+                    format_value(one.p_holm, ".3f"),
                 ]
                 for one in result.interactions
             ],
@@ -135,10 +136,10 @@ def _print_result(result: "AblationResult") -> None:
                 [
                     one.encoder,
                     f"{one.kept_frequency:.2f}",
-                    "" if one.mean_weight is None else f"{one.mean_weight:.2f}",
-                    f"{one.lost_masked.estimate:+z.3f}",
+                    format_value(one.mean_weight, ".2f"),
+                    format_value(one.lost_masked.estimate, SIGNED),
                     show_bounds(one.lost_masked),
-                    f"{one.lost_permuted.estimate:+z.3f}",
+                    format_value(one.lost_permuted.estimate, SIGNED),
                     show_bounds(one.lost_permuted),
                 ]
                 for one in result.encoders
@@ -166,10 +167,10 @@ def _row(row: "ArmComparison") -> list[str]:
     return [
         row.arm.name,
         *own,
-        f"{one.estimate:+z.3f}",
+        format_value(one.estimate, SIGNED),
         show_bounds(one),
-        "" if one.probability_better is None else f"{one.probability_better:.2f}",
-        "" if row.p_holm is None else f"{row.p_holm:.3f}",
+        format_value(one.probability_better, ".2f"),
+        format_value(row.p_holm, ".3f"),
         row.verdict,
     ]
 

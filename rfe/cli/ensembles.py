@@ -10,6 +10,7 @@ from rfe.cli.command import Settings, command
 from rfe.cli.completion import complete_study
 from rfe.cli.options import AsJson, DataOrKnown
 from rfe.cli.output import print_heading, print_json, print_lines, print_table, short_path, show_bounds
+from rfe.formatting import SIGNED, format_value
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +83,7 @@ def ensemble(
             *(
                 [
                     label,
-                    f"{one.estimate:+z.3f}" if one.paired else one.estimate,
+                    format_value(one.estimate, SIGNED if one.paired else ""),
                     show_bounds(one),
                 ]
                 for label, one in rows

@@ -13,6 +13,7 @@ from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Study, Tracking
 from rfe.cli.output import print_json, print_lines, print_table, short_path
 from rfe.cli.search import finish
 from rfe.errors import ConfigError
+from rfe.search.options import RunOptions
 
 
 def register(group: typer.Typer) -> None:
@@ -61,18 +62,9 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a study from what its folder keeps, as the same `rfe search` again would."""
-    workspace = settings.workspace()
+    workspace, options = settings.workspace(), RunOptions(trials, hours, workers, address=address)
     with settings.progress() as progress:
-        outcome = api.resume_study(
-            study,
-            data,
-            trials=trials,
-            hours=hours,
-            workers=workers,
-            address=address,
-            workspace=workspace,
-            progress=progress,
-        )
+        outcome = api.resume_study(study, data, options, workspace=workspace, progress=progress)
     finish(outcome, workspace, as_json=as_json)
 
 

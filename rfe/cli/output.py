@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rfe.formatting import SIGNED, format_bounds, format_value
+
 if TYPE_CHECKING:
     from rfe.metrics.intervals import Interval
 
@@ -55,7 +57,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         numbers = rows and all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(show(value)) for value in row))
+        table.add_row(*(Text(format_value(value)) for value in row))
     open_console().print(table)
 
 
@@ -73,7 +75,7 @@ def typed_path(path: Path | str) -> str:
 def print_settings(settings: Mapping[str, Any]) -> None:
     """Name and value, one to a line."""
     width = max(map(len, settings), default=0)
-    print_lines(*(f"  {name:<{width}}  {show(value)}" for name, value in settings.items()))
+    print_lines(*(f"  {name:<{width}}  {format_value(value)}" for name, value in settings.items()))
 
 
 def space_rows(space: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -84,19 +86,5 @@ def space_rows(space: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def show_bounds(interval: "Interval") -> str:
-    """`low to high`; those of a difference carry their sign, which what rounds to zero has not below it."""
-    sign = "+" if interval.paired else ""
-    return " to ".join(f"{end:{sign}z.3f}" for end in interval.bounds())
-
-
-def show(value: Any) -> str:
-    """One value for people: three decimals, yes and no, lists with commas, nothing for None."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3f}" if 1e-2 <= abs(value) < 1e4 or value == 0 else f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(show(one) for one in value)
-    return str(value)
+    """`low to high`; those of a difference carry their sign."""
+    return format_bounds(*interval.bounds(), SIGNED if interval.paired else ".3f")

@@ -1,6 +1,6 @@
 """`rfe search`: the main job, and what it would do."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,7 @@ from rfe.cli.command import INTERRUPTED, Settings, command
 from rfe.cli.completion import complete_space, complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Overrides, StudyName, Trials, Workers
 from rfe.cli.output import print_heading, print_json, print_lines, print_settings, print_table, short_path, space_rows
+from rfe.search.options import RunOptions
 
 if TYPE_CHECKING:
     from rfe.reporting.plan import SearchPlan
@@ -58,37 +59,15 @@ def search(
     The same command again goes on where it was stopped; more --trials make a finished study larger.
     """
     workspace = settings.workspace()
+    options = RunOptions(trials, hours, workers, seed, warm_start, address)
     with settings.progress() as progress:
+        place: dict[str, Any] = {"study": study, "workspace": workspace, "progress": progress}
         if dry_run:
-            plan = api.plan_search(
-                space,
-                data,
-                study=study,
-                trials=trials,
-                hours=hours,
-                seed=seed,
-                warm_start=warm_start,
-                overrides=overrides or (),
-                workspace=workspace,
-                progress=progress,
-            )
+            plan = api.plan_search(space, data, options, overrides=overrides or (), **place)
             progress.close()
             print_json(plan.to_dict()) if as_json else print_plan(plan)
             return
-        outcome = api.search(
-            space,
-            data,
-            study=study,
-            trials=trials,
-            hours=hours,
-            workers=workers,
-            seed=seed,
-            warm_start=warm_start,
-            address=address,
-            overrides=overrides or (),
-            workspace=workspace,
-            progress=progress,
-        )
+        outcome = api.search(space, data, options, overrides=overrides or (), **place)
     finish(outcome, workspace, as_json=as_json)
 
 

@@ -20,9 +20,7 @@ from rfe.cli.output import (
     print_table,
     space_rows,
 )
-from rfe.cli.output import (
-    show as show_value,
-)
+from rfe.formatting import SIGNED, format_bounds, format_value
 from rfe.workspace import redact_uri
 
 if TYPE_CHECKING:
@@ -202,16 +200,16 @@ def diff(
         print_json(found.to_dict())
         return
     print_heading(f"study {study}: A = trial {found.first}, B = trial {found.second}")
-    parameters = [[name, show_value(one), show_value(other)] for name, (one, other) in found.parameters.items()]
+    parameters = [[name, format_value(one), format_value(other)] for name, (one, other) in found.parameters.items()]
     print_table(["parameter", "A", "B"], parameters or [["all are equal", "", ""]])
     rows = []
     for part, one in found.scores.items():
-        interval = "" if one.low is None else f"{one.low:+z.3f} to {one.high:+z.3f}"
-        rows.append([part, one.first, one.second, f"{one.difference:+z.3f}", interval, one.p_value])
+        difference, interval = format_value(one.difference, SIGNED), format_bounds(one.low, one.high, SIGNED)
+        rows.append([part, one.first, one.second, difference, interval, one.p_value])
     columns = ["", "A", "B", "B - A", "95% interval", "p"]
     shown = len(columns) if any(row[-1] is not None for row in rows) else len(columns) - 1  # the notes say why not
     print_table(columns[:shown], [row[:shown] for row in rows])
-    folds = [[fold, one, other, f"{other - one:+z.3f}"] for fold, (one, other) in found.folds.items()]
+    folds = [[fold, one, other, format_value(other - one, SIGNED)] for fold, (one, other) in found.folds.items()]
     if folds:
         print_table(["fold", "A", "B", "B - A"], folds)
     print_lines(*found.notes)

@@ -108,6 +108,12 @@ def nest_names(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
+def first_problem(error: ValidationError) -> str:
+    """What keeps a file that only programs write from being read, and where: `arms.0.name: Field required`."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
+
+
 QUOTE_TEXT = "; put quotes around text that looks like a number (in a shell: --set \"NAME='TEXT'\")"
 
 

@@ -89,10 +89,10 @@ class EnsembleResult:
             "decoding": dict(self.decoding),
             "blend_share": self.blend_share,
             "scores": {
-                **{f"{part}_nested": _interval(interval) for part, interval in self.nested.items()},
+                **{f"{part}_nested": interval.to_dict() for part, interval in self.nested.items()},
                 "score_in_sample": self.in_sample,
-                "score_single_nested": _interval(self.single),
-                "difference_nested": _interval(self.difference),
+                "score_single_nested": self.single.to_dict(),
+                "difference_nested": self.difference.to_dict(),
             },
             "by_fold": {str(fold): _members(members) for fold, members in self.by_fold.items()},
             "trajectory": list(self.trajectory),
@@ -271,15 +271,3 @@ def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
         }
         for one in members
     ]
-
-
-def _interval(interval: Interval) -> dict[str, Any]:
-    lower, upper = interval.bounds()
-    numbers = {
-        "estimate": interval.estimate,
-        "standard_error": interval.standard_error,
-        "lower_95": lower,
-        "upper_95": upper,
-    }
-    measured = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
-    return {**measured, "notes": list(interval.notes)}

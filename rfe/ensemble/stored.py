@@ -25,8 +25,8 @@ ENSEMBLE_FILE = "ensemble.json"
 TRAJECTORY_FILE = "trajectory.csv"
 NESTED_FILE = "nested.npz"
 RUN_FILE = "mlflow.json"
-_FORMER_IN_SAMPLE = "score_optimistic"
-"""What earlier versions called `score_in_sample`."""
+_FORMER = {"score_optimistic": "score_in_sample", "lower_95": "low", "upper_95": "high"}
+"""What earlier versions called what a file has."""
 ENSEMBLE_SUFFIX = "-ensemble"
 """Of the name of an ensemble that was given none, after its first study's."""
 
@@ -175,10 +175,7 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
     if not path.is_file():
         raise StudyError(unknown("ensemble", name, ensemble_names(workspace)))
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        scores = about.get("scores", {})
-        if _FORMER_IN_SAMPLE in scores:
-            scores["score_in_sample"] = scores.pop(_FORMER_IN_SAMPLE)
+        about = json.loads(path.read_text(encoding="utf-8"), object_hook=_with_new_names)
         studies = {str(entry["study"]) for entry in about["members"]}
         for study in sorted(studies):
             if not workspace.study(study).journal.is_file():
@@ -192,6 +189,10 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
         return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
+
+
+def _with_new_names(values: dict[str, Any]) -> dict[str, Any]:
+    return {_FORMER.get(name, name): value for name, value in values.items()}
 
 
 def read_nested(stored: StoredEnsemble) -> NestedAnswers:

@@ -20,7 +20,7 @@ simulation in the tests.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -188,6 +188,17 @@ class Interval:
     def smallest_detectable(self) -> float:
         """The difference that a test at 5% finds four times in five, at this standard error."""
         return (self._quantile(0.975) + self._quantile(0.8)) * self.standard_error
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with the ends of the 95% interval as `low` and `high`; null where something was not measured. Of
+        a difference also its p-value, the probability that it is above 0, and the smallest that would be found."""
+        low, high = self.bounds()
+        numbers: dict[str, Any] = {"estimate": self.estimate, "low": low, "high": high}
+        if self.paired:
+            names = ("p_value", "probability_better", "smallest_detectable")
+            numbers |= {name: getattr(self, name) for name in names}
+        plain = {**asdict(self), **numbers, "notes": list(self.notes)}
+        return {name: None if isinstance(one, float) and not np.isfinite(one) else one for name, one in plain.items()}
 
     def _quantile(self, share: float) -> float:
         return float(stdtrit(self.degrees_of_freedom, share))

@@ -20,7 +20,7 @@ Int = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class Scores:
-    """The task's score and its parts, and what they were counted over.
+    """The task's score and its parts.
 
     What was not measured is nan, which is not 0: `acc_salience` without a true blend, or where no ratio is asked.
     """
@@ -28,22 +28,23 @@ class Scores:
     acc_presence: float
     acc_salience: float
     score: float
-    n_clips: int
-    n_blends: int
 
 
 @dataclass(frozen=True)
 class FoldTotals:
-    """Sums of metrics by fold; leading axes are seeds, replicas or whatever the predictions had."""
+    """Sums of metrics by fold; leading axes are trials, seeds, replicas or whatever the predictions had.
+
+    The one way from answers to scores: all that is said of a trial, a study or a baseline is pooled from these.
+    """
 
     metrics: Mapping[str, Metric]
     """By name; `score` is always there."""
-    totals: Mapping[str, NDArray[np.float64]]
+    totals: Mapping[str, NDArray[np.floating[Any]]]
     """Name -> [..., fold, number]; see `Metric.totals`."""
-    clips: NDArray[np.int64]
-    """[fold] clips."""
-    blends: NDArray[np.int64]
-    """[fold] true blends."""
+
+    @property
+    def n_folds(self) -> int:
+        return int(self.totals["score"].shape[-2])
 
     @property
     def score(self) -> NDArray[np.float64]:
@@ -54,6 +55,11 @@ class FoldTotals:
     def score_by_fold(self) -> NDArray[np.float64]:
         """[..., fold] score of each fold; nan where it is not defined."""
         return self.by_fold("score")
+
+    def __getitem__(self, index: Any) -> "FoldTotals":
+        """Part of the sums, by what NumPy takes as an index of [..., fold]."""
+        index = index if isinstance(index, tuple) else (index,)
+        return FoldTotals(self.metrics, {name: one[(*index, slice(None))] for name, one in self.totals.items()})
 
     def pool(self, name: str) -> NDArray[np.float64]:
         """[...] a metric, pooled over folds; nan where the task has no such metric."""
@@ -70,24 +76,16 @@ class FoldTotals:
     def mean(self) -> "FoldTotals":
         """Sums averaged over all leading axes."""
         averaged = {name: one.mean(tuple(range(one.ndim - 2))) for name, one in self.totals.items()}
-        return FoldTotals(self.metrics, averaged, self.clips, self.blends)
+        return FoldTotals(self.metrics, averaged)
 
     def without(self, fold: int) -> Scores:
         """Scores pooled over all folds but the one at position `fold`."""
-        kept = np.delete(np.arange(len(self.clips)), fold)
-        totals = {name: one[..., kept, :] for name, one in self.totals.items()}
-        return FoldTotals(self.metrics, totals, self.clips[kept], self.blends[kept]).pooled()
+        return self[..., np.arange(self.n_folds) != fold].pooled()
 
     def pooled(self) -> Scores:
         """Scores of the sums over folds, averaged over leading axes."""
         mean = self.mean()
-        return Scores(
-            acc_presence=float(mean.pool("acc_presence")),
-            acc_salience=float(mean.pool("acc_salience")),
-            score=float(mean.score),
-            n_clips=int(self.clips.sum()),
-            n_blends=int(self.blends.sum()),
-        )
+        return Scores(float(mean.pool("acc_presence")), float(mean.pool("acc_salience")), float(mean.score))
 
 
 def fold_totals(
@@ -114,12 +112,8 @@ def fold_totals(
     order = np.unique(fold) if folds is None else np.asarray(folds)
     member = (fold[:, None] == order).astype(np.float32)  # [clip, fold]; counts below 2^24 are exact
     metrics = score_parts(task) if metrics is None else metrics
-    return FoldTotals(
-        metrics,
-        {name: one.totals(task, truth_state, predicted_state, member) for name, one in metrics.items()},
-        member.sum(0).astype(np.int64),
-        member[task.state_is_blend[truth_state]].sum(0).astype(np.int64),
-    )
+    totals = {name: one.totals(task, truth_state, predicted_state, member) for name, one in metrics.items()}
+    return FoldTotals(metrics, totals)
 
 
 def score(task: Task, truth_state: Int, predicted_state: Int) -> Scores:

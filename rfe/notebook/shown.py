@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from rfe.formatting import format_value
+
 ROWS = 10
 """More rows of a table are counted, not shown; its property has them all."""
 
@@ -50,9 +52,7 @@ def drop_empty(table: pd.DataFrame) -> pd.DataFrame:
 def _cell(value: Any) -> str:
     if not isinstance(value, tuple) and pd.isna(value):
         return ""
-    if isinstance(value, float):
-        return f"{value:.3f}" if value == 0 or 1e-2 <= abs(value) < 1e4 else f"{value:.3g}"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return format_value(value)
 
 
 def _more(table: pd.DataFrame) -> str:

@@ -18,6 +18,7 @@ from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder,
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown, drop_empty
 from rfe.progress import Progress
+from rfe.search.options import RunOptions
 from rfe.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -206,21 +207,11 @@ def search(
         >>> study = rfe.search("everything", data, trials=50)
         >>> study.trials.sort_values("score").tail()
     """
-    place = find_workspace(workspace)
+    earlier, place = warm_start.name if isinstance(warm_start, Study) else warm_start, find_workspace(workspace)
+    options = RunOptions(trials, hours, workers, seed, earlier, address)
     with shown_progress(progress) as shown:
         outcome = api.search(
-            space,
-            find_data(data),
-            study=study,
-            trials=trials,
-            hours=hours,
-            workers=workers,
-            seed=seed,
-            warm_start=warm_start.name if isinstance(warm_start, Study) else warm_start,
-            address=address,
-            overrides=overrides,
-            workspace=place,
-            progress=shown,
+            space, find_data(data), options, study=study, overrides=overrides, workspace=place, progress=shown
         )
     return Study(outcome.study, place, outcome)
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
-from rfe.metrics.score import FoldTotals, fold_totals
+from rfe.data.scores import answer_totals
+from rfe.metrics.score import FoldTotals
 from rfe.training.classical import answer_classical, logistic
 
 BEST = 2
@@ -51,9 +52,7 @@ def reduced_dim(dataset: Dataset) -> int | None:
 
 def hits_of(predicted_state: NDArray[np.int64], dataset: Dataset) -> FoldTotals:
     """Hits of answers [seed, source clip], mean over seeds."""
-    clips = dataset.clips
-    source = slice(clips.n_source)
-    return fold_totals(clips.task, clips.state[source], predicted_state, clips.fold[source], clips.folds).mean()
+    return answer_totals(dataset.clips, predicted_state).mean()
 
 
 def _alone(name: str, dataset: Dataset, cache: FeatureCache, target_actors: str, threads: int) -> FoldTotals:

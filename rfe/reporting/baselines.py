@@ -282,4 +282,4 @@ def _row(
 def _totals(predicted: Sequence[NDArray[np.int64]], dataset: Dataset) -> TrialTotals:
     """Sums of each candidate's answers [seed, source clip], mean over seeds."""
     each = [hits_of(one, dataset) for one in predicted]
-    return TrialTotals.of(list(range(len(each))), each[0].metrics, [one.totals for one in each])
+    return TrialTotals.of(range(len(each)), each)

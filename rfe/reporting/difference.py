@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rfe.config.load import flatten, load_config
 from rfe.data.arrays import read_arrays
 from rfe.data.metadata import Clips, read_clips
+from rfe.data.scores import answer_influence, answer_totals
 from rfe.errors import ConfigError, DataError, StudyError
 from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.metrics.choice import PARTS
-from rfe.metrics.intervals import NO_TEST, InfluenceTable, difference_interval
-from rfe.metrics.score import FoldTotals, fold_totals
+from rfe.metrics.intervals import NO_TEST, difference_interval
 from rfe.reporting.studies import StudyJournal
 
 Named = re.compile(r"(\d+)(:confirmed)?")
@@ -89,8 +89,8 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
     scores: dict[str, PartDifference] = {}
     folds: dict[int, tuple[float, float]] = {}
     try:
-        answered = _answers(journal.study.study, arms, data)
-        tables = [one.table() for one in answered]
+        clips, answered = _read_answers(journal.study.study, arms, data)
+        tables = [answer_influence(clips, one) for one in answered]
     except (StudyError, DataError) as error:
         notes = (f"no intervals: {error}",)
         rows = [_logged(arm) for arm in arms]
@@ -119,8 +119,8 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
             scores[part] = PartDifference(
                 values[0], values[1], interval.estimate, _finite(low), _finite(high), interval.p_value
             )
-        by_fold = [one.totals().mean().score_by_fold.tolist() for one in answered]
-        folds = dict(zip(answered[0].clips.folds, zip(*by_fold, strict=True), strict=True))
+        by_fold = [answer_totals(clips, one).mean().score_by_fold.tolist() for one in answered]
+        folds = dict(zip(clips.folds, zip(*by_fold, strict=True), strict=True))
     return TrialDifference(journal.study.study, arms[0].name, arms[1].name, parameters, scores, folds, notes)
 
 
@@ -152,31 +152,12 @@ def find_arm(journal: StudyJournal, name: str) -> Arm:
     return Arm(name, flatten(load_config(known_config)) if known_config else trial.config, confirmation)
 
 
-@dataclass(frozen=True)
-class _Answers:
-    clips: Clips
-    predicted: NDArray[np.int64]
-    """[seed, source clip] states."""
-
-    def table(self) -> InfluenceTable:
-        """The metrics, and each clip's influence on them."""
-        clips, source = self.clips, slice(self.clips.n_source)
-        return InfluenceTable.of_answers(
-            clips.task, clips.state[source], self.predicted, clips.actor[source], clips.fold[source]
-        )
-
-    def totals(self) -> FoldTotals:
-        """Sums by fold."""
-        clips, source = self.clips, slice(self.clips.n_source)
-        return fold_totals(clips.task, clips.state[source], self.predicted, clips.fold[source], clips.folds)
-
-
-def _answers(study: str, arms: list[Arm], data: Path | None) -> list[_Answers]:
-    """[arm] what was answered, clips in the order of the data folder."""
+def _read_answers(study: str, arms: list[Arm], data: Path | None) -> tuple[Clips, list[NDArray[np.int64]]]:
+    """The data folder's clips, and for each arm the states [seed, source clip] that it answered."""
     if data is None or not data.is_dir():
         raise StudyError(f"study {study!r}: its data folder {data or ''} is not here; name it with --data")
     clips = read_clips(data)
-    return [_Answers(clips, _predicted(study, arm, clips)) for arm in arms]
+    return clips, [_predicted(study, arm, clips) for arm in arms]
 
 
 def _predicted(study: str, arm: Arm, clips: Clips) -> NDArray[np.int64]:

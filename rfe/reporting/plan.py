@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search.driver import check_actors, check_decoders, check_folds_first, check_objectives, study_seed
 from rfe.search.open_trials import LEARNING
+from rfe.search.options import RunOptions
 from rfe.search.outcome import single_scores
 from rfe.search_space import (
     ResolvedSpace,
@@ -87,36 +87,32 @@ class SearchPlan:
 def plan(
     space: SearchSpace,
     workspace: Workspace,
+    options: RunOptions = RunOptions(),
     *,
     progress: Progress,
-    trials: int | None = None,
-    hours: float | None = None,
-    seed: int | None = None,
-    warm_start: Path | None = None,
 ) -> SearchPlan:
     """Resolve the space for its data, draw a few configurations and time one epoch of each.
 
     Args:
         space: names its data folder.
         workspace: where the study would be, or is; what is prepared in its cache is not prepared again by the search.
+        options: as `run_search`.
         progress: told what is timed.
-        trials, hours: instead of the space's budget.
-        seed: of a new study.
-        warm_start: folder of a study that a new one would learn from.
 
     Raises:
         ConfigError, DataError, StudyError: what the search itself would refuse.
     """
-    budget, cache, folder = plan_budget(space, trials, hours), workspace.cache, workspace.study(space.study)
+    budget, cache, folder = plan_budget(space, options), workspace.cache, workspace.study(space.study)
     dataset = load_dataset(local_folder(space.data.path or "", cache), space.data.encoders)
     check_folds_first(space, dataset)
     check_objectives(space, dataset)
     definition = define_study(
-        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
+        space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
     )
     check_actors(definition.resolved, dataset)
     check_decoders(definition.resolved, dataset)
-    resolved, learnt = definition.resolved, describe_opening(folder.path, definition, warm_start)
+    resolved = definition.resolved
+    learnt = describe_opening(folder.path, definition, options.earlier_study(workspace))
     points = space_size(resolved)
     every = list(grid_points(resolved)) if points is not None and points <= MOST_COUNTED else None
     configurations = None if every is None else len(every)

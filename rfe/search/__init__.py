@@ -1,6 +1,7 @@
 """Searches on Ray: Tune asks, Optuna proposes, Ray Train workers train; the only home of ray. Start at `driver`.
 
 ```
+options.py         RunOptions: how a study is run
 driver.py          run_search: opens data and study, then runs the loop
 study_run.py       the loop of one study, its end and its outcome
 trial_tracker.py   which trials are asked, open and ended; resume

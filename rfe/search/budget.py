@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rfe.errors import ConfigError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import Record
-from rfe.search.arguments import positive_number, whole_number
+from rfe.search.options import RunOptions
 from rfe.search_space import SearchSpace
 
 SESSION = "session"
@@ -57,14 +57,13 @@ class Budget:
         return ""
 
 
-def plan_budget(space: SearchSpace, trials: int | None, hours: float | None) -> Budget:
+def plan_budget(space: SearchSpace, options: RunOptions) -> Budget:
     """The budget of a space, with what was asked for instead.
 
     Raises:
-        ConfigError: neither trials nor hours are limited (a grid ends by itself), or a limit is no number above 0.
+        ConfigError: neither trials nor hours are limited; a grid ends by itself.
     """
-    trials = whole_number("trials", trials) if trials is not None else space.budget.trials
-    hours = positive_number("hours", hours) if hours is not None else space.budget.hours
+    trials, hours = options.trials or space.budget.trials, options.hours or space.budget.hours
     if trials is None and not space.space and not space.arms:
         trials = max(1, len(space.first_trials))  # a fixed list of configurations
     if trials is None and hours is None and space.sampler.kind != "grid":

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rfe.config.load import build_config
-from rfe.config.schema import LARGEST_SEED
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.decoding.candidates import check_ratios
@@ -24,12 +23,12 @@ from rfe.journal.records import read_events
 from rfe.metrics.choice import LOG_LIKELIHOOD, objectives
 from rfe.progress import Progress, SilentProgress
 from rfe.scratch import provide_home
-from rfe.search.arguments import whole_number
 from rfe.search.budget import SESSION, Budget, plan_budget, spent_seconds
 from rfe.search.changes import StudyChanges
 from rfe.search.cluster import check_reachable, cluster_address
 from rfe.search.interrupt import catch_interrupts
 from rfe.search.notifying import keep_notified, prepare_notify
+from rfe.search.options import RunOptions
 from rfe.search.outcome import StudyOutcome
 from rfe.search.preconditions import refuse_impossible
 from rfe.search.session import Session, open_session
@@ -53,19 +52,11 @@ def run_search(
     space: SearchSpace,
     data: Path | str | None,
     workspace: Workspace,
+    options: RunOptions = RunOptions(),
     *,
-    trials: int | None = None,
-    hours: float | None = None,
-    workers: int | None = None,
-    seed: int | None = None,
-    warm_start: Path | None = None,
-    address: str | None = None,
     progress: Progress | None = None,
     tracker: Tracker | None = None,
     fleet: "Fleet | None" = None,
-    stack: int | None = None,
-    prefetch: int = 1,
-    train: str = "rfe.search.stack_training:train_stack",
     opened: Callable[[StudyFolder], None] = lambda folder: None,
 ) -> StudyOutcome:
     """Search `space`, or go on with the study of its name.
@@ -76,20 +67,10 @@ def run_search(
         space: what is searched; its `study` names the study.
         data: the data folder, or its URI; None: the space's own.
         workspace: where the study is kept.
-        trials: size of the study, former trials included; None: the space's budget.
-        hours: of search, added up over resumes; None: the space's budget.
-        workers: how many train; None: one per GPU, else up to four per machine.
-        seed: of the study; None: that of the study if it exists, else 0.
-        warm_start: folder of a study that a new one learns from; see `StudyStore.open`.
-        address: of a Ray cluster; None: `RAY_ADDRESS`, else a local Ray that ends with the search.
+        options: how it is run.
         progress: told how it goes; started here, closed by the caller.
         tracker: shows the study; closed by the caller.
-        fleet: queue and workers to use; None: own ones.
-        stack: most configurations that one worker trains at a time; None: by its device.
-        prefetch: how much is asked for ahead of what the workers train: so many stacks for half of them. 0: with one
-            worker, a cohort is asked for when the former one has ended, so that a resumed study equals an
-            uninterrupted one.
-        train: dotted path of the function that workers train with.
+        fleet: queue and workers to use, whatever `options` say of them; None: own ones.
         opened: called with the study's folder once it is sure that it is this study's.
 
     Returns:
@@ -106,10 +87,9 @@ def run_search(
     imports = Thread(target=_import_ahead, args=(ray_is_imported,), daemon=True)
     imports.start()
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
-    budget = plan_budget(space, trials, hours)
-    workers = workers if workers is None else whole_number("workers", workers)
+    budget = plan_budget(space, options)
     if fleet is None:  # before there is a study's folder
-        cluster = cluster_address(address)
+        cluster = cluster_address(options.address)
         check_reachable(cluster) if cluster else refuse_impossible()
     folder = workspace.study(space.study)
     source = data or space.data.path
@@ -121,7 +101,7 @@ def run_search(
     check_folds_first(space, dataset)
     check_objectives(space, dataset)
     definition = define_study(
-        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
+        space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
     )
     check_actors(definition.resolved, dataset)
     check_decoders(definition.resolved, dataset)
@@ -130,7 +110,8 @@ def run_search(
     mirror = open_mirror(folder, space.storage)
     notify, channels = prepare_notify(space.notify, workspace.root)
     with ExitStack() as stacked:
-        store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
+        earlier = options.earlier_study(workspace)
+        store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=earlier))
         if store.note:
             progress.note(store.note)
         journal = store.journal
@@ -140,9 +121,9 @@ def run_search(
         changes = StudyChanges.read(journal.records())
         session = uuid4().hex[:8]
         progress = stacked.enter_context(keep_live(folder, session, progress))
-        planned: dict[str, Any] = {"trials": budget.trials, "hours": budget.hours, "workers": workers}
+        planned: dict[str, Any] = {"trials": budget.trials, "hours": budget.hours, "workers": options.workers}
         changes.fold(journal.record(SESSION, host=socket.gethostname(), pid=os.getpid(), **planned))
-        now, workers = changes.budget(budget), changes.changed.get("workers", workers)
+        now, workers = changes.budget(budget), changes.changed.get("workers", options.workers)
         code = keep_code(folder, Path.cwd())
         if code.note:
             progress.note(code.note)
@@ -155,7 +136,7 @@ def run_search(
         def start_ray() -> Session:
             progress.note("starting Ray and its workers")
             ray_is_imported.wait()
-            return stacked.enter_context(open_session(address, workers, progress.note))
+            return stacked.enter_context(open_session(options.address, workers, progress.note))
 
         events = tuple(read_events(folder))
         if fleet is None and now.asks_for_more([one for one in events if isinstance(one, TrialLog)], spent_s):
@@ -172,12 +153,12 @@ def run_search(
         def find_fleet() -> "Fleet":
             if fleet is not None:
                 return fleet
-            own = stacked.enter_context(open_fleet(start_ray(), workspace.cache, stack=stack, train=train))
+            own = stacked.enter_context(open_fleet(start_ray(), workspace.cache))
             check_nodes(own.session, dataset, source, encoders, workspace.cache)
             return own
 
         study = StudyRun(
-            space, budget, trial_tracker, journal, tracker, find_fleet, progress, interrupt, prefetch, began, spent_s
+            space, budget, trial_tracker, journal, tracker, find_fleet, progress, interrupt, began, spent_s
         )
         return study.run()
 
@@ -249,9 +230,9 @@ def check_decoders(resolved: ResolvedSpace, dataset: Dataset) -> None:
 
 
 def study_seed(folder: StudyFolder, seed: int | None) -> int:
-    """The seed asked for, else that of the study if it exists, else 0; raises ConfigError where it is no number."""
+    """The seed asked for, else that of the study if it exists, else 0."""
     if seed is not None:
-        return whole_number("seed", seed, 0, LARGEST_SEED)
+        return seed
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 

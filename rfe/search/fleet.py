@@ -44,6 +44,9 @@ class Fleet:
     settings: WorkerSettings
     folder: Path
     """Scratch of Ray Tune and Ray Train."""
+    prefetch: int = 1
+    """How much is asked for ahead of what the workers train: so many stacks for half of them. 0: with one worker, a
+    cohort is asked for when the former one has ended, so that a resumed study equals an uninterrupted one."""
     groups: list[WorkerGroup] = field(default_factory=list)
     """The first one, and one for each time that the cluster grew or the number of workers was changed."""
     retired: set[str] = field(default_factory=set)
@@ -193,6 +196,7 @@ def open_fleet(
     *,
     stack: int | None = None,
     train: str = "rfe.search.stack_training:train_stack",
+    prefetch: int = 1,
 ) -> Iterator[Fleet]:
     """Start queue and workers; the workers come up in the background. Both end with the block.
 
@@ -201,6 +205,7 @@ def open_fleet(
         cache: folder of prepared features.
         stack: most configurations in one stack; None: by the device.
         train: dotted path of the `TrainStack` that workers run.
+        prefetch: see `Fleet`.
     """
     folder = Path(tempfile.mkdtemp(prefix="search-", dir=scratch_folder()))
     try:
@@ -216,7 +221,7 @@ def open_fleet(
             train=train,
             secrets=read_secrets(),
         )
-        fleet = Fleet(session, queue, settings, folder)
+        fleet = Fleet(session, queue, settings, folder, prefetch)
         fleet.start(session.n_workers)
         try:
             yield fleet

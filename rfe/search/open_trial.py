@@ -9,9 +9,10 @@ from rfe.config.load import dump_config, flatten
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
+from rfe.data.scores import answer_influence
 from rfe.journal.events import TrialLog
 from rfe.metrics.choice import PARTS
-from rfe.metrics.intervals import InfluenceTable, score_interval
+from rfe.metrics.intervals import score_interval
 from rfe.search.work import ItemResult
 from rfe.tracking.contents import describe_trial
 from rfe.training.record import TrialResult
@@ -76,8 +77,5 @@ def copy_log(log: TrialLog, number: int) -> TrialLog:
 
 def standard_errors(result: TrialResult, clips: Clips) -> dict[str, float]:
     """Metric -> standard error over actors and seeds."""
-    source = slice(clips.n_source)
-    table = InfluenceTable.of_answers(
-        clips.task, clips.state[source], result.predicted_state, clips.actor[source], clips.fold[source]
-    )
+    table = answer_influence(clips, result.predicted_state)
     return {part: score_interval(table, part).standard_error for part in PARTS}

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.data.dataset import Dataset
+from rfe.data.metadata import Clips
+from rfe.data.scores import answer_totals
 from rfe.errors import StudyError
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.metrics.choice import score_metric, score_parts
 from rfe.metrics.metric import totals_of
+from rfe.metrics.score import FoldTotals
 from rfe.study import StudyScore, TrialTotals, pareto_front, score_best, score_selected
 from rfe.study.gain import SearchGain, search_gain
 from rfe.workspace import StudyFolder
@@ -206,8 +209,7 @@ def trial_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialTotals:
         StudyError: there is none.
     """
     complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
-    known = trial_totals(complete, dataset)
-    return TrialTotals.of([log.number for log in complete], score_parts(dataset.clips.task), known)
+    return TrialTotals.of([log.number for log in complete], [recorded_totals(log, dataset) for log in complete])
 
 
 def rank_confirmed(confirmations: Sequence[ConfirmationLog], logs: Mapping[int, TrialLog]) -> tuple[Confirmed, ...]:
@@ -230,38 +232,19 @@ def study_front(logs: Iterable[TrialLog], objectives: Sequence[str]) -> tuple[Fr
     )
 
 
-def trial_totals(logs: Sequence[TrialLog], dataset: Dataset) -> list[dict[str, NDArray[np.float64]]]:
-    """Each complete trial's sums by fold [fold, number], mean over seeds, by the metric's name.
-
-    Journals from before sums were recorded have accuracies only, which are sums over known sizes.
-    """
-    folds = dataset.clips.folds
-    clips, blends = fold_sizes(dataset)
-    found = []
-    for log in logs:
-        if log.totals:
-            sums = {name: [by_fold[fold] for fold in folds] for name, by_fold in log.totals.items()}
-        else:
-            presence = _counts(log.per_fold["acc_presence"], folds, clips)
-            salience = _counts(log.per_fold["acc_salience"], folds, blends)
-            sums = {
-                "score": [list(row) for row in zip(presence, salience, clips, blends, strict=True)],
-                "acc_presence": [list(row) for row in zip(presence, clips, strict=True)],
-                "acc_salience": [list(row) for row in zip(salience, blends, strict=True)],
-            }
-        found.append({name: np.array(rows, np.float64) for name, rows in sums.items()})
-    return found
-
-
-def fold_sizes(dataset: Dataset) -> tuple[list[int], list[int]]:
-    """([fold] clips, [fold] true blends), in the order of the data set's folds."""
+def recorded_totals(log: TrialLog, dataset: Dataset) -> FoldTotals:
+    """A complete trial's sums by fold, mean over seeds."""
     clips = dataset.clips
-    fold = clips.fold[: clips.n_source]
-    blend = clips.task.state_is_blend[clips.state[: clips.n_source]]
-    rows = [(int(np.sum(fold == k)), int(np.sum(blend & (fold == k)))) for k in clips.folds]
-    return [n for n, _ in rows], [n for _, n in rows]
+    totals = {name: np.array([sums[fold] for fold in clips.folds], np.float64) for name, sums in log.totals.items()}
+    return FoldTotals(score_parts(clips.task), totals or _from_accuracies(log.per_fold, clips))
 
 
-def _counts(accuracies: Mapping[int, float], folds: Sequence[int], sizes: Sequence[int]) -> list[float]:
+def _from_accuracies(per_fold: Mapping[str, Mapping[int, float]], clips: Clips) -> dict[str, NDArray[np.float64]]:
+    """Sums of the one task of journals from before sums were recorded: their accuracies times known sizes."""
+    sizes = answer_totals(clips, np.full(clips.n_source, -1)).totals["score"][:, 2:]  # [fold, 2] clips, blends
     # a fold without blends has no accuracy of salience, and no hits either
-    return [accuracies.get(fold, 0.0) * size for fold, size in zip(folds, sizes, strict=True)]
+    right = sizes * [
+        [per_fold[name].get(fold, 0.0) for name in ("acc_presence", "acc_salience")] for fold in clips.folds
+    ]
+    score = np.concatenate([right, sizes], 1)
+    return {"score": score, "acc_presence": score[:, [0, 2]], "acc_salience": score[:, [1, 3]]}

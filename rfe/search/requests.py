@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from rfe.config.fields import first_problem
 from rfe.config.schema import LARGEST, Section
 from rfe.errors import StudyError
 from rfe.search_space.dimensions import Value
@@ -106,9 +107,7 @@ def read_request(path: Path) -> Request:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
         return _READER.validate_json(path.read_bytes(), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(one) for one in first["loc"]) or "it"
-        raise StudyError(f"{path}: {place}: {first['msg']}; it was removed, ask again with `rfe studies`") from None
+        raise StudyError(f"{path}: {first_problem(error)}; it was removed, ask again with `rfe studies`") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path}: cannot be read ({error}); it was removed, ask again with `rfe studies`") from None
 

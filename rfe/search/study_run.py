@@ -55,7 +55,6 @@ class StudyRun:
         find_fleet: called once, when there is something to train.
         progress: told how it goes.
         interrupt: asked whether the user wants an end.
-        prefetch: as `run_search`.
         began: `time.monotonic` when the command began.
         spent_s: seconds that former commands spent on the study.
     """
@@ -70,7 +69,6 @@ class StudyRun:
         find_fleet: Callable[[], Fleet],
         progress: Progress,
         interrupt: Interrupt,
-        prefetch: int,
         began: float,
         spent_s: float,
     ) -> None:
@@ -79,7 +77,6 @@ class StudyRun:
         self.find_fleet, self.progress, self.interrupt = find_fleet, progress, interrupt
         self.began, self.spent_s = began, spent_s
         self.resumed = len(trial_tracker.logs)
-        self.prefetch = prefetch
         self.open_trials = OpenTrials(1, 1)  # until the fleet is known
         self.run_id = uuid4().hex[:8]
         """Tells this command's cohorts from those of another one on the same study."""
@@ -221,7 +218,7 @@ class StudyRun:
             self.budget.trials,
             n_workers=max(1, self.fleet.n_expected),
             stack=self.fleet.stack,
-            prefetch=self.prefetch,
+            prefetch=self.fleet.prefetch,
         )
 
     def _grow(self) -> None:

@@ -4,68 +4,45 @@ Source: ours. The best of many trials is lucky as well as good, so its own score
 on the other folds only takes that out.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rfe.errors import StudyError
-from rfe.metrics.metric import Metric
-
-Float = NDArray[np.floating[Any]]
+from rfe.metrics.score import FoldTotals
 
 
 @dataclass(frozen=True)
 class TrialTotals:
-    """Sums of the metrics of complete trials of one study, on the same clips and folds.
+    """Complete trials of one study, on the same clips and folds.
 
     Trials that are copies of others (`duplicate_of`) do no harm: ties go to the lowest number.
     """
 
     numbers: tuple[int, ...]
     """[trial]"""
-    metrics: Mapping[str, Metric]
-    """By name; `score` is always there."""
-    totals: Mapping[str, Float]
-    """Name -> [trial, fold, number], mean over seeds; see `Metric.totals`."""
+    totals: FoldTotals
+    """[trial, fold], mean over seeds."""
 
     @classmethod
-    def of(
-        cls, numbers: Sequence[int], metrics: Mapping[str, Metric], totals: Sequence[Mapping[str, Float]]
-    ) -> "TrialTotals":
-        """From the sums [fold, number] of each trial.
+    def of(cls, numbers: Sequence[int], trials: Sequence[FoldTotals]) -> "TrialTotals":
+        """From the sums [fold] of each trial.
 
         Raises:
             StudyError: no trial, or trials of other folds.
         """
         if not numbers:
             raise StudyError("the study has no complete trial, so it has no result")
-        n_folds = sorted({len(one[name]) for one in totals for name in metrics})
-        if len(n_folds) > 1:
+        if len(n_folds := sorted({one.n_folds for one in trials})) > 1:
             raise StudyError(f"trials differ in their folds: there are sums of {' and '.join(map(str, n_folds))}")
-        stacked = {name: np.stack([np.asarray(one[name], np.float64) for one in totals]) for name in metrics}
-        return cls(tuple(numbers), metrics, stacked)
-
-    @property
-    def n_folds(self) -> int:
-        return int(self.totals["score"].shape[1])
-
-    def pool(self, name: str, folds: NDArray[np.bool_] | slice = slice(None)) -> NDArray[np.float64]:
-        """[trial] a metric of the sums over some folds.
-
-        Raises:
-            StudyError: the folds hold nothing that the score could be of, e.g. no blend.
-        """
-        values = self.metrics[name].value(self.totals[name][:, folds].sum(1))
-        if name == "score" and not np.isfinite(values).any():
-            raise StudyError("the folds hold no blend, so there is no salience to score")
-        return values
+        metrics = trials[0].metrics
+        stacked = {name: np.stack([one.totals[name] for one in trials]) for name in metrics}
+        return cls(tuple(numbers), FoldTotals(metrics, stacked))
 
     def first(self, n: int) -> "TrialTotals":
         """The first `n` trials alone."""
-        return replace(self, numbers=self.numbers[:n], totals={name: one[:n] for name, one in self.totals.items()})
+        return TrialTotals(self.numbers[:n], self.totals[:n])
 
 
 @dataclass(frozen=True)
@@ -82,8 +59,7 @@ class StudyScore:
 
 def score_best(table: TrialTotals) -> StudyScore:
     """The best trial's own score: optimistic, since the same clips chose it."""
-    best = _first_best(table.pool("score"), table.numbers)
-    return _score(table, (best,) * table.n_folds)
+    return _score(table, (_first_best(table.totals, table.numbers),) * table.totals.n_folds)
 
 
 def score_selected(table: TrialTotals) -> StudyScore:
@@ -94,29 +70,29 @@ def score_selected(table: TrialTotals) -> StudyScore:
     Raises:
         StudyError: there is only one fold, or other folds without a blend.
     """
-    if table.n_folds < 2:
+    folds = np.arange(table.totals.n_folds)
+    if len(folds) < 2:
         raise StudyError("score_selected needs at least two folds")
-    folds = np.arange(table.n_folds)
-    chosen = (_first_best(table.pool("score", folds != fold), table.numbers) for fold in folds)
-    return _score(table, tuple(chosen))
+    return _score(table, tuple(_first_best(table.totals[:, folds != fold], table.numbers) for fold in folds))
 
 
 def _score(table: TrialTotals, chosen: tuple[int, ...]) -> StudyScore:
     """The pooled scores where each fold is answered by the trial at the position `chosen` [fold] names."""
-    folds = np.arange(table.n_folds)
-    pooled = {
-        name: float(metric.value(table.totals[name][list(chosen), folds].sum(0)))
-        for name, metric in table.metrics.items()
-    }
-    return StudyScore(
-        pooled["score"],
-        pooled["acc_presence"],
-        pooled.get("acc_salience"),
-        tuple(table.numbers[trial] for trial in chosen),
-    )
+    pooled = table.totals[list(chosen), np.arange(len(chosen))].pooled()
+    salience = pooled.acc_salience if "acc_salience" in table.totals.metrics else None
+    numbers = tuple(table.numbers[trial] for trial in chosen)
+    return StudyScore(pooled.score, pooled.acc_presence, salience, numbers)
 
 
-def _first_best(scores: Float, numbers: Sequence[int]) -> int:
+def _first_best(totals: FoldTotals, numbers: Sequence[int]) -> int:
+    """Position of the trial with the best score on some folds.
+
+    Raises:
+        StudyError: the folds hold nothing that the score could be of, e.g. no blend.
+    """
+    scores = totals.score
+    if not np.isfinite(scores).any():
+        raise StudyError("the folds hold no blend, so there is no salience to score")
     # Means over seeds carry rounding; equal trials must not be told apart by it.
     best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-12).tolist()
     return int(min(best, key=lambda index: numbers[index]))

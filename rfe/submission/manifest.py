@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
+from rfe.data.scores import answer_influence
 from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord
 from rfe.ensemble.stored import StoredEnsemble
 from rfe.metrics.choice import PARTS
-from rfe.metrics.intervals import InfluenceTable, score_interval
+from rfe.metrics.intervals import score_interval
 from rfe.submission.layout import ModelKind
 from rfe.task import Task
 from rfe.tracking.provenance import git_commit, versions
@@ -61,12 +62,10 @@ def describe_trial(candidate: Candidate, record: StudyRecord, crossfit: Mapping[
 def crossfit_scores(config: Config, outputs: ModelOutputs, dataset: Dataset) -> dict[str, float]:
     """Cross-fitted scores of one configuration, means over its seeds, with 95% intervals over actors."""
     clips = dataset.clips
-    source = slice(clips.n_source)
     raw = outputs.source
     own = OutOfFold(*(np.asarray(one, np.float32) for one in (raw.presence_logits, raw.salience_logits, raw.fused)))
     predicted = answer([config], [own], clips)[0].predicted_state
-    labels = (clips.actor[source], clips.fold[source])
-    table = InfluenceTable.of_answers(clips.task, clips.state[source], predicted, *labels)
+    table = answer_influence(clips, predicted)
     scores: dict[str, float] = {}
     for part in PARTS:
         interval = score_interval(table, part)
@@ -81,7 +80,7 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
     scores: dict[str, float] = {}
     for name, value in stored.about["scores"].items():
         if isinstance(value, Mapping):
-            found = {"": value["estimate"], "_low": value["lower_95"], "_high": value["upper_95"]}
+            found = {"": value["estimate"], "_low": value["low"], "_high": value["high"]}
             scores |= {f"{name}{ending}": number for ending, number in found.items() if number is not None}
         else:
             scores[name] = value

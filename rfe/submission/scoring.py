@@ -1,7 +1,6 @@
 """The official metrics of a file: of a submission's answers, or of probabilities with the organisers' thresholds."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +46,7 @@ class Rating:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; null where something was not measured."""
         values: dict[str, Any] = {"name": self.name, "blend_rate": self.blend_rate, "note": self.note}
-        for metric, interval in self.intervals.items():
-            low, high = interval.bounds()
-            values[metric] = {
-                "estimate": _finite(interval.estimate),
-                "standard_error": _finite(interval.standard_error),
-                "low": _finite(low),
-                "high": _finite(high),
-            }
+        values |= {metric: interval.to_dict() for metric, interval in self.intervals.items()}
         if self.thresholds is not None:
             values["thresholds"] = {"alpha": self.thresholds[0], "beta": self.thresholds[1]}
         return values
@@ -258,7 +250,3 @@ def _rate_probabilities(
             answers, _ = crossfit_decode(decoder, outputs, truth[clips], fold)
             honest.append(_rate(f"crossfit {kind}", answers, truth, clips, dataset, note=HONEST))
     return optimistic + honest
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rfe.formatting import SIGNED, format_bounds, format_value
 from rfe.journal.events import finite
 from rfe.tracking.presentation import NOTE, VIEW_TAG, Metric, arm_table, readable, short
 from rfe.workspace import StudyFolder
@@ -62,8 +63,8 @@ def _metrics(row: Mapping[str, Any]) -> list[Metric]:
     values = {
         "difference": one["estimate"],
         "difference_se": one["standard_error"],
-        "difference_lower_95": one["lower_95"],
-        "difference_upper_95": one["upper_95"],
+        "difference_lower_95": one["low"],
+        "difference_upper_95": one["high"],
         "p": one["p_value"],
         "p_holm": row["p_holm"],
         "probability_better": one["probability_better"],
@@ -81,9 +82,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
         if one is None:
             lines.append(f"| {arm} | {row['score']['estimate']:.3f} | | | | |")
             continue
-        p = "" if row["p_holm"] is None else f"{row['p_holm']:.3f}"
-        lines.append(
-            f"| {arm} | {row['score']['estimate']:.3f} | {one['estimate']:+z.3f} | "
-            f"{one['lower_95']:+z.3f} to {one['upper_95']:+z.3f} | {p} | {row['verdict']} |"
-        )
+        difference, bounds = format_value(one["estimate"], SIGNED), format_bounds(one["low"], one["high"], SIGNED)
+        p, verdict = format_value(row["p_holm"], ".3f"), row["verdict"]
+        lines.append(f"| {arm} | {row['score']['estimate']:.3f} | {difference} | {bounds} | {p} | {verdict} |")
     return "\n".join(lines)

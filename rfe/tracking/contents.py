@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rfe.data.metadata import Clips
 from rfe.journal.events import TrialLog
 from rfe.metrics.choice import LOG_LIKELIHOOD, further_metrics, score_parts
-from rfe.metrics.score import fold_totals
+from rfe.metrics.score import FoldTotals, fold_totals
 from rfe.task import Task
 from rfe.training.record import TrialResult
 
@@ -94,10 +94,10 @@ def _further_scores(result: TrialResult, clips: Clips) -> dict[str, float]:
 
 def fold_scores(task: Task, result: TrialResult) -> dict[str, dict[int, float]]:
     """Metric -> fold -> value, from the sums; nan where a fold has none, e.g. no blends."""
-    values = {name: metric.value(result.totals[name]) for name, metric in score_parts(task).items()}
+    totals = FoldTotals(score_parts(task), result.totals)
     return {
-        name: {int(fold): float(value) for fold, value in zip(result.folds, by_fold, strict=True)}
-        for name, by_fold in values.items()
+        name: {int(fold): float(value) for fold, value in zip(result.folds, totals.by_fold(name), strict=True)}
+        for name in totals.metrics
     }
 
 

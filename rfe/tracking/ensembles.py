@@ -76,7 +76,7 @@ def _note(about: Mapping[str, Any], runs: Mapping[tuple[str, int], str | None]) 
     nested, single = about["scores"]["score_nested"], about["scores"]["score_single_nested"]
     lines = [*(f"> {caveat}\n" for caveat in about["data"]["caveats"])]
     lines += [
-        f"Score, nested: **{nested['estimate']:.3f}** [{nested['lower_95']:.3f}, {nested['upper_95']:.3f}]; best "
+        f"Score, nested: **{nested['estimate']:.3f}** [{nested['low']:.3f}, {nested['high']:.3f}]; best "
         f"single trial, nested: {single['estimate']:.3f}; on the clips it was chosen by (in-sample): "
         f"{about['scores']['score_in_sample']:.3f}.",
         "",

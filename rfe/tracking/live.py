@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from rfe.progress import Progress, SearchStatus
 from rfe.workspace import StudyFolder
 from rfe.writing import write_json
@@ -66,16 +68,12 @@ class LiveStatus:
     def of_text(cls, text: str) -> "LiveStatus | None":
         """From JSON; None if it cannot be read (it is shown to people and nothing hangs on it)."""
         try:
-            values = json.loads(text)
-            search = values.pop("search")
-            if search is not None:
-                search = SearchStatus(**search | {"epochs": tuple(search["epochs"])})
-            status = cls(**values, search=search)
-            numbers = isinstance(status.time, int | float) and isinstance(status.pid, int)
-            texts = all(isinstance(one, str) for one in (status.session, status.host, status.stage))
-            return status if numbers and texts else None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return _STATUS.validate_json(text, strict=True)
+        except ValueError:
             return None
+
+
+_STATUS = TypeAdapter(LiveStatus)
 
 
 def read_live(folder: StudyFolder) -> LiveStatus | None:

@@ -88,8 +88,6 @@ def assemble(
         set_offset=log_set_weights(config, clips, trained.folds).astype(np.float32),
         predicted_state=trained.answers.predicted_state,
         totals=dict(hits.totals),
-        clips=hits.clips,
-        blends=hits.blends,
         score=pooled.score,
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,

@@ -47,10 +47,6 @@ class TrialResult:
     """[seed, source clip] the protocol's answer, an index into the task's states."""
     totals: dict[str, Float] = field(default_factory=dict)
     """Metric -> [fold, number] its sums, mean over seeds; see `metrics.choice.score_parts` and `Metric.totals`."""
-    clips: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[fold] held-out clips."""
-    blends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[fold] held-out clips whose truth is a blend."""
     score: float = float("nan")
     acc_presence: float = float("nan")
     acc_salience: float = float("nan")

@@ -116,8 +116,6 @@ def make_study(folder: Path, n_trials: int) -> None:
                     set_offset=np.zeros((len(clips.folds), 16), np.float32),
                     predicted_state=predicted,
                     totals=dict(hits.totals),
-                    clips=hits.clips,
-                    blends=hits.blends,
                     score=scores.score,
                     acc_presence=scores.acc_presence,
                     acc_salience=scores.acc_salience,

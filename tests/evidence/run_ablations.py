@@ -252,7 +252,7 @@ def _row(row: dict[str, Any]) -> list[str]:
 
 
 def _interval(one: dict[str, Any]) -> list[str]:
-    return [f"{one['estimate']:+.3f}", f"{one['lower_95']:+.3f} to {one['upper_95']:+.3f}"]
+    return [f"{one['estimate']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}"]
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ def _selected(study: str, place: Place, dataset: Dataset) -> tuple[NDArray[np.in
     trials = read_study(place.workspace.study(study), confirmed=False).candidates
     answers = np.stack([read_answers(one, dataset).predicted for one in trials])  # [trial, seed, clip]
     hits = fold_totals(BLEMORE, truth, answers, fold, clips.folds)
-    totals = {name: sums.mean(1) for name, sums in hits.totals.items()}
-    chosen = score_selected(TrialTotals(tuple(range(len(trials))), hits.metrics, totals)).trials
+    each = [hits[number].mean() for number in range(len(trials))]
+    chosen = score_selected(TrialTotals.of(range(len(trials)), each)).trials
     own = answers[np.asarray(chosen)[np.searchsorted(clips.folds, fold)], :, np.arange(len(fold))].T
     return own, {"candidates": len(trials), "chosen": sorted({trials[one].number for one in chosen})}
 

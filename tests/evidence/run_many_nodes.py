@@ -70,10 +70,11 @@ def measure(size: int, scratch: Path) -> dict[str, Any]:
 
     from rfe.journal.records import read_records
     from rfe.search.driver import run_search
+    from rfe.search.options import RunOptions
     from rfe.search_space import load_space
     from rfe.workspace import open_workspace
     from tests.evidence import cluster_stand_ins
-    from tests.integration.fakes import write_data
+    from tests.integration.fakes import train_with, write_data
 
     data = scratch / "data"
     if not data.exists():
@@ -117,8 +118,8 @@ def measure(size: int, scratch: Path) -> dict[str, Any]:
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        train = "tests.evidence.cluster_stand_ins:sleep_stack"
-        run_search(space, data, workspace, workers=size, address=cluster.address, stack=1, train=train)
+        train_with("tests.evidence.cluster_stand_ins:sleep_stack", stack=1)
+        run_search(space, data, workspace, RunOptions(workers=size, address=cluster.address))
         watcher.join(10)
         ends = _ends(workspace)
     finally:

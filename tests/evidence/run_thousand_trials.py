@@ -14,11 +14,12 @@ import psutil
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
 from rfe.search.driver import run_search
+from rfe.search.options import RunOptions
 from rfe.search_space import load_space
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.workspace import open_workspace
 from tests.evidence.simulated import REPORTS, table, write_report
-from tests.integration.fakes import write_data
+from tests.integration.fakes import train_with, write_data
 
 TRIALS = 1000
 BIN = 100
@@ -52,9 +53,9 @@ def main(trials: int = TRIALS) -> None:
 
         threading.Thread(target=watch, daemon=True).start()
         tracker = MlflowTracker(workspace, folder, print)
-        train = "tests.evidence.cluster_stand_ins:answer_stack"
+        train_with("tests.evidence.cluster_stand_ins:answer_stack", stack=4)
         try:
-            run_search(space, data, workspace, workers=1, stack=4, tracker=tracker, train=train)
+            run_search(space, data, workspace, RunOptions(workers=1), tracker=tracker)
         finally:
             left = tracker.close(1200)
             done.set()

@@ -315,6 +315,7 @@ def _runs(search: Search) -> bool:
 def search_once(data: Path, root: Path) -> int:
     """The search itself: what a user would have typed."""
     from rfe.search.driver import run_search
+    from rfe.search.options import RunOptions
     from rfe.search_space import load_space
     from rfe.tracking.mlflow_tracker import MlflowTracker
 
@@ -324,9 +325,9 @@ def search_once(data: Path, root: Path) -> int:
     given["notify"] = {"command": ["sh", "-c", 'echo "$RFE_EVENT" >> "$0"', str(root / MESSAGES)], "best_minutes": 0}
     given |= {"first_trials": [{"train.lr": 1.0}]}  # the stand-in's one failure
     tracker = MlflowTracker(workspace, workspace.study(STUDY))
+    fakes.train_with(fakes.TRAIN, stack=2)
     try:
-        train = fakes.TRAIN
-        outcome = run_search(load_space(given), data, workspace, workers=2, stack=2, train=train, tracker=tracker)
+        outcome = run_search(load_space(given), data, workspace, RunOptions(workers=2), tracker=tracker)
     finally:
         tracker.close()
     return 130 if outcome.state == "stopped" else 0

@@ -193,8 +193,10 @@ def open_chaos(data: Path, root: Path, seed: int) -> Iterator[Chaos]:
 def main(arguments: list[str]) -> None:
     from rfe.progress import open_progress
     from rfe.search.driver import run_search
+    from rfe.search.options import RunOptions
     from rfe.search_space import load_space
     from rfe.tracking.mlflow_tracker import MlflowTracker
+    from tests.integration.fakes import train_with
 
     study, trials, sampler, pruner, data, root, cache, address = arguments
     settings: dict[str, Any] = {"kind": pruner, **({"min_epochs": EPOCHS // 9} if pruner == "asha" else {})}
@@ -217,10 +219,10 @@ def main(arguments: list[str]) -> None:
     )
     workspace = Workspace(Path(root), os.environ["MLFLOW_TRACKING_URI"], Path(cache))
     tracker = MlflowTracker(workspace, workspace.study(study), print)
+    train_with(TRAIN, stack=2)
+    options = RunOptions(workers=4, address=address)  # one more than there is room for at first
     try:
-        # one more than there is room for at first
-        options: dict[str, Any] = {"workers": 4, "address": address, "train": TRAIN, "stack": 2}
-        run_search(space, Path(data), workspace, tracker=tracker, progress=open_progress(quiet=False), **options)
+        run_search(space, Path(data), workspace, options, tracker=tracker, progress=open_progress(quiet=False))
     finally:
         print(tracker.close(600))
 

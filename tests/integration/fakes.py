@@ -5,6 +5,7 @@ import os
 import time
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,13 @@ TRAIN = "tests.integration.fakes:train_stack"
 EPOCHS = 10
 DIE, SLEEP, REAL = "die", "sleep", "real"
 """Files in the cache folder: the next stack's worker dies at once; each stack sleeps so many seconds; train truly."""
+
+
+def train_with(train: str, stack: int) -> None:
+    """Have the searches of this process train with a stand-in, `stack` configurations at a time."""
+    from rfe.search import fleet
+
+    fleet.open_fleet = partial(fleet.open_fleet, stack=stack, train=train)  # type: ignore[assignment]
 
 
 def write_data(
@@ -123,8 +131,6 @@ def fake_result(config: Config, dataset: Dataset) -> TrialResult:
         set_offset=np.zeros((len(clips.folds), 16), np.float32),
         predicted_state=predicted,
         totals=dict(hits.totals),
-        clips=hits.clips,
-        blends=hits.blends,
         score=scores.score,
         acc_presence=scores.acc_presence,
         acc_salience=scores.acc_salience,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from rfe.search.driver import run_search
+from rfe.search.options import RunOptions
 from rfe.search.session import LIGHT_CPU
 from rfe.search_space import load_space
 from rfe.workspace import Workspace
@@ -63,7 +64,9 @@ def served(folder: Path) -> Iterator[tuple[str, Counter[str]]]:
         server.shutdown()
 
 
-def test_each_node_fetches_the_data_once_and_light_trials_take_no_workers_place(cluster: Any, tmp_path: Path) -> None:
+def test_each_node_fetches_the_data_once_and_light_trials_take_no_workers_place(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import ray
     from ray.util import placement_group_table
 
@@ -80,11 +83,12 @@ def test_each_node_fetches_the_data_once_and_light_trials_take_no_workers_place(
             "cohort": 1,  # as many light trials as can be
         }
     )
+    monkeypatch.setattr("rfe.search.fleet.STACK_ON_CPU", 1)
     ray.init(address=cluster.address, log_to_driver=False)
     try:
         here = ray.get_runtime_context().get_node_id()
         with served(folder) as (uri, fetched):
-            outcome = run_search(space, uri, workspace, workers=NODES, stack=1)
+            outcome = run_search(space, uri, workspace, RunOptions(workers=NODES))
         groups = [one for one in placement_group_table().values() if one["bundles"][0].get("CPU") == LIGHT_CPU]
     finally:
         ray.shutdown()

@@ -32,6 +32,7 @@ from rfe.journal.records import read_events, read_records
 from rfe.search.driver import run_search
 from rfe.search.fleet import Fleet, open_fleet
 from rfe.search.node_check import check_nodes
+from rfe.search.options import RunOptions
 from rfe.search.outcome import StudyOutcome
 from rfe.search.session import open_session
 from rfe.search_space import SearchSpace, load_space
@@ -131,7 +132,7 @@ def test_a_search_confirms_its_best_and_writes_its_outcome(fleet: Fleet, data: P
     again = run_search(space, data, workspace, fleet=fleet)
     assert again.score_best == outcome.score_best
     assert again.confirmed == outcome.confirmed
-    run_search(space, data, workspace, fleet=fleet, trials=26)
+    run_search(space, data, workspace, RunOptions(trials=26), fleet=fleet)
     assert_each_trial_once(workspace, "whole", 26)
 
 
@@ -272,7 +273,7 @@ def test_several_objectives_have_a_front_and_teach_the_next_study(
         assert max(one.values[name] for one in outcome.front) == max(one[name] for one in scores.values())
 
     space = make_space("next", 5, objective=objective, base={"train.weight_decay": 0.1})
-    learnt = run_search(space, data, workspace, fleet=fleet, warm_start=workspace.study("pareto").path)
+    learnt = run_search(space, data, workspace, RunOptions(warm_start="pareto"), fleet=fleet)
     assert sorted(optuna_rows(workspace, "next")) == list(range(8, 13))
     assert sorted(record.number for record in trial_records(workspace.study("next"))) == list(range(8, 13))
     assert learnt.trials["complete"] == 5
@@ -423,13 +424,14 @@ def test_a_killed_driver_is_resumed_to_the_same_study(
     before = {record.number: record.time for record in trial_records(workspace.study("killed"))}
     assert "running" in {row.state for row in optuna_rows(workspace, "killed").values()}
 
-    run_search(make_space("killed", 12), data, workspace, fleet=fleet, prefetch=0)
+    at_once = replace(fleet, prefetch=0)
+    run_search(make_space("killed", 12), data, workspace, fleet=at_once)
     assert_each_trial_once(workspace, "killed", 12)
     after = {record.number: record.time for record in trial_records(workspace.study("killed"))}
     assert before.items() <= after.items()  # nothing that had finished ran again
 
     elsewhere = open_workspace(tmp_path / "undisturbed")
-    run_search(make_space("killed", 12), data, elsewhere, fleet=fleet, prefetch=0)
+    run_search(make_space("killed", 12), data, elsewhere, fleet=at_once)
     resumed, undisturbed = optuna_rows(workspace, "killed"), optuna_rows(elsewhere, "killed")
     assert {n: (row.params, row.values) for n, row in resumed.items()} == {
         n: (row.params, row.values) for n, row in undisturbed.items()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from rfe import api
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
 from rfe.search.driver import run_search
+from rfe.search.fleet import open_fleet
+from rfe.search.options import RunOptions
 from rfe.search.outcome import StudyOutcome
 from rfe.search_space import load_space
 from rfe.workspace import Workspace, open_workspace
@@ -19,6 +22,12 @@ from tests.integration import fakes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 WAIT_S = 180.0
+
+
+@pytest.fixture(autouse=True)
+def stacks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the stand-in."""
+    monkeypatch.setattr("rfe.search.fleet.open_fleet", partial(open_fleet, stack=2, train=fakes.TRAIN))
 
 
 @pytest.fixture
@@ -49,18 +58,16 @@ def wait(reached: Callable[[], bool]) -> None:
 class Search(threading.Thread):
     """A search of stacks of two, in the background."""
 
-    def __init__(self, workspace: Workspace, data: Path, trials: int, **options: Any) -> None:
+    def __init__(self, workspace: Workspace, data: Path, trials: int, address: str | None = None) -> None:
         super().__init__(daemon=True)
-        self.workspace, self.data, self.options = workspace, data, options
+        self.workspace, self.data, self.address = workspace, data, address
         lines = {"train.lr": {"float": [1.0e-4, 1.0e-2], "log": True}}
         given = {"study": "s", "space": lines, "sampler": {"kind": "random"}, "budget": {"trials": trials}}
         self.space = load_space({**given, "confirm": {"top": 0}})
         self.outcome: StudyOutcome | None = None
 
     def run(self) -> None:
-        self.outcome = run_search(
-            self.space, self.data, self.workspace, stack=2, train=fakes.TRAIN, workers=2, **self.options
-        )
+        self.outcome = run_search(self.space, self.data, self.workspace, RunOptions(workers=2, address=self.address))
 
     def end(self) -> StudyOutcome:
         self.join(WAIT_S)

@@ -13,6 +13,7 @@ from rfe.config.load import load_config
 from rfe.errors import ConfigError, StudyError, SubmissionError
 from rfe.journal.events import StudyLog
 from rfe.journal.journal import Journal
+from rfe.search.options import RunOptions
 from rfe.search_space import SearchSpace, effective_config, normalize, resolve
 from rfe.search_space.ready_made import ready_made
 from rfe.workspace import open_workspace
@@ -43,6 +44,24 @@ def test_search_places_name_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for data, said in ((None, "--data"), ("nowhere", "is not a folder")):
         with pytest.raises(ConfigError, match=said):
             api.search("everything", data)
+
+
+def test_options_by_name_and_as_one_object_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One object reaches the driver, whichever way they were given; a wrong one is refused before that."""
+    data, workspace, given = make_folder(tmp_path / "data"), open_workspace(tmp_path), []
+    monkeypatch.setattr("rfe.search.driver.run_search", lambda *arguments, **_: given.append(arguments[3]))
+    api.search("everything", data, trials=9, workers=2, address="auto", workspace=workspace)
+    api.search("everything", data, RunOptions(trials=9, workers=2, address="auto"), workspace=workspace)
+    api.search("everything", data, RunOptions(trials=5, workers=2, address="auto"), trials=9, workspace=workspace)
+    api.train("baselines/concat_mlp", data, workers=2, address="auto", workspace=workspace)
+    assert given[:3] == [RunOptions(trials=9, workers=2, address="auto")] * 3
+    assert given[3:] == [RunOptions(workers=2, address="auto")]
+    with pytest.raises(TypeError, match="trails"):
+        api.search("everything", data, trails=9, workspace=workspace)  # type: ignore[call-arg]
+    for search in (api.search, api.plan_search):
+        with pytest.raises(StudyError, match="no study 'old'"):
+            search("everything", data, warm_start="old", workspace=workspace)
+    assert len(given) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in ready_made() if name.startswith("baselines/")])

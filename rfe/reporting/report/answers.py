@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
+from rfe.data.scores import answer_influence
 from rfe.ensemble.candidates import Candidate
 from rfe.errors import DataError, StudyError
 from rfe.metrics.choice import PARTS
@@ -48,9 +49,8 @@ class Answers:
         return self.clips.actor[: self.clips.n_source]
 
     def table(self) -> InfluenceTable:
-        """Hits by seed and clip."""
-        fold = self.clips.fold[: self.clips.n_source]
-        return InfluenceTable.of_answers(self.task, self.truth, self.predicted, self.actor, fold)
+        """The metrics, and each clip's influence on them."""
+        return answer_influence(self.clips, self.predicted)
 
     def intervals(self) -> dict[str, Interval]:
         """Score and its halves, over actors and seeds."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from rfe.formatting import format_value
+
 Part = TypeVar("Part")
 Colour = Literal["blue", "orange", "green", "purple", "grey"]
 
@@ -209,14 +211,5 @@ def change_text(part: Part, change: Callable[[str], str]) -> Part:
 def say(value: Any, column: Column | None = None) -> str:
     """A cell for people: decimals of its column, yes and no, lists with commas, nothing for None and NaN."""
     column = column or Column("")
-    if value is None or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if column.decimals is None:
-            return f"{value:.4g}"
-        return f"{value:+z.{column.decimals}f}" if column.signed else f"{value:z.{column.decimals}f}"
-    if isinstance(value, list | tuple):
-        return ", ".join(say(one) for one in value)
-    return str(value)
+    form = ".4g" if column.decimals is None else f"{'+' if column.signed else ''}z.{column.decimals}f"
+    return format_value(value, form)

@@ -29,7 +29,7 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
             nested["estimate"],
             scores["acc_presence_nested"]["estimate"],
             scores["acc_salience_nested"]["estimate"],
-            (nested["lower_95"], nested["upper_95"]),
+            (nested["low"], nested["high"]),
             "the ensemble's result: each fold is answered by what was chosen without its labels",
         ),
         Headline("score_in_sample", scores["score_in_sample"], about=IN_SAMPLE),
@@ -82,10 +82,10 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
         ("best single trial, nested", scores["score_single_nested"]),
     ]
     difference = scores["difference_nested"]
-    inside = difference["lower_95"] <= 0 <= difference["upper_95"]
+    inside = difference["low"] <= 0 <= difference["high"]
     yield Text(
         f"Against the best single trial by the same rule the ensemble differs by {difference['estimate']:+z.3f} "
-        f"[{difference['lower_95']:+z.3f}, {difference['upper_95']:+z.3f}], paired by clip"
+        f"[{difference['low']:+z.3f}, {difference['high']:+z.3f}], paired by clip"
         + (": the interval includes 0, so no difference was shown." if inside else "."),
         "finding",
     )
@@ -105,8 +105,8 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
                         "nested",
                         [one["estimate"] for _, one in lines],
                         [name for name, _ in lines],
-                        low=[one["lower_95"] for _, one in lines],
-                        high=[one["upper_95"] for _, one in lines],
+                        low=[one["low"] for _, one in lines],
+                        high=[one["high"] for _, one in lines],
                     ),
                     Points(
                         "in-sample",
@@ -129,7 +129,7 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
         ("difference_nested", "difference in Score, paired"),
     ):
         one = scores[name]
-        rows.append((label, one["estimate"], one["lower_95"], one["upper_95"]))
+        rows.append((label, one["estimate"], one["low"], one["high"]))
     rows.append(("Score on the clips it was chosen by (in-sample)", scores["score_in_sample"], None, None))
     yield Table(
         f"{prefix}scores",

@@ -80,10 +80,7 @@ def trial_blocks(journal: StudyJournal, prefix: str) -> Iterator[Block]:
             f"{prefix}best-parameters",
             "What the best trials are made of",
             (Column("trial"), Column("Score"), *(Column(name, None) for name in shown)),
-            tuple(
-                (log.number, float(log.scores["score"]), *(_cell(log.config.get(name)) for name in shown))
-                for log in top
-            ),
+            tuple((log.number, float(log.scores["score"]), *(log.config.get(name) for name in shown)) for log in top),
             f"Effective values.{kept_all}{more} All trials with all fields: tables/{prefix}all-trials.csv.",
         )
     best = (
@@ -128,7 +125,7 @@ def all_trials(journal: StudyJournal, prefix: str) -> Table:
                 log.seconds if math.isfinite(log.seconds) else None,
                 log.tags.get("duplicate_of", ""),
                 log.reason,
-                *(_cell(log.config.get(name)) for name in names),
+                *(log.config.get(name) for name in names),
             )
         )
     return Table(f"{prefix}all-trials", "All trials", tuple(Column(name, 6) for name in (*head, *names)), tuple(rows))
@@ -186,9 +183,3 @@ def curve_blocks(trials: Sequence[TrialLog], prefix: str) -> Iterator[Block]:
         tuple(panels),
         "Curves are pooled over folds. A result is that of the last epoch; none was chosen by looking at these curves.",
     )
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
-    return value if isinstance(value, bool | int | float | str) or value is None else str(value)

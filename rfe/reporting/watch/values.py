@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rfe.formatting import format_value
 from rfe.search_space.dimensions import POOL_PREFIX, Dimension, Value
 
 POOL = "pool"
@@ -49,12 +50,6 @@ def counted_in(config: Mapping[str, Any], dimensions: Sequence[Dimension]) -> di
 
 def plain_value(value: Any) -> float | int | str:
     """A number as it is, else text: a list with plus signs, `yes`, `no`, `none`."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if value is None:
-        return "none"
-    if isinstance(value, list | tuple):
-        return "+".join(map(str, value)) or "none"
-    return str(value)
+    return format_value(value, joint="+") or "none"

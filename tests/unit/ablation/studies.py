@@ -13,6 +13,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.journal.events import StudyLog
 from rfe.journal.journal import Journal
+from rfe.search.options import RunOptions
 from rfe.search_space import ARM, SearchSpace, effective_config, resolve, sample_params
 from rfe.search_space.grid import grid_points
 from rfe.tracking.contents import describe_trial
@@ -40,9 +41,10 @@ def run_here(train: Train, ran: list[SearchSpace] | None = None) -> Callable[...
         space: SearchSpace,
         workspace: Workspace,
         progress: Any,
+        options: RunOptions,
         *,
         opened: Callable[[StudyFolder], None] = lambda folder: None,
-        **options: Any,
+        **given: Any,
     ) -> Any:
         if ran is not None:
             ran.append(space)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +18,7 @@ from rfe.api import running as api_running
 from rfe.cli.program import app
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.progress import SearchStatus
+from rfe.search.options import RunOptions
 from rfe.search_space import SearchSpace
 from rfe.tracking.base import NullTracker
 from rfe.tracking.live import LiveStatus, stop_requested
@@ -122,9 +122,9 @@ def test_stop_can_wait(study: StudyFolder) -> None:
 def test_resume_goes_on_with_what_the_folder_keeps(
     study: StudyFolder, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[tuple[SearchSpace, dict[str, Any]]] = []
+    given: list[tuple[SearchSpace, RunOptions]] = []
 
-    def run(space: SearchSpace, *_: object, **options: Any) -> None:
+    def run(space: SearchSpace, workspace: object, progress: object, options: RunOptions) -> None:
         given.append((space, options))
         raise KeyboardInterrupt
 
@@ -133,10 +133,10 @@ def test_resume_goes_on_with_what_the_folder_keeps(
     space, options = given[0]
     assert (space.study, space.data.path, list(space.space)) == ("tiny", str(dataset.path), ["train.lr"])
     # 9 trials were asked for when it was last started, whatever the space's own budget
-    assert options == {"trials": 9, "hours": None, "workers": 3, "address": None}
+    assert options == RunOptions(trials=9, workers=3)
     invoke("studies", "resume", "tiny", "--trials", 50, "--hours", 2, "--data", tmp_path)
     space, options = given[1]
-    assert (space.data.path, options["trials"], options["hours"]) == (str(tmp_path), 50, 2.0)
+    assert (space.data.path, options.trials, options.hours) == (str(tmp_path), 50, 2.0)
     ended = invoke("studies", "resume", "tiny", "--data", tmp_path / "nowhere")
     assert (ended.exit_code, len(given)) == (2, 2)
     assert "is not a folder" in ended.stderr

@@ -265,7 +265,10 @@ def test_an_ensemble_is_kept_and_read_back(folder: StudyFolder, dataset: Dataset
     np.testing.assert_allclose(nested.states.sum(-1), 1, atol=0.01)
     assert ensemble_names(workspace) == ("final",)
     path = place / "ensemble.json"  # as earlier versions wrote it
-    path.write_text(path.read_text().replace("score_in_sample", "score_optimistic"))
+    former = {"score_in_sample": "score_optimistic", '"low"': '"lower_95"', '"high"': '"upper_95"'}
+    for now, then in former.items():
+        assert now in path.read_text()
+        path.write_text(path.read_text().replace(now, then))
     assert read_ensemble(workspace, "final").about["scores"] == stored.about["scores"]
     assert len((place / "trajectory.csv").read_text().splitlines()) == 1 + len(result.trajectory)
 

@@ -1,5 +1,6 @@
 """The fast check of the interval machinery: hit tables from a random-effects model with a known difference."""
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -123,14 +124,14 @@ def test_variance_follows_its_equation(answers: tuple[np.ndarray, np.ndarray]) -
     """The same numbers, written out actor by actor."""
     truth, predicted = answers
     table = InfluenceTable.of_answers(BLEMORE, truth, predicted, ACTOR, FOLD)
-    pooled = score(BLEMORE, truth, predicted)
+    pooled, n_blends = score(BLEMORE, truth, predicted), BLEMORE.state_is_blend[truth].sum()
     psi = np.zeros((3, N_ACTORS))
     for s in range(3):
         for a in range(N_ACTORS):
             own, own_blend = a == ACTOR, (a == ACTOR) & BLEMORE.state_is_blend[truth]
             presence, salience = (hits(BLEMORE, truth, predicted[s]) for hits in (presence_hits, salience_hits))
-            psi[s, a] = 0.5 * (presence[own] - pooled.acc_presence).sum() / pooled.n_clips
-            psi[s, a] += 0.5 * (salience[own_blend] - pooled.acc_salience).sum() / pooled.n_blends
+            psi[s, a] = 0.5 * (presence[own] - pooled.acc_presence).sum() / len(truth)
+            psi[s, a] += 0.5 * (salience[own_blend] - pooled.acc_salience).sum() / n_blends
     of_actors = N_ACTORS / (N_ACTORS - 1) * sum(psi[:, a].mean() ** 2 for a in range(N_ACTORS))
     of_seeds = of_residual = 0.0
     for k in range(N_FOLDS):
@@ -225,3 +226,29 @@ def test_one_actor_has_no_interval() -> None:
     )
     assert interval.estimate == 1.0
     assert np.isnan(interval.standard_error)
+
+
+def test_every_json_has_the_same_keys_and_null_where_nothing_was_measured(
+    answers: tuple[np.ndarray, np.ndarray],
+) -> None:
+    table = InfluenceTable.of_answers(BLEMORE, *answers, ACTOR, FOLD)
+    score, difference = score_interval(table), difference_interval(table, table)
+    known = {
+        "estimate",
+        "standard_error",
+        "degrees_of_freedom",
+        "low",
+        "high",
+        "paired",
+        "n_seeds",
+        "n_actors",
+        "notes",
+    }
+    assert score.to_dict().keys() == known
+    assert difference.to_dict().keys() == known | {"p_value", "probability_better", "smallest_detectable"}
+    for one in (score, difference):
+        found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
+        assert (found["low"], found["high"]) == one.bounds()
+    actor = InfluenceTable.of_answers(BLEMORE, np.arange(6), np.arange(6), np.zeros(6, int))
+    found = score_interval(actor, "acc_presence").to_dict()
+    assert (found["estimate"], found["low"], found["high"], found["standard_error"]) == (1.0, None, None, None)

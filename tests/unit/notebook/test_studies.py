@@ -16,6 +16,7 @@ from rfe.data.dataset import Dataset
 from rfe.errors import ConfigError, DataError, StudyError
 from rfe.journal.events import StudyLog
 from rfe.journal.journal import Journal
+from rfe.search.options import RunArguments
 from rfe.search_space import SearchSpace
 from rfe.workspace import Workspace, open_workspace
 from tests.unit.ablation.studies import pretend, run_here
@@ -177,9 +178,9 @@ def test_spaces_and_configurations_are_mappings_too(tmp_path: Path, spaces: list
 )
 def test_no_option_of_the_api_is_left_out(shown: Any, done: Any) -> None:
     """`from_study` and `trial` are a Study here, or an export of one."""
-    asked = {*Asked.__annotations__} if done is api.ablate else set()
+    asked = {api.ablate: {*Asked.__annotations__}, api.search: {*RunArguments.__annotations__}}.get(done, set())
     missing = ({*inspect.signature(done).parameters} | asked) - {*inspect.signature(shown).parameters}
-    assert missing <= {"source", "from_study", "trial", "asked"}
+    assert missing <= {"source", "from_study", "trial", "asked", "options", "arguments"}
 
 
 def test_a_tables_numbers_are_read_at_a_glance() -> None:

@@ -9,6 +9,7 @@ from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.plan import SearchPlan, plan
+from rfe.search.options import RunOptions
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.workspace import Workspace, open_workspace
@@ -26,7 +27,7 @@ SPACE = {
 
 def _plan(folder: Path, trials: int | None = None, hours: float | None = None, **changes: Any) -> SearchPlan:
     space = load_space(SPACE | {"data": {"path": str(folder)}} | changes)
-    return plan(space, _workspace(folder), trials=trials, hours=hours, progress=SilentProgress())
+    return plan(space, _workspace(folder), RunOptions(trials, hours), progress=SilentProgress())
 
 
 def _workspace(folder: Path) -> Workspace:
@@ -80,7 +81,7 @@ def test_a_grid_is_counted_and_needs_no_budget(folder: Path) -> None:
     assert found.trials == (1 + 1 + 2) * 2  # face, voice, both with one or all kept
     assert found.points == 2 * 2 * 2 * 2
     assert found.settings == {"sampler": "grid", "pruner": "none", "objective": "score"}
-    fewer = plan(space, _workspace(folder), trials=3, progress=SilentProgress())
+    fewer = plan(space, _workspace(folder), RunOptions(trials=3), progress=SilentProgress())
     assert fewer.trials == 3
 
 
@@ -99,7 +100,7 @@ def test_what_a_warm_start_would_bring_is_said_and_nothing_is_begun(folder: Path
             tell(store, one.number, state="complete", values=(0.5,))
 
     def learnt(name: str) -> str:
-        found = plan(space, workspace, warm_start=workspace.study(name).path, progress=SilentProgress())
+        found = plan(space, workspace, RunOptions(warm_start=name), progress=SilentProgress())
         return found.settings["warm start from"]
 
     assert learnt("old") == "old: 3 complete trials that this space holds too"
@@ -112,7 +113,7 @@ def test_what_a_warm_start_would_bring_is_said_and_nothing_is_begun(folder: Path
     with pytest.raises(StudyError, match="--warm-start old: study s was begun without one"):
         learnt("old")
     with pytest.raises(StudyError, match=r"started differently[\s\S]*seed: was 3, now 0"):
-        plan(space, workspace, seed=0, progress=SilentProgress())
+        plan(space, workspace, RunOptions(seed=0), progress=SilentProgress())
 
 
 ENDLESS = {"model.dropout": {"float": [0.0, 0.5]}, "train.lr": {"float": [0.001, 0.01]}}

@@ -114,6 +114,7 @@ class ThreadFleet:
         self._start(n_workers)
 
     ended = resizing = False
+    prefetch = 0
 
     @property
     def n_expected(self) -> int:
@@ -213,9 +214,7 @@ class Loop:
     def _search(self, given: dict[str, Any], data: Path) -> None:
         fleet: Any = self.fleet
         try:
-            self.outcome = run_search(
-                load_space(given), data, self.workspace, fleet=fleet, progress=self.progress, prefetch=0
-            )
+            self.outcome = run_search(load_space(given), data, self.workspace, fleet=fleet, progress=self.progress)
         except BaseException as error:
             self.error = error
 

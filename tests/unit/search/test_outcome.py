@@ -1,6 +1,7 @@
 """What is doubtful and no mistake: one encoder, features that tell nothing. The answer is a result with a caveat."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from rfe.data.cache import FeatureCache
 from rfe.data.caveats import ONE_ENCODER
 from rfe.data.check import check_folder
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.search.outcome import StudyOutcome, build_outcome, constant_score
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_events
+from rfe.search.outcome import StudyOutcome, build_outcome, constant_score, recorded_totals, study_scores
 from rfe.search.trial_tracker import TrialTracker
 from rfe.search.work import ItemResult
 from rfe.search_space import load_space
@@ -20,7 +23,9 @@ from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
 from rfe.training.configurations import train_configurations
 from rfe.workspace import Workspace
+from tests.integration.fakes import write_data
 from tests.unit.data.folders import make_folder, make_rows, names, write_features
+from tests.unit.search.tiny_study import run_study
 
 SMALL = {"model.latent_dim": 8, "train.epochs": 30, "train.batch_size": 16, "train.lr": 0.02, "protocol": "crossfit"}
 
@@ -83,3 +88,23 @@ def test_one_encoder_is_searched_and_said(tmp_path: Path) -> None:
     two = make_folder(tmp_path / "two")
     assert ONE_ENCODER not in load_dataset(two).caveats
     assert ONE_ENCODER in load_dataset(two, ["face"]).caveats
+
+
+def test_a_journal_of_before_sums_were_recorded_gives_the_same_scores(tmp_path: Path) -> None:
+    """Their accuracies by fold are sums over known sizes; a fold without blends has none of salience."""
+    dataset = load_dataset(write_data(tmp_path / "data"))
+    folder = run_study(Workspace(tmp_path, "", tmp_path), dataset, NullTracker())
+    logs = [event for event in read_events(folder) if isinstance(event, TrialLog) and event.score is not None]
+    older = [replace(log, totals={}) for log in logs]
+    for then, now in zip(study_scores(older, dataset), study_scores(logs, dataset), strict=True):
+        assert then is not None
+        assert now is not None
+        assert then.trials == now.trials
+        assert [then.score, then.acc_presence, then.acc_salience] == pytest.approx(
+            [now.score, now.acc_presence, now.acc_salience]
+        )
+    one = replace(older[0], per_fold={"acc_presence": {0: 0.5, 1: 1.0, 2: 0.25}, "acc_salience": {0: 0.5, 2: 0.25}})
+    found = recorded_totals(one, dataset)
+    assert found.by_fold("acc_presence").tolist() == [0.5, 1.0, 0.25]
+    assert found.by_fold("acc_salience").tolist() == [0.5, 0.0, 0.25]
+    assert found.totals["score"].tolist() == [[36, 30, 72, 60], [72, 0, 72, 60], [18, 15, 72, 60]]

@@ -83,7 +83,7 @@ def test_an_added_configuration_is_tried_next(
     assert outcome.trials["complete"] == 8
     assert [ended[number].config["train.lr"] for number in (4, 5)] == [0.0031, 0.0032]
     assert ended[5].config["model.n_kept"] == 2
-    assert [number for number, log in ended.items() if log.tags.get("queued") == "user"] == [4, 5]
+    assert sorted(number for number, log in ended.items() if log.tags.get("queued") == "user") == [4, 5]
     assert not waiting_requests(workspace.study("s"))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rfe.errors import StudyError
 from rfe.metrics.choice import score_parts
+from rfe.metrics.score import FoldTotals
 from rfe.study import TrialTotals, score_best, score_selected
 from rfe.task import BLEMORE
 
@@ -26,14 +27,14 @@ def totals_of(
 ) -> TrialTotals:
     """From hits [trial, fold] and the folds' sizes."""
     each = [
-        {
+        {  # [fold, number] of each metric
             "score": np.array([*zip(right, exact, clips, blends, strict=False)], float),
             "acc_presence": np.array([*zip(right, clips, strict=False)], float),
             "acc_salience": np.array([*zip(exact, blends, strict=False)], float),
         }
         for right, exact in zip(presence, salience, strict=True)
     ]
-    return TrialTotals.of(numbers or tuple(range(len(each))), score_parts(BLEMORE), each)
+    return TrialTotals.of(numbers or range(len(each)), [FoldTotals(score_parts(BLEMORE), one) for one in each])
 
 
 def test_one_trial_has_one_score() -> None:

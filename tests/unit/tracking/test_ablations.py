@@ -28,8 +28,8 @@ def interval(estimate: float) -> dict[str, Any]:
     return {
         "estimate": estimate,
         "standard_error": 0.01,
-        "lower_95": estimate - 0.02,
-        "upper_95": estimate + 0.02,
+        "low": estimate - 0.02,
+        "high": estimate + 0.02,
         "p_value": 0.01,
         "probability_better": 0.1,
     }

@@ -32,7 +32,6 @@ def result(**changes: object) -> TrialResult:
             "acc_presence": np.array([[1.0, 2.0], [2.0, 2.0]]),
             "acc_salience": np.array([[0.0, 0.0], [1.0, 2.0]]),
         },
-        **{"clips": np.array([2, 2]), "blends": np.array([0, 2])},
         **{"score": 0.5, "acc_presence": 0.75, "acc_salience": 0.5, "gate_scores": scores},
         **{"kept_frequency": {"clip": 0.25, "wavlm": 1.0}, "weights": {"w": np.zeros(2, np.float32)}},
     }

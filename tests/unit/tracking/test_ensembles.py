@@ -24,7 +24,7 @@ def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace, tmp_path: Path) -> None:
     write_json(workspace.study("first").mlflow_runs, {"trial_run_ids": {"3": "a1b2"}})
-    interval = {"estimate": 0.33, "standard_error": 0.01, "lower_95": 0.31, "upper_95": 0.35, "notes": []}
+    interval = {"estimate": 0.33, "standard_error": 0.01, "low": 0.31, "high": 0.35, "notes": []}
     about: dict[str, Any] = {
         "name": "final",
         "data": {"fingerprint": "f00", "simulated": True, "caveats": ["simulated data"]},

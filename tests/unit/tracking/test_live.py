@@ -1,5 +1,6 @@
 """What a driver says of itself, and who heeds a request to stop."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -96,3 +97,22 @@ def test_a_long_configuration_can_be_left_out() -> None:
     assert short is not None
     assert (short.best_config, short.best_score) == ({}, 0.3)
     assert LiveStatus("a", "h", 1, 2.0).without_config().search is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": "7"},
+        {"stage": None},
+        {"search": {"total": "20"}},
+        {"search": {"total": 20, "epochs": ["4"]}},
+        {"search": {"total": 20, "best_config": []}},
+        {"search": {}},
+    ],
+)
+def test_a_status_of_other_types_is_none(change: dict[str, object]) -> None:
+    """Wrong types in `search` reached the command that prints it."""
+    told = LiveStatus("one", "here", 1, 1.0, "search s", STATUS).to_dict()
+    assert LiveStatus.of_text(json.dumps(told)) == LiveStatus("one", "here", 1, 1.0, "search s", STATUS)
+    assert LiveStatus.of_text(json.dumps(told | {"of a later version": 1})) is not None
+    assert LiveStatus.of_text(json.dumps(told | change)) is None

@@ -49,8 +49,8 @@ def test_a_result_is_whole_and_its_score_is_that_of_its_answers(data: tuple[Data
     assert result.score == pytest.approx(
         np.mean([score(BLEMORE, truth, states).score for states in result.predicted_state])
     )
-    assert result.clips.sum() == clips.n_source
-    assert result.blends.sum() == BLEMORE.state_is_blend[truth].sum()
+    sizes = clips.n_source, BLEMORE.state_is_blend[truth].sum()
+    assert result.totals["score"][:, 2:].sum(0).tolist() == list(sizes)
     assert result.kept.sum(-1).max() == 2
     assert sum(result.kept_frequency.values()) == pytest.approx(2.0)
     assert [epoch for epoch, _ in result.curves["score"]] == [1, 2, 3, 4, 5]
@@ -174,7 +174,7 @@ def test_folds_trained_in_two_parts_give_the_whole(protocol: str, data: tuple[Da
     assert np.isfinite([*seen, first.score]).all()
     assert np.isnan(first.fused[:, ~mine]).all()
     assert (first.predicted_state[:, ~mine] == -1).all()
-    assert first.clips.sum() == mine.sum()
+    assert first.totals["acc_presence"][:, 1].sum() == mine.sum()
     np.testing.assert_allclose(first.fused[:, mine], whole.fused[:, mine], atol=1e-4)
     (rest,) = train_configurations([config], dataset, cache, parts={0: Part(folds[2:], first)})
     assert tuple(rest.folds) == folds
