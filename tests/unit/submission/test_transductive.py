@@ -1,6 +1,7 @@
 """A bundle that answers all clips of an actor together says so everywhere, and refuses what it cannot answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.design import match_design
+from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.prediction import MatchedDecoder
+from rfe.ensemble.selection import Selection
+from rfe.ensemble.stored import read_ensemble, write_ensemble
 from rfe.errors import DataError, SubmissionError
+from rfe.progress import SilentProgress
 from rfe.submission.clips import NewClips
-from rfe.submission.export import export_study
+from rfe.submission.export import export_ensemble, export_study
 from rfe.submission.member import run_member
 from rfe.submission.predictor import Predictor
 from rfe.submission.pyfunc import clips_of_table, example_table
@@ -111,6 +116,25 @@ def test_a_target_without_actors_cannot_be_handed_in_with_it(tmp_path: Path) -> 
         SubmissionError, match=r"trial 0: decode.design: actor: .* target clips of .* carry no video_id"
     ):
         export_study(workspace, "fusion-v1", dataset)
+
+
+def test_an_ensemble_by_design_becomes_a_bundle_that_says_so(dataset: Dataset, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "work", "sqlite:///none.db", tmp_path / "cache")
+    folder = write_study(workspace.study("fusion-v1"), dataset, *(make_trial(dataset, n, 0.4 - n / 50) for n in (0, 1)))
+    how = Selection(method="top_k", members=2, decoding="design")
+    about = {"path": str(dataset.path), "encoders": None, "fingerprint": dataset.fingerprint}
+    write_ensemble(workspace, "final", build_ensemble([folder], dataset, how, SilentProgress()), about)
+    stored = read_ensemble(workspace, "final")
+    assert stored.decoding == "design"
+    bundle = export_ensemble(workspace, stored, dataset)
+    manifest = json.loads((bundle / "MANIFEST.json").read_text())
+    assert (manifest["transductive"], manifest["decoding"]) == (True, "design")
+    assert json.loads((bundle / "decoder.json").read_text())["kind"] == "design"
+    assert predict_folder(bundle, dataset.path).prediction.notes[0].startswith("transductive")
+    clips = dataset.clips
+    hidden = replace(dataset, clips=replace(clips, actor=np.where(clips.fold < 0, -1, clips.actor)))
+    with pytest.raises(SubmissionError, match=r"ensemble 'final': --decode design: .* carry no video_id"):
+        export_ensemble(workspace, stored, hidden)
 
 
 def test_a_bundle_that_is_not_does_not_say_so(dataset: Dataset, tmp_path: Path) -> None:
