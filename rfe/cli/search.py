@@ -131,6 +131,9 @@ def print_outcome(outcome: "StudyOutcome") -> None:
         rows.append([confirmed.mean, None, None, "confirmed", note])
     if rows:
         print_table(["score", "presence", "salience", "which", "what it is"], rows)
+    if outcome.gain is not None:
+        print_heading("what the search brought, by its own scores (optimistic alike)")
+        print_lines(*(f"  {sentence}" for sentence in outcome.gain.sentences()))
     if outcome.front:
         print_heading("Pareto front: no trial is better than these in everything")
         names = list(outcome.front[0].values)
@@ -164,7 +167,7 @@ def print_plan(plan: "SearchPlan") -> None:
     different = "" if plan.configurations in (None, plan.points) else f", {plan.configurations:,} configurations"
     print_lines(f"{points} points{different}; some of them:")
     print_lines(*(f"  {short_config(sample)}" for sample in plan.samples))
-    print_lines(*plan.notes)
+    print_lines(*plan.notes, *plan.expected)
     print_lines(", ".join(f"{name} {value}" for name, value in plan.settings.items()))
     budget = [f"{plan.trials} trials"] if plan.trials else []
     budget += [f"{plan.hours:g} hours"] if plan.hours else []

@@ -27,6 +27,8 @@ CHUNK_NUMBERS = 200_000
 LARGEST_SPAN = 30.0
 """A clip with a broken feature may be answered wrongly and without bounds, and would take every slope to 0 by itself:
 clips whose logits span more than so many times the median clip's have no part in a fit."""
+LEAST_PROBABILITY = 1e-6
+"""Of a true state in a log-likelihood, so that one clip with a broken feature does not outweigh all others."""
 MOST_BROKEN = 0.05
 """Share of clips up to which such spans are a fault of the clips; beyond it they are how the model answers."""
 
@@ -166,6 +168,31 @@ def state_probabilities(
     """
     parts = [probabilities for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset)]
     return np.concatenate(parts).reshape(*outputs.leading, outputs.n_clips, task.n_states)
+
+
+def log_likelihood(
+    task: Task,
+    outputs: Outputs,
+    parameters: ValidStatesParameters,
+    truth_state: Int,
+    *,
+    fold_index: Int | None = None,
+    set_offset: Float | None = None,
+) -> NDArray[np.float64]:
+    """Mean log-probability of the clips' true states, nats.
+
+    Args:
+        task, outputs, parameters, fold_index, set_offset: as in `ValidStatesDecoder.decode`.
+        truth_state: [clip] true states.
+
+    Returns:
+        [...]; a clip counts with `LEAST_PROBABILITY` at least, also where an output is not finite.
+    """
+    clips, parts = np.arange(outputs.n_clips), []
+    for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset):
+        of_truth = np.nan_to_num(probabilities[:, clips, truth_state])
+        parts.append(np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean(-1))
+    return np.concatenate(parts).reshape(outputs.leading)
 
 
 def answer_states(task: Task, probabilities: Float, shares: LabelShares) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from rfe.errors import StudyError
 from rfe.journal.records import Record
@@ -16,6 +16,11 @@ from rfe.workspace import StudyFolder
 ASK = "ask"
 REPORT = "report"
 LEARN = "warm_start"
+
+
+Origin = Literal["first", "queued", "random", "sampler"]
+"""`first`: one of the space's first trials. `queued`: a user asked for it. `random`: drawn evenly from the whole space.
+`sampler`: proposed by what it had learnt, or by its grid."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +33,19 @@ class TrialsAsked:
     """Number -> what the sampler keeps with the trial (generations of evolutionary samplers), where it keeps any."""
     queued: Mapping[int, str] = field(default_factory=dict)
     """Number -> id of the queued configuration that a user asked for, where one did."""
+    origin: Mapping[int, Origin] = field(default_factory=dict)
+    """Number -> where its parameters came from; empty in journals of earlier versions."""
 
     def to_record(self) -> dict[str, Any]:
         """The record's own fields."""
         kept = {str(number): state for number, state in self.sampler.items() if state}
         queued = {str(number): name for number, name in self.queued.items()}
+        origin = {str(number): one for number, one in self.origin.items()}
         return {
             "trials": {str(n): params for n, params in self.trials.items()},
             **({"sampler": kept} if kept else {}),
             **({"queued": queued} if queued else {}),
+            **({"origin": origin} if origin else {}),
         }
 
     @classmethod
@@ -45,7 +54,14 @@ class TrialsAsked:
             {int(number): dict(params) for number, params in data["trials"].items()},
             {int(number): dict(state) for number, state in data.get("sampler", {}).items()},
             {int(number): str(name) for number, name in data.get("queued", {}).items()},
+            {int(number): _origin(one) for number, one in data.get("origin", {}).items()},
         )
+
+
+def _origin(value: object) -> Origin:
+    if value not in get_args(Origin):
+        raise ValueError(f"origin {value!r}")
+    return cast(Origin, value)
 
 
 @dataclass(frozen=True)

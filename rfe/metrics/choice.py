@@ -11,7 +11,9 @@ from rfe.task.task import SALIENCE_METRICS
 METRICS: dict[str, Metric] = {one.name: one for one in (Blemore(), Accuracy(), MacroF1(), SalienceMae())}
 """What `metric:` of a `task.yaml` can be; see `docs/extending.md` on how to add one."""
 
-
+LOG_LIKELIHOOD = "log_likelihood"
+"""What a trial logs beside its metrics: of the true states, cross-fitted. It does not jump as hits do, and so tells
+configurations apart by fewer trials."""
 PARTS = ("score", "acc_presence", "acc_salience")
 """The numbers of every table; a task that asks no ratio has no `acc_salience`."""
 
@@ -33,6 +35,6 @@ def further_metrics(task: Task) -> dict[str, Metric]:
     return {name: one for name, one in METRICS.items() if name not in ruled_out}
 
 
-def task_metrics(task: Task) -> dict[str, Metric]:
-    """All that trials log, and so all that a study may be searched for (`objective:`)."""
-    return score_parts(task) | further_metrics(task)
+def objectives(task: Task) -> tuple[str, ...]:
+    """All that a study may be searched for (`objective:`)."""
+    return (*score_parts(task), *further_metrics(task), LOG_LIKELIHOOD)

@@ -20,6 +20,8 @@ from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
 from rfe.search.driver import check_actors, check_decoders, check_folds_first, check_objectives, study_seed
+from rfe.search.open_trials import LEARNING
+from rfe.search.outcome import single_scores
 from rfe.search_space import (
     ResolvedSpace,
     SearchSpace,
@@ -31,10 +33,13 @@ from rfe.search_space import (
 )
 from rfe.search_space.dimensions import Value
 from rfe.study import define_study, describe_opening
+from rfe.study.definition import DEFINITION_FILE, StudyDefinition
 from rfe.study.distinct import MOST_COUNTED
+from rfe.study.gain import search_gain
+from rfe.study.trials import read_history
 from rfe.training.build import memory_bytes
 from rfe.training.configurations import train_configurations
-from rfe.workspace import Workspace
+from rfe.workspace import StudyFolder, Workspace
 
 SAMPLES, DRAWS = 4, 40
 """So many different configurations are looked for, in so many draws."""
@@ -63,6 +68,8 @@ class SearchPlan:
     """The sampler, the pruner, what is maximised, and what another study's trials teach."""
     notes: tuple[str, ...]
     """Values that have no effect."""
+    expected: tuple[str, ...]
+    """What may be expected: of a new study how its trials come about, of one that is there what it brought so far."""
     trials: int | None
     """Of a grid at most the configurations it has."""
     hours: float | None
@@ -148,12 +155,37 @@ def plan(
             **({"warm start from": learnt} if learnt else {}),
         },
         notes=alike_values(resolved),
+        expected=_expected(definition, folder, trials),
         trials=trials,
         hours=budget.hours,
         models=int(n * folds * seeds) + confirmed * folds,
         memory_mb=max(memory_bytes(config, dataset) for config in configs) / 2**20,
         minutes=search_minutes + confirmed / seeds * one_minutes,
     )
+
+
+def _expected(definition: StudyDefinition, folder: StudyFolder, trials: int | None) -> tuple[str, ...]:
+    """In sentences; nothing of a grid, which is gone through."""
+    sampler = definition.space.sampler
+    if sampler.kind == "grid":
+        return ()
+    if (folder.path / DEFINITION_FILE).is_file():
+        history = read_history(folder, definition)
+        origins = {number: row.origin for number, row in history.rows.items()}
+        gain = search_gain(single_scores(history.logs), origins)
+        if gain is not None:
+            return tuple(f"so far, {sentence}" for sentence in gain.sentences())
+    if sampler.kind not in LEARNING:
+        return ()
+    first = len(definition.resolved.first_trials)
+    drawn = max(0, sampler.startup_trials - first)
+    if trials is not None and trials <= first + drawn:
+        return (
+            f"{sampler.kind} learns from trial {first + drawn} on, so a study of {trials} is random search; raise "
+            "--trials, or lower sampler.startup_trials",
+        )
+    own = f"{first} first trial{'s' * (first != 1)} of the space, {drawn} drawn at random"
+    return (f"{own} (by which the end tells what random search would have found), then {sampler.kind} proposes",)
 
 
 def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:

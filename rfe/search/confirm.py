@@ -161,6 +161,7 @@ def merge_seeds(results: Sequence[TrialResult]) -> TrialResult:
         score=float(mean("score")),
         acc_presence=float(mean("acc_presence")),
         acc_salience=float(mean("acc_salience")),
+        log_likelihood=float(mean("log_likelihood")),
         kept_frequency={
             name: float(np.mean([one.kept_frequency[name] for one in results])) for name in first.kept_frequency
         },

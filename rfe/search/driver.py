@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from rfe.config.load import build_config
 from rfe.config.schema import LARGEST_SEED
 from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset, load_dataset
@@ -23,7 +24,7 @@ from rfe.decoding.candidates import check_ratios
 from rfe.errors import ConfigError
 from rfe.journal.events import StudyLog, TrialLog
 from rfe.journal.records import read_events
-from rfe.metrics.choice import task_metrics
+from rfe.metrics.choice import LOG_LIKELIHOOD, objectives
 from rfe.progress import Progress, SilentProgress
 from rfe.scratch import provide_home
 from rfe.search.arguments import whole_number
@@ -210,8 +211,18 @@ def check_objectives(space: SearchSpace, dataset: Dataset) -> None:
     for name in space.objectives:
         if name == task.metric:
             raise ConfigError(f"study {space.study}: objective: {name} is the score of task {task.name!r}; write score")
-        if name not in task_metrics(task):
-            raise ConfigError(f"study {space.study}: {unknown('objective', name, tuple(task_metrics(task)))}")
+        if name not in objectives(task):
+            raise ConfigError(f"study {space.study}: {unknown('objective', name, objectives(task))}")
+        if name == LOG_LIKELIHOOD and "official" in _protocols(space):
+            raise ConfigError(
+                f"study {space.study}: objective: {name} is cross-fitted, which protocol official is not; write score, "
+                "or set protocol to crossfit"
+            )
+
+
+def _protocols(space: SearchSpace) -> tuple[Any, ...]:
+    searched = space.space.get("protocol")
+    return tuple(searched.choice or ()) if searched else (build_config(space.base, f"study {space.study}").protocol,)
 
 
 def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:

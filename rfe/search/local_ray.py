@@ -26,9 +26,10 @@ WORKER_NICENESS = "5"
 """Of the workers of a Ray that we start, unless `RAY_worker_niceness` says otherwise. Ray's own 15 leaves them a
 thirtieth of a core that another busy program wants too, so that a search beside anything else seems to stand still; 5
 leaves them a quarter, and programs in the foreground still come first. A cluster keeps what it was started with."""
-TRIES = 2
+TRIES = 5
 """Ray waits 30 s for its first process and 30 s for the next, which no setting changes. On a busy machine it may take
-longer; the second time its files are in memory."""
+longer; the second time its files are in memory. Beside other programs that load two cores sevenfold, two starts of
+seven failed twice."""
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def _start(arguments: dict[str, Any], note: Callable[[str], None]) -> None:
             ray.shutdown()
             if attempt == TRIES or not _is_timeout(error):
                 raise ConfigError(_sentence(error, arguments["_temp_dir"])) from error
-            note("Ray did not start within its 30 s; once more")
+            note(f"Ray did not start within its 30 s; try {attempt + 1} of {TRIES}")
 
 
 def _sentence(error: Exception, folder: str) -> str:

@@ -14,6 +14,7 @@ from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyState, TrialLog
 from rfe.metrics.choice import score_metric, score_parts
 from rfe.metrics.metric import totals_of
 from rfe.study import StudyScore, TrialTotals, pareto_front, score_best, score_selected
+from rfe.study.gain import SearchGain, search_gain
 from rfe.workspace import StudyFolder
 
 
@@ -66,13 +67,15 @@ class StudyOutcome:
     data_fingerprint: str
     simulated: bool
     caveats: tuple[str, ...] = ()
+    gain: SearchGain | None = None
+    """What the search brought; None where nothing was searched, or a grid was gone through."""
     front: tuple[FrontTrial, ...] = ()
     """The Pareto front, best in the first objective first; empty with one objective."""
     notes: tuple[str, ...] = field(default_factory=tuple)
     """What the user should know besides, e.g. that MLflow lags."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"gain": None if self.gain is None else self.gain.to_dict()}
 
     def scores(self) -> dict[str, float]:
         """The named numbers."""
@@ -102,6 +105,8 @@ class StudyOutcome:
             lines.append(f"Pareto front of {names}: trials {numbers}.")
         if TRANSDUCTIVE in self.caveats:
             lines.append("Scores of trials with `decode.design: actor` are transductive.")
+        if self.gain is not None:
+            lines += ["What the search brought, by its own scores:", *(f"- {one}" for one in self.gain.sentences())]
         return "\n\n".join(lines)
 
     def log(self) -> OutcomeLog:
@@ -115,6 +120,7 @@ def build_outcome(
     confirmations: Sequence[ConfirmationLog],
     dataset: Dataset,
     objectives: Sequence[str],
+    origins: Mapping[int, str] | None = None,
     **known: Any,
 ) -> StudyOutcome:
     """What a study's trials and confirmations come to.
@@ -125,6 +131,7 @@ def build_outcome(
         confirmations: of some of them.
         dataset: what they were trained on.
         objectives: what was maximised.
+        origins: where each trial's parameters came from, by number; None: nothing was searched, or a grid.
         known: the outcome's `state`, `reason`, `trials` and `elapsed_s`; a study without a result has failed.
     """
     best, selected = study_scores(list(logs.values()), dataset)
@@ -140,6 +147,7 @@ def build_outcome(
         confirmed=confirmed,
         best=number,
         front=study_front(logs.values(), objectives),
+        gain=None if origins is None else search_gain(single_scores(logs.values()), origins),
         best_config={} if number is None else logs[number].config,
         folder=str(folder.path),
         data=str(dataset.path),
@@ -175,6 +183,11 @@ def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
         f"the result is not above {constant:.3f}, which one answer to every clip scores, by two standard errors "
         f"({error:.3f}): these features may tell nothing of the classes",
     )
+
+
+def single_scores(logs: Iterable[TrialLog]) -> dict[int, float]:
+    """Number -> Score of the complete trials that are no copies."""
+    return {log.number: log.score for log in logs if log.score is not None and "duplicate_of" not in log.tags}
 
 
 def study_scores(logs: Sequence[TrialLog], dataset: Dataset) -> tuple[StudyScore | None, StudyScore | None]:

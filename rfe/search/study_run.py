@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from math import ceil, inf
+from math import inf
 from threading import Condition
 from typing import Any
 from uuid import uuid4
@@ -21,6 +21,7 @@ from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
 from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.interrupt import Interrupt
+from rfe.search.open_trials import OpenTrials, plan_open_trials
 from rfe.search.outcome import StudyOutcome, build_outcome
 from rfe.search.status import search_status, trial_progress
 from rfe.search.trial_tracker import TrialTracker
@@ -30,8 +31,6 @@ from rfe.search_space import SearchSpace
 from rfe.tracking.base import Tracker
 from rfe.writing import DISK_FULL, write_json
 
-COHORTS_AT_ONCE = 4
-"""Into so many cohorts at least the trials in training are divided, so that a sampler learns between them."""
 INTERRUPTED = "interrupted"
 POLL_S = 0.3
 """How long the driver waits for results before it looks at limits and progress."""
@@ -81,7 +80,7 @@ class StudyRun:
         self.began, self.spent_s = began, spent_s
         self.resumed = len(trial_tracker.logs)
         self.prefetch = prefetch
-        self.cohort = self.most_open = 1  # until the fleet is known
+        self.open_trials = OpenTrials(1, 1)  # until the fleet is known
         self.run_id = uuid4().hex[:8]
         """Tells this command's cohorts from those of another one on the same study."""
         self.stopping = ""
@@ -216,12 +215,14 @@ class StudyRun:
             self._fail_open(self.stopping)
 
     def _plan_cohorts(self) -> None:
-        """How many trials are asked for at a time, and how many may be open: enough that no worker waits."""
-        n_workers, stack = max(1, self.fleet.n_expected), self.fleet.stack
-        # Tune takes a tenth of a second for a cohort, whatever its size
-        self.cohort = self.space.cohort or stack * ceil(n_workers / COHORTS_AT_ONCE)
-        spare = max(self.cohort, stack * ceil(n_workers / 2))
-        self.most_open = stack * n_workers + self.prefetch * spare if self.prefetch else self.cohort * n_workers
+        """As the workers and the budget stand now."""
+        self.open_trials = plan_open_trials(
+            self.space,
+            self.budget.trials,
+            n_workers=max(1, self.fleet.n_expected),
+            stack=self.fleet.stack,
+            prefetch=self.prefetch,
+        )
 
     def _grow(self) -> None:
         """Use what joined the cluster."""
@@ -298,7 +299,7 @@ class StudyRun:
                 self.trial_tracker.n_open,
             )
             n = 0 if self.stopping else queued or self._n_next(adoptable)
-            full = bool(n_open) and not queued and n_open + n > self.most_open
+            full = bool(n_open) and not queued and n_open + n > self.open_trials.most
             if full or (not n and n_open):  # while something is open, users may ask for more
                 with self.room:
                     self.room.wait(ROOM_S)
@@ -318,7 +319,8 @@ class StudyRun:
                 self.stopping = EXHAUSTED
             return 0
         left = self.budget.left(self.trial_tracker.n_asked)
-        return min(self.cohort, adoptable or (self.cohort if left is None else left))
+        cohort = self.open_trials.cohort
+        return min(cohort, adoptable or (cohort if left is None else left))
 
     def _show(self, status: WorkQueueStatus) -> None:
         now = time.monotonic()
@@ -366,6 +368,7 @@ class StudyRun:
             confirmations,
             trial_tracker.dataset,
             self.space.objectives,
+            None if self.space.sampler.kind == "grid" else trial_tracker.origins(),
             state=state,
             reason="" if state == "finished" and used_up else self.stopping,
             trials=trial_tracker.counts(),

@@ -107,6 +107,11 @@ class TrialTracker:
         with self._lock:
             return self._store.exhausted
 
+    def origins(self) -> dict[int, str]:
+        """Number -> where the trial's parameters came from."""
+        with self._lock:
+            return {row.number: row.origin for row in self._store.trials()}
+
     @property
     def logs(self) -> Mapping[int, TrialLog]:
         """How each trial ended, by number."""

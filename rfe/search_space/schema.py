@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from rfe.config.schema import LARGEST, MOST_SEEDS, Section, Words
 from rfe.data.remote import SECRET_IN_URI
 from rfe.search_space.dimensions import Value
 from rfe.search_space.notify import Notify
+from rfe.task.task import MetricName
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
-Objective = Literal["score", "acc_presence", "acc_salience", "blemore", "macro_f1", "salience_mae"]
+Objective = Literal["score", "acc_presence", "acc_salience", MetricName, "log_likelihood"]
 """What trials log; which of them a task has is checked with the data (`check_objectives`)."""
+ALSO_CALLED = {"accuracy": "acc_presence"}
+"""A metric of `task.yaml` -> what trials log it as."""
 
 
 class DimensionSpec(Section):
@@ -201,6 +204,13 @@ class SearchSpace(Section):
     says."""
 
     _source: str = PrivateAttr(default="")
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _as_logged(cls, given: Any) -> Any:
+        names = given if isinstance(given, list) else [given]
+        known = [ALSO_CALLED.get(one, one) if isinstance(one, str) else one for one in names]
+        return known if isinstance(given, list) else known[0]
 
     @property
     def source(self) -> str:

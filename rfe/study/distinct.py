@@ -62,6 +62,8 @@ class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped h
     ) -> None:
         self._sampler, self._random = sampler, RandomSampler(seed=seed)
         self._distributions, self._known = distributions, known
+        self.drew_at_random = False
+        """Whether the last point was drawn evenly from the whole space, as nothing is learnt yet or no longer new."""
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._distributions
@@ -72,10 +74,12 @@ class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped h
         fixed = trial.user_attrs.get(FIXED, {})
         first: Params = {}
         for sampler in (self._sampler,) * PROPOSALS + (self._random,) * DRAWS:
-            params = self._propose(sampler, study, trial)
-            first = first or params
+            params, at_random = self._propose(sampler, study, trial)
+            if not first:
+                first, self.drew_at_random = params, at_random
             identity = self._known.identify({**params, **fixed})
             if identity is None or identity not in self._known.ids:
+                self.drew_at_random = at_random
                 return params
         return first
 
@@ -84,15 +88,17 @@ class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped h
     ) -> Any:
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
-    def _propose(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> Params:
+    def _propose(self, sampler: BaseSampler, study: optuna.Study, trial: FrozenTrial) -> tuple[Params, bool]:
+        """A point, and whether all of it was drawn independently."""
         space = sampler.infer_relative_search_space(study, trial)
         params = sampler.sample_relative(study, trial, space)
+        at_random = not params
         for name, distribution in self._distributions.items():
             if distribution.single():
                 params[name] = _only_value(distribution)
             elif name not in params:
                 params[name] = sampler.sample_independent(study, trial, name, distribution)
-        return dict(params)
+        return dict(params), at_random
 
 
 class GridSampler(BaseSampler):  # type: ignore[misc]

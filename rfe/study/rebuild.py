@@ -88,7 +88,7 @@ def freeze_trial(
     Raises:
         StudyError: the journal, of an earlier version, lacks the trial's parameters.
     """
-    several = len(definition.space.objectives) > 1
+    reports_count = definition.space.objectives == ("score",)  # of other objectives they are no values
     params = dict(row.params)
     if row.state == "failed" and params.keys() != distributions.keys():
         params = {}  # samplers do not learn from failed trials
@@ -102,8 +102,7 @@ def freeze_trial(
             values=row.values,
             user_attrs=dict(row.user_attrs),
             system_attrs=dict(row.sampler),
-            # Optuna takes none where there are several objectives
-            intermediate_values=dict(row.reports) if row.state == "pruned" and not several else None,
+            intermediate_values=dict(row.reports) if row.state == "pruned" and reports_count else None,
         )
     except ValueError as error:
         name = definition.space.study

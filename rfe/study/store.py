@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
 from rfe.errors import StudyError
-from rfe.journal.asking import ScoreReport, ScoresReported, TrialsAsked, TrialsLearnt
+from rfe.journal.asking import Origin, ScoreReport, ScoresReported, TrialsAsked, TrialsLearnt
 from rfe.journal.events import TrialLog
 from rfe.journal.journal import Journal
 from rfe.search_space import ResolvedSpace
@@ -140,6 +140,7 @@ class StudyStore:
         asked: list[Trial] = []
         names: dict[int, str] = {}
         proposed: dict[int, Mapping[str, Any]] = {}
+        origin: dict[int, Origin] = {}
         while len(asked) < n and (waiting or not self.exhausted):
             name, point = "", None
             first_trials_asked = not self._waiting()
@@ -154,15 +155,18 @@ class StudyStore:
                 proposed[trial.number] = taught.last_state()
             if name:
                 names[trial.number] = name
+            origin[trial.number] = _origin(trial, name, sampler)
             self._known.add(trial.params)
             asked.append(trial)
         if asked:
             frozen = self._study.get_trials(deepcopy=False)
             states = {one.number: sampler_state(frozen[one.number]) for one in asked} | proposed
-            rows = [TrialRow(one.number, "running", one.params, sampler=states[one.number]) for one in asked]
-            event = TrialsAsked(
-                {row.number: row.params for row in rows}, {row.number: row.sampler for row in rows}, names
-            )
+            rows = [
+                TrialRow(one.number, "running", one.params, origin=origin[one.number], sampler=states[one.number])
+                for one in asked
+            ]
+            params, kept = ({row.number: getattr(row, name) for row in rows} for name in ("params", "sampler"))
+            event = TrialsAsked(params, kept, names, origin)
             self.journal.record_asked(event)
             self._rows |= {row.number: row for row in rows}
             self._trials |= {one.number: one for one in asked}
@@ -241,7 +245,7 @@ class StudyStore:
         stored = self.journal.record_trial(log)
         row = self._rows[log.number] = end_row(row, stored, self._objectives)
         trial = self._trials.pop(log.number)
-        if log.state == "pruned" and len(self._objectives) == 1:
+        if log.state == "pruned" and self._objectives == ("score",):  # reports are scores
             for epoch, score in row.reports.items():
                 trial.report(score, epoch)
         self._study.tell(trial, row.values if log.state == "complete" else None, state=STATES[log.state])
@@ -309,3 +313,11 @@ class StudyStore:
                         comparison.replay(event.number, epoch, score)
                 comparison.end(event.number, event.state, event.score)
         return comparison
+
+
+def _origin(trial: Trial, queued: str, sampler: BaseSampler) -> Origin:
+    if queued:
+        return "queued"
+    if FIXED in trial.user_attrs:
+        return "first"
+    return "random" if isinstance(sampler, DistinctSampler) and sampler.drew_at_random else "sampler"

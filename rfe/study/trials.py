@@ -13,6 +13,7 @@ from rfe.journal.asking import (
     ASKING_KINDS,
     AskingEvent,
     LearntTrial,
+    Origin,
     ScoresReported,
     TrialsAsked,
     TrialsLearnt,
@@ -57,6 +58,8 @@ class TrialRow:
     """Epoch -> score that was compared with other trials'."""
     pruned_at: int | None = None
     """The epoch at which the pruner ended it, if it did."""
+    origin: Origin | Literal[""] = ""
+    """Where its parameters came from; "" where a journal of an earlier version does not say."""
     sampler: Mapping[str, Any] = field(default_factory=dict)
     """What the sampler keeps with the trial."""
     started: datetime | None = None
@@ -115,7 +118,10 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
         match event:
             case TrialsAsked():
                 for number, params in event.trials.items():
-                    rows[number] = TrialRow(number, "running", params, sampler=event.sampler.get(number, {}))
+                    state = event.sampler.get(number, {})
+                    rows[number] = TrialRow(
+                        number, "running", params, origin=event.origin.get(number, ""), sampler=state
+                    )
             case ScoresReported():
                 history.order.append(event)
                 for report in event.reports:
@@ -146,7 +152,7 @@ def end_row(row: TrialRow, log: TrialLog, objectives: tuple[str, ...]) -> TrialR
     lasted_s = 0.0 if math.isnan(log.seconds) else log.seconds
     reports = row.reports
     values = None if log.score is None else tuple(log.scores[name] for name in objectives)
-    if log.state == "pruned" and reports and len(objectives) == 1:
+    if log.state == "pruned" and reports and objectives == ("score",):  # reports are scores
         values = (reports[max(reports)],)
     about = {"config_id": log.config_id, **log.tags, **({"reason": log.reason} if log.reason else {})}
     started = datetime.fromtimestamp(log.time - lasted_s)

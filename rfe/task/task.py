@@ -8,7 +8,7 @@ exist in files only; everything in memory is a fraction in [0, 1].
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from rfe.errors import ConfigError, gather
 
 MOST_CLASSES = 64
 MOST_RATIOS = 9
-METRICS = ("blemore", "accuracy", "macro_f1", "salience_mae")
-"""What a task may be scored by; see `rfe.metrics`."""
+MetricName = Literal["blemore", "accuracy", "macro_f1", "salience_mae"]
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
+"""What a task may be scored by, and a study searched for; see `rfe.metrics`."""
 SALIENCE_METRICS = ("blemore", "salience_mae")
 """Those that compare the saliences of blends."""
 SUBMISSIONS = ("blemore", "csv")

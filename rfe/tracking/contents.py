@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rfe.data.metadata import Clips
 from rfe.journal.events import TrialLog
-from rfe.metrics.choice import further_metrics, score_parts
+from rfe.metrics.choice import LOG_LIKELIHOOD, further_metrics, score_parts
 from rfe.metrics.score import fold_totals
 from rfe.task import Task
 from rfe.training.record import TrialResult
@@ -50,7 +50,7 @@ def describe_trial(
     scores: dict[str, float] = {}
     if result.state == "complete":
         scores = {"score": result.score, "acc_presence": result.acc_presence, "acc_salience": result.acc_salience}
-        scores |= _further_scores(result, clips)
+        scores |= {LOG_LIKELIHOOD: result.log_likelihood, **_further_scores(result, clips)}
         scores = {name: value for name, value in scores.items() if np.isfinite(value)}
         scores |= {f"{name}_se": value for name, value in (errors or {}).items()}
         scores |= result.validators

@@ -93,6 +93,7 @@ def assemble(
         score=pooled.score,
         acc_presence=pooled.acc_presence,
         acc_salience=pooled.acc_salience,
+        log_likelihood=trained.answers.log_likelihood,
         validators=_validators(trained, trained.answers, target, dataset),
         curves=trained.curves,
         kept_frequency={name: float(gate.kept[:, counted, names.index(name)].mean()) for name in pool},

@@ -54,13 +54,16 @@ class TrialResult:
     score: float = float("nan")
     acc_presence: float = float("nan")
     acc_salience: float = float("nan")
+    log_likelihood: float = float("nan")
+    """Of the true states, cross-fitted, mean over clips and seeds, nats; NaN with protocol `official`."""
 
     validators: dict[str, float] = field(default_factory=dict)
     """Name -> value (see `metrics.validators`), mean over fold models and seeds; empty without target clips."""
 
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     """Name -> (epoch, value): `train_loss`, and with adaptation `domain_discrepancy` and `discriminator_accuracy`, each
-    epoch; `score`, `acc_presence`, `acc_salience` and `held_out_kl` (nats) at the epochs that were scored."""
+    epoch; `score`, `acc_presence`, `acc_salience`, `log_likelihood` and `held_out_kl` (nats) at the epochs that were
+    scored."""
     kept_frequency: dict[str, float] = field(default_factory=dict)
     """Encoder of the pool -> share of held-out clips in which the gate kept it."""
     gate_scores: Float = field(default_factory=lambda: np.zeros((0, 0, 0), np.float16))

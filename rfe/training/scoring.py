@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from rfe.config.schema import FITTED_KINDS, Config, DecodeSection
 from rfe.data.metadata import Clips
-from rfe.decoding.base import Decoder, Float, Outputs
+from rfe.decoding.base import Decoder, Float, Outputs, Parameters
 from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
+from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, log_likelihood
 from rfe.metrics.score import FoldTotals, fold_totals
 from rfe.task import Task
 from rfe.training.balance import set_weights
@@ -50,6 +51,8 @@ class Answers:
     """[seed, source clip]"""
     hits: FoldTotals
     """[seed, fold]"""
+    log_likelihood: float = float("nan")
+    """Of the true states, mean over clips and seeds, nats; NaN with protocol `official`, which cross-fits nothing."""
 
 
 def presence_kind(config: Config) -> str:
@@ -113,18 +116,38 @@ def answer(
         stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)
         if protocol == "official":
             predicted, _ = official_decode(clips.task, stacked, truth, fold, decode.thresholds)
+            likelihood = np.full(len(members), np.nan)
         else:
             omega = np.array([[configs[i].model.head_fusion.presence_weight] for i in members])
             omega = np.broadcast_to(omega, stacked.leading)
             offset = _offsets([configs[i] for i in members], clips, mine)
             decoder = _decoder(decode, clips, omega, mine)
-            predicted, _ = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
+            predicted, fitted = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
+            likelihood = _log_likelihood(clips.task, stacked, truth, fold, omega, offset, fitted).mean(1)
         for position, index in enumerate(members):
             hits = fold_totals(clips.task, truth, predicted[position], fold, counted)
             states = np.full((n_seeds, clips.n_source), -1, np.int64)
             states[:, mine] = predicted[position]
-            answers[index] = Answers(states, hits)
+            answers[index] = Answers(states, hits, float(likelihood[position]))
     return [answers[index] for index in range(len(configs))]
+
+
+def _log_likelihood(
+    task: Task,
+    outputs: Outputs,
+    truth: NDArray[np.int64],
+    fold: NDArray[np.int64],
+    omega: NDArray[np.float64],
+    offset: NDArray[np.float64] | None,
+    fitted: Parameters,
+) -> NDArray[np.float64]:
+    """[configuration, seed] cross-fitted, of the states' distribution, whichever decoder (of parameters `fitted`)
+    answers; with a design, of the distribution before it is matched."""
+    folds, fold_index = np.unique(fold, return_inverse=True)
+    if not isinstance(fitted, ValidStatesParameters):
+        decoder = ValidStatesDecoder(task, omega)
+        fitted = decoder.fit_folds(outputs, truth, folds[:, None] != fold, set_offset=offset)
+    return log_likelihood(task, outputs, fitted, truth, fold_index=fold_index, set_offset=offset)
 
 
 def answer_with(config: Config, fitted: OutOfFold, outputs: Sequence[OutOfFold], clips: Clips) -> NDArray[np.int64]:

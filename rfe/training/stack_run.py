@@ -170,6 +170,8 @@ class StackRun:
             one.log("acc_presence", epoch, pooled.acc_presence)
             one.log("acc_salience", epoch, pooled.acc_salience)
             one.log("score", epoch, pooled.score)
+            if np.isfinite(answers.log_likelihood):
+                one.log("log_likelihood", epoch, answers.log_likelihood)
 
     def _keep_best_epoch(self, one: _Running, fresh: OutOfFold) -> None:
         """Protocol `official`: each fold keeps the outputs of the epoch that scored best on that very fold."""
@@ -220,6 +222,7 @@ class StackRun:
             score=last.get("score", float("nan")),
             acc_presence=last.get("acc_presence", float("nan")),
             acc_salience=last.get("acc_salience", float("nan")),
+            log_likelihood=last.get("log_likelihood", float("nan")),
             curves=one.curves,
             seconds=one.seconds,
             memory_mb=usage.memory_mb,

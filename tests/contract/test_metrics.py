@@ -1,9 +1,12 @@
 """What every metric promises, over tasks of different forms."""
 
+from pathlib import Path
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
-from rfe.metrics.choice import METRICS, score_metric, task_metrics
+from rfe.metrics.choice import METRICS, further_metrics, score_metric, score_parts
 from rfe.metrics.metric import LabelShares, Metric, totals_of
 from rfe.task import BLEMORE, Task
 from rfe.task.task import METRICS as NAMES
@@ -16,10 +19,21 @@ TASKS = (
     Task("compound", ("a", "b", "c"), pairs=((0, 1), (1, 2)), alone=(False, False, False), metric="macro_f1"),
     Task("plain", ("a", "b", "c")),
 )
+
+
+def guides_metric() -> Metric:
+    """The one that docs/extending.md adds."""
+    guide = Path(__file__).parents[2] / "docs" / "extending.md"
+    (block,) = [one for one in guide.read_text().split("```python\n") if "class MeanRecall" in one]
+    names: dict[str, Any] = {"np": np}
+    exec(block.split("\n\n\ntask = ")[0], names)
+    return cast(Metric, names["MeanRecall"]())
+
+
 EACH = [
     pytest.param(task, metric, id=f"{task.name}-{name}")
     for task in TASKS
-    for name, metric in task_metrics(task).items()
+    for name, metric in (score_parts(task) | further_metrics(task) | {"the guide's": guides_metric()}).items()
 ]
 every_metric = pytest.mark.parametrize(("task", "metric"), EACH)
 N = 400
@@ -99,5 +113,5 @@ def test_every_metric_can_be_a_tasks() -> None:
 
 def test_totals_without_a_clip_are_not_measured() -> None:
     nothing = np.zeros(0, np.int64)
-    for metric in task_metrics(BLEMORE).values():
+    for metric in (score_parts(BLEMORE) | further_metrics(BLEMORE)).values():
         assert np.isnan(metric.value(totals_of(metric, BLEMORE, nothing, nothing)))

@@ -1,10 +1,12 @@
 """Searches one after another on a machine that four other programs keep busy, and two whose output is closed.
 
 Of each: its exit status, whether its study stands FINISHED in MLflow with all that the journal holds, and what was said
-where it does not. `--tiny` runs two of them.
+where it does not. `--tiny` runs two of them; `--others 0` starts no programs, where others keep the machine busy. It
+can be stopped and run again: searches that were made are taken as they are.
 """
 
 import argparse
+import json
 import os
 import pty
 import subprocess
@@ -18,6 +20,7 @@ from pathlib import Path
 from rfe import api
 from rfe.data.simulate import SimulationSpec
 from rfe.workspace import open_workspace
+from rfe.writing import write_text
 from tests.evidence.simulated import SCRATCH, table, write_report
 
 BUSY = 4
@@ -31,34 +34,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="a quick run that is not kept")
     parser.add_argument("--searches", type=int, default=20)
+    parser.add_argument("--others", type=int, default=BUSY, help="programs to start that never rest")
     arguments = parser.parse_args()
     count = 2 if arguments.tiny else arguments.searches
-    place = SCRATCH / ("busy_searches-tiny" if arguments.tiny else "busy_searches") / f"{int(time.time())}"
+    place = SCRATCH / ("busy_searches-tiny" if arguments.tiny else "busy_searches")
     data = place / "data"
-    api.simulate_data(SimulationSpec(actors=6, test_actors=2, clips_per_actor=20), data)
+    if not (data / "truth.json").exists():
+        api.simulate_data(SimulationSpec(actors=6, test_actors=2, clips_per_actor=20), data)
+    searches = [(f"busy-{number:02d}", in_order) for number in range(count)]
+    searches += [("closed-terminal", with_closed_terminal), ("closed-stderr", with_closed_stderr)]
     rows = []
-    with keep_busy():
-        for number in range(count):
-            rows.append(in_order(place, data, f"busy-{number:02d}"))
+    with keep_busy(arguments.others):
+        for name, run in searches:
+            kept = place / "rows" / f"{name}.json"
+            if not kept.exists():
+                write_text(kept, json.dumps(run(place, data, name)))
+            rows.append(json.loads(kept.read_text()))
             print(*rows[-1], sep=" | ", flush=True)
-        for name, run in (("closed-terminal", with_closed_terminal), ("closed-stderr", with_closed_stderr)):
-            rows.append(run(place, data, name))
-            print(*rows[-1], sep=" | ", flush=True)
+    beside = f"{arguments.others} processes that never rest" if arguments.others else "programs that train and test"
+    loads = sorted(float(row[-1]) for row in rows[:count])
     times = sorted(float(row[2]) for row in rows[:count])
     ends = Counter((row[1], row[3], row[4]) for row in rows[:count])
     summary = "; ".join(f"{n} ended with {code}, {status}, {gaps}" for (code, status, gaps), n in ends.items())
-    body = f"""`rfe search demo --trials 4`, {count} times in a row, beside {BUSY} processes that never rest, on
-{os.cpu_count()} cores: {summary}. Median {times[len(times) // 2]:.0f} s, longest {times[-1]:.0f} s. Then one whose
+    took = f"Median {times[len(times) // 2]:.0f} s, longest {times[-1]:.0f} s"
+    body = f"""`rfe search demo --trials 4`, {count} times in a row, beside {beside}, on
+{os.cpu_count()} cores (load average {loads[0]:.0f} to {loads[-1]:.0f}): {summary}. {took}. Then one whose
 terminal is closed after its first trial, and one that has no standard error (`2>&-`).
 
-{table(["search", "exit", "s", "in MLflow", "not as the journal", "said to come"], rows)}"""
+{table(["search", "exit", "s", "in MLflow", "not as the journal", "said to come", "load"], rows)}"""
     print(write_report("busy_searches", "Searches on a busy machine", body, tiny=arguments.tiny).read_text())
 
 
 @contextmanager
-def keep_busy() -> Iterator[None]:
-    """Four processes that take all they get while the block runs."""
-    others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(BUSY)]
+def keep_busy(n: int) -> Iterator[None]:
+    """Processes that take all they get while the block runs."""
+    others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(n)]
     try:
         yield
     finally:
@@ -124,7 +134,7 @@ def row(place: Path, study: str, code: int, seconds: float, said: bool) -> list[
     n_gaps = len(find_gaps(workspace, workspace.study(study)))
     return [
         study, str(code), f"{seconds:.0f}", f"{' '.join(status) or 'no run'}, {len(runs) - len(status)} trials",
-        str(n_gaps) if n_gaps else "none", "yes" if said else "-",
+        str(n_gaps) if n_gaps else "none", "yes" if said else "-", f"{os.getloadavg()[0]:.1f}",
     ]  # fmt: skip
 
 

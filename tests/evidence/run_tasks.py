@@ -12,7 +12,7 @@ from typing import Any
 
 import rfe
 from rfe import api
-from rfe.data.simulate import SimulationSpec
+from rfe.data.simulate import SimulationSpec, default_clips_per_actor
 from rfe.task import BLEMORE, Task
 from rfe.workspace import open_workspace
 from tests.evidence.simulated import SCRATCH, table, write_report
@@ -36,6 +36,8 @@ EIGHT = Task(
 PLAIN = Task("plain", ("neg", "low", "mid", "high"), metric="accuracy")
 """One class for each clip."""
 TASKS = (BLEMORE, COMPOUND, EIGHT, PLAIN)
+CLIPS_PER_ACTOR = 24
+"""Fewer where a task has fewer different clips, and then more actors."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def _walk(task: Task, size: Size, tiny: bool) -> list[str]:
     place = _place(task, tiny)
     workspace, data, began = open_workspace(place / "workspace"), place / "data", time.monotonic()
     if not (data / "truth.json").exists():
-        api.simulate_data(SimulationSpec(actors=size.actors, test_actors=10, clips_per_actor=24, task=task), data)
+        clips = min(CLIPS_PER_ACTOR, default_clips_per_actor(task))
+        actors = size.actors * CLIPS_PER_ACTOR // clips  # as many clips of each task
+        api.simulate_data(SimulationSpec(actors=actors, test_actors=10, clips_per_actor=clips, task=task), data)
     check = api.check_data(data)
     assert not check.problems, check.problems
     overrides = (f"train.epochs={size.epochs}", "confirm.top=1", "confirm.seeds=2")

@@ -38,6 +38,8 @@ def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
     memory = [one.memory_mb for one in logs if math.isfinite(one.memory_mb)]
     times = [one.time for one in logs if one.time]
     seeds = sorted({one.config.get("train.seeds", 1) for one in logs})
+    n_confirmed = len(journal.confirmations)
+    confirmed = f"{n_confirmed} trial{'s' * (n_confirmed != 1)}, with fresh seeds" if n_confirmed else "none"
     rows: list[tuple[str, Any]] = [
         ("study", folder.name),
         ("data", log.data + (" (simulated)" if log.simulated else "")),
@@ -49,7 +51,7 @@ def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
         ("trials", f"{len(logs)}: {counts or 'none ended'}" + (f"; {copies} are copies of others" if copies else "")),
         ("study seed", log.settings.get("seed", "not known")),
         ("training seeds of a trial", _list(seeds)),
-        ("confirmed", f"{len(journal.confirmations)} trials, with fresh seeds" if journal.confirmations else "none"),
+        ("confirmed", confirmed),
         ("state", _state(journal)),
         ("cost", "not logged" if seconds is None else f"{_duration(seconds)} of training, all trials together"),
         ("time from start to end", _elapsed(folder)),

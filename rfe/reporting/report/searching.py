@@ -13,11 +13,12 @@ from rfe.reporting.report.parameters import importance_blocks, slice_blocks
 from rfe.reporting.report.subject import Data
 from rfe.reporting.report.trials import scored_trials
 from rfe.reporting.studies import StudyJournal
-from rfe.search.outcome import trial_table
+from rfe.search.outcome import single_scores, trial_table
 from rfe.search_space.dimensions import ARM
 from rfe.study import pareto_front, score_selected
 from rfe.study.bounds import TOP_SHARE
 from rfe.study.definition import StudyDefinition
+from rfe.study.gain import search_gain
 from rfe.study.importance import scored_points
 from rfe.study.trials import TrialRow
 
@@ -43,6 +44,10 @@ def search_section(
             "The search", (Text("The study has fewer than two scored trials: there is no search to be looked at."),)
         )
     blocks = list(convergence_blocks(trials, data.dataset, prefix))
+    if definition.space.sampler.kind != "grid":
+        gain = search_gain(single_scores(trials), {row.number: row.origin for row in rows})
+        said = gain.sentences() if gain is not None else ()
+        blocks += [Text(f"{sentence[0].upper()}{sentence[1:]}.", "finding") for sentence in said]
     if any(dimension.name == ARM for dimension in definition.resolved.dimensions):
         return Section("The search", tuple(blocks))
     scores = {trial.number: float(trial.scores["score"]) for trial in trials}
@@ -73,15 +78,7 @@ def convergence_blocks(trials: Sequence[TrialLog], dataset: Dataset | None, pref
     selected = _selected_so_far(ordered, dataset) if dataset is not None else []
     if selected:
         marks.append(Line("selected so far", [n for n, _ in selected], [score for _, score in selected], "blue"))
-    yield Text(
-        f"The last better trial was number {last_gain} of {len(ordered)} to end"
-        + (
-            "; the search was still getting better, and a longer one may be worth it."
-            if last_gain > 0.8 * len(ordered) and len(ordered) >= 10
-            else "."
-        ),
-        "finding",
-    )
+    yield Text(f"The last better trial was number {last_gain} of {len(ordered)} to end.", "finding")
     yield Figure(
         f"{prefix}convergence",
         "Convergence",

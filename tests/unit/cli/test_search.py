@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from rfe import api
+from rfe.cli.search import print_outcome
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.search.outcome import Confirmed, FrontTrial, StudyOutcome
+from rfe.study.gain import Estimate, SearchGain
 from rfe.study.result import StudyScore
 from tests.unit.cli.invoke import invoke
 
@@ -24,6 +26,7 @@ def _outcome(**changes: Any) -> StudyOutcome:
         "score_selected": StudyScore(0.41, 0.51, 0.31, (3, 2)),
         "confirmed": (Confirmed(3, 0.45, 0.42, 0.01, (0.41, 0.43), (1000, 1001)),),
         "best": 3,
+        "gain": SearchGain(7, 0.45, 3, 0.44, Estimate(0.43, 0.42, 0.455), 5, Estimate(0.001, 0.0, 0.002)),
         "best_config": flatten(Config()) | {"train.lr": 0.25},
         "elapsed_s": 200.0,
         "folder": "/w/studies/first",
@@ -116,3 +119,16 @@ def test_wrong_input_is_refused_before_anything_starts(command: str, tmp_path: P
         assert ended.exit_code == 2
         assert said in ended.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_search_brought_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_outcome(_outcome())
+    shown = capsys.readouterr().out
+    assert "what the search brought" in shown
+    assert "best first trial: 0.440; the search added 0.010" in shown
+    assert "as many random trials: about 0.430 [0.420, 0.455]" in shown
+    assert "no difference to the search's best can be told" in shown
+    assert "- as many trials again: about +0.001 [0.000, 0.002]" in _outcome().summary()
+    assert json.loads(json.dumps(_outcome().to_dict()))["gain"]["random"] == {"value": 0.43, "low": 0.42, "high": 0.455}
+    print_outcome(_outcome(gain=None))
+    assert "what the search brought" not in capsys.readouterr().out

@@ -113,3 +113,29 @@ def test_what_a_warm_start_would_bring_is_said_and_nothing_is_begun(folder: Path
         learnt("old")
     with pytest.raises(StudyError, match=r"started differently[\s\S]*seed: was 3, now 0"):
         plan(space, workspace, seed=0, progress=SilentProgress())
+
+
+ENDLESS = {"model.dropout": {"float": [0.0, 0.5]}, "train.lr": {"float": [0.001, 0.01]}}
+
+
+def test_how_trials_come_about_is_said_before_they_do(folder: Path) -> None:
+    first = [{"model.dropout": 0.1}]
+    (said,) = _plan(folder, trials=50, study="fresh", space=ENDLESS, first_trials=first).expected
+    assert said.startswith("1 first trial of the space, 9 drawn at random")
+    assert said.endswith("then tpe proposes")
+    (warned,) = _plan(folder, trials=8, study="fresh", space=ENDLESS).expected
+    assert warned.startswith("tpe learns from trial 10 on, so a study of 8 is random search; raise --trials")
+    assert _plan(folder, trials=50, study="fresh", space=ENDLESS, sampler={"kind": "random"}).expected == ()
+    assert _plan(folder, study="fresh", sampler={"kind": "grid"}).expected == ()
+
+
+def test_what_a_study_brought_so_far_is_said_before_it_goes_on(tmp_path: Path) -> None:
+    data = make_folder(tmp_path / "data")
+    dataset = load_dataset(data)
+    space = load_space(SPACE | {"data": {"path": str(data)}, "space": ENDLESS, "sampler": {"kind": "tpe"}})
+    definition = define_study(space, ("face", "voice"), seed=0, fingerprint=dataset.fingerprint)
+    with StudyStore.open(_workspace(data).study("s").path, definition) as store:
+        for one in store.ask(6):
+            tell(store, one.number, state="complete", values=(0.2 + 0.01 * one.number,))
+    found = _plan(data, trials=50, space=ENDLESS).expected
+    assert found[0] == "so far, best of 6 trials: 0.250 (trial 5)"

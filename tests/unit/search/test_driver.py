@@ -164,11 +164,13 @@ def test_what_is_searched_with_the_design_must_go_together() -> None:
     [
         (BLEMORE, ["score", "macro_f1", "salience_mae"], None),
         (BLEMORE, "macro_f1", None),
+        (BLEMORE, "accuracy", None),
         (BLEMORE, "blemore", "objective: blemore is the score of task 'blemore'; write score"),
         (PLAIN, "macro_f1", None),
         (PLAIN, "salience_mae", "unknown objective 'salience_mae'"),
         (PLAIN, ["score", "acc_salience"], "unknown objective 'acc_salience'"),
         (EIGHT, ["acc_presence", "acc_salience"], None),
+        (PLAIN, "log_likelihood", None),
     ],
 )
 def test_a_study_is_searched_for_what_its_trials_log(
@@ -180,6 +182,20 @@ def test_a_study_is_searched_for_what_its_trials_log(
         check_objectives(space, dataset)
         return
     with pytest.raises(ConfigError, match=problem):
+        check_objectives(space, dataset)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base": {"protocol": "official", "decode.kind": "official"}, "space": {"train.lr": {"float": [0.001, 0.01]}}},
+        {"space": {"protocol": {"choice": ["crossfit", "official"]}}},
+    ],
+)
+def test_only_cross_fitted_trials_have_a_likelihood(given: dict[str, Any], tmp_path: Path) -> None:
+    dataset = load_dataset(make_folder(tmp_path / "data"))
+    space = load_space({"study": "s", "objective": "log_likelihood", **given})
+    with pytest.raises(ConfigError, match="objective: log_likelihood is cross-fitted, which protocol official is not"):
         check_objectives(space, dataset)
 
 

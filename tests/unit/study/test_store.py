@@ -17,7 +17,7 @@ from rfe.journal.journal import Journal
 from rfe.search_space import load_space
 from rfe.study import Asked, StudyDefinition, StudyStore, define_study, read_study
 from rfe.study.samplers import cohort_seed
-from tests.unit.study.telling import tell
+from tests.unit.study.telling import report, tell
 
 ENCODERS = ("a", "b", "c")
 LINES: dict[str, Any] = {
@@ -186,7 +186,7 @@ def test_a_second_process_is_kept_out_and_let_in_after(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.unit.study.telling import tell
+from tests.unit.study.telling import report, tell
 from tests.unit.study.test_store import StudyStore, define
 folder = Path(sys.argv[1])
 store = StudyStore.open(folder, define())
@@ -234,3 +234,34 @@ def test_a_cohorts_seed_depends_on_study_and_number() -> None:
     assert len(seeds) == 1000
     assert all(0 <= seed < 2**32 for seed in seeds)
     assert cohort_seed(1, 12) == cohort_seed(1, 12)
+
+
+def test_where_each_trial_came_from_stays_known(tmp_path: Path) -> None:
+    definition = define()
+    with StudyStore.open(tmp_path, definition) as store:
+        tell_all(store, store.ask(3))
+        tell_all(store, store.ask(2, queued={"q": {"train.lr": 0.02}}))
+        tell_all(store, store.ask(3))
+        origins = {row.number: row.origin for row in store.trials()}
+    # two first trials, one that a user asked for, two drawn before four had ended, then proposed ones
+    assert [origins[number] for number in range(3)] == ["first", "first", "random"]
+    assert [origins[number] for number in (3, 4)] == ["queued", "random"]
+    assert {origins[number] for number in (5, 6, 7)} == {"sampler"}
+    assert {row.number: row.origin for row in read_study(tmp_path).trials} == origins
+    with StudyStore.open(tmp_path / "r", define(("sampler.kind=random",))) as store:
+        store.ask(5)
+        assert [row.origin for row in store.trials()] == ["first"] * 2 + ["random"] * 3
+
+
+def test_a_pruned_trial_has_no_value_of_an_objective_that_is_not_compared(tmp_path: Path) -> None:
+    pruner = {"kind": "median", "startup_trials": 1, "warmup_epochs": 1}
+    for objective, known in (("score", True), ("log_likelihood", False)):
+        folder = tmp_path / objective
+        definition = define(objective=objective, pruner=pruner)
+        with StudyStore.open(folder, definition) as store:
+            (one,) = store.ask(1)
+            report(store, one.number, 2, 0.25)
+            tell(store, one.number, state="pruned")
+            assert store.trials()[0].values == ((0.25,) if known else None)
+        with StudyStore.open(folder, definition) as store:  # rebuilt from the journal
+            assert store.ask(1)

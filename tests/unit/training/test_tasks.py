@@ -1,5 +1,6 @@
 """Tasks that are not BlEmoRE's, from a stack's heads to a scored result."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rfe.training.classical import answer_classical, boosted, logistic
 from rfe.training.configurations import train_configurations
 from rfe.training.losses import smoothed
 from rfe.training.prediction import predict
+from rfe.training.record import TrialResult
 from rfe.training.scoring import n_presence_logits
 from tests.integration.fakes import write_data
 from tests.tasks import COMPOUND, EIGHT, HALF_ALONE, OTHERS, PAIRS_ONLY, PLAIN, TWO_WAYS, WIDE, with_task
@@ -167,3 +169,24 @@ def test_sixty_four_classes_are_trained() -> None:
     stack = make_stack([make_replica(model={"by_states": True, "pair_logits": True})], clips=make_clips(task=WIDE))
     train(stack, 1)
     assert predict(stack).presence_logits.shape[-1] == WIDE.n_sets
+
+
+def test_two_tasks_in_one_process_at_once_do_not_notice_each_other(tmp_path: Path) -> None:
+    """Each is trained and scored in a thread of its own, and gives what it gives alone."""
+    base = Config.model_validate({"model": {"latent_dim": 8}, "train": {"epochs": 3, "batch_size": 32}})
+    opened = {}
+    for task in (EIGHT, PLAIN):
+        dataset = with_task(load_dataset(write_data(tmp_path / task.name)), task)
+        opened[task.name] = (dataset, FeatureCache(dataset, tmp_path / "cache"))
+
+    def trained(name: str) -> TrialResult:
+        dataset, cache = opened[name]
+        return train_configurations([base], dataset, cache, keep_weights=False)[0]
+
+    alone = {name: trained(name) for name in opened}
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            for name, found in zip(opened, pool.map(trained, opened), strict=True):
+                assert found.score == alone[name].score
+                np.testing.assert_array_equal(found.predicted_state, alone[name].predicted_state)
+                np.testing.assert_allclose(found.fused, alone[name].fused, atol=1e-6)
