@@ -29,6 +29,7 @@ COMPONENTS: dict[str, Changes] = {
     },
     "one member": {"model.members": 1},
     "four members": {"model.members": 4},
+    "eight members": {"model.members": 8},
     "no selection": {"model.n_kept": "all"},
     "kept weights only in the gradient": {"model.gate.gradient": "kept_only"},
     "fusion weighted_sum": {"model.fusion.kind": "weighted_sum"},
@@ -65,6 +66,8 @@ COMPONENTS: dict[str, Changes] = {
     "decoder official": {"decode.kind": "official"},
     "decoder decoupled": {"decode.kind": "decoupled"},
     "decoder valid_states": {"decode.kind": "valid_states"},
+    "each clip decoded by itself": {"decode.design": "none"},
+    "transductive design decoder": {"decode.kind": "valid_states", "decode.design": "actor"},
     "no dropout": {"model.dropout": 0.0},
     "no encoder dropout": {"model.encoder_dropout": 0.0},
     "no mixup": {"train.mixup": 0.0},
@@ -81,7 +84,8 @@ COMPONENTS: dict[str, Changes] = {
 `no salience head` and `no presence head` are the model with one head: the other is neither trained nor read for the
 set. `no probability fusion`: the fused probabilities are neither trained nor read; the presence head answers the set,
 the salience head the ratio (with `decode.kind: valid_states`). `auxiliary loss alone` trains each encoder's own
-prediction and reads it nowhere: what is gained beside it is due to the gate or the residual that do."""
+prediction and reads it nowhere: what is gained beside it is due to the gate or the residual that do. `transductive
+design decoder` answers each actor's clips together; it is left out where the data does not allow it."""
 
 MEAN = {"model.gate.kind": "uniform", "model.n_kept": "all", "model.fusion.kind": "weighted_sum"}
 CONTROLS: dict[str, Changes] = {
@@ -101,6 +105,7 @@ CONTROLS: dict[str, Changes] = {
         "train.mixup": 0.0,
     },
     "kernel ridge": {"model.kind": "kernel", "decode.kind": "valid_states"},
+    "gradient boosting": {"model.kind": "boosting", "decode.kind": "valid_states"},
 }
 """Name -> what it changes. `gate shuffled`: each clip gets another clip's weights, so the average weight of an encoder
 stays and the clip's own is lost. `places permuted` has the parameters of `places in order` and no order; compare the

@@ -20,6 +20,7 @@ from rfe.ablation.compare import (
 from rfe.ablation.encoder_value import EncoderValue, read_encoder_values
 from rfe.ablation.study import StoredArms, is_ablation, read_arms
 from rfe.ablation.trials import arm_states, read_trials
+from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset
 from rfe.data.scores import answer_influence
 from rfe.errors import StudyError
@@ -61,6 +62,8 @@ class AblationResult:
     failed: dict[str, str]
     """Arm -> why it has no result."""
     caveats: tuple[str, ...]
+    transductive: tuple[str, ...] = ()
+    """Arms that the design decoder answers, all clips of an actor together."""
     encoders: tuple[EncoderValue, ...] = ()
     """Where the plan asked for `encoder_value` and it was measured."""
     left_out: Mapping[str, str] | None = None
@@ -103,6 +106,7 @@ class AblationResult:
             "tuned": None if self.tuned is None else {arm: list(chosen) for arm, chosen in self.tuned.items()},
             "failed": self.failed,
             "left_out": dict(self.left_out or {}),
+            **({"transductive": list(self.transductive)} if self.transductive else {}),
             "caveats": list(self.caveats),
         }
 
@@ -135,6 +139,11 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
         )
     rows = compare_arms(tables, stored.arms)
     crossed = tuple(stored.plan.factorial)
+    transductive = tuple(
+        arm
+        for arm in tables
+        if any(by_id[part.config_id].config.decode.design == "actor" for part in stored.parts[arm])
+    )
     notes = [GIVEN]
     notes += [TUNED] if stored.plan.retune is not None else []
     notes += [CHOSEN_ORDER] if stored.plan.encoders_in_order == "value" else []
@@ -147,7 +156,8 @@ def read_ablation(folder: StudyFolder, dataset: Dataset) -> AblationResult:
         n_clips=dataset.clips.n_source,
         n_actors=rows[0].score.n_actors,
         failed=failed,
-        caveats=dataset.caveats,
+        caveats=(*dataset.caveats, *([TRANSDUCTIVE] if transductive else [])),
+        transductive=transductive,
         encoders=read_encoder_values(folder, stored, by_id, dataset),
         left_out={arm: reason for arm, reason in stored.left_out.items() if arm not in failed},
         tuned=_tuned(stored),
@@ -161,7 +171,8 @@ def ablation_csv(result: AblationResult) -> str:
     writer = csv.writer(text, lineterminator="\n")
     names = ("arm", "family", "curve", "value", "score", "score_se", "acc_presence", "acc_salience")
     found = ("difference", "lower_95", "upper_95", "p", "p_holm", "probability_better", "smallest_detectable")
-    writer.writerow([*names, *found, "difference_presence", "difference_salience", "verdict"])
+    told = ["transductive"] if result.transductive else []
+    writer.writerow([*names, *found, "difference_presence", "difference_salience", "verdict", *told])
     for row in result.rows:
         arm, one, parts = row.arm, row.difference, (row.difference_presence, row.difference_salience)
         own = [row.score.estimate, row.score.standard_error, row.acc_presence.estimate, row.acc_salience.estimate]
@@ -171,7 +182,8 @@ def ablation_csv(result: AblationResult) -> str:
             other = [one.estimate, *one.bounds(), one.p_value, row.p_holm, *known]
         values = [*own, *other, *(None if part is None else part.estimate for part in parts)]
         numbers = (format_value(one, ".5f") for one in values)
-        writer.writerow([arm.name, arm.family, arm.curve, arm.value, *numbers, row.verdict])
+        cells = [arm.name, arm.family, arm.curve, arm.value, *numbers, row.verdict]
+        writer.writerow([*cells, *(arm.name in result.transductive for _ in told)])
     if result.encoders:
         writer.writerow([])
         lost = [f"{kind}_{name}" for kind in ("masked", "permuted") for name in ("lost", "lower_95", "upper_95")]

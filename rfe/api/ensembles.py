@@ -63,6 +63,7 @@ def ensemble(
         ConfigError: no study is named.
         StudyError: no such study, other data, nothing to choose from, or an ensemble of other studies has the name.
     """
+    from rfe.data.caveats import TRANSDUCTIVE
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.ensemble.build import build_ensemble
@@ -81,22 +82,23 @@ def ensemble(
     source, encoders = study_source(folders[0])
     place = str(data or source)
     dataset = load_dataset(local_folder(place, workspace.cache), encoders)
-    about = {
+    about: dict[str, Any] = {
         "path": place if "://" in place else str(Path(place).absolute()),
         "encoders": None if encoders is None else list(encoders),
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "simulated": dataset.simulated,
-        "caveats": list(dataset.caveats),
     }
     result = build_ensemble(folders, dataset, selection or Selection(), progress)
+    caveats = (*dataset.caveats, *([TRANSDUCTIVE] if result.is_transductive else []))
+    about["caveats"] = list(caveats)
     folder = write_ensemble(workspace, name, result, about)
     stored = read_ensemble(workspace, name)
     draw_trajectory(folder, stored.about)
     record_run(folder, None)  # of an earlier one of that name
     run_id, note = _log(workspace, folder, stored.about)
     record_run(folder, run_id)
-    return BuiltEnsemble(name, folder, result, dataset.caveats, run_id, note)
+    return BuiltEnsemble(name, folder, result, caveats, run_id, note)
 
 
 def _log(workspace: Workspace, folder: Path, about: Any) -> tuple[str | None, str]:

@@ -40,7 +40,11 @@ def ensemble(
         bool, typer.Option("--separate-heads", help="Weigh presence and salience apart.")
     ] = False,
     decode: Annotated[
-        str, typer.Option(help="states: averaged distributions, expected score; official: averaged q, two thresholds.")
+        str,
+        typer.Option(
+            help="states: averaged distributions, expected score; design: the same, all clips of an actor together "
+            "(transductive); official: averaged q, two thresholds."
+        ),
     ] = "states",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the bags.")] = 0,
     data: DataOrKnown = None,
@@ -69,8 +73,9 @@ def ensemble(
     result = built.result
     print_heading(f"ensemble {built.name}: {len(result.ensemble.members)} members of {result.n_candidates} candidates")
     print_lines(*(f"caveat: {sentence}" for sentence in built.caveats))
+    how_answered = ", transductive" if how.decoding == "design" else ""
     rows = [
-        ("Score, nested", result.nested["score"]),
+        (f"Score, nested{how_answered}", result.nested["score"]),
         ("presence, nested", result.nested["acc_presence"]),
         ("salience, nested", result.nested["acc_salience"]),
         ("Score of the best single trial, nested", result.single),

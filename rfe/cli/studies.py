@@ -78,8 +78,9 @@ def list_(
         return
     columns = ["study", "state", "data", "trials", "failed", "selected", "confirmed", "best (optimistic)", "changed"]
     annotated = [name for name in ("tags", "note") if any(getattr(one, name) for one in studies)]
+    told = ["scores"] if any(one.transductive for one in studies) else []
     print_table(
-        [*columns, *annotated],
+        [*columns, *told, *annotated],
         [
             [
                 one.name,
@@ -91,6 +92,7 @@ def list_(
                 one.score_confirmed,
                 one.score_best if one.compared else None,
                 f"{datetime.fromtimestamp(one.changed):%Y-%m-%d %H:%M}",
+                *("transductive" if one.transductive else "" for _ in told),
                 *(_first_line(getattr(one, name)) for name in annotated),
             ]
             for one in studies

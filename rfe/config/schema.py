@@ -224,6 +224,10 @@ class DecodeSection(Section):
     `valid_states` answers any."""
     thresholds: Literal["grid", "exact"] = "grid"
     """`official` and `decoupled`: the organisers' 20 x 20 grid, or the middle of the optimal plateau."""
+    design: Literal["none", "actor"] = "none"
+    """`actor`, with `kind: valid_states`: all clips of an actor are answered together, their states as frequent as by
+    the mean design of the training actors (see `rfe.decoding.design`). Transductive: for whole sets of clips by known
+    actors of a corpus that was recorded to a plan; refused where the training actors' designs are not alike."""
 
 
 class Config(Section):
@@ -260,6 +264,16 @@ class Config(Section):
             raise ValueError("model.kind: concat_mlp has no fused feature to mix; set train.mixup: 0")
         if self.model.kind == "concat_mlp" and self.decode.kind == "decoupled":
             raise ValueError("model.kind: concat_mlp has one softmax head; use decode.kind: official or valid_states")
+        if self.decode.design == "actor" and self.decode.kind != "valid_states":
+            raise ValueError(
+                "decode.design: actor acts on the distribution over states, which decode.kind: "
+                f"{self.decode.kind} does not have; use decode.kind: valid_states"
+            )
+        if self.decode.design == "actor" and self.data.target_actors in ("pseudo", "unknown"):
+            raise ValueError(
+                "decode.design: actor answers each actor's clips together, but data.target_actors: "
+                f"{self.data.target_actors} takes new clips' actors as not known; use data.target_actors: known"
+            )
         if self.protocol == "official" and self.decode.kind != "official":
             raise ValueError(f"protocol: official needs decode.kind: official, not {self.decode.kind}")
         return self

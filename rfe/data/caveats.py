@@ -7,9 +7,10 @@ caveats: ["saliences are ..."]
 ```
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -29,6 +30,13 @@ NO_ACTORS = (
     "actors unknown (no video_id): it cannot be checked that an actor stays in one fold, features can be standardised "
     "by fold only, and intervals over clips are too narrow (clips of one actor are alike)."
 )
+
+TRANSDUCTIVE = (
+    "transductive: decode.design: actor (or --decode design) answers all clips of an actor together, each state as "
+    "often as by the training actors' design; such scores hold for whole sets of clips by known actors, not for single "
+    "clips."
+)
+"""Of results that may be reached so, not of the data."""
 
 _KNOWN_CAVEATS: tuple[tuple[str, str, str], ...] = (
     (
@@ -55,6 +63,11 @@ class DescriptionFile(Section):
     name: str | None = None
     simulated: bool | None = None
     caveats: list[str] = Field(default_factory=list)
+
+
+def is_transductive(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration (dotted name -> value) answers with the design decoder."""
+    return config.get("decode.design") == "actor"
 
 
 def describe(folder: Path, encoders: Collection[str], faults: Faults) -> Description:

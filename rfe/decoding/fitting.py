@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rfe.decoding.base import Decoder, Float, Int, Outputs, P, Parameters
 from rfe.decoding.decoupled import DecoupledDecoder
+from rfe.decoding.design import DesignDecoder
 from rfe.decoding.official import OfficialDecoder
 from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters
@@ -20,7 +21,9 @@ from rfe.task import Task
 Kind = Literal["official", "decoupled", "valid_states"]
 
 
-def build_decoder(task: Task, kind: str, thresholds: str = "grid", omega: float | Float = 0.5) -> Decoder[Any]:
+def build_decoder(
+    task: Task, kind: str, thresholds: str = "grid", omega: float | Float = 0.5, actor: Int | None = None
+) -> Decoder[Any]:
     """The decoder a configuration names.
 
     Args:
@@ -28,10 +31,18 @@ def build_decoder(task: Task, kind: str, thresholds: str = "grid", omega: float 
         kind: `official`, `decoupled` or `valid_states`.
         thresholds: `grid` or `exact`; read by the first two.
         omega: head-fusion weight of presence, scalar or [...] by replica; read by `valid_states`.
+        actor: [clip] whose clips will be decoded, to match each actor's answers to the design (`decode.design: actor`;
+            see `rfe.decoding.design`); None: each clip is answered by itself.
 
     Raises:
-        ConfigError: another kind or way to set thresholds, or one that the task's ratios rule out.
+        ConfigError: another kind or way to set thresholds, one that the task's ratios rule out, or a design for
+            thresholds.
     """
+    if actor is not None and kind != "valid_states":
+        raise ConfigError(
+            f"decode.design: actor: acts on the distribution over states, which decode.kind: {kind} does not have; use "
+            "decode.kind: valid_states"
+        )
     if thresholds not in ("grid", "exact"):
         raise ConfigError(f"decode.thresholds is grid or exact, not {thresholds!r}")
     if kind == "official":
@@ -39,7 +50,7 @@ def build_decoder(task: Task, kind: str, thresholds: str = "grid", omega: float 
     if kind == "decoupled":
         return DecoupledDecoder(task, "exact" if thresholds == "exact" else "grid")
     if kind == "valid_states":
-        return ValidStatesDecoder(task, omega)
+        return ValidStatesDecoder(task, omega) if actor is None else DesignDecoder(task, omega, actor)
     raise ConfigError(f"decode.kind is official, decoupled or valid_states, not {kind!r}")
 
 

@@ -146,7 +146,7 @@ class ValidStatesDecoder:
         shares = parameters.shares(outputs.leading, fold_index)
         answers = [
             answer_states(self.task, probabilities, LabelShares(np.asarray(shares.blend)[part], shares.sets[part]))
-            for part, probabilities in _distributions(self.task, outputs, parameters, fold_index, set_offset)
+            for part, probabilities in distributions(self.task, outputs, parameters, fold_index, set_offset)
         ]
         return np.concatenate(answers).reshape(*outputs.leading, outputs.n_clips)
 
@@ -166,7 +166,7 @@ def state_probabilities(
     Returns:
         [..., clip, state] that sums to 1, 0 for what no clip can show; nan where an output is not finite.
     """
-    parts = [probabilities for _, probabilities in _distributions(task, outputs, parameters, fold_index, set_offset)]
+    parts = [probabilities for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset)]
     return np.concatenate(parts).reshape(*outputs.leading, outputs.n_clips, task.n_states)
 
 
@@ -189,7 +189,7 @@ def log_likelihood(
         [...]; a clip counts with `LEAST_PROBABILITY` at least, also where an output is not finite.
     """
     clips, parts = np.arange(outputs.n_clips), []
-    for _, probabilities in _distributions(task, outputs, parameters, fold_index, set_offset):
+    for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset):
         of_truth = np.nan_to_num(probabilities[:, clips, truth_state])
         parts.append(np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean(-1))
     return np.concatenate(parts).reshape(outputs.leading)
@@ -226,10 +226,10 @@ def _fit_possible_sets(
     return own[0], own[1], bias
 
 
-def _distributions(
+def distributions(
     task: Task, outputs: Outputs, parameters: ValidStatesParameters, fold_index: Int | None, set_offset: Float | None
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Runs of the flat replicas and their distributions [replica, clip, state]."""
+    """Runs of the flat replicas and their distributions [replica, clip, state]; arguments as `Decoder.decode`."""
     flat, leading = outputs.flat(), outputs.leading
     offset = _flat_offset(set_offset, leading)
     by_fold = fold_index is not None

@@ -1,8 +1,10 @@
 """From candidates to answers while a fold is held out: one alone, or several averaged and decoded once.
 
 `states`: the candidates' calibrated distributions over states are averaged, recalibrated and answered by
-expected score. `official`: their fused probabilities q are averaged and decoded by the organisers' two thresholds, the
-best of the 20 x 20 grid. Everything that is fitted here is fitted without the held-out fold's labels.
+expected score. `design`: before the answer, they are matched actor by actor to the other actors' mean design, as
+`rfe.decoding.design` says; transductive. `official`: their fused probabilities q are averaged and decoded by the
+organisers' two thresholds, the best of the 20 x 20 grid. Everything that is fitted here is fitted without the held-out
+fold's labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +37,7 @@ def answer_alone(one: CalibratedCandidate, held_out: int | None, decoding: Decod
     """[clip] a candidate's answers, each fitted without the held-out fold and without the clip's own."""
     if decoding == "official":
         return one.official_answers(held_out)
-    return answer_states(one.truth.task, one.states(held_out), one.truth.shares(held_out))
+    return one.truth.answer(one.states(held_out), held_out, decoding)
 
 
 def answer_together(
@@ -63,6 +65,6 @@ def answer_together(
         return Together(decoder.decode(outputs, thresholds), None, fitted)
     mixed = mix_states(truth.task, [one.states(held_out) for one in members], weights, ratio_weights)
     recalibration = Recalibration.fit(truth.task, mixed[others], truth.state[others])
-    states = recalibration.apply(truth.task, mixed)
+    states = truth.matched(recalibration.apply(truth.task, mixed), held_out, decoding)
     answers = answer_states(truth.task, states, truth.shares(held_out))
     return Together(answers, np.asarray(states, np.float32), asdict(recalibration))

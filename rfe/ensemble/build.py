@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
+from rfe.data.design import check_design, check_design_actors
+from rfe.data.domains import resolve_target_actors
 from rfe.decoding.candidates import check_ratios
 from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Float32, Truth, map_in_threads
 from rfe.ensemble.candidates import Candidate, load_outputs, read_study
@@ -68,6 +70,13 @@ class EnsembleResult:
         """Why an ensemble of one trial does not answer as the trial does; empty where nothing is to be explained."""
         return explain_one_member(len(self.ensemble.members), self.how.decoding)
 
+    @property
+    def is_transductive(self) -> bool:
+        """Whether one of its numbers, or a member's own score, is of the design decoder."""
+        return self.how.decoding == "design" or any(
+            one.candidate.config.decode.design == "actor" for one in self.ensemble.members
+        )
+
     def scores(self) -> dict[str, float]:
         """The numbers by name, as far as they were measured."""
         numbers = {
@@ -105,7 +114,7 @@ class EnsembleResult:
 
 def explain_one_member(n_members: int, decoding: Decoding) -> str:
     """See `EnsembleResult.one_member`; thresholds on an average of one are those of the trial."""
-    if n_members > 1 or decoding != "states":
+    if n_members > 1 or decoding == "official":
         return ""
     return (
         "one member: as in any ensemble, what is averaged is calibrated once more before it answers, so this one does "
@@ -125,13 +134,16 @@ def build_ensemble(
         progress: told how far it is.
 
     Raises:
-        ConfigError: thresholds are to decode blends whose ratios they cannot tell apart.
+        ConfigError: thresholds are to decode blends whose ratios they cannot tell apart, or a design that the data's
+            actors do not share, or whose actors a candidate takes as unknown.
         StudyError: a study is of other data, has nothing to choose from, or did not keep its outputs.
     """
     task = dataset.clips.task
     if how.decoding == "official":
         check_ratios(task, "--decode official", "leave it out: the average is then answered by states")
     every = _candidates(folders, dataset)
+    if how.decoding == "design":
+        _check_design(every, dataset)
     searched = _as_searched(folders, every)
     truth = Truth.of(dataset)
     looked = count(1)
@@ -181,6 +193,15 @@ def build_ensemble(
         states=nested_states(chosen),
         left_out=left_out,
     )
+
+
+def _check_design(candidates: Sequence[Candidate], dataset: Dataset) -> None:
+    asked, remedy = "--decode design", "leave it out: each clip is then answered by itself"
+    check_design(dataset, asked, remedy)
+    for config in (one.config for one in candidates):
+        if config.data.standardize != "fold":  # else nothing says what is known of the actors
+            known = resolve_target_actors(config.data.target_actors, dataset.clips)
+            check_design_actors(known, asked, dataset, remedy)
 
 
 def _as_searched(folders: Sequence[StudyFolder], candidates: Sequence[Candidate]) -> list[Candidate]:

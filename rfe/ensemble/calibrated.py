@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
+from rfe.decoding.design import match_design, mean_design
 from rfe.decoding.official import OfficialDecoder
 from rfe.decoding.thresholds import ThresholdParameters
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, answer_states, state_probabilities
@@ -30,8 +31,9 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 Float = NDArray[np.floating[Any]]
 Float32 = NDArray[np.float32]
-Decoding = Literal["states", "official"]
-"""How an average is answered: by states and expected score, or by the organisers' thresholds; see `answering`."""
+Decoding = Literal["states", "design", "official"]
+"""How an average is answered: by states and expected score, perhaps matched to the actors' design, or by the
+organisers' thresholds; see `answering`."""
 THREADS = 4
 """Most that candidates are looked at with; more wait for the interpreter between NumPy's loops."""
 
@@ -45,12 +47,14 @@ class Truth:
     """[clip]"""
     fold: NDArray[np.int64]
     """[clip]"""
+    actor: NDArray[np.int64] | None = None
+    """[clip]; `decoding: design` needs them."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Truth":
         """The training clips of a data set."""
-        source = slice(dataset.clips.n_source)
-        return cls(dataset.clips.task, dataset.clips.state[source], dataset.clips.fold[source])
+        clips, source = dataset.clips, slice(dataset.clips.n_source)
+        return cls(clips.task, clips.state[source], clips.fold[source], clips.actor[source])
 
     @cached_property
     def folds(self) -> tuple[int, ...]:
@@ -69,6 +73,22 @@ class Truth:
     def shares(self, held_out: int | None) -> LabelShares:
         """How frequent labels are among the clips that may be looked at."""
         return LabelShares.of(self.task, self.state[self.others(held_out)])
+
+    def answer(self, states: Float, held_out: int | None, decoding: Decoding) -> NDArray[np.int64]:
+        """[clip] by expected score, from distributions [clip, state]; see `matched`."""
+        return answer_states(self.task, self.matched(states, held_out, decoding), self.shares(held_out))
+
+    def matched(self, states: Float, held_out: int | None, decoding: Decoding) -> Float:
+        """[clip, state] the distributions that are answered: with `design` matched, actor by actor, to the mean design
+        of the actors of all folds but the actor's own and the held-out one."""
+        if decoding != "design":
+            return states
+        assert self.actor is not None  # `check_design` saw to it
+        index, designs = np.searchsorted(self.folds, self.fold), []
+        for fold in self.folds:
+            others = self.others(held_out) & (self.fold != fold)
+            designs.append(mean_design(self.task, self.state[others], self.actor[others]))
+        return match_design(states, self.actor, np.stack(designs)[index])
 
 
 @dataclass(frozen=True)
@@ -160,13 +180,14 @@ def view_candidates(
     """
     truth = calibrated[0].truth
     task = truth.task
-    others, shares = truth.others(held_out), truth.shares(held_out)
+    others = truth.others(held_out)
 
     def look(one: CalibratedCandidate) -> tuple[Float, Float, float]:
         states = one.states(held_out)
         of_state = states[np.arange(len(states)), truth.state]
         of_set = set_probabilities(task, states)[np.arange(len(states)), task.state_set[truth.state]]
-        answers = one.official_answers(held_out) if decoding == "official" else answer_states(task, states, shares)
+        is_official = decoding == "official"
+        answers = one.official_answers(held_out) if is_official else truth.answer(states, held_out, decoding)
         ratio = of_state / np.maximum(of_set, np.finfo(np.float32).tiny)
         return of_set, ratio, score(task, truth.state[others], answers[others]).score
 

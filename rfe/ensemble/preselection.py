@@ -55,7 +55,7 @@ def preselect(
     truth, most = Truth.of(dataset), MARGIN * how.candidates
     everyone = np.arange(len(candidates))
     rounds: tuple[int | None, ...] = (*truth.folds, None)
-    if len(candidates) <= most or how.decoding != "states":
+    if len(candidates) <= most or how.decoding == "official":
         return Preselection(dict.fromkeys(rounds, everyone), {})
     retrained = [place for place, one in enumerate(candidates) if one is not as_searched[place]]
     found = map_in_threads(

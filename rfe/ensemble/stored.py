@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,8 @@ class StoredEnsemble:
     @property
     def decoding(self) -> Decoding:
         """How its average is answered."""
-        return "official" if self.about["selection"]["decoding"] == "official" else "states"
+        stored = self.about["selection"]["decoding"]
+        return next((one for one in get_args(Decoding) if one == stored), "states")
 
     @property
     def data(self) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rfe.config.load import flatten, load_config
 from rfe.data.arrays import read_arrays
+from rfe.data.caveats import TRANSDUCTIVE, is_transductive
 from rfe.data.metadata import Clips, read_clips
 from rfe.data.scores import answer_influence, answer_totals
 from rfe.errors import ConfigError, DataError, StudyError
@@ -121,6 +122,8 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
             )
         by_fold = [answer_totals(clips, one).mean().score_by_fold.tolist() for one in answered]
         folds = dict(zip(clips.folds, zip(*by_fold, strict=True), strict=True))
+    if any(is_transductive(config) for config in (before, after)):
+        notes += (TRANSDUCTIVE,)
     return TrialDifference(journal.study.study, arms[0].name, arms[1].name, parameters, scores, folds, notes)
 
 

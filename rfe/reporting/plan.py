@@ -13,6 +13,7 @@ from rfe.config.identity import config_id
 from rfe.config.load import change_config, flatten
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
+from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.progress import Progress
@@ -138,7 +139,7 @@ def plan(
         data=f"{dataset.name} ({dataset.clips.n_source} training clips, {dataset.clips.n_target} target clips)",
         fingerprint=dataset.fingerprint,
         encoders=tuple(dataset.encoders),
-        caveats=dataset.caveats,
+        caveats=(*dataset.caveats, *([TRANSDUCTIVE] if resolved.is_transductive else [])),
         space={one.name: one.describe() for one in resolved.dimensions},
         points=points,
         configurations=configurations,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rfe.data.caveats import TRANSDUCTIVE
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.events import OutcomeLog, StudyLog
 from rfe.journal.records import KINDS, event_of, read_records, trial_end
@@ -42,6 +43,8 @@ class StudySummary:
     note: str = ""
     tags: tuple[str, ...] = ()
     archived: bool = False
+    transductive: bool = False
+    """Whether a score may be one of the design decoder."""
 
     @property
     def compared(self) -> bool:
@@ -106,6 +109,7 @@ def read_summary(folder: StudyFolder) -> StudySummary:
         note=annotations.note,
         tags=annotations.tags,
         archived=annotations.archived,
+        transductive=TRANSDUCTIVE in study.caveats,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from rfe.data.caveats import is_transductive
 from rfe.errors import ConfigError
 from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.reporting.studies import StudyJournal
@@ -40,8 +41,8 @@ def trial_table(journal: StudyJournal, parameters: Parameters = "searched") -> p
 
     Returns:
         Columns `ABOUT`; each score by its name (`score`, `acc_presence` ..., `..._se`: standard error); each fold's
-        (`score_fold0` ...); each parameter by its dotted name. A parameter that did not count in a trial is missing
-        there, as is a score that it does not have.
+        (`score_fold0` ...); `transductive`, where a trial is (see `rfe.decoding.design`); each parameter by its dotted
+        name. A parameter that did not count in a trial is missing there, as is a score that it does not have.
     """
     trials = list(journal.trials.values())
     rows = [_about(one, journal.confirmations.get(one.number)) for one in trials]
@@ -56,6 +57,8 @@ def trial_table(journal: StudyJournal, parameters: Parameters = "searched") -> p
         columns[name] = _numbers(one.scores.get(name) if one.state == "complete" else None for one in trials)
     for metric, fold in folds:
         columns[f"{metric}_fold{fold}"] = _numbers(one.per_fold.get(metric, {}).get(fold) for one in trials)
+    if any(is_transductive(one.config) for one in trials):
+        columns["transductive"] = pd.Series([is_transductive(one.config) for one in trials], dtype="boolean")
     for name in wanted:
         values = _parameter(trials, name)
         if values.notna().any():

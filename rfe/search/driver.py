@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rfe.config.load import build_config
+from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.design import check_design, check_design_actors
+from rfe.data.domains import resolve_target_actors
 from rfe.data.remote import is_uri, local_folder
 from rfe.decoding.candidates import check_ratios
 from rfe.errors import ConfigError
@@ -219,14 +222,19 @@ def check_actors(resolved: ResolvedSpace, dataset: Dataset) -> None:
 
 
 def check_decoders(resolved: ResolvedSpace, dataset: Dataset) -> None:
-    """Raises ConfigError where the space has a decoder that cannot tell the ratios of the data's blends apart."""
+    """Raises ConfigError where the space has a decoder that cannot tell the ratios of the data's blends apart, or one
+    by a design that the data's actors do not share."""
     name = "decode.kind"
-    searched = [kind for one in resolved.dimensions if one.name == name for kind in one.choices]
-    of_arms = [changes[name] for changes in resolved.arms.values() if name in changes]
-    for kind in (*(searched or [base_values(resolved)[name]]), *of_arms):
+    for kind in resolved.values_of(name):
         if kind != "valid_states":
             remedy = f"fix it with --set {name}=valid_states (base: {{{name}: valid_states}} in the space)"
             check_ratios(dataset.clips.task, f"{name}: {kind}", remedy)
+    if resolved.is_transductive:
+        name = "decode.design"
+        remedy = f"fix it with --set {name}=none (base: {{{name}: none}} in the space)"
+        check_design(dataset, f"{name}: actor", remedy)
+        for value in () if resolved.arms else resolved.values_of("data.target_actors"):  # an arm was checked as it is
+            check_design_actors(resolve_target_actors(str(value), dataset.clips), f"{name}: actor", dataset, remedy)
 
 
 def study_seed(folder: StudyFolder, seed: int | None) -> int:
@@ -247,7 +255,7 @@ def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget,
         data_fingerprint=dataset.fingerprint,
         git_commit=git_commit(),
         simulated=dataset.simulated,
-        caveats=dataset.caveats,
+        caveats=(*dataset.caveats, *([TRANSDUCTIVE] if definition.resolved.is_transductive else [])),
         settings={
             "objective": space.objective,
             "sampler": space.sampler.kind,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.data.caveats import TRANSDUCTIVE, is_transductive
 from rfe.data.dataset import Dataset
 from rfe.data.metadata import Clips
 from rfe.data.scores import answer_totals
@@ -105,6 +106,8 @@ class StudyOutcome:
         if self.front:
             names, numbers = " and ".join(self.front[0].values), ", ".join(str(one.number) for one in self.front)
             lines.append(f"Pareto front of {names}: trials {numbers}.")
+        if TRANSDUCTIVE in self.caveats:
+            lines.append("Scores of trials with `decode.design: actor` are transductive.")
         if self.gain is not None:
             lines += ["What the search brought, by its own scores:", *(f"- {one}" for one in self.gain.sentences())]
         return "\n\n".join(lines)
@@ -136,6 +139,7 @@ def build_outcome(
     """
     best, selected = study_scores(list(logs.values()), dataset)
     confirmed = rank_confirmed(confirmations, logs)
+    transductive = [TRANSDUCTIVE] if any(is_transductive(log.config) for log in logs.values()) else []
     number = confirmed[0].number if confirmed else (best.trials[0] if best else None)
     if best is None and known["state"] == "finished":
         known["state"] = "failed"
@@ -152,7 +156,7 @@ def build_outcome(
         data=str(dataset.path),
         data_fingerprint=dataset.fingerprint,
         simulated=dataset.simulated,
-        caveats=(*dataset.caveats, *_doubts(selected or best, dataset)),
+        caveats=(*dataset.caveats, *transductive, *_doubts(selected or best, dataset)),
         **known,
     )
 

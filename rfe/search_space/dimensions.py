@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from rfe.config.load import field_values
 from rfe.config.schema import Config
 
 Value = str | int | float | bool | None
@@ -73,6 +74,19 @@ class ResolvedSpace:
     """Parameter values by dimension name; what is not named is sampled."""
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Arm -> changes of the base, where the space is a list of arms; its one dimension is `ARM`."""
+
+    def values_of(self, name: str) -> tuple[Value, ...]:
+        """What the field `name`, searched over a list of choices or fixed, can be in some configuration."""
+        own = [one for one in self.dimensions if one.name == name]
+        found = [value for one in own for value in one.choices]
+        if not own or own[0].when:  # without effect, it gives way to the base
+            found.append(field_values(self.base)[name])
+        return tuple(dict.fromkeys([*found, *(one[name] for one in self.arms.values() if name in one)]))
+
+    @property
+    def is_transductive(self) -> bool:
+        """Whether a score may be reached with the design decoder."""
+        return "actor" in self.values_of("decode.design")
 
     @property
     def pool_encoders(self) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def _collapse(value: Any, pool: list[str], left_out: str | None) -> Any:
 def _idle_data(values: Mapping[str, Any]) -> list[str]:
     idle = []
     by_actor = values["data.standardize"] != "fold"
-    if not by_actor:  # statistics of the fold's training clips use no actors
+    if not by_actor and values["decode.design"] == "none":  # statistics of the fold's training clips use no actors
         idle.append("data.target_actors")
     if not by_actor or values["data.target_actors"] != "pseudo":
         idle.append("data.pseudo_clips_per_group")

@@ -44,6 +44,10 @@ METRIC_WORDS: dict[str, str] = {
 }
 """What Score is, by the task's metric."""
 
+TRANSDUCTIVE_CARD = (
+    "**Transductive**: all clips of an actor are answered together, each state as often as by the training actors' "
+    "design. New clips need a `video_id`, and all clips of each actor; single clips cannot be answered."
+)
 MODELS: dict[str, str] = {
     "folds": "The models are the cross-validation's own: each was trained without one fold's actors.",
     "final": (
@@ -75,7 +79,8 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         f"A predictor of {_subject(task)} on pre-extracted features: {n_models} {kind} of {of}, trained on "
         f"`{data['name']}` ({data['source_clips']} labelled clips, fingerprint `{data['fingerprint']}`).",
         "",
-        "## Scores",
+        *([TRANSDUCTIVE_CARD, ""] if manifest.get("transductive") else []),
+        "## Scores" + (" (transductive)" if manifest.get("transductive") else ""),
         "| score | value | what it is |",
         "|---|---|---|",
         *(

@@ -12,10 +12,12 @@ from safetensors.numpy import save
 from rfe.config.load import dump_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
+from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import Decoding, Truth
 from rfe.ensemble.candidates import read_study
-from rfe.ensemble.prediction import AnyDecoder, AveragedDecoder, FinalDecoder, fit_decoder
+from rfe.ensemble.final_decoder import FinalDecoder
+from rfe.ensemble.prediction import AnyDecoder, AveragedDecoder, MatchedDecoder, fit_decoder, own_decoding
 from rfe.ensemble.selection import Member, select_single
 from rfe.ensemble.stored import StoredEnsemble
 from rfe.errors import StudyError
@@ -32,7 +34,7 @@ from rfe.submission.manifest import (
     ensemble_yaml,
     title,
 )
-from rfe.submission.models import Models, Train, describe_training, find_models
+from rfe.submission.models import Models, Train, check_whole_sets, describe_training, find_models
 from rfe.submission.predictor import Prediction, Predictor
 from rfe.submission.submission import VIDEO_EXTENSION
 from rfe.submission.table import predictions_csv
@@ -104,6 +106,8 @@ def export_ensemble(
 
     Args, returns and raises as `export_study`; default place `bundles/NAME` in the workspace.
     """
+    if stored.decoding == "design":
+        check_whole_sets(dataset, f"ensemble {stored.name!r}: --decode design")
     _announce(stored.ensemble.members, dataset, kind, seeds, train, note)
     members = [find_models(workspace, one, dataset, kind, train, seeds) for one in stored.ensemble.members]
     about = {"ensemble": stored.name} | describe_ensemble(stored)
@@ -132,8 +136,10 @@ def fit_bundle_decoder(members: Sequence[Models], dataset: Dataset, decoding: De
     offsets = [one.set_offset(dataset) for one in members]
     if isinstance(fitted, FinalDecoder):
         return replace(fitted, set_offset=offsets[0])
-    decoders = [replace(one, set_offset=offset) for one, offset in zip(fitted.members, offsets, strict=True)]
-    return replace(fitted, members=tuple(decoders))
+    ensemble = fitted.ensemble if isinstance(fitted, MatchedDecoder) else fitted
+    decoders = [replace(one, set_offset=offset) for one, offset in zip(ensemble.members, offsets, strict=True)]
+    ensemble = replace(ensemble, members=tuple(decoders))
+    return replace(fitted, ensemble=ensemble) if isinstance(fitted, MatchedDecoder) else ensemble
 
 
 def write_models(
@@ -166,11 +172,15 @@ def _write(
 ) -> Path:
     """Fill and seal the bundle; the answers are those of the models as they stand in it."""
     clips = dataset.clips
+    transductive = (decoding or own_decoding([one.member for one in members])) == "design"
+    of_studies = any(TRANSDUCTIVE in one.record.study.caveats for one in members)  # their scores are shown, too
+    caveats = [TRANSDUCTIVE] if transductive or of_studies else []
     manifest = {
         **about,
         "models": kind,
         "members": [one.describe(dataset) for one in members],
-        **describe_data([one.member.candidate.config for one in members], dataset),
+        "transductive": transductive,
+        **describe_data([one.member.candidate.config for one in members], dataset, caveats),
     }
     output, cache = output.absolute(), FeatureCache(dataset, workspace.cache)
     names = clips.filename[clips.target].tolist()

@@ -88,12 +88,13 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
     return {**about, "scores": scores, "mlflow_run_id": stored.run_id}
 
 
-def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]:
+def describe_data(configs: Sequence[Config], dataset: Dataset, caveats: Sequence[str] = ()) -> dict[str, Any]:
     """The manifest's word on the data, and on what made the bundle.
 
     Args:
         configs: of the members.
         dataset: their data.
+        caveats: what is said beside the data's own.
     """
     clips = dataset.clips
     actors = sorted(
@@ -112,7 +113,7 @@ def describe_data(configs: Sequence[Config], dataset: Dataset) -> dict[str, Any]
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
             "simulated": dataset.simulated,
-            "caveats": list(dataset.caveats),
+            "caveats": [*dataset.caveats, *caveats],
             "source_clips": clips.n_source,
             "target_clips": clips.n_target,
             "target_actors": actors,

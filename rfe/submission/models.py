@@ -97,12 +97,27 @@ def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset
             f"{where}: protocol: {config.protocol} chose thresholds and epoch on the reported fold and is for tables "
             "beside published numbers only; search with protocol: crossfit to export"
         )
+    if config.decode.design == "actor":
+        check_whole_sets(dataset, f"{where}: decode.design: actor")
     known = config.data.target_actors == "known" and standardizes_by_actor(config, dataset)
     if known and clips.n_target and not clips.target_has_actors:
         raise SubmissionError(
             f"{where}: its crossfit standardised held-out clips by their true actors (data.target_actors: known), but "
             f"the target clips of {dataset.path} carry no video_id, so its score promises more than the target can "
             "keep; choose a trial with data.target_actors: unknown or pseudo, or search again with one of them"
+        )
+
+
+def check_whole_sets(dataset: Dataset, what: str) -> None:
+    """Refuse the design decoder, asked for by `what`, for target clips of unknown actors.
+
+    Raises:
+        SubmissionError: the target clips carry no `video_id`.
+    """
+    if dataset.clips.n_target and not dataset.clips.target_has_actors:
+        raise SubmissionError(
+            f"{what}: answers each actor's clips together, but the target clips of {dataset.path} carry no video_id; "
+            "add that column, or choose what answers each clip by itself"
         )
 
 

@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from rfe.config.load import load_config
 from rfe.data.faults import list_names
 from rfe.data.scale import describe_scale
-from rfe.ensemble.prediction import decoder_from_dict
+from rfe.decoding.design import is_whole
+from rfe.ensemble.prediction import MatchedDecoder, decoder_from_dict
 from rfe.errors import DataError, SubmissionError, gather
 from rfe.submission.clips import NewClips
 from rfe.submission.form import bundle_task, form_problems
@@ -67,7 +68,17 @@ class Predictor:
         names = list(self.dims)
         self.pool = tuple(names[index] for index in sorted({index for one in self._members for index in one.pool}))
         """Encoders that some model reads."""
-        self.needs_actors = any(one.target_actors == "known" for one in self._members)
+        self.needs_actors = self.is_transductive or any(one.target_actors == "known" for one in self._members)
+
+    @property
+    def is_transductive(self) -> bool:
+        """Whether all clips of an actor are answered together."""
+        return isinstance(self._decoder, MatchedDecoder)
+
+    @property
+    def set_size(self) -> int | None:
+        """Clips of a training actor, where all clips of an actor are answered together; else None."""
+        return round(self._decoder.design.sum()) if isinstance(self._decoder, MatchedDecoder) else None
 
     def predict(self, clips: NewClips) -> Prediction:
         """Answer clips.
@@ -77,14 +88,14 @@ class Predictor:
                 model reads is not looked at.
 
         Raises:
-            DataError: an encoder of another dimension, none of the encoders at all, or no actors where the models
-                standardise by actor.
+            DataError: an encoder of another dimension, none of the encoders at all, no actors where the models
+                standardise by actor or the decoder answers an actor's clips together, or then only some of its clips.
         """
         notes = self._check(clips)
         with _one_thread():
             outputs = [run_member(member, self.dims, self.task, clips) for member in self._members]
             try:
-                decoded = self._decoder.decode(outputs)
+                decoded = self._decoder.decode(outputs, clips.actor)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
                 raise SubmissionError(
                     f"decoder.json does not fit the bundle's models ({problem}); export the bundle again"
@@ -145,11 +156,20 @@ class Predictor:
                 )
         if self.needs_actors and (clips.actor < 0).any():
             unnamed = [name for name, actor in zip(clips.filename, clips.actor, strict=True) if actor < 0]
-            raise DataError(
-                f"{clips.where}, video_id: empty for {list_names(unnamed)}, but the models standardise each clip by "
-                "its actor's clips (data.target_actors: known); fill it in"
-            )
+            why = "the models standardise each clip by its actor's clips (data.target_actors: known)"
+            if self.is_transductive:
+                why = "the bundle is transductive: it answers all clips of an actor together (decode.design: actor)"
+            raise DataError(f"{clips.where}, video_id: empty for {list_names(unnamed)}, but {why}; fill it in")
+        if isinstance(self._decoder, MatchedDecoder):
+            self._check_whole_sets(clips, self._decoder)
         notes = [f"encoder {name} is missing: masked" for name in missing]
+        if self.is_transductive:
+            n_actors = len(np.unique(clips.actor))
+            notes.insert(
+                0,
+                f"transductive: the clips of each of {n_actors} actors were answered together, each state as often as "
+                "by the training actors' design (decode.design: actor)",
+            )
         for name in self.pool:
             if name not in missing and not (there := clips.available[name]).all():
                 lacking = list_names([clip for clip, one in zip(clips.filename, there, strict=True) if not one])
@@ -159,6 +179,18 @@ class Predictor:
             blind = [name for name, one in zip(clips.filename, seen, strict=True) if not one]
             notes.append(f"{list_names(blind)}: no encoder that the models read; answered as clips nothing is known of")
         return tuple(notes)
+
+    def _check_whole_sets(self, clips: NewClips, decoder: MatchedDecoder) -> None:
+        actors, first, counts = np.unique(clips.actor, return_index=True, return_counts=True)
+        odd = [place for place, n in enumerate(counts.tolist()) if not is_whole(n, decoder.design)]
+        if odd:
+            n = int(counts[odd[0]])
+            raise DataError(
+                f"{clips.where}: the actor of {clips.filename[int(first[odd[0]])]} has {n} clip{'s' * (n != 1)}, where "
+                f"a training actor has {decoder.design.sum():.0f} ({len(odd)} of {len(actors)} actors are so), but the "
+                "bundle is transductive: it answers the whole set of an actor's clips together (decode.design: actor); "
+                "give all of their clips, or a bundle without the design decoder"
+            )
 
 
 @contextmanager

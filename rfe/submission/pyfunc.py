@@ -79,11 +79,12 @@ class BundleModel:
 
         Args:
             model_input: a table with `filename`, one column for each encoder with a list of numbers in each row (empty
-                or absent: missing), and, where the models standardise by actor, `video_id`.
+                or absent: missing), and, where the models standardise by actor or the bundle is transductive,
+                `video_id`.
             params: not read.
 
         Raises:
-            DataError: an encoder of another dimension, no encoder at all, or no `video_id` where it is needed.
+            DataError: as `Predictor.predict`.
         """
         table = pd.DataFrame(model_input).reset_index(drop=True)
         answered = self.predictor.predict(clips_of_table(table, self.predictor.pool))
@@ -138,6 +139,7 @@ def register_bundle(bundle: Path, model: str, workspace: Workspace) -> Registere
             experiment = server.find_experiment(EXPERIMENT)
             name = title(manifest)
             tags = {"rfe.bundle": name, "rfe.data_fingerprint": str(manifest["data"]["fingerprint"])}
+            tags |= {"rfe.transductive": "true"} if manifest.get("transductive") else {}
             run = server.create(experiment, f"bundle of {name}", tags, time.time())
             scores = {key: float(value) for key, value in manifest["scores"].items()}
             server.log(run, [(key, value, 0) for key, value in scores.items() if np.isfinite(value)])
@@ -214,11 +216,13 @@ def signature_of(predictor: Predictor) -> Any:
 
 
 def example_table(predictor: Predictor) -> pd.DataFrame:
-    """Two made-up clips of one actor: the training clips' mean features, and those a tenth larger."""
-    columns: dict[str, list[Any]] = {"filename": ["clip_1", "clip_2"], "video_id": ["actor_1", "actor_1"]}
+    """Two made-up clips of one actor: the training clips' mean features, and those a tenth larger; of a transductive
+    bundle an actor's whole set, in equal steps."""
+    n = max(2, predictor.set_size or 2)
+    columns: dict[str, list[Any]] = {"filename": [f"clip_{i + 1}" for i in range(n)], "video_id": ["actor_1"] * n}
     for name in predictor.pool:
         mean, _ = predictor.training_statistics(name)
-        columns[name] = [mean.tolist(), (1.1 * mean).tolist()]
+        columns[name] = [(factor * mean).tolist() for factor in np.linspace(1.0, 1.1, n)]
     return pd.DataFrame(columns)
 
 

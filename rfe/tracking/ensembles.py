@@ -43,6 +43,7 @@ def log_ensemble(server: "MlflowServer", workspace: Workspace, folder: Path, abo
         "rfe.ensemble": about["name"],
         "rfe.data_fingerprint": about["data"]["fingerprint"],
         "rfe.simulated": str(about["data"]["simulated"]).lower(),
+        **({"rfe.transductive": "true"} if about["selection"].get("decoding") == "design" else {}),
         **{f"rfe.member.{study}.{trial}": run for (study, trial), run in runs.items() if run},
         NOTE: _note(about, runs),
     }
@@ -74,9 +75,10 @@ def _run_of(workspace: Workspace, entry: Mapping[str, Any]) -> str | None:
 
 def _note(about: Mapping[str, Any], runs: Mapping[tuple[str, int], str | None]) -> str:
     nested, single = about["scores"]["score_nested"], about["scores"]["score_single_nested"]
+    how = " (transductive)" if about["selection"].get("decoding") == "design" else ""
     lines = [*(f"> {caveat}\n" for caveat in about["data"]["caveats"])]
     lines += [
-        f"Score, nested: **{nested['estimate']:.3f}** [{nested['low']:.3f}, {nested['high']:.3f}]; best "
+        f"Score, nested{how}: **{nested['estimate']:.3f}** [{nested['low']:.3f}, {nested['high']:.3f}]; best "
         f"single trial, nested: {single['estimate']:.3f}; on the clips it was chosen by (in-sample): "
         f"{about['scores']['score_in_sample']:.3f}.",
         "",

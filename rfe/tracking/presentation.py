@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rfe.data.caveats import is_transductive
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog, finite
 from rfe.tracking.names import Names, legal_name
 
@@ -130,6 +131,8 @@ def trial_tags(log: TrialLog, study: StudyLog) -> dict[str, str]:
         "rfe.config_id": log.config_id,
         **{f"rfe.{legal_name(name)}": readable(value) for name, value in log.tags.items()},
     }
+    if is_transductive(log.config):
+        tags["rfe.transductive"] = "true"
     if log.worker:
         tags["rfe.worker"] = log.worker
     if log.reason:
@@ -156,7 +159,8 @@ def trial_description(log: TrialLog, study: StudyLog, confirmation: Confirmation
     # a page shows the first few lines only
     lines = []
     if log.state == "complete" and "score" in log.scores:
-        lines.append(f"**Score {_with_error(log, 'score')}**: {_parts(log)}.")
+        how = " (transductive)" if is_transductive(log.config) else ""
+        lines.append(f"**Score {_with_error(log, 'score')}**{how}: {_parts(log)}.")
     elif log.state != "complete":
         lines.append(f"**{log.state.capitalize()}**: {log.reason or 'no reason was given'}")
     lines += _warnings(study)

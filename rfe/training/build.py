@@ -7,6 +7,7 @@ from typing import Any
 
 from rfe.config.schema import SCALED_FROM, Config, TrainSection
 from rfe.data.dataset import Dataset
+from rfe.data.design import check_design, check_design_actors
 from rfe.data.domains import resolve_target_actors
 from rfe.data.folds import ALL_TRAIN, training_clips
 from rfe.data.metadata import Clips
@@ -160,7 +161,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
 
     Raises:
         ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors), or
-            for a decoder that the task's ratios rule out.
+            for a decoder that the task's ratios or the actors' designs rule out.
     """
     clips = dataset.clips
     folds = clips.folds if folds is None else tuple(folds)
@@ -169,6 +170,10 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
     pool = pool_indices(config, dataset)
     target_actors = resolve_target_actors(config.data.target_actors, clips)
     build_decoder(clips.task, config.decode.kind, config.decode.thresholds)
+    if config.decode.design == "actor":
+        asked, remedy = "decode.design: actor", "set decode.design: none"
+        check_design(dataset, asked, remedy)
+        check_design_actors(target_actors, asked, dataset, remedy)
     if config.adaptation.kind != "none" and config.adaptation.target == "test" and clips.n_target == 0:
         raise ConfigError(f"adaptation.target: test, but {dataset.path} has no target clips; use validation")
     by_actor = config.adaptation.domains == "actors"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rfe.config.schema import FITTED_KINDS, Config
+from rfe.config.schema import FITTED_KINDS, Config, DecodeSection
 from rfe.data.metadata import Clips
-from rfe.decoding.base import Outputs, Parameters
+from rfe.decoding.base import Decoder, Float, Outputs, Parameters
 from rfe.decoding.fitting import build_decoder, crossfit_decode, official_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, log_likelihood
 from rfe.metrics.score import FoldTotals, fold_totals
@@ -107,21 +107,21 @@ def answer(
         counted = clips.folds if folds is None else folds[index]
         one = outputs[index]
         shape = (len(one.fused), one.presence_logits.shape[-1], one.salience_logits.shape[-1])
-        key = (config.protocol, config.decode.kind, config.decode.thresholds, shape, counted)
+        key = (config.protocol, config.decode, shape, counted)
         groups.setdefault(key, []).append(index)
     answers: dict[int, Answers] = {}
-    for (protocol, kind, thresholds, (n_seeds, *_), counted), members in groups.items():
+    for (protocol, decode, (n_seeds, *_), counted), members in groups.items():
         mine = np.isin(clips.fold[: clips.n_source], counted)
         truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
         stacked = _stack([configs[i] for i in members], [outputs[i] for i in members], mine)
         if protocol == "official":
-            predicted, _ = official_decode(clips.task, stacked, truth, fold, thresholds)
+            predicted, _ = official_decode(clips.task, stacked, truth, fold, decode.thresholds)
             likelihood = np.full(len(members), np.nan)
         else:
             omega = np.array([[configs[i].model.head_fusion.presence_weight] for i in members])
             omega = np.broadcast_to(omega, stacked.leading)
             offset = _offsets([configs[i] for i in members], clips, mine)
-            decoder = build_decoder(clips.task, kind, thresholds, omega)
+            decoder = _decoder(decode, clips, omega, mine)
             predicted, fitted = crossfit_decode(decoder, stacked, truth, fold, set_offset=offset)
             likelihood = _log_likelihood(clips.task, stacked, truth, fold, omega, offset, fitted).mean(1)
         for position, index in enumerate(members):
@@ -142,7 +142,7 @@ def _log_likelihood(
     fitted: Parameters,
 ) -> NDArray[np.float64]:
     """[configuration, seed] cross-fitted, of the states' distribution, whichever decoder (of parameters `fitted`)
-    answers."""
+    answers; with a design, of the distribution before it is matched."""
     folds, fold_index = np.unique(fold, return_inverse=True)
     if not isinstance(fitted, ValidStatesParameters):
         decoder = ValidStatesDecoder(task, omega)
@@ -168,7 +168,7 @@ def answer_with(config: Config, fitted: OutOfFold, outputs: Sequence[OutOfFold],
     own = _stack([config], [fitted], everyone)
     omega = np.broadcast_to(np.array([[config.model.head_fusion.presence_weight]]), own.leading)
     offset = _offsets([config], clips, everyone)
-    decoder = build_decoder(clips.task, config.decode.kind, config.decode.thresholds, omega)
+    decoder = _decoder(config.decode, clips, omega, everyone)
     parameters = decoder.fit_folds(own, truth, folds[:, None] != fold, set_offset=offset)
     states = [
         decoder.decode(_stack([config], [one], everyone), parameters, fold_index=fold_index, set_offset=offset)[0]
@@ -183,6 +183,12 @@ def held_out_divergence(outputs: OutOfFold, clips: Clips, folds: tuple[int, ...]
     soft = clips.task.state_salience[clips.state[: clips.n_source][mine]]
     positive = np.where(soft > 0, soft, 1.0)
     return float((soft * (np.log(positive) - np.log(np.maximum(outputs.fused[:, mine], 1e-12)))).sum(-1).mean())
+
+
+def _decoder(decode: DecodeSection, clips: Clips, omega: Float, mine: NDArray[np.bool_]) -> Decoder[Any]:
+    """For outputs on the clips that are `mine` [source clip]."""
+    actor = clips.actor[: clips.n_source][mine] if decode.design == "actor" else None
+    return build_decoder(clips.task, decode.kind, decode.thresholds, omega, actor)
 
 
 def _stack(configs: Sequence[Config], outputs: Sequence[OutOfFold], mine: NDArray[np.bool_]) -> Outputs:

@@ -24,6 +24,7 @@ from rfe.ablation.result import RESULT_FILE
 from rfe.config.reading import write_yaml
 from rfe.workspace import Workspace, open_workspace
 from rfe.writing import write_bytes, write_text
+from tests.evidence.ablation_tables import arms_table, interval_cells
 from tests.evidence.simulated import REPORTS, SCRATCH, simulated_set, table
 
 HARD = ["contour", "logmel", "mfcc", "modspec"]
@@ -199,11 +200,14 @@ def _section(place: Path, part: Part, found: dict[str, Any]) -> str:
         lines.append(_planted(arms))
     lines.append(describe_verdicts((row["arm"], row["verdict"]) for row in result["arms"]))
     lines += [f"![{path.stem}](figures/{path.name})" for path in _figures(place, part)]
-    header = ["arm", "Score", "difference", "95% interval", "P(better)", "p (Holm)", "verdict"]
-    lines.append(table(header, [_row(row) for row in result["arms"]]))
+    lines.append(arms_table(result))
     if result["interactions"]:
         rows = [
-            [" x ".join(" to ".join(map(str, pair)) for pair in one["values"]), *_interval(one), f"{one['p_holm']:.3f}"]
+            [
+                " x ".join(" to ".join(map(str, pair)) for pair in one["values"]),
+                *interval_cells(one),
+                f"{one['p_holm']:.3f}",
+            ]
             for one in result["interactions"]
         ]
         lines.append(table(["interaction", "difference", "95% interval", "p (Holm)"], rows))
@@ -213,8 +217,8 @@ def _section(place: Path, part: Part, found: dict[str, Any]) -> str:
                 one["encoder"],
                 f"{one['kept_frequency']:.2f}",
                 "" if one["mean_weight"] is None else f"{one['mean_weight']:.2f}",
-                *_interval(one["lost_masked"]),
-                *_interval(one["lost_permuted"]),
+                *interval_cells(one["lost_masked"]),
+                *interval_cells(one["lost_permuted"]),
             ]
             for one in result["encoders"]
         ]
@@ -241,18 +245,6 @@ def _planted(arms: dict[str, dict[str, Any]]) -> str:
         f"Planted effects found: {len(found)} of {len(PLANTED)} ({', '.join(PLANTED)}). Null arms called significant: "
         f"{len(wrong)} of {len(NULL)} ({', '.join(NULL)})."
     )
-
-
-def _row(row: dict[str, Any]) -> list[str]:
-    one, score = row["difference"], f"{row['score']['estimate']:.3f}"
-    if one is None:
-        return [row["arm"], score, "", "", "", "", "base"]
-    p = "" if row["p_holm"] is None else f"{row['p_holm']:.3f}"
-    return [row["arm"], score, *_interval(one), f"{one['probability_better']:.2f}", p, row["verdict"]]
-
-
-def _interval(one: dict[str, Any]) -> list[str]:
-    return [f"{one['estimate']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}"]
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ from tests.evidence.simulated import report_folder, simulated_truth, table
 
 NAME = "five_sets"
 SAMPLER = "tpe"
-FAMILIES = ("late_fusion", "logistic_regression", "gradient_boosting", "kernel_ridge")
+FAMILIES = ("late_fusion", "early_fusion", "logistic_regression", "gradient_boosting", "kernel_ridge")
 ROWS = ("concat_mlp", *FAMILIES)
 """Baselines, a part each."""
 HISTORY = "organisers' baseline as published (history; thresholds and epoch on the reported fold)"

@@ -17,7 +17,7 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import outputs_of
-from rfe.ensemble.prediction import answer_target, fit_final_decoder
+from rfe.ensemble.final_decoder import answer_target, fit_final_decoder
 from rfe.metrics.score import score
 from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations

@@ -31,10 +31,10 @@ def simulated_truth(folder: Path) -> dict[str, Any]:
     return truth
 
 
-def conditions() -> str:
+def conditions(data: str = "Simulated data.") -> str:
     """What the numbers were made with, in a line."""
     return (
-        f"Simulated data. CPU ({platform.machine()}), float32, torch {torch.__version__}, Python "
+        f"{data} CPU ({platform.machine()}), float32, torch {torch.__version__}, Python "
         f"{platform.python_version()}. Made by the script named above; rerun it to get the same numbers."
     )
 
@@ -44,12 +44,12 @@ def report_folder(name: str, *, tiny: bool = False) -> Path:
     return SCRATCH / f"{name}-tiny" if tiny else REPORTS / name
 
 
-def write_report(name: str, title: str, body: str, *, tiny: bool = False) -> Path:
+def write_report(name: str, title: str, body: str, *, tiny: bool = False, data: str = "Simulated data.") -> Path:
     """`README.md` in the report's folder."""
     folder = report_folder(name, tiny=tiny)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "README.md"
-    text = f"# {title}\n\n`python -m tests.evidence.run_{name}`\n\n{body.strip()}\n\n{conditions()}\n"
+    text = f"# {title}\n\n`python -m tests.evidence.run_{name}`\n\n{body.strip()}\n\n{conditions(data)}\n"
     path.write_text(text)
     return path
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
+from rfe.decoding.design import DesignParameters, match_design
 from rfe.decoding.diagnostics import Calibration, measure_calibration
-from rfe.decoding.fitting import crossfit_decode
-from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
+from rfe.decoding.fitting import build_decoder, crossfit_decode
+from rfe.decoding.valid_states import state_probabilities
 from rfe.ensemble.candidates import Candidate, load_outputs
 from rfe.errors import StudyError
 from rfe.metrics.metric import set_probabilities
@@ -37,9 +38,13 @@ def candidate_states(candidate: Candidate, dataset: Dataset) -> NDArray[np.float
     truth, fold = dataset.clips.state[source], dataset.clips.fold[source]
     position = np.searchsorted(outputs.folds, fold)
     offset = outputs.set_offset[position]
-    decoder = ValidStatesDecoder(dataset.clips.task, config.model.head_fusion.presence_weight)
+    task, omega, actor = dataset.clips.task, config.model.head_fusion.presence_weight, dataset.clips.actor[source]
+    decoder = build_decoder(task, "valid_states", omega=omega, actor=actor if config.decode.design == "actor" else None)
     _, parameters = crossfit_decode(decoder, outputs.source, truth, fold, set_offset=offset)
-    return state_probabilities(dataset.clips.task, outputs.source, parameters, fold_index=position, set_offset=offset)
+    states = state_probabilities(task, outputs.source, parameters, fold_index=position, set_offset=offset)
+    if isinstance(parameters, DesignParameters):
+        return match_design(states, actor, parameters.design[..., position, :])
+    return states
 
 
 def calibration_blocks(probabilities: NDArray[np.floating], answers: Answers, prefix: str) -> Iterator[Block]:

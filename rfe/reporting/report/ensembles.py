@@ -14,6 +14,8 @@ from rfe.reporting.report.subject import IN_SAMPLE, Data, Headline, Subject
 
 DECODINGS = {
     "states": "averaged distributions over the states, by expected score",
+    "design": "averaged distributions over the states, each actor's clips matched to the training actors' design "
+    "(transductive), by expected score",
     "official": "averaged fused probabilities, by the organisers' two thresholds",
 }
 

@@ -43,6 +43,7 @@ OTHER: dict[str, Any] = {
     "train.average": "ema",
     "decode.kind": "official",
     "decode.thresholds": "exact",
+    "decode.design": "actor",
 }
 
 

@@ -92,3 +92,23 @@ def test_arrays_of_a_file_are_checked() -> None:
     del weights["threshold"]
     with pytest.raises(ValueError, match="threshold is missing"):
         MODEL.check(weights, DIMS, BLEMORE)
+
+
+def test_clips_that_weigh_alike_are_binned_without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scikit-learn 1.9 takes a hundred times longer with weights, where a column has more than 255 values."""
+    clips = make_clips(list(range(36)), n=300)
+    alike = replace(clips, weight=np.ones(300, np.float32))
+    given: list[object] = []
+    for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+
+        def fit(self: object, x: object, y: object, sample_weight: object = None, fit=kind.fit) -> object:  # type: ignore[no-untyped-def]
+            given.append(sample_weight)
+            return fit(self, x, y)
+
+        monkeypatch.setattr(kind, "fit", fit)
+    (without,) = Boosting.fit([replace(MODEL, iterations=2)], alike)
+    assert given == [None] * 7
+    assert np.isfinite(without.loss)
+    given.clear()
+    Boosting.fit([replace(MODEL, iterations=2)], clips)
+    assert all(one is clips.weight for one in given)

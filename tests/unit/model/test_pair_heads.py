@@ -8,7 +8,7 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.decoupled import DecoupledDecoder
 from rfe.decoding.ratio_model import ratio_evidence
 from rfe.decoding.state_model import salience_evidence
-from rfe.ensemble.prediction import average_outputs
+from rfe.ensemble.final_decoder import average_outputs
 from rfe.model.pair_heads import lean_pairs, ratio_loss
 from rfe.task import BLEMORE
 from rfe.training.prediction import predict

@@ -21,7 +21,8 @@ from rfe.tracking.base import NullTracker
 from rfe.workspace import open_workspace
 from tests.integration.fakes import write_data
 from tests.tasks import COMPOUND, EIGHT, PLAIN, with_task
-from tests.unit.data.folders import make_folder
+from tests.unit.data.folders import Row, make_folder
+from tests.unit.data.test_design import draw_labels
 from tests.unit.search.tiny_study import SPACE, run_study
 
 
@@ -107,6 +108,55 @@ def test_a_search_has_no_decoder_that_the_ratios_rule_out(given: dict[str, Any],
         return
     with pytest.raises(ConfigError, match=r"decode\.kind: .* has 80/20, 65/35, .*--set decode\.kind=valid_states"):
         check_decoders(resolved, with_task(dataset, EIGHT))
+
+
+CHOICE = {"choice": ["none", "actor"]}
+WHEN = {**CHOICE, "when": {"decode.kind": "valid_states"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "transductive"),
+    [
+        ({}, False),
+        ({"base": {"decode.design": "actor"}}, True),
+        ({"space": {"decode.design": CHOICE}}, True),
+        ({"space": {"decode.design": {"choice": ["none"]}}}, False),
+        ({"space": {"decode.design": WHEN, "decode.kind": {"choice": ["official", "valid_states"]}}}, True),
+        ({"arms": {"one": {"decode.design": "actor"}, "two": {}}, "sampler": {"kind": "grid"}}, True),
+    ],
+)
+def test_a_search_by_design_needs_actors_with_one_design(
+    given: dict[str, Any], transductive: bool, tmp_path: Path
+) -> None:
+    """Before there is a study: else each such trial would fail by itself."""
+    resolved = resolve(load_space({"study": "s", **given}), ("face", "voice"))
+    assert resolved.is_transductive == transductive
+    check_decoders(resolved, load_dataset(make_folder(tmp_path / "planned")))
+    free = load_dataset(make_folder(tmp_path / "free", spoil=draw_labels))
+    if not transductive:
+        check_decoders(resolved, free)
+        return
+    with pytest.raises(ConfigError, match=r"decode\.design: actor: .* design spread is.*--set decode\.design=none"):
+        check_decoders(resolved, free)
+
+
+def test_a_search_by_design_needs_a_target_whose_actors_are_known(tmp_path: Path) -> None:
+    def hide_target(rows: list[Row]) -> None:
+        for row in rows:
+            row["video_id"] = row["video_id"] if row["split"] == "train" else ""
+
+    hidden = load_dataset(make_folder(tmp_path / "hidden", spoil=hide_target))
+    resolved = resolve(load_space({"study": "s", "space": {"decode.design": CHOICE}}), ("face", "voice"))
+    with pytest.raises(ConfigError, match=r"taken as unknown .*--set decode\.design=none"):
+        check_decoders(resolved, hidden)
+
+
+def test_what_is_searched_with_the_design_must_go_together() -> None:
+    searched = {"decode.design": CHOICE, "decode.kind": {"choice": ["official", "valid_states"]}}
+    with pytest.raises(
+        ConfigError, match=r"decode\.kind: official does not have; .*; both are searched, so add a `when`"
+    ):
+        resolve(load_space({"study": "s", "space": searched}), ("face", "voice"))
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,11 @@ DIFFERENT: list[Pair] = [
     ({"adaptation.kind": "dann"}, {"adaptation.kind": "dann", "adaptation.domains": "actors"}),
     ({"train.average": "ema"}, {"train.average": "ema", "train.ema_decay": 0.05}),
     ({"decode.kind": "official"}, {"decode.kind": "official", "decode.thresholds": "exact"}),
+    ({"data.target_actors": "known"}, {"data.target_actors": "known", "decode.design": "actor"}),
+    (
+        {"data.standardize": "fold", "data.target_actors": "auto", "decode.design": "actor"},
+        {"data.standardize": "fold", "data.target_actors": "known", "decode.design": "actor"},
+    ),
     ({}, {"data.target_actors": "pseudo"}),
     ({}, {"data.standardize": {"a": "actor"}}),
     ({"model.kind": "concat_mlp"}, {"model.kind": "concat_mlp", "model.dropout": 0}),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from rfe.tracking.ensembles import draw_trajectory, log_ensemble
+from rfe.tracking.ensembles import _note, draw_trajectory, log_ensemble
 from rfe.tracking.mlflow_server import open_server
 from rfe.workspace import Workspace, open_workspace
 from rfe.writing import write_json
@@ -51,6 +51,18 @@ def test_the_run_has_scores_figure_and_links_to_its_members(workspace: Workspace
     assert run.data.tags["rfe.member.first.3"] == "a1b2"
     assert "rfe.member.gone.1" not in run.data.tags
     assert "> simulated data" in run.data.tags["mlflow.note.content"]
+    assert "transductive" not in str(run.data.tags)
     files = {one.path for one in MlflowClient(workspace.mlflow_uri).list_artifacts(run_id)}
     assert files == {"ensemble.json", "trajectory.png"}
     assert json.loads((folder / "ensemble.json").read_text())["name"] == "final"
+
+
+def test_the_score_of_an_ensemble_by_design_is_called_transductive() -> None:
+    interval = {"estimate": 0.33, "lower_95": 0.3, "upper_95": 0.36}
+    about = {
+        "data": {"caveats": []},
+        "members": [],
+        "selection": {"decoding": "design"},
+        "scores": {"score_nested": interval, "score_single_nested": interval, "score_in_sample": 0.4},
+    }
+    assert _note(about, {}).startswith("Score, nested (transductive): **0.330**")

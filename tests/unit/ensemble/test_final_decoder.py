@@ -12,7 +12,7 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder, parameters_from_dict
 from rfe.ensemble.candidates import ModelOutputs, outputs_of
-from rfe.ensemble.prediction import FinalDecoder, answer_target, average_outputs, fit_final_decoder
+from rfe.ensemble.final_decoder import FinalDecoder, answer_target, average_outputs, fit_final_decoder
 from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
 from tests.unit.ensemble.studies import make_outputs
