@@ -158,7 +158,9 @@ class StudyStore:
             asked.append(trial)
         if asked:
             frozen = self._study.get_trials(deepcopy=False)
-            states = {one.number: sampler_state(frozen[one.number]) for one in asked} | proposed
+            states = {
+                one.number: sampler_state(frozen[one.number].system_attrs, one.number) for one in asked
+            } | proposed
             rows = [TrialRow(one.number, "running", one.params, sampler=states[one.number]) for one in asked]
             event = TrialsAsked(
                 {row.number: row.params for row in rows}, {row.number: row.sampler for row in rows}, names

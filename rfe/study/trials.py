@@ -58,7 +58,7 @@ class TrialRow:
     pruned_at: int | None = None
     """The epoch at which the pruner ended it, if it did."""
     sampler: Mapping[str, Any] = field(default_factory=dict)
-    """What the sampler keeps with the trial."""
+    """What the sampler keeps with the trial; see `sampler_state`."""
     started: datetime | None = None
     ended: datetime | None = None
 
