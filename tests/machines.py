@@ -24,6 +24,6 @@ def machine_settings(examples: int, steps: int) -> settings:
         deadline=None,
         suppress_health_check=list(HealthCheck),
         # explaining a failure runs it hundreds of times more
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, Phase.generate),
         print_blob=bool(asked),
     )
