@@ -23,7 +23,7 @@ def machine_settings(examples: int, steps: int) -> settings:
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        # explaining a failure runs it hundreds of times more
-        phases=(Phase.explicit, Phase.generate),
+        # shrinking plays what failed hundreds of times more, which takes minutes: ask for it
+        phases=(Phase.explicit, Phase.generate, *([Phase.shrink] if asked else [])),
         print_blob=bool(asked),
     )

@@ -306,7 +306,7 @@ class StudyStore:
                     reported.add(one.number)
                     comparison.replay(one.number, one.epoch, one.score)
             else:
-                if event.number not in reported:  # of an earlier version, which recorded no reports
+                if event.number not in reported:  # of an earlier version, or it ended before any was compared
                     for epoch, score in self._rows[event.number].reports.items():
                         comparison.replay(event.number, epoch, score)
                 comparison.end(event.number, event.state, event.score)

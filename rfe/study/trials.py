@@ -111,9 +111,11 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
     """
     history = StudyHistory()
     rows = history.rows
+    asked: set[int] = set()
     for event in _read_events(folder):
         match event:
             case TrialsAsked():
+                asked |= event.trials.keys()
                 for number, params in event.trials.items():
                     rows[number] = TrialRow(number, "running", params, sampler=event.sampler.get(number, {}))
             case ScoresReported():
@@ -130,7 +132,9 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
                 history.order.append(event)
                 history.logs.append(event)
                 row = rows.get(event.number) or TrialRow(event.number, "running", {})
-                rows[event.number] = end_row(_completed(row, event, definition), event, definition.space.objectives)
+                if event.number not in asked:
+                    row = _completed(row, event, definition)
+                rows[event.number] = end_row(row, event, definition.space.objectives)
     return history
 
 

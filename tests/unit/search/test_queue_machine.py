@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from rfe.search.work import Assignment, ItemResult, Report, WorkItem, WorkQueueStatus
 from rfe.search.work_queue import HANG_GRACE_S, WorkQueue
@@ -50,6 +50,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.scored: list[Report] = []
         self.runs = 0
         self.made = Counter[str]()
+
+    @initialize(pick=PICK)
+    def begin(self, pick: int) -> None:
+        self.offer(["a", "a", "b"], pick, False)
+        self.start(0, 0)
+        self.start(0, 1)
 
     # ---- the driver
 

@@ -379,4 +379,4 @@ def _shown(server: CrashingServer) -> dict[str, Any]:
 
 
 TestStudy: Callable[..., Any] = StudyMachine.TestCase
-TestStudy.settings = machine_settings(examples=16, steps=25)
+TestStudy.settings = machine_settings(examples=12, steps=25)
