@@ -40,10 +40,7 @@ SPACE = {
     "sampler": {"kind": "cmaes", "startup_trials": 2, "population": 4},
     "pruner": {"kind": "median", "startup_trials": 1, "warmup_epochs": 0},
     "budget": {"trials": 10},
-    "keep_top": 2,
 }
-OPEN = 10
-"""The trial that is left unfinished."""
 
 
 def make(root: Path) -> None:
