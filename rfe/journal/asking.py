@@ -30,7 +30,7 @@ class TrialsAsked:
     trials: Mapping[int, Mapping[str, Value]]
     """Number -> parameters."""
     sampler: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """Number -> what the sampler keeps with the trial (generations of evolutionary samplers), where it keeps any."""
+    """Number -> what the sampler keeps with the trial (the generation of evolutionary samplers), where it keeps any."""
     queued: Mapping[int, str] = field(default_factory=dict)
     """Number -> id of the queued configuration that a user asked for, where one did."""
     origin: Mapping[int, Origin] = field(default_factory=dict)

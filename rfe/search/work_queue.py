@@ -301,7 +301,8 @@ class WorkQueue:
         entry.undecided = True
         for worker in self._workers.values():
             worker.leases.pop(item.key, None)
-        self._waiting.insert(0, item.key)
+        # it waits already where its worker was given up, and the result was only late
+        self._waiting = [item.key, *(key for key in self._waiting if key != item.key)]
         epochs = max((epoch for epoch, _ in first.curves.get("score", [])), default=0)
         self._reports.setdefault(item.study, []).append(Report(item.key, epochs, first.score))
 

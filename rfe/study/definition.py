@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rfe.config.load import flatten
+from rfe.config.schema import Config
 from rfe.errors import RfeError, StudyError
 from rfe.search_space import ResolvedSpace, SearchSpace, resolve
 from rfe.writing import write_json, write_text
@@ -112,6 +113,8 @@ def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
     former = content.get("identity", {})
     if not isinstance(former, dict):
         raise StudyError(f"{folder / DEFINITION_FILE}: identity is no map; {_RESTORE}")
+    if isinstance(base := former.get("base"), dict):  # a field that was added since then had no effect
+        former = {**former, "base": {**json.loads(json.dumps(flatten(Config()))), **base}}
     found = differences(former, definition.identity())
     if not found:
         return

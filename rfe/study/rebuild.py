@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.asking import LearntTrial
 from rfe.study.definition import StudyDefinition, read_definition
-from rfe.study.samplers import build_distributions
+from rfe.study.samplers import build_distributions, sampler_state
 from rfe.study.trials import TrialRow, read_history
 from rfe.workspace import StudyFolder
 from rfe.writing import write_bytes
@@ -101,7 +101,7 @@ def freeze_trial(
             distributions={name: distributions[name] for name in params},
             values=row.values,
             user_attrs=dict(row.user_attrs),
-            system_attrs=dict(row.sampler),
+            system_attrs=sampler_state(row.sampler, row.number),
             intermediate_values=dict(row.reports) if row.state == "pruned" and reports_count else None,
         )
     except ValueError as error:

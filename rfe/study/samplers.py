@@ -2,14 +2,20 @@
 
 import hashlib
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial
 
 from rfe.search_space import Dimension, ResolvedSpace
 from rfe.search_space.schema import Sampler
+from rfe.study.evolutionary import (
+    CMAES_GENERATION,
+    NSGA2_GENERATION,
+    RecomputedNSGAIISampler,
+    ReplayedCmaEsSampler,
+)
 
 NSGA2_POPULATION = 20
 """Optuna's 50 would be a quarter of a usual study before anything is learnt."""
@@ -39,9 +45,9 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
                 seed=seed, n_startup_trials=settings.startup_trials, warn_independent_sampling=False
             )
         if settings.kind == "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=settings.population or NSGA2_POPULATION)
+            return RecomputedNSGAIISampler(seed=seed, population_size=settings.population or NSGA2_POPULATION)
         if settings.kind == "cmaes":
-            return optuna.samplers.CmaEsSampler(
+            return ReplayedCmaEsSampler(
                 seed=seed,
                 n_startup_trials=settings.startup_trials,
                 popsize=settings.population,
@@ -52,16 +58,17 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
-def sampler_state(trial: FrozenTrial) -> dict[str, Any]:
-    """What Optuna's sampler keeps with a trial that it will need again, e.g. its generation.
+def sampler_state(attributes: Mapping[str, Any], number: int) -> dict[str, int]:
+    """What a sampler needs again of a trial's system attributes: its generation.
 
-    Copies of the trial's parameters are left out.
+    All else is left out, on writing and on reading: Optuna's CMA-ES keeps a pickle there, and unpickles what it finds.
+
+    Args:
+        attributes: may come from the study of somebody else.
+        number: of the trial; no generation can be larger.
     """
-    return {
-        name: value
-        for name, value in trial.system_attrs.items()
-        if name != "fixed_params" and "relative_params" not in name
-    }
+    kept = {name: attributes.get(name) for name in (CMAES_GENERATION, NSGA2_GENERATION)}
+    return {name: value for name, value in kept.items() if isinstance(value, int) and 0 <= value <= number}
 
 
 def build_distributions(resolved: ResolvedSpace) -> dict[str, BaseDistribution]:

@@ -160,7 +160,9 @@ class StudyStore:
             asked.append(trial)
         if asked:
             frozen = self._study.get_trials(deepcopy=False)
-            states = {one.number: sampler_state(frozen[one.number]) for one in asked} | proposed
+            states = {
+                one.number: sampler_state(frozen[one.number].system_attrs, one.number) for one in asked
+            } | proposed
             rows = [
                 TrialRow(one.number, "running", one.params, origin=origin[one.number], sampler=states[one.number])
                 for one in asked
@@ -308,7 +310,7 @@ class StudyStore:
                     reported.add(one.number)
                     comparison.replay(one.number, one.epoch, one.score)
             else:
-                if event.number not in reported:  # of an earlier version, which recorded no reports
+                if event.number not in reported:  # of an earlier version, or it ended before any was compared
                     for epoch, score in self._rows[event.number].reports.items():
                         comparison.replay(event.number, epoch, score)
                 comparison.end(event.number, event.state, event.score)

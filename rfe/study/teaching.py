@@ -74,4 +74,5 @@ class TaughtSampler:
 
     def last_state(self) -> dict[str, Any]:
         """What the sampler keeps with its last proposal."""
-        return sampler_state(self._study.get_trials(deepcopy=False)[-1])
+        last = self._study.get_trials(deepcopy=False)[-1]
+        return sampler_state(last.system_attrs, last.number)

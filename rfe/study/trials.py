@@ -61,7 +61,7 @@ class TrialRow:
     origin: Origin | Literal[""] = ""
     """Where its parameters came from; "" where a journal of an earlier version does not say."""
     sampler: Mapping[str, Any] = field(default_factory=dict)
-    """What the sampler keeps with the trial."""
+    """What the sampler keeps with the trial; see `sampler_state`."""
     started: datetime | None = None
     ended: datetime | None = None
 
@@ -114,9 +114,11 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
     """
     history = StudyHistory()
     rows = history.rows
+    asked: set[int] = set()
     for event in _read_events(folder):
         match event:
             case TrialsAsked():
+                asked |= event.trials.keys()
                 for number, params in event.trials.items():
                     state = event.sampler.get(number, {})
                     rows[number] = TrialRow(
@@ -136,7 +138,9 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
                 history.order.append(event)
                 history.logs.append(event)
                 row = rows.get(event.number) or TrialRow(event.number, "running", {})
-                rows[event.number] = end_row(_completed(row, event, definition), event, definition.space.objectives)
+                if event.number not in asked:
+                    row = _completed(row, event, definition)
+                rows[event.number] = end_row(row, event, definition.space.objectives)
     return history
 
 

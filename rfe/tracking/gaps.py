@@ -57,8 +57,9 @@ def study_gap(run: KnownRun, outcome: OutcomeLog | None, annotations: Annotation
         return "still running"
     if any(run.tags.get(name, "") != value for name, value in annotations.run_tags().items()):
         return "another note or other tags than the study's folder"
-    if outcome is None:
-        return ""
+    if outcome is None:  # of a study that was opened again, the run may still show the former end
+        former = run.tags.get("rfe.state", "interrupted")
+        return "" if former == "interrupted" else f"{former}, in the journal interrupted"
     if (run.status, run.tags.get("rfe.state")) != (STUDY_STATUS[outcome.state], outcome.state):
         shown = run.tags.get("rfe.state")
         return f"{run.status if shown in (None, outcome.state) else shown}, in the journal {outcome.state}"

@@ -21,10 +21,13 @@ from rfe.ensemble.candidates import load_outputs, read_study
 from rfe.errors import RfeError
 from rfe.search.checkpoints import load_checkpoint
 from rfe.search.work import WorkItem
+from rfe.study import StudyStore
+from rfe.study.rebuild import write_optuna
 from rfe.submission.scoring import read_probabilities
 from rfe.task import BLEMORE
 from rfe.tracking.base import NullTracker
-from rfe.workspace import open_workspace
+from rfe.workspace import StudyFolder, open_workspace
+from tests.contract.test_samplers import CONTINUOUS, define, run
 from tests.unit.data.folders import make_folder
 from tests.unit.search.tiny_study import run_study
 from tests.unit.submission.bundles import configure, export_trained
@@ -132,6 +135,23 @@ def test_in_a_study(sprung: Path, dataset: Dataset, tmp_path: Path) -> None:
     checkpoint.write_bytes(npz(sprung, "about"))
     assert load_checkpoint(WorkItem("s/3", {}, "/data", checkpoint_file=str(checkpoint))) is None
     assert not sprung.exists()
+
+
+def test_in_a_journal_where_cmaes_kept_its_distribution(sprung: Path, tmp_path: Path) -> None:
+    """Optuna's sampler unpickles it, before it looks at anything else; it did when trials were next asked for."""
+    definition = define("cmaes", CONTINUOUS)
+    run(tmp_path / "s", definition, 3, 6)
+    journal = tmp_path / "s" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        for number in line["trials"] if line["kind"] == "ask" else ():
+            line.setdefault("sampler", {})[number] = {"cma:generation": 1, "cma:optimizer:0": raw(sprung).hex()}
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with StudyStore.open(tmp_path / "s", definition) as store:
+        assert len(store.ask(2)) == 2
+    assert not sprung.exists()
+    write_optuna(StudyFolder(tmp_path / "s"), tmp_path / "optuna.log")
+    assert raw(sprung).hex() not in (tmp_path / "optuna.log").read_text()
 
 
 @pytest.mark.parametrize("make", [raw, npy, torch_file])

@@ -1,11 +1,14 @@
 """One suite over every sampler: what a study asks of it holds whoever proposes."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from rfe.config.identity import config_id
+from rfe.journal.asking import ASK, TrialsAsked
+from rfe.journal.records import read_records
 from rfe.search_space import effective_config, load_space, space_size
 from rfe.study import Asked, StudyDefinition, StudyStore, define_study
 from tests.unit.study.telling import report
@@ -94,6 +97,52 @@ def test_seed_and_history_decide_also_over_restarts(tmp_path: Path, kind: str) -
     assert run(tmp_path / "two", definition, 3, n, restart=True) == through
     other = run(tmp_path / "three", define(kind, lines, seed=1), 1, n)
     assert (other == through[:n]) == (kind == "grid")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_restarts_change_nothing_where_trials_end_late_and_in_any_order(tmp_path: Path, kind: str) -> None:
+    """Before, `nsga2` kept the parents of a generation as they had been when it began, and forgot them in a restart."""
+    definition = define(kind, CONTINUOUS) if kind != "grid" else define(kind)
+    found = []
+    for restart in (False, True):
+        store, order, asked, open_trials = StudyStore.open(tmp_path / str(restart), definition), Random(1), [], []
+        for _ in range(4 if kind == "gp" else 16):
+            if restart:
+                store.close()
+                store = StudyStore.open(tmp_path / str(restart), definition)
+            asked += (cohort := store.ask(3))
+            open_trials += cohort
+            order.shuffle(open_trials)
+            tell(store, open_trials[4:])
+            del open_trials[4:]
+        store.close()
+        found.append(asked)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("kind", ["nsga2", "cmaes"])
+def test_the_journal_keeps_only_the_generations_of_evolutionary_samplers(tmp_path: Path, kind: str) -> None:
+    """Before, each generation of `cmaes` added a pickle of some thousand characters, which Optuna unpickled later."""
+    run(tmp_path / "s", define(kind, CONTINUOUS), 5, 6)
+    events = [
+        TrialsAsked.of_record(record.data)
+        for record in read_records(tmp_path / "s" / "journal.jsonl")
+        if record.kind == ASK
+    ]
+    kept = [state for event in events for state in event.sampler.values()]
+    assert len(kept) > 12
+    assert all(len(state) == 1 and isinstance(*state.values(), int) for state in kept)
+
+
+def test_a_larger_population_leaves_the_generations_of_cmaes_as_they_are(tmp_path: Path) -> None:
+    """Else the study would go back to its first generation, which lacks some trials of the new size, and so on."""
+    folder = tmp_path / "s"
+    run(folder, define("cmaes", CONTINUOUS), 7, 6)
+    settings = {"kind": "cmaes", "startup_trials": 4}
+    run(folder, define("cmaes", CONTINUOUS, sampler={**settings, "population": 9}), 2, 6, restart=True)
+    with StudyStore.open(folder, define("cmaes", CONTINUOUS)) as store:
+        generations = [row.sampler.get("cma:generation", 0) for row in store.trials()]
+    assert generations == sorted(generations)
 
 
 @pytest.mark.parametrize("kind", KINDS)

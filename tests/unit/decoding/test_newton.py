@@ -34,3 +34,19 @@ def test_blas_does_not_wait_for_threads() -> None:
     maximise(evaluate, np.zeros((2, 2)), np.array([False, False]), np.zeros((2, 2), np.bool_))
     assert seen
     assert set(seen) == {1}
+
+
+def flat_far_away(point: Array) -> Evaluation:
+    """-log cosh: full steps from far away lead past the maximum, and one step is not enough."""
+    away = point - CENTRE
+    steepness = np.tanh(away)
+    curvature = (1 - steepness**2)[..., None] * np.eye(2)
+    return Evaluation(-np.log(np.cosh(away)).sum(-1), -steepness, curvature)
+
+
+def test_steps_that_lead_too_far_are_halved_until_the_maximum_is_reached() -> None:
+    """On a parabola, which one step solves, a criterion of any size passed."""
+    nothing = np.zeros((2, 2), np.bool_)
+    for start in (CENTRE + 2, CENTRE - [0.6, 1.5]):
+        found = maximise(flat_far_away, start, np.array([False, False]), nothing)
+        np.testing.assert_allclose(found, CENTRE, atol=1e-6)

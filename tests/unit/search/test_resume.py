@@ -188,14 +188,15 @@ def test_numbers_of_a_warm_start_stay_taken(old_is_there: bool, tmp_path: Path, 
     assert sorted(ends(folder)) == list(range(min(before), min(before) + 8))
 
 
-def test_pruned_trials_and_their_reports_come_back(tmp_path: Path, dataset: Dataset) -> None:
+def test_pruned_trials_of_an_earlier_version_and_their_reports_come_back(tmp_path: Path, dataset: Dataset) -> None:
+    """It recorded neither what it asked for nor what was reported; both are found in the record of the end."""
     folder = StudyFolder(tmp_path / "s")
     given: dict[str, Any] = {"pruner": {"kind": "median", "startup_trials": 1, "warmup_epochs": 0}}
     search(folder, dataset, 6, **given)
     with Journal(folder) as journal:
-        log = TrialLog("s", 6, "pruned", "id", {}, curves={"score": [(2, 0.1), (4, 0.2)]})
-        journal.record(ASK, trials={"6": params(folder)[0]})
-        journal.record_trial(log)
+        first = next(event for event in read_events(folder) if isinstance(event, TrialLog))
+        curves = {"score": [(2, 0.1), (4, 0.2)]}
+        journal.record_trial(TrialLog("s", 6, "pruned", first.config_id, first.config, curves=curves))
     store = search(folder, dataset, 7, **given)
     trial = store._study.get_trials()[6]
     assert (trial.state.name, trial.intermediate_values, trial.value) == ("PRUNED", {2: 0.1, 4: 0.2}, 0.2)

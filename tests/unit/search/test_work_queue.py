@@ -474,3 +474,15 @@ def test_how_long_an_item_waited_for_its_first_worker_comes_with_its_end(queue: 
         ("s/1", "w", 5.0),
         ("s/2", "other", 7.0),
     ]
+
+
+def test_first_folds_that_come_late_do_not_put_an_item_into_the_queue_twice(queue: WorkQueue, clock: Clock) -> None:
+    """Before, it stood there twice, and a worker got it twice in one stack, whose replicas then had one key."""
+    queue.offer("c", [item("s/1", part=Part((0, 1)), rest=(2, 3)), item("s/2")])
+    assert keys(queue, "frozen", 1) == ["s/1"]
+    clock.now += 31
+    assert queue.status().workers == 0
+    assert not queue.has_news("s")  # it waits again
+    queue.finish("frozen", "s/1", replace(result(), folds=np.array([0, 1])))
+    queue.decide({"s/1": ""})
+    assert (keys(queue, "other"), keys(queue, "frozen")) == (["s/1"], ["s/2"])

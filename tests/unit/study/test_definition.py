@@ -1,5 +1,6 @@
 """A changed study is refused with what differs; what may change, may."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,18 @@ def test_budget_and_the_like_may_change(tmp_path: Path) -> None:
     }
     StudyStore.open(tmp_path, define(changed)).close()
     assert read_definition(tmp_path).space.budget.trials == 400
+
+
+def test_a_field_that_came_later_had_its_default(tmp_path: Path) -> None:
+    StudyStore.open(tmp_path, define()).close()
+    path = tmp_path / "definition.json"
+    content = json.loads(path.read_text())
+    del content["identity"]["base"]["decode.design"]
+    path.write_text(json.dumps(content))
+    assert "base.decode.design: was 'none', now 'actor'" in refusal(
+        tmp_path, define({"base": {"train.epochs": 5, "decode.design": "actor"}})
+    )
+    StudyStore.open(tmp_path, define()).close()
 
 
 def test_a_damaged_definition_is_said(tmp_path: Path) -> None:

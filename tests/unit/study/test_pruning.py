@@ -9,6 +9,7 @@ import pytest
 
 import rfe.study.pruning
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.events import TrialLog
 from rfe.search_space import load_space
 from rfe.search_space.schema import Pruner
 from rfe.study import StudyDefinition, StudyStore, define_study
@@ -164,3 +165,20 @@ def test_a_wrong_pruner_is_answered(pruner: dict[str, Any], answer: str) -> None
 def test_the_example_is_true() -> None:
     tried = doctest.testmod(rfe.study.pruning)
     assert (tried.failed, tried.attempted) == (0, 2)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_trial_that_ended_before_its_scores_were_compared_is_compared_with_no_other(
+    restarts: bool, tmp_path: Path
+) -> None:
+    """Before, a restart took its scores from the record of its end, and pruned what an uninterrupted study kept."""
+    definition = define(pruner={"kind": "median", "startup_trials": 1, "warmup_epochs": 0})
+    store = StudyStore.open(tmp_path / "s", definition)
+    store.ask(2)
+    store.tell(TrialLog("s", 0, "complete", "c0", {}, {"score": 0.9}, curves={"score": [(1, 0.9)]}))
+    if restarts:
+        store.close()
+        store = StudyStore.open(tmp_path / "s", definition)
+    assert store.trials()[0].reports == {}
+    assert not report(store, 1, 1, 0.1)
+    store.close()

@@ -130,6 +130,16 @@ def test_another_value_than_the_journals_is_found(workspace: Workspace) -> None:
     assert gaps(workspace) == ["the study's run: another score_best than the journal's"]
 
 
+def test_a_study_that_was_opened_again_and_died_shows_its_former_end_no_longer(workspace: Workspace) -> None:
+    """Before, MLflow went on to say that it had finished, and repair that all agreed."""
+    with Journal(workspace.study("s")) as journal:
+        journal.record_study(study_log())
+    assert gaps(workspace) == ["the study's run: finished, in the journal interrupted"]
+    write_again(workspace)
+    assert gaps(workspace) == []
+    assert runs(workspace)["study s"].info.status == "KILLED"
+
+
 def test_a_confirmation_that_is_not_shown_is_found(workspace: Workspace) -> None:
     with Journal(workspace.study("s")) as journal:
         journal.record_confirmation(confirmation_log(1))
