@@ -212,8 +212,8 @@ def test_a_study_goes_on_after_a_kill_in_the_middle_of_a_write(tmp_path: Path) -
 
 
 def test_optuna_is_used_through_its_public_names_alone() -> None:
-    """Private ones tied rfe to single versions of Optuna; there were eight accesses. `evolutionary.py` extends two of its
-    samplers, so that no journal holds a pickle, and says what becomes of that with another version."""
+    """Private ones tied rfe to single versions of Optuna; there were eight accesses. `evolutionary.py` extends two of
+    its samplers, so that no journal holds a pickle, and says what becomes of that with another version."""
     found = []
     for path in Path(rfe.study.__file__).parent.rglob("*.py"):
         if path.name == "evolutionary.py":
