@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rfe.data.columns import choose_columns, list_columns, write_list
+from rfe.data.columns import choose_columns, is_ours, list_columns, write_list
 from rfe.data.known_names import is_detection, is_face
 from rfe.data.reading import Reading, Series, SeriesError
 
@@ -128,10 +128,11 @@ class Frames:
         self.columns = tuple(names[index] for index in self._channels)
         self.left_out = tuple(names[index] for index in passed)
         if not self.columns:
+            free = [name for name in self.left_out if not is_ours(name)]
             raise SeriesError(
                 table.path,
-                "no column but those that number, time, name, rate or label a frame; name the channels with "
-                "columns: [...] in the mapping",
+                "no column but those that number, time, name, rate or label a frame"
+                + ("; name the channels with columns: [...] in the mapping" if free else ", so no channels"),
                 f"it has: {list_columns(names, _SHOWN)}",
             )
         if len(set(self.columns)) < len(self.columns):

@@ -136,6 +136,7 @@ def test_a_gap_costs_its_frame_only(text: str, tmp_path: Path) -> None:
             "no column but those that number, time, name, rate or label a frame; name the channels",
             "it has: frame, label",
         ),
+        ("mix,fold\n1,2\n", "no column but those that number, time, name, rate or label a frame, so no channels", "mix"),
         ("@relation x\n@data\n1,2\n", "an ARFF file; save it as CSV", ""),
         ("größe,b\n1,2\n".encode("latin-1"), NOT_UTF8, ""),
     ],
