@@ -182,12 +182,12 @@ def refuse_ambiguous_names(table: pd.DataFrame, what: str) -> None:
         if not is_ours(name):
             continue
         if name in names:
-            others, where = table.iloc[:, names.index(name)], "its column"
+            others, where = table.iloc[:, names.index(name)].tolist(), "its column"
         elif levels.index(name) < level:
-            others, where = table.index.get_level_values(levels.index(name)), "another level of it"
+            others, where = table.index.get_level_values(levels.index(name)).tolist(), "another level of it"
         else:
             continue
-        for row, (one, other) in enumerate(zip(table.index.get_level_values(level), others, strict=True)):
+        for row, (one, other) in enumerate(zip(table.index.get_level_values(level).tolist(), others, strict=True)):
             if not _is_same(one, other):
                 drop = f"droplevel({level})" if len(levels) > 1 else "reset_index(drop=True)"
                 raise DataError(
