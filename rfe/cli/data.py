@@ -192,16 +192,18 @@ def _print_aggregations(made: "Sequence[Aggregation]") -> None:
 
 def _explain(made: "Aggregation") -> Iterator[str]:
     """What a person checks an encoder's features by."""
-    from rfe.data.columns import list_columns
+    from rfe.data.columns import is_ours, list_columns
     from rfe.data.faults import list_names
 
     yield from (f"{reason}: e.g. {example}" for reason, example in made.examples.items())
     if made.columns:
         yield f"channels ({len(made.columns)}): {list_columns(made.columns)}"
-    if made.left_out:
+    if ours := [name for name in made.left_out if is_ours(name)]:
+        yield f"columns of the metadata left out ({len(ours)}), label leaks as features: {list_columns(ours)}"
+    if others := [name for name in made.left_out if not is_ours(name)]:
         yield (
-            f"columns left out ({len(made.left_out)}), as they number, time, name, rate or label a frame: "
-            f"{list_columns(made.left_out)}; name them under columns: in the mapping to take them"
+            f"columns left out ({len(others)}), as they number, time, name, rate or label a frame: "
+            f"{list_columns(others)}; name them under columns: in the mapping to take them"
         )
     if made.undetected_frames:
         yield f"{made.undetected_frames} frames are left out, as nothing was found in them (success is 0)"

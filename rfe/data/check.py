@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from rfe.config.invisible import invisible_characters
 from rfe.data.dataset import Survey, fingerprint, read_features, survey_folder
+from rfe.data.extremes import FAR, HUGE, find_far, find_huge
 from rfe.data.faults import Faults, list_names
+from rfe.data.features import EncoderFile
 from rfe.data.leaks import find_leaks
 from rfe.data.lookalikes import find_lookalikes, list_pairs
 from rfe.data.metadata import Clips
@@ -199,10 +201,11 @@ def _warn_of_values(survey: Survey, clips: Clips, faults: Faults) -> None:
             values = read_features(encoder, clips)
         except DataError:
             continue  # its values are not finite, which is a problem already
+        _warn_of_extremes(encoder, values, clips, faults)
         for told, columns in find_leaks(values, clips, encoder.available).items():
-            numbers = f"column{'s' * (len(columns) > 1)} {list_names([str(one) for one in columns])}"
+            numbers = _list_numbers(columns)
             faults.warn(
-                f"{encoder.path.name}, X: {numbers} (counted from 0) tell{'s' * (len(columns) == 1)} the {told} of "
+                f"{encoder.path.name}, X: {numbers} (counted from 0) {_verb(columns, 'tell')} the {told} of "
                 f"every training clip, {_TOLD[told]}",
                 kind=f"tells the {told}",
                 where=f"{encoder.path.name} ({numbers})",
@@ -217,6 +220,38 @@ def _warn_of_values(survey: Survey, clips: Clips, faults: Faults) -> None:
                     kind="scale of test clips",
                     where=encoder.path.name,
                 )
+
+
+def _warn_of_extremes(encoder: EncoderFile, values: NDArray[np.float32], clips: Clips, faults: Faults) -> None:
+    """Single values that spoil their column."""
+    name = encoder.path.name
+    if huge := find_huge(values):
+        row, column = np.unravel_index(np.abs(values[:, huge]).argmax(), (len(values), len(huge)))
+        faults.warn(
+            f"{name}, X: {_list_numbers(huge)} (counted from 0) {_verb(huge, 'hold')} values beyond {HUGE:.0e}, e.g. "
+            f"{values[row, huge[column]]:.3g} of {clips.filename[row]}, as programs write what is missing; leave these "
+            "clips' rows out (a clip without features is masked), or replace the values",
+            kind="huge values",
+            where=f"{name} ({_list_numbers(huge)})",
+        )
+    folds = [values[(clips.fold == fold) & encoder.available] for fold in clips.folds]
+    far = find_far(folds, values[clips.target][encoder.available[clips.target]])
+    if others := [column for column in far if column not in huge]:
+        faults.warn(
+            f"{name}, X: {_list_numbers(others)} (counted from 0) {_verb(others, 'hold')} values more than {FAR:.0e} "
+            "standard deviations off the training clips of the other folds, which no model can use; repair these "
+            "values, or leave the column out",
+            kind="far values",
+            where=f"{name} ({_list_numbers(others)})",
+        )
+
+
+def _list_numbers(columns: list[int]) -> str:
+    return f"column{'s' * (len(columns) > 1)} {list_names([str(one) for one in columns])}"
+
+
+def _verb(columns: list[int], verb: str) -> str:
+    return verb + "s" * (len(columns) == 1)
 
 
 _TOLD = {

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rfe.data.columns import choose_columns, list_columns, write_list
+from rfe.data.columns import choose_columns, is_ours, list_columns, write_list
 from rfe.data.known_names import is_detection, is_face
 from rfe.data.reading import Reading, Series, SeriesError
 
@@ -31,6 +31,8 @@ _GAPS = frozenset(
 _NEVER = frozenset(("false", "no"))
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _SHOWN = 12
+_FEW = 3
+"""So few columns may be headed 0, 1, ..., or have these values in their first frame."""
 NO_CHANNELS = "no header of channel names"
 
 
@@ -66,11 +68,12 @@ def open_frame_table(path: Path, header: bool | None = None) -> Iterator[FrameTa
         if first.lower().startswith("@relation"):
             raise SeriesError(path, "an ARFF file; save it as CSV")
         separator = separator or _find_separator(first)
-        reader = csv.reader(chain([first], file), delimiter=separator, strict=True, skipinitialspace=True)
+        second = file.readline()
+        reader = csv.reader(chain([first, second], file), delimiter=separator, strict=True, skipinitialspace=True)
         cells = next(reader, [])
         if separator == " ":
             cells = [cell for cell in cells if cell]
-        is_header = _is_header(path, cells) if header is None else header
+        is_header = _is_header(path, cells, second.split(separator)[0]) if header is None else header
         names = tuple(map(_clean, cells)) if is_header else tuple(map(str, range(len(cells))))
         if is_header and names and names[0].startswith("#"):  # as numpy.savetxt comments its header
             names = (names[0].lstrip("# "), *names[1:])
@@ -128,10 +131,11 @@ class Frames:
         self.columns = tuple(names[index] for index in self._channels)
         self.left_out = tuple(names[index] for index in passed)
         if not self.columns:
+            free = [name for name in self.left_out if not is_ours(name)]
             raise SeriesError(
                 table.path,
-                "no column but those that number, time, name, rate or label a frame; name the channels with "
-                "columns: [...] in the mapping",
+                "no column but those that number, time, name, rate or label a frame"
+                + ("; name the channels with columns: [...] in the mapping" if free else ", so no channels"),
                 f"it has: {list_columns(names, _SHOWN)}",
             )
         if len(set(self.columns)) < len(self.columns):
@@ -211,16 +215,30 @@ def _find_separator(line: str) -> str:
     return " " if len(bare.split()) > 1 and all(map(_is_number, bare.split())) else ","
 
 
-def _is_header(path: Path, cells: Sequence[str]) -> bool:
+def _is_header(path: Path, cells: Sequence[str], below: str) -> bool:
+    """Whether the first line names the columns.
+
+    Args:
+        path: for the message.
+        cells: of the first line.
+        below: the first cell of the second line.
+
+    Raises:
+        SeriesError: it cannot be told.
+    """
     texts = [cell.strip() for cell in cells]
     numbers = [float(text) for text in texts if _is_number(text)]
     if not numbers or any(text.lower() not in _GAPS and not _is_number(text) for text in texts):
         return True
-    counted = [text for text in texts if text]
-    if counted == [str(index) for index in range(len(counted))]:
-        return True  # of a table whose columns have no names, after the name of its index
+    n_blank = next(index for index, text in enumerate(texts) if text)
+    counted = texts[n_blank:]
+    is_counted = counted == [str(index) for index in range(len(counted))]
+    # Tables whose columns have no names begin so, after the blank name of their index. A frame may do so, too, if it
+    # is short: a pitch of 0, two probabilities.
+    if is_counted and (len(counted) > _FEW or (n_blank and not _may_be_value(below))):
+        return True
     steps = {later - earlier for earlier, later in pairwise(numbers)}
-    if steps == {1.0} and len(numbers) == len(texts):
+    if is_counted or (steps == {1.0} and len(numbers) == len(texts)):
         raise SeriesError(
             path,
             "a first line of numbers that may be names of columns or values; say header: true or header: false "
@@ -228,6 +246,12 @@ def _is_header(path: Path, cells: Sequence[str]) -> bool:
             ", ".join(texts[:3]) + ", ..." * (len(texts) > 3),
         )
     return False
+
+
+def _may_be_value(cell: str) -> bool:
+    """Whether the first cell below a blank one is not the index of a table's first row: 0, or text."""
+    cell = _clean(cell)
+    return cell != "0" and (_is_number(cell) or cell.lower() in _GAPS)
 
 
 def _is_number(text: str) -> bool:

@@ -116,42 +116,91 @@ def feature_table(dataset: Dataset, encoder: str) -> pd.DataFrame:
 
 def _with_column(metadata: pd.DataFrame) -> pd.DataFrame:
     """The metadata with columns `filename` and `split`."""
+    twice = [str(name) for name in metadata.columns[metadata.columns.duplicated()]]
+    if twice:
+        raise DataError(f"metadata: has more than one column {', '.join(dict.fromkeys(twice))}; keep one of each")
     metadata = _without_levels(metadata, "metadata")
     if "filename" not in metadata.columns:
         if metadata.index.name not in (None, "filename") or isinstance(metadata.index, pd.RangeIndex):
             raise DataError(f"metadata: has no column filename; it has {', '.join(map(str, metadata.columns))}")
         metadata = metadata.rename_axis("filename").reset_index()
-    twice = [str(name) for name in metadata.columns[metadata.columns.duplicated()]]
-    if twice:
-        raise DataError(f"metadata: has more than one column {', '.join(dict.fromkeys(twice))}; keep one of each")
     return metadata if "split" in metadata.columns else metadata.assign(split="train")
 
 
 def _without_levels(table: pd.DataFrame, what: str) -> pd.DataFrame:
-    """A table whose index and header have one level each; of an index with a level `filename` the others are dropped.
+    """A table whose index and header have one level each; of an index with a level `filename` the others are dropped,
+    but those of metadata become columns.
 
     Raises:
-        DataError: it has several, and which is meant cannot be told.
+        DataError: it has several, and which is meant cannot be told; or one of our columns twice, with other values.
     """
     if table.columns.nlevels > 1:
         raise DataError(
             f"{what}: its columns have {table.columns.nlevels} levels; name each by one, as "
             "table.columns = ['_'.join(map(str, name)) for name in table.columns]"
         )
+    refuse_ambiguous_names(table, what)
+    others = [str(name) for name in table.index.names if name is not None and str(name) not in table.columns]
+    if "filename" in table.columns:
+        return _with_levels(table, [name for name in others if is_ours(name)] if what == "metadata" else [])
     if table.index.nlevels == 1:
         return table
-    levels = [str(name) for name in table.index.names]
-    if "filename" in table.columns:
-        return table.reset_index(drop=True)
-    if "filename" not in levels:
+    if "filename" not in others:
+        levels = [str(name) for name in table.index.names]
         raise DataError(
             f"{what}: its index has {len(levels)} levels ({', '.join(levels)}) and none is filename; name the one that "
             f"names clips, as table.rename_axis(index={{{levels[0]!r}: 'filename'}})"
         )
-    others = [name for name in levels if name not in ("filename", *map(str, table.columns))]
-    if what == "metadata":  # columns of ours may be levels of the index
-        return table.reset_index(others).reset_index("filename").reset_index(drop=True)
-    return table.reset_index("filename").reset_index(drop=True)
+    return _with_levels(table, others if what == "metadata" else ["filename"])
+
+
+def _with_levels(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Levels of the index as the first columns; the others are dropped."""
+    plain = table.reset_index(drop=True)
+    levels = [str(name) for name in table.index.names]
+    for name in reversed(names):
+        plain.insert(0, name, table.index.get_level_values(levels.index(name)), allow_duplicates=True)
+    return plain
+
+
+def refuse_ambiguous_names(table: pd.DataFrame, what: str) -> None:
+    """Refuse a table that has one of our columns more than once: as columns, or with other values in its index.
+
+    Args:
+        table: its header has one level.
+        what: names it in the message.
+
+    Raises:
+        DataError: with both values of the first row that differs, and how to keep either.
+    """
+    names = [str(name) for name in table.columns]
+    for name in dict.fromkeys(one for one in names if is_ours(one)):
+        if names.count(name) > 1:
+            raise DataError(f"{what}: has more than one column {name}; keep one of each")
+    levels = [str(name) for name in table.index.names]
+    for level, name in enumerate(levels):
+        if not is_ours(name):
+            continue
+        if name in names:
+            others, where = table.iloc[:, names.index(name)].tolist(), "its column"
+        elif levels.index(name) < level:
+            others, where = table.index.get_level_values(levels.index(name)).tolist(), "another level of it"
+        else:
+            continue
+        for row, (one, other) in enumerate(zip(table.index.get_level_values(level).tolist(), others, strict=True)):
+            if not _is_same(one, other):
+                drop = f"droplevel({level})" if len(levels) > 1 else "reset_index(drop=True)"
+                raise DataError(
+                    f"{what}: {name} in its index and in {where} differ (row {row}: {one!r} and {other!r}); keep one "
+                    f"of them: table.{drop} drops that of the index"
+                )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two cells would be the same in a file."""
+    if pd.isna(one) or pd.isna(other):
+        return bool(pd.isna(one) and pd.isna(other))
+    return bool(one == other) or str(one) == str(other)
 
 
 def _aligned(encoder: str, table: FrameLike, filenames: list[str]) -> tuple[list[str], NDArray[np.float32]]:

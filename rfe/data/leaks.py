@@ -13,10 +13,9 @@ Int = NDArray[np.int64]
 
 FEW_VALUES = 64
 """A column with more different values is no code of labels or folds."""
-FEWEST_CLIPS = 40
-"""Of fewer clips nothing is said."""
 EVIDENCE = 10
-"""So many clips must repeat what another one told, so that rare labels and chance say nothing."""
+"""So many clips must repeat what another one told, so that rare labels, chance and few clips say nothing: whether a
+clip is a blend is found from 11 blends and 11 others on."""
 HELD = 5
 """Clips that a value must have, where a label that all of them share is looked for."""
 _SAMPLE = 1000
@@ -41,7 +40,7 @@ def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.
     task = clips.task
     chosen = np.flatnonzero(available[: clips.n_source])
     found: dict[Told, list[int]] = {}
-    if len(chosen) < FEWEST_CLIPS:
+    if len(chosen) <= EVIDENCE:
         return found
     state, actor, fold = clips.state[chosen], clips.actor[chosen], clips.fold[chosen]
     sample = np.linspace(0, len(chosen) - 1, min(len(chosen), _SAMPLE)).astype(np.int64)
@@ -114,6 +113,8 @@ def _shares_classes(task: Task, table: Int) -> bool:
     held = table.sum(axis=1)
     shared = (table @ task.set_members[task.state_set]) == held[:, None]  # [value, class]
     often = held >= HELD
+    if (held[often] - 1).sum() - (held.max() - 1) < EVIDENCE:
+        return False
     return bool(
         shared.any(axis=1).all() and not shared[often].all(axis=0).any() and held[often].sum() >= 0.9 * held.sum()
     )
@@ -141,5 +142,6 @@ def _orders_sets(values: NDArray[np.float32], sets: Int) -> NDArray[np.bool_]:
         return np.zeros(values.shape[1], np.bool_)
     order = np.argsort(values, axis=0)
     changes = np.diff(sets[order], axis=0) != 0
-    ties = np.diff(np.take_along_axis(values, order, axis=0), axis=0) == 0
+    ordered = np.take_along_axis(values, order, axis=0)
+    ties = ordered[1:] == ordered[:-1]
     return np.asarray((changes.sum(axis=0) == n_sets - 1) & ~(changes & ties).any(axis=0))

@@ -74,8 +74,8 @@ class EncoderFiles(Section):
     without: list[str] = Field(default_factory=list)
     """`.csv` only: columns that are left out, likewise."""
     header: bool | None = None
-    """`.csv` only: whether the first line names the columns. Left out: it does unless it is all numbers; columns
-    without names are 0, 1, ..."""
+    """`.csv` only: whether the first line names the columns. Left out: it does unless it is all numbers; a first line
+    of which this cannot be told, as `0,1`, is refused. Columns without names are 0, 1, ..."""
     pieces: bool = False
     """Several files of one clip are pieces of its series, such as segments; otherwise they are refused."""
 

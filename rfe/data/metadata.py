@@ -31,8 +31,9 @@ _NAMES = {"filename": "name each clip in it, as the feature files do"}
 _SPLIT = {"split": "write train or test for each clip in it, or name a file of unlabelled clips test_metadata.csv"}
 _FOLD = {"fold": "give each training clip a whole number from 0, the same for all clips of an actor"}
 _RECORDINGS = """
-mov mp4 avi mkv webm flv f4v m4v mpg mpeg mp2 mpv wmv asf 3gp 3g2 ogv mts m2ts ts vob mxf divx rm rmvb
-wav flac mp3 m4a aac ogg oga opus wma aif aiff amr mka weba caf ac3
+mov qt mp4 avi mkv webm flv f4v m4v mpg mpeg mpe mp2 mpv m1v m2v wmv asf 3gp 3g2 3gpp 3gp2 3gpp2 amv ogv ogm mts m2ts ts
+m2t vob mxf divx rm rmvb dv y4m mjpeg mjpg
+wav rf64 w64 flac mp3 m4a m4b aac ogg oga opus spx wma aif aiff aifc au amr awb mka weba caf ac3 eac3 wv ape tta tak
 """
 _EXTENSION = re.compile(rf"(\.({'|'.join((*_RECORDINGS.split(), 'npy', 'npz', 'csv'))}))+$", re.IGNORECASE)
 

@@ -16,6 +16,9 @@ RESOLUTION = 1e-7
 """Of float32: what varies by less than this part of its mean is constant but for rounding."""
 LEAST_DEVIATION = 1e-30
 """What varies by less is constant, too: its standardised values would overflow float32."""
+LARGEST = 1e15
+"""Standardised values end here, so that what a model makes of them stays finite: a clip may lie as far off as float32
+reaches from training clips that hardly vary."""
 UNGROUPED = -1
 """Group of clips that are standardised by the training statistics alone."""
 
@@ -97,13 +100,13 @@ def reduced_dim(dim: int, reduce: int | None) -> int:
 
 
 def standardize(values: Float32, group: NDArray[np.int64], mean: Float64, variance: Float64) -> Float32:
-    """[clip, dim] features less their group's shrunk mean, by the root of its shrunk variance.
+    """[clip, dim] features less their group's shrunk mean, by the root of its shrunk variance; at most `LARGEST`.
 
     A column that is constant over the training clips (variance 0) becomes 0 in every clip: no model can have learnt
     what another value of it means.
 
     Args:
-        values: [clip, dim].
+        values: [clip, dim], all finite.
         group: [clip] any integers; `UNGROUPED` clips are standardised by `mean` and `variance` themselves.
         mean, variance: [dim] of the training clips.
     """
@@ -114,8 +117,23 @@ def standardize(values: Float32, group: NDArray[np.int64], mean: Float64, varian
         clips = values[members]
         center, spread = (mean, variance) if number == UNGROUPED else _shrink(clips, mean, variance)
         scale = np.where(informative, 1.0 / np.sqrt(np.where(informative, spread, 1.0)), 0.0)
-        result[members] = (clips - center.astype(np.float32)) * scale.astype(np.float32)
-    return result
+        result[members] = _scale(clips, center, scale)
+    return np.clip(result, -LARGEST, LARGEST, out=result)
+
+
+def _scale(clips: Float32, center: Float64, scale: Float64) -> Float32:
+    """[clip, dim] (clips - center) * scale, in float64 in columns that overflow float32 on the way.
+
+    Other columns stay in float32, so that features of an ordinary scale give the bits that they always gave.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled: Float32 = (clips - center.astype(np.float32)) * scale.astype(np.float32)
+    subnormal = (scale > 0) & (scale < np.finfo(np.float32).tiny)  # has few digits, or none, in float32
+    wide = np.flatnonzero(subnormal | ~np.isfinite(scaled).all(axis=0))
+    if len(wide):
+        exact = (clips[:, wide].astype(np.float64) - center[wide]) * scale[wide]
+        scaled[:, wide] = np.clip(exact, -LARGEST, LARGEST)
+    return scaled
 
 
 def _shrink(clips: Float32, mean: Float64, variance: Float64) -> tuple[Float64, Float64]:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from rfe.data.frames import refuse_ambiguous_names
 from rfe.errors import DataError, SubmissionError
 from rfe.submission.archive import open_bundle
 from rfe.submission.clips import NewClips
@@ -84,9 +85,11 @@ class BundleModel:
             params: not read.
 
         Raises:
-            DataError: as `Predictor.predict`.
+            DataError: as `Predictor.predict`, or a column that differs from an index of its name.
         """
-        table = pd.DataFrame(model_input).reset_index(drop=True)
+        table = pd.DataFrame(model_input)
+        refuse_ambiguous_names(table, "the input")
+        table = table.reset_index(drop=True)
         answered = self.predictor.predict(clips_of_table(table, self.predictor.pool))
         if (answered.state < 0).any():
             raise DataError("the models' outputs are not finite; the features must be those of another scale")

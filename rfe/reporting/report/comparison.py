@@ -36,7 +36,7 @@ STATISTICS = {
     "confirmed": "confirmed",
     "base": "confirmed",
     "score_best": "optimistic",
-    "score_in_sample": "optimistic",
+    "score_in_sample": "in-sample",  # no estimate, and no bound either: it may lie below the nested score
 }
 """Named score -> what it is a value of; scores of different statistics are not compared."""
 COMPARED = {

@@ -148,7 +148,8 @@ def test_import_says_which_columns_are_channels_and_what_it_left_out(tmp_path: P
     write_csv(tmp_path / "lab" / "metadata.csv", rows)
     for index, row in enumerate(rows):
         cell = "happy" if index == 5 else "NA"
-        lines = f"frame, success, label, a, b\n1,1,{index},{index * index},1\n2,0,{index},0,0\n3,1,{index},{cell},3\n"
+        head = f"frame, success, label, mix, a, b\n1,1,{index},0,{index * index},1\n"
+        lines = f"{head}2,0,{index},0,0,0\n3,1,{index},0,{cell},3\n"
         (tmp_path / "lab" / "f" / f"{row['filename']}.csv").write_text(lines)
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("encoders: {face: {files: 'f/{clip}.csv'}}\n")
@@ -157,7 +158,8 @@ def test_import_says_which_columns_are_channels_and_what_it_left_out(tmp_path: P
     folder = tmp_path / "lab" / "f"
     for said in (
         "face: channels (2): a, b",
-        "face: columns left out (3), as they number, time, name, rate or label a frame: frame, success, label;",
+        "face: columns of the metadata left out (1), label leaks as features: mix face: columns left out (3)",
+        "face: columns left out (3), as they number, time, name, rate or label a frame: frame, success, label; name",
         "face: 47 frames are left out, as nothing was found in them (success is 0)",
         f"47 frames are left out, as a channel is missing or not finite, e.g. {folder}/A0_clip0.csv, line 4: a is 'NA'",
         f"or name the channels with columns: [...]: e.g. {folder}/A0_clip5.csv, line 4: a is 'happy'",
@@ -166,7 +168,10 @@ def test_import_says_which_columns_are_channels_and_what_it_left_out(tmp_path: P
     told = json.loads(
         invoke("data", "import", tmp_path / "lab", "-o", tmp_path / "o2", "--mapping", mapping, "--json").stdout
     )
-    assert told["aggregated"][0]["left_out"] == ["frame", "success", "label"]
+    assert told["aggregated"][0]["left_out"] == ["frame", "success", "label", "mix"]
+    mapping.write_text("encoders: {face: {files: 'f/{clip}.csv', columns: [mix, a]}}\n")
+    refused = invoke("data", "import", tmp_path / "lab", "-o", tmp_path / "o3", "--mapping", mapping)
+    assert "mix is a column of the metadata, a label leak as a feature; leave it out" in refused.stderr
 
 
 def test_fetch_a_record_import_it_and_check_it(tmp_path: Path) -> None:

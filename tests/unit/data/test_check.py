@@ -187,6 +187,31 @@ def test_a_column_of_subnormal_numbers_counts_as_constant(tmp_path: Path) -> Non
     assert any("1 of 5 columns are constant, or differ by less than float32" in one for one in report.warnings)
 
 
+@pytest.mark.filterwarnings("error")
+def test_single_values_far_beyond_the_rest_are_said(tmp_path: Path) -> None:
+    """A column of the largest float, for missing, was usable; the baselines ended in an internal error."""
+    rows = make_rows()
+    folder = make_folder(tmp_path, rows)
+    assert not any("values" in one for one in check_folder(folder).warnings)
+    values = draw_features(rows)
+    values[:, 1] = np.where(np.arange(48) % 2, 3e38, -3e38)
+    values[7, 3] = -np.finfo(np.float32).max
+    values[:, 2] *= np.float32(1e-29)
+    values[6:12, 2] = 1e10  # of actor A1 alone
+    write_features(folder / "face_static_features.npz", values, names(rows))
+    report = check_folder(folder)
+    assert report.usable
+    assert (
+        "face_static_features.npz, X: columns 1, 3 (counted from 0) hold values beyond 1e+30, e.g. -3.4e+38 of "
+        "A1_clip1, as programs write what is missing; leave these clips' rows out (a clip without features is masked), "
+        "or replace the values"
+    ) in report.warnings
+    assert (
+        "face_static_features.npz, X: column 2 (counted from 0) holds values more than 1e+06 standard deviations off "
+        "the training clips of the other folds, which no model can use; repair these values, or leave the column out"
+    ) in report.warnings
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [

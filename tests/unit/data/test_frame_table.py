@@ -57,20 +57,35 @@ def test_a_first_frame_may_have_a_gap(tmp_path: Path) -> None:
     assert len(series.values) == 2
 
 
-@pytest.mark.parametrize("content", ["0,1\n0.5,-1.5\n0.25,2\n", ",0,1\n0,0.5,-1.5\n1,0.25,2\n"])
-def test_columns_without_names_are_numbered(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("0,1,2,3\n0.5,-1.5,1,1\n0.25,2,1,1\n", ("0", "1", "2", "3")),
+        (",0,1\n0,0.5,-1.5\n1,0.25,2\n", ("0", "1")),
+        (",0,1\nx.wav,0.5,-1.5\nx.wav,0.25,2\n", ("0", "1")),
+    ],
+)
+def test_columns_without_names_are_numbered(content: str, columns: tuple[str, ...], tmp_path: Path) -> None:
     series = read(tmp_path / "clip.csv", content)
-    assert series.columns == ("0", "1")
-    np.testing.assert_array_equal(series.values, VALUES)
+    assert series.columns == columns
+    np.testing.assert_array_equal(series.values[:, :2], VALUES)
 
 
-@pytest.mark.parametrize("first", ["1,2", "0.0,1.0"])
+@pytest.mark.parametrize("first", ["1,2", "0.0,1.0", "0", "0,1", "0,1,2", ",0"])
 def test_what_may_be_a_header_or_not_must_be_said(first: str, tmp_path: Path) -> None:
+    """A first frame of `0` (a pitch, say) or `0,1` was taken for a header and lost."""
     path = tmp_path / "clip.csv"
+    frame = ",".join("0.5" for _ in first.split(","))
     with pytest.raises(SeriesError, match=r"clip.csv: .* say header: true or header: false in the mapping"):
-        read(path, f"{first}\n0.5,-1.5\n")
+        read(path, f"{first}\n{frame}\n")
     assert len(read_series(path, Reading(header=True)).values) == 1
     assert len(read_series(path, Reading(header=False)).values) == 2
+
+
+@pytest.mark.parametrize("first", ["0.5", "0,0", "1,0", "0,,1", ",0.0", "nan,0"])
+def test_a_first_line_of_other_numbers_is_a_frame(first: str, tmp_path: Path) -> None:
+    frame = ",".join("0.5" for _ in first.split(","))
+    assert len(read(tmp_path / "clip.csv", f"{first}\n{frame}\n").values) == 2
 
 
 def test_a_headerless_vector_of_two_lines_is_two_vectors(tmp_path: Path) -> None:
@@ -135,6 +150,11 @@ def test_a_gap_costs_its_frame_only(text: str, tmp_path: Path) -> None:
             "frame,label\n1,2\n",
             "no column but those that number, time, name, rate or label a frame; name the channels",
             "it has: frame, label",
+        ),
+        (
+            "mix,fold\n1,2\n",
+            "no column but those that number, time, name, rate or label a frame, so no channels",
+            "mix",
         ),
         ("@relation x\n@data\n1,2\n", "an ARFF file; save it as CSV", ""),
         ("größe,b\n1,2\n".encode("latin-1"), NOT_UTF8, ""),

@@ -16,6 +16,7 @@ METADATA = pd.DataFrame(make_rows())
 FACE = pd.DataFrame(draw_features(make_rows()), index=pd.Index(METADATA["filename"], name="filename"))
 LEVELS = pd.MultiIndex.from_arrays([METADATA["filename"], [pd.Timedelta(0)] * 48], names=["filename", "start"])
 UNNAMED = LEVELS.rename(["file", "start"])
+OTHERS = pd.Index([f"other_{row}" for row in range(48)], name="filename")
 
 
 def write(metadata: pd.DataFrame, face: Any, folder: Path) -> pd.DataFrame:
@@ -29,11 +30,76 @@ def write(metadata: pd.DataFrame, face: Any, folder: Path) -> pd.DataFrame:
         METADATA.set_index(["filename", "video_id"]),
         METADATA.set_index(["fold", "filename"]),
         METADATA.set_index([METADATA["filename"], METADATA["split"].rename("part")], drop=False),
+        METADATA.set_index("filename", drop=False),
+        METADATA.set_index("fold"),
+        METADATA.set_index(["fold", "video_id"]),
+        METADATA.set_index([METADATA["filename"], pd.to_numeric(METADATA["fold"])], drop=False).assign(
+            fold=pd.to_numeric(METADATA["fold"]).astype("Int64").array
+        ),
     ],
 )
 def test_metadata_may_have_an_index_of_several_levels(metadata: pd.DataFrame, tmp_path: Path) -> None:
     np.testing.assert_array_equal(write(metadata, FACE, tmp_path), FACE)
-    assert load_dataset(tmp_path / "data").clips.source_has_actors
+    clips = load_dataset(tmp_path / "data").clips
+    assert clips.source_has_actors
+    assert clips.folds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "face", "said"),
+    [
+        (
+            METADATA.set_axis(OTHERS),
+            FACE,
+            r"metadata: filename in its index and in its column differ \(row 0: 'other_0' and 'A0_clip0'\); keep one "
+            r"of them: table.reset_index\(drop=True\) drops that of the index",
+        ),
+        (
+            METADATA.set_index([OTHERS, METADATA["split"].rename("part")]),
+            FACE,
+            r"metadata: filename in its index and in its column differ .*droplevel\(0\) drops",
+        ),
+        (
+            METADATA.set_index(["filename", pd.Index([7] * 48, name="fold")]),
+            FACE,
+            r"metadata: fold in its index and in its column differ \(row 0: 7 and '0'\); .*droplevel\(1\) drops",
+        ),
+        (
+            METADATA.set_index(pd.Index(["A9"] * 48, name="video_id")),
+            FACE,
+            "metadata: video_id in its index and in its column differ",
+        ),
+        (
+            METADATA.set_index(["filename", OTHERS]),
+            FACE,
+            "metadata: filename in its index and in another level of it differ",
+        ),
+        (
+            METADATA,
+            FACE.assign(filename=FACE.index).set_axis(OTHERS),
+            r"features\.face: filename in its index and in its column differ \(row 0: 'other_0' and 'A0_clip0'\)",
+        ),
+        (
+            METADATA,
+            FACE.assign(filename=METADATA["filename"].tolist()).set_axis(
+                pd.MultiIndex.from_arrays([OTHERS, range(48)], names=["filename", "start"])
+            ),
+            r"features\.face: filename in its index and in its column differ",
+        ),
+        (
+            METADATA,
+            pd.concat([FACE.reset_index(), METADATA["filename"]], axis=1),
+            r"features\.face: has more than one column filename; keep one of each",
+        ),
+    ],
+)
+def test_our_columns_that_are_there_twice_and_differ_are_refused(
+    metadata: pd.DataFrame, face: pd.DataFrame, said: str, tmp_path: Path
+) -> None:
+    """The index was dropped without a word, and the clips were those of the column."""
+    with pytest.raises(DataError, match=said):
+        write(metadata, face, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_features_may_have_an_index_of_several_levels(tmp_path: Path) -> None:

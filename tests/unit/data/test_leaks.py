@@ -126,3 +126,29 @@ def test_only_clips_with_features_count_and_few_tell_nothing() -> None:
     assert find_leaks(values, CLIPS, available) == {}
     unknown = replace(CLIPS, actor=np.full(len(CLIPS), -1))
     assert leaks(CLIPS.actor[:N], unknown) is None
+
+
+def few(n: int) -> NDArray[np.bool_]:
+    """[clip] of n clips, half of them blends."""
+    blend = BLEMORE.state_is_blend[STATE]
+    available = np.zeros(len(CLIPS), np.bool_)
+    available[np.flatnonzero(blend)[: n // 2]] = available[np.flatnonzero(~blend)[: n - n // 2]] = True
+    return available
+
+
+@pytest.mark.parametrize("n", [22, 30, 39])
+def test_a_label_is_found_in_few_clips(n: int) -> None:
+    """Of fewer than 40 nothing was said."""
+    values = STREAM.normal(size=(len(CLIPS), 3)).astype(np.float32)
+    values[:N, 1] = BLEMORE.state_is_blend[STATE]
+    assert find_leaks(values, CLIPS, few(n)) == {"label": [1]}
+
+
+@pytest.mark.parametrize("n", [8, 12, 22, 30, 39])
+def test_of_few_clips_honest_features_are_not_found(n: int) -> None:
+    stream = np.random.default_rng(n)
+    shape = (len(CLIPS), 300)
+    person = stream.integers(0, 2, (25, 300))[CLIPS.actor]
+    drawn = [stream.random(shape) < share for share in (0.5, 0.25, 0.1)]
+    drawn += [stream.poisson(2, shape), stream.integers(0, 6, shape), stream.normal(size=shape), person]
+    assert find_leaks(np.concatenate(drawn, axis=1).astype(np.float32), CLIPS, few(n)) == {}

@@ -216,6 +216,7 @@ def test_whoever_only_predicts_needs_names_alone(tmp_path: Path, columns: tuple[
     ("filename", "key"),
     [
         *((f"a.{extension}", "a") for extension in ("mov", "FLV", "m4a", "m4v", "wmv", "ogg", "opus", "aiff", "mpeg")),
+        *((f"a.{extension}", "a") for extension in ("3gpp", "aifc", "m2v", "wv", "APE", "amv", "3gpp2", "au", "tta")),
         *(("a.wav.npy", "a"), ("a.mp4.npy", "a"), ("a.b.csv", "a.b"), ("a_70_30.ver1", "a_70_30.ver1"), ("a", "a")),
     ],
 )

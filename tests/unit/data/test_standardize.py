@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from rfe.data.standardize import SHRINKAGE, UNGROUPED, fit_preprocessing, reduced_dim, standardize
+from rfe.data.standardize import (
+    LARGEST,
+    SHRINKAGE,
+    UNGROUPED,
+    fit_preprocessing,
+    fit_statistics,
+    reduced_dim,
+    standardize,
+)
 
 STREAM = np.random.default_rng(0)
 VALUES = STREAM.normal(3, 2, (60, 8)).astype(np.float32)
@@ -47,6 +55,42 @@ def test_columns_too_small_to_divide_by_count_as_constant(unit: float, reduce: i
 def test_small_columns_are_standardised() -> None:
     prepared = fit_preprocessing((VALUES * 1e-20).astype(np.float32), ALONE).apply(VALUES * np.float32(1e-20), ALONE)
     np.testing.assert_allclose(prepared.std(axis=0), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e20, 3e38])
+@pytest.mark.parametrize("reduce", [None, 3])
+def test_columns_of_the_largest_numbers_are_standardised(unit: float, reduce: int | None) -> None:
+    """Their difference from the mean was infinite, and scikit-learn's models ended in an internal error."""
+    signs = np.where(np.arange(60) % 3, 1, -1)
+    values, small = VALUES.copy(), VALUES.copy()
+    values[:, 2], small[:, 2] = (signs * unit).astype(np.float32), signs
+    for group in (ALONE, np.zeros(60, np.int64), np.arange(60) % 7):
+        prepared = fit_preprocessing(values, group, reduce).apply(values, group)
+        expected = fit_preprocessing(small, group, reduce).apply(small, group)
+        np.testing.assert_allclose(prepared, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_clip_beyond_what_float32_can_standardise_is_finite() -> None:
+    """1e-29 in training beside 1e10 in another clip became infinite."""
+    values = VALUES.copy()
+    values[:, 2] *= 1e-29
+    fitted = fit_preprocessing(values, ALONE)
+    values[0, 2], values[1, 2] = 1e10, -3e38
+    for group in (ALONE, np.arange(60) % 7):
+        prepared = fitted.apply(values, group)
+        assert np.isfinite(prepared).all()
+        assert np.isfinite(prepared.astype(np.float32) ** 2).all()
+    assert fitted.apply(values, ALONE)[:2, 2].tolist() == [np.float32(LARGEST), -np.float32(LARGEST)]
+
+
+def test_features_of_an_ordinary_scale_keep_the_bits_of_float32() -> None:
+    """Bundles, records and resumed studies hold such bits."""
+    values = (VALUES * np.float32(100) + np.float32(1000)).astype(np.float32)
+    mean, variance = fit_statistics(values)
+    plain = (values - mean.astype(np.float32)) * (1 / np.sqrt(variance)).astype(np.float32)
+    values[:, 2] = np.where(np.arange(60) % 3, 3e38, -3e38)
+    kept = [column for column in range(8) if column != 2]
+    np.testing.assert_array_equal(fit_preprocessing(values, ALONE).apply(values, ALONE)[:, kept], plain[:, kept])
 
 
 def test_columns_that_are_constant_in_training_become_0_everywhere() -> None:

@@ -71,6 +71,8 @@ def test_what_does_not_fit_is_told_in_a_sentence(bundle: Path, table: pd.DataFra
     model = BundleModel(bundle)
     with pytest.raises(DataError, match="it needs filename"):
         model.predict(table.drop(columns="filename"))
+    with pytest.raises(DataError, match="the input: filename in its index and in its column differ"):
+        model.predict(table.set_axis(pd.Index([f"other_{row}" for row in range(len(table))], name="filename")))
     with pytest.raises(DataError, match="video_id: empty for"):
         model.predict(table.drop(columns="video_id"))
     with pytest.raises(DataError, match="face: rows of 2, 5 numbers"):

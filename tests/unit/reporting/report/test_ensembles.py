@@ -67,6 +67,8 @@ def words(report: Report) -> str:
 def test_the_nested_answers_are_shown_from_all_sides(made: tuple[Workspace, Dataset]) -> None:
     report = report_on(made, "final")
     assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_nested", "score_in_sample"]
+    named = next(one for one in report.tables if one.title == "Named scores")
+    assert [row[1:3] for row in named.rows] == [("score_nested", "selected"), ("score_in_sample", "in-sample")]
     tables = {one.name.removeprefix("final-") for one in report.tables}
     figures = {one.name.removeprefix("final-") for one in report.figures}
     assert tables >= {"what-ran", "scores", "members", "errors", "classes", "actors", "calibration"}
