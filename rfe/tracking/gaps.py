@@ -1,6 +1,8 @@
 """Where MLflow's runs are not as the journal has them, and the end of runs whose process is gone."""
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
@@ -44,6 +46,11 @@ def trial_gap(run: KnownRun, log: TrialLog) -> str:
     if run.tags.get(RECORDED, str(log.time)) != str(log.time):
         return "another result than the journal's"
     return ""
+
+
+def is_ended_trial(run: KnownRun) -> bool:
+    """Whether a trial's run shows a result, which a journal had when it was written."""
+    return run.status != "RUNNING" and run.tags.get("rfe.state") in TRIAL_STATUS
 
 
 def is_confirmed(run: KnownRun, log: ConfirmationLog) -> bool:
@@ -101,6 +108,8 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
     gaps = [
         f"the study's run: {gap}" for gap in [study_gap(run, outcome, annotations) for run in own] or ["missing"] if gap
     ]
+    if _is_damaged(folder.mlflow_runs):
+        gaps.append(f"{folder.mlflow_runs.name}: damaged")
     wanted = wanted_files(trials.values(), confirmations, keep_top) if outcome is not None else set()
     for number, log in sorted(trials.items()):
         run = shown.get(number)
@@ -112,11 +121,22 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
             gaps.append(f"trial {number}: no confirmation")
         elif number in wanted and run.tags.get(SHOWN) != ALL_SHOWN:
             gaps.append(f"trial {number}: no figures or weights")
-    return gaps + [
-        f"trial {number}: still running"
-        for number, run in shown.items()
-        if run.status == "RUNNING" and number not in trials
-    ]
+    for number, run in sorted(shown.items()):
+        if number not in trials and run.status == "RUNNING":
+            gaps.append(f"trial {number}: still running")
+        elif number not in trials and is_ended_trial(run):
+            gaps.append(f"trial {number}: {run.tags['rfe.state']}, in the journal without a result")
+    return gaps
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a JSON file is there and does not hold a mapping."""
+    try:
+        return not isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
 
 
 def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str]:
