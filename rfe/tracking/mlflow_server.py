@@ -25,7 +25,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from rfe.errors import ConfigError, StudyError
 from rfe.extras import install_command
 from rfe.tracking import presentation
-from rfe.tracking.database import database_problem, is_missing_database, no_stray_folder, prepare_database
+from rfe.tracking.database import (
+    database_problem,
+    is_missing_database,
+    newer_database,
+    no_stray_folder,
+    prepare_database,
+)
 from rfe.tracking.run_server import KnownRun, RunStatus
 from rfe.workspace import Workspace, database_file, redact_text, redact_uri
 
@@ -46,11 +52,13 @@ class MlflowServer:
         artifacts: absolute folder for the files of runs, used where `uri` is a database.
 
     Raises:
-        ConfigError: nothing installed speaks to the kind of database that `uri` names.
+        ConfigError: nothing installed speaks to the kind of database that `uri` names, or a newer MLflow wrote it.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         _check_driver(uri)
+        if problem := newer_database(uri):
+            raise ConfigError(problem)
         self._uri, self._artifacts = uri, artifacts
         self._connected: MlflowClient | None = None
         self._places: dict[str, str] = {}
