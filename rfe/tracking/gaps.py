@@ -144,7 +144,7 @@ def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str
 
     Args:
         workspace: says where MLflow is.
-        study: only this study's; None: all studies'.
+        study: only this study's; None: all studies' and ensembles'.
 
     Returns:
         The names of the studies that were interrupted.
@@ -158,17 +158,19 @@ def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str
 
 def end_stale_runs(server: "MlflowServer", workspace: Workspace, study: str | None = None) -> list[str]:
     """As `close_stale_runs`, on a server that is connected to."""
-    running = [run for run in server.running() if study in (None, run.tags["rfe.study"])]
+    running = [run for run in server.running() if study in (None, run.tags.get("rfe.study"))]
     alive = {run.run_id for run in running if "rfe.trial" not in run.tags and not is_left_behind(run.tags)}
     interrupted = set()
     for run in running:
         if run.run_id in alive or run.tags.get("mlflow.parentRunId") in alive:
             continue
-        outcome = None if "rfe.trial" in run.tags else _outcome_here(workspace, run)
+        is_study = not {"rfe.trial", "rfe.ensemble"} & run.tags.keys()
+        outcome = _outcome_here(workspace, run) if is_study else None
         if outcome is None:
             server.log(run.run_id, tags={"rfe.state": "interrupted"})
             server.set_status(run.run_id, "KILLED")
-            interrupted.add(run.tags["rfe.study"])
+            if "rfe.ensemble" not in run.tags:
+                interrupted.add(run.tags["rfe.study"])
         else:
             metrics = [(name, short(value), 0) for name, value in finite(outcome.scores).items()]
             server.log(run.run_id, metrics, tags={"rfe.state": outcome.state})
