@@ -91,8 +91,8 @@ def describe_unrecorded(folder: StudyFolder, numbers: Collection[int]) -> str:
     if not numbers:
         return ""
     return (
-        f"{folder.journal}: has no result of {name_trials(numbers)}, of which trials/ has files or MLflow has runs: its "
-        "last lines are lost, or a process was killed before it wrote them; trained again, and where MLflow or --storage "
+        f"{folder.journal}: has no result of {name_trials(numbers)}, of which trials/ has files or MLflow has runs "
+        "(its last lines are lost, or a process was killed before it wrote them): they are trained again; where MLflow "
         f"has the whole journal, `rfe studies pull {folder.name}` into another --workspace brings the results back"
     )
 
