@@ -36,11 +36,12 @@ def leave(code: int) -> None:
 
     Then what Python does at its end is left out: with a thread still at work it could abort.
     """
-    if not join_background_threads():
-        return
-    for thread in threading.enumerate():  # those that Python itself would wait for
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
+    with suppress(KeyboardInterrupt):  # the user does not wait
+        if not join_background_threads():
+            return
+        for thread in threading.enumerate():  # those that Python itself would wait for
+            if not thread.daemon and thread is not threading.current_thread():
+                thread.join()
     with suppress(OSError, ValueError):  # a closed terminal
         sys.stdout.flush()
     os._exit(code)
