@@ -71,7 +71,7 @@ def test_each_request_that_fails_is_repeated(workspace: Workspace, tmp_path: Pat
     server = MemoryServer(fail_at, after)
     log_ensemble(RetryingServer(server, repeat_for(60, lambda error: False)), workspace, tmp_path / "final", ABOUT)
     [run] = server.runs.values()
-    assert server.calls >= 5  # one of them failed
+    assert server.calls > fail_at  # that one failed
     assert (run["status"], run["files"]) == ("FINISHED", {"ensemble.json"})
     assert run["metrics"]["score_nested"] == 0.33
     assert run["params"]["selection.method"] == "greedy"
