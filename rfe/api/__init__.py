@@ -34,6 +34,7 @@ from rfe.api.studies import (
     export_optuna,
     list_studies,
     pull_study,
+    repair_studies,
     repair_study,
     show_study,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "pull_study",
     "read_task",
     "register",
+    "repair_studies",
     "repair_study",
     "report",
     "resume_study",

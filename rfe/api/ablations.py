@@ -190,10 +190,10 @@ def _show(
     """The comparison in MLflow; a tracking server that is away is no reason to lose an ablation."""
     from rfe.ablation.trials import arm_trials
     from rfe.tracking.ablations import log_ablation
-    from rfe.tracking.mlflow_server import MlflowServer, one_line
+    from rfe.tracking.mlflow_server import one_line, retrying_server
 
     try:
-        server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
+        server = retrying_server(workspace)
         log_ablation(server, folder, result.to_dict(), arm_trials(folder), [*files, folder.arms])
     except Exception as error:  # of any kind the server's client has
         progress.note(f"the comparison is not shown in MLflow: {one_line(error, workspace.mlflow_uri)}")

@@ -104,9 +104,9 @@ def ensemble(
 def _log(workspace: Workspace, folder: Path, about: Any) -> tuple[str | None, str]:
     """A tracking server that is away is no reason to lose an ensemble."""
     from rfe.tracking.ensembles import log_ensemble
-    from rfe.tracking.mlflow_server import MlflowServer, one_line
+    from rfe.tracking.mlflow_server import one_line, retrying_server
 
     try:
-        return log_ensemble(MlflowServer(workspace.mlflow_uri, workspace.artifacts), workspace, folder, about), ""
+        return log_ensemble(retrying_server(workspace), workspace, folder, about), ""
     except Exception as error:  # of any kind the server's client has
         return None, f"not shown in MLflow: {one_line(error, workspace.mlflow_uri)}"

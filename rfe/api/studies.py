@@ -90,6 +90,32 @@ def repair_study(name: str, workspace: Workspace | None = None, *, progress: Pro
 
 
 @dataclass(frozen=True)
+class RepairedStudies:
+    """What `repair_studies` did."""
+
+    reports: tuple[RepairReport, ...]
+    """Of each study that could be repaired."""
+    refused: dict[str, str]
+    """Study -> why it could not be."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+def repair_studies(workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairedStudies:
+    """As `repair_study`, all studies of the workspace one after the other; one that is refused stops no other."""
+    workspace = workspace or open_workspace()
+    reports, refused = [], {}
+    for name in workspace.study_names():
+        try:
+            reports.append(repair_study(name, workspace, progress=progress))
+        except StudyError as error:
+            refused[name] = str(error)
+    return RepairedStudies(tuple(reports), refused)
+
+
+@dataclass(frozen=True)
 class OptunaFile:
     """What `export_optuna` wrote."""
 

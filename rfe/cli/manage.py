@@ -3,17 +3,21 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rfe import api
 from rfe.cli.command import INTERRUPTED, Settings, command
+from rfe.cli.completion import complete_study
 from rfe.cli.options import Address, AsJson, DataOrKnown, Hours, Study, TrackingUri, Trials, Workers
 from rfe.cli.output import print_json, print_lines, print_table, short_path
 from rfe.cli.search import finish
-from rfe.errors import ConfigError
+from rfe.errors import ConfigError, StudyError
 from rfe.search.options import RunOptions
+
+if TYPE_CHECKING:
+    from rfe.search.repair import RepairReport
 
 
 def register(group: typer.Typer) -> None:
@@ -69,18 +73,44 @@ def resume(
 
 
 @command
-def repair(settings: Settings, study: Study, as_json: AsJson = False) -> None:
+def repair(
+    settings: Settings,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="STUDY", show_default=False, autocompletion=complete_study, help="Name of the study."),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All studies of the workspace, in place of STUDY.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Have MLflow agree with a study's journal again, and say which files of its trials are damaged.
 
     A healthy study is left as it is.
     """
+    if (study is None) != every:
+        raise ConfigError("rfe studies repair: name one study, or give --all for every study of the workspace")
     with settings.progress() as progress:
-        report = api.repair_study(study, settings.workspace(), progress=progress)
-    if as_json:
-        print_json(report.to_dict())
+        if study is not None:
+            report = api.repair_study(study, settings.workspace(), progress=progress)
+        else:
+            repaired = api.repair_studies(settings.workspace(), progress=progress)
+    if study is not None:
+        print_json(report.to_dict()) if as_json else _show_repairs(report)
         return
+    if as_json:
+        print_json(repaired.to_dict())
+    else:
+        for report in repaired.reports:
+            _show_repairs(report)
+    if repaired.refused:
+        raise StudyError("not repaired: " + "; ".join(repaired.refused.values()))
+
+
+def _show_repairs(report: "RepairReport") -> None:
+    study = report.study
     if report.repairs:
-        print_table(["where", "found", "done"], [[one.where, one.found, one.done] for one in report.repairs])
+        rows = [[one.where, one.found, one.done] for one in report.repairs]
+        print_lines(f"study {study}:")
+        print_table(["where", "found", "done"], rows)
     else:
         print_lines(f"study {study}: journal, files and MLflow agree; nothing to repair")
     if report.adoptable:

@@ -26,6 +26,7 @@ from rfe.cli import (
     ui,
     watch,
 )
+from rfe.threads import leave
 
 EPILOG = (
     "Begin with: rfe demo. Exit codes: 0 fine; 1 an internal error, or a search in which no trial finished; 2 the "
@@ -65,7 +66,11 @@ def _program(
 def main() -> None:
     """The console script."""
     open_standard_streams()
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+        raise
 
 
 def open_standard_streams() -> None:

@@ -149,7 +149,7 @@ def _folders(workspace: Workspace) -> Iterator[Finding]:
 def _mlflow(workspace: Workspace) -> Iterator[Finding]:
     if find_spec("mlflow") is None:  # said among the libraries
         return
-    from rfe.tracking.database import database_problem, is_missing_database
+    from rfe.tracking.database import database_problem, is_missing_database, newer_database
     from rfe.tracking.mlflow_server import open_server
 
     uri = redact_uri(workspace.mlflow_uri)
@@ -158,7 +158,8 @@ def _mlflow(workspace: Workspace) -> Iterator[Finding]:
         return
     if problem := database_problem(workspace):
         found, _, remedy = problem.partition("; ")
-        yield Finding("MLflow", found, "look", remedy)
+        # a search replaces a damaged file, and refuses to start on one that the installed MLflow cannot read
+        yield Finding("MLflow", found, "wrong" if newer_database(workspace.mlflow_uri) else "look", remedy)
         return
     try:
         with open_server(workspace) as server:

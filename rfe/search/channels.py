@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from rfe.errors import ConfigError
 from rfe.search_space.notify import Notify
+from rfe.threads import BackgroundThread
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class AppriseChannel:
             except Exception as error:  # of any service's library
                 outcome.append(type(error).__name__)  # its text may hold the address
 
-        thread = threading.Thread(target=tell, name="apprise", daemon=True)
+        thread = BackgroundThread(target=tell, name="apprise")
         thread.start()
         thread.join(timeout_s)
         return outcome[0] if outcome else f"took longer than {timeout_s:g} s"

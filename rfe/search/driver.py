@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -87,7 +87,7 @@ def run_search(
     provide_home()  # before the imports: without a home Ray's raises an error
     # Ray and torch are seconds of imports: meanwhile the input is read, what is wrong with it is said, and Ray starts
     ray_is_imported = Event()
-    imports = Thread(target=_import_ahead, args=(ray_is_imported,), daemon=True)
+    imports = Thread(target=_import_ahead, args=(ray_is_imported,), name="imports")
     imports.start()
     progress, tracker = progress or SilentProgress(), tracker or NullTracker()
     budget = plan_budget(space, options)
@@ -167,13 +167,19 @@ def run_search(
 
 
 def _import_ahead(ray_is_imported: Event) -> None:
-    """What a search needs, its Ray first. What cannot be imported raises its error where it is used."""
-    with suppress(Exception):
-        for name in ("ray.tune", "ray.train"):
+    """What a search needs, its Ray first. What cannot be imported raises its error where it is used.
+
+    The thread is no daemon: one that imports while the interpreter ends could abort the process. Where the search was
+    refused meanwhile, and the program ends, it ends with the module that it is at.
+    """
+    for name in ("ray", "ray.tune", "ray.train", "torch", "rfe.search.study_run"):
+        if name == "torch":
+            ray_is_imported.set()
+        if not main_thread().is_alive():
+            break
+        with suppress(Exception):
             import_module(name)
     ray_is_imported.set()
-    with suppress(Exception):
-        import_module("rfe.search.study_run")
 
 
 def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:

@@ -19,6 +19,7 @@ from rfe.journal.records import Record, trial_end
 from rfe.search.channels import Channel, Message, open_channels
 from rfe.search_space.notify import Event, Notify
 from rfe.secrets import hide_secrets
+from rfe.threads import BackgroundThread
 from rfe.tracking.following import JournalFollower
 from rfe.tracking.live import read_live
 from rfe.workspace import StudyFolder
@@ -100,7 +101,7 @@ class Notifier:
         self._warned: set[str] = set()
         self._error = ""
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+        self._thread = BackgroundThread(target=self._run, name="notify")
         self._thread.start()
 
     def close(self, error: str = "") -> None:

@@ -1,6 +1,5 @@
 """`rfe studies repair`: what is wrong with a study's journal and files, and MLflow written again from the journal."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from rfe.journal.records import read_events
 from rfe.progress import Progress
 from rfe.search.trial_files import find_broken_files
 from rfe.study import StudyStore, read_definition
+from rfe.study.opening import name_trials
 from rfe.tracking.mlflow_tracker import MlflowTracker, find_gaps
 from rfe.workspace import StudyFolder, Workspace
 
@@ -57,6 +57,9 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
         if store.lost:
             what = f"{name_trials(store.lost)}: asked for by an earlier version, without their parameters"
             repairs.append(Repair("journal", what, "recorded as failed"))
+        if store.unrecorded:
+            what = f"no result of {name_trials(store.unrecorded)}, of which trials/ has files or MLflow has runs"
+            repairs.append(Repair("journal", what, _no_result(folder)))
         for broken in find_broken_files(folder):
             name = broken.path.relative_to(folder.path)
             repairs.append(Repair("files", f"trial {broken.trial}: {name} {broken.problem}", _no_repair(folder)))
@@ -73,18 +76,18 @@ def repair_study(workspace: Workspace, folder: StudyFolder, progress: Progress) 
         return RepairReport(folder.name, tuple(repairs), tuple(one.number for one in store.running()), left)
 
 
+def _no_result(folder: StudyFolder) -> str:
+    return (
+        f"left: `rfe studies pull {folder.name}` brings the results back where MLflow or --storage has the journal "
+        f"whole; `rfe studies resume {folder.name}` trains them again"
+    )
+
+
 def _no_repair(folder: StudyFolder) -> str:
     return (
         f"left: ensembles leave the trial out; `rfe studies pull {folder.name}` brings the file back where MLflow or "
         "--storage has it"
     )
-
-
-def name_trials(numbers: Iterable[int], most: int = 8) -> str:
-    """`trials 1, 2, 3 and 4 more`."""
-    ordered = sorted(numbers)
-    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return f"trial{'s' * (len(ordered) != 1)} {', '.join(map(str, ordered[:most]))}{more}"
 
 
 def _is_torn(path: Path) -> bool:

@@ -37,7 +37,7 @@ POLL_S = 0.3
 ROOM_S = 0.2
 """How long Tune waits for room for another cohort before it looks at its trials."""
 JOIN_S = 10.0
-"""How long Tune is waited for at the end."""
+"""How long Tune is waited for at the end of a search; with Ray it ends, which the program's end waits for."""
 GROW_S = 10.0
 """How often the driver looks whether the cluster grew."""
 RESIZE_S = 1.0

@@ -4,7 +4,6 @@ The searcher asks the study for a cohort at a time; the trial offers it and wait
 of each configuration goes from the queue to the driver, not through Tune.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ray.widgets.util import in_notebook
 from rfe.search.session import LIGHT_CPU
 from rfe.search.work import WorkItem
 from rfe.search.work_queue_actor import find_queue
+from rfe.threads import BackgroundThread
 
 NODE_ID = "ray.io/node-id"
 """Label that Ray gives to every node."""
@@ -118,7 +118,7 @@ class CohortTuner:
             ),
         )
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._fit, name="tuner", daemon=True)
+        self._thread = BackgroundThread(target=self._fit, name="tuner")
 
     def start(self) -> None:
         """Start asking; returns at once."""

@@ -1,6 +1,5 @@
 """A long-lived group of Ray Train workers: one run, in a thread of the driver."""
 
-import threading
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ray.train.torch import TorchTrainer
 from rfe.search.independent import IndependentConfig
 from rfe.search.session import Session
 from rfe.search.worker import WorkerSettings, work
+from rfe.threads import BackgroundThread
 from rfe.training.allocator import ONE_HEAP
 
 MAX_LOST_WORKERS = 1000
@@ -54,7 +54,7 @@ class WorkerGroup:
         )
         self._error: BaseException | None = None
         self._began = 0.0
-        self._thread = threading.Thread(target=self._fit, name="worker-group", daemon=True)
+        self._thread = BackgroundThread(target=self._fit, name="worker-group")
 
     def start(self) -> None:
         """Start the workers; returns at once."""

@@ -1,5 +1,7 @@
 """What a study is opened with: whether it may be, and what it learns from another one. Nothing is written here."""
 
+import json
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +72,36 @@ def check_not_lost(folder: StudyFolder) -> None:
         f"results of some; bring it back with `rfe studies pull {folder.name}` where MLflow or --storage has it, or "
         f"delete the study with `rfe studies delete {folder.name}` and search again"
     )
+
+
+def find_unrecorded(folder: StudyFolder, recorded: Collection[int]) -> list[int]:
+    """Trials of which this folder has files, or MLflow was given runs, and that are not among the `recorded` ones.
+
+    A journal that lost its last lines leaves them. So does a process that was killed between a trial's files and its
+    record, of the one trial that it was about to record.
+    """
+    found = {int(path.name) for path in folder.path.glob("trials/*/") if path.name.isdigit() and any(path.iterdir())}
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # what is damaged says nothing
+        found |= {int(number) for number in json.loads(folder.mlflow_runs.read_text("utf-8"))["trial_run_ids"]}
+    return sorted(found.difference(recorded))
+
+
+def describe_unrecorded(folder: StudyFolder, numbers: Collection[int]) -> str:
+    """What `find_unrecorded` found, in words; "" where nothing."""
+    if not numbers:
+        return ""
+    return (
+        f"{folder.journal}: has no result of {name_trials(numbers)}, of which trials/ has files or MLflow has runs "
+        "(its last lines are lost, or a process was killed before it wrote them): they are trained again; where MLflow "
+        f"has the whole journal, `rfe studies pull {folder.name}` into another --workspace brings the results back"
+    )
+
+
+def name_trials(numbers: Iterable[int], most: int = 8) -> str:
+    """`trials 1, 2, 3 and 4 more`."""
+    ordered = sorted(numbers)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return f"trial{'s' * (len(ordered) != 1)} {', '.join(map(str, ordered[:most]))}{more}"
 
 
 def learn_again(

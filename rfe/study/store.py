@@ -25,7 +25,7 @@ from rfe.study.definition import (
     write_definition,
 )
 from rfe.study.distinct import FIXED, DistinctSampler, GridSampler, Known
-from rfe.study.opening import check_not_lost, check_opening, learn_again
+from rfe.study.opening import check_not_lost, check_opening, describe_unrecorded, find_unrecorded, learn_again
 from rfe.study.pruning import ScoreComparison
 from rfe.study.rebuild import STATES, rebuild_study
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed, sampler_state
@@ -67,6 +67,8 @@ class StudyStore:
             log = journal.record_trial(TrialLog(definition.space.study, number, "failed", "", {}, reason=LOST))
             self.logs.append(log)
             self._rows[number] = end_row(self._rows[number], log, self._objectives)
+        self.unrecorded: list[int] = []
+        """Trials that have results the journal does not have: trained again under their numbers."""
         self._enqueue_first_trials()
         for row in self._rows.values():
             if row.params.keys() == self._distributions.keys():
@@ -106,6 +108,8 @@ class StudyStore:
                 history.learnt, note = learn_again(folder, definition, history)
                 journal.record_learnt(TrialsLearnt(history.learnt))
             store = cls(journal, definition, history, note)
+            store.unrecorded = find_unrecorded(place, {log.number for log in store.logs})
+            store.note = "; ".join(filter(None, (note, describe_unrecorded(place, store.unrecorded))))
             write_definition(folder, definition)  # last: a study that has one has learnt from what it names
             return store
         except BaseException:

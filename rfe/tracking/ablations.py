@@ -3,21 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rfe.formatting import SIGNED, format_bounds, format_value
 from rfe.journal.events import finite
 from rfe.tracking.presentation import NOTE, VIEW_TAG, Metric, arm_table, readable, short
+from rfe.tracking.run_server import RunServer
 from rfe.workspace import StudyFolder
-
-if TYPE_CHECKING:
-    from rfe.tracking.mlflow_server import MlflowServer
 
 TABLE_HEADING = "Arms against the base:"
 
 
 def log_ablation(
-    server: "MlflowServer",
+    server: RunServer,
     folder: StudyFolder,
     about: Mapping[str, Any],
     trials: Mapping[str, Sequence[int]],

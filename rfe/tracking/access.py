@@ -8,14 +8,20 @@ import importlib.util
 import os
 import secrets
 import socket
+import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rfe.errors import ConfigError
 from rfe.extras import install_command, outside_bounds
+from rfe.locking import hold_lock
+from rfe.tracking.database import LOCK_S, no_stray_folder
 from rfe.workspace import Workspace, sqlite_uri
 
 LOOPBACK = "127.0.0.1"
@@ -120,13 +126,12 @@ class Access:
         users = workspace.root / USERS_FILE
         name = os.environ.get("MLFLOW_TRACKING_USERNAME") or "admin"
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-        is_new = not users.is_file() or not users.stat().st_size
-        if is_new and len(password) < SHORTEST_PASSWORD:
+        if not _has_user(users) and len(password) < SHORTEST_PASSWORD:
             raise ConfigError(
                 f"--auth: there is no user yet; set MLFLOW_TRACKING_PASSWORD to a password of {SHORTEST_PASSWORD} "
                 f"letters or more, with which {name} is made (MLFLOW_TRACKING_USERNAME names another user)"
             )
-        users.touch(mode=0o600)
+        prepare_users(users)
         # a file that no other user may read, as a command line would show the password to everyone on the machine
         with tempfile.TemporaryDirectory(prefix="rfe-ui-") as folder:
             config = Path(folder) / "auth.ini"
@@ -136,6 +141,65 @@ class Access:
                 "MLFLOW_AUTH_CONFIG_PATH": str(config),
                 "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
             }
+
+
+def prepare_users(file: Path) -> None:
+    """Make the tables of MLflow's login in `file`, unless it has them.
+
+    MLflow makes them by many steps: a process killed meanwhile leaves a file that no later one can open. So they are
+    made beside and renamed, under a lock. A half-made file of an earlier version, which has no user yet, is replaced.
+
+    Raises:
+        ConfigError: MLflow could not make them.
+    """
+    if not _lacks_tables(file):
+        return
+    with hold_lock(file.with_name(f".{file.name}.lock"), LOCK_S):
+        if not _lacks_tables(file):
+            return
+        beside = file.with_name(f".{file.name}.new")
+        beside.unlink(missing_ok=True)  # of a process that was killed
+        beside.touch(mode=0o600)
+        if said := _make_tables(beside):
+            raise ConfigError(f"--auth: MLflow could not make {file}: {said}")
+        file.with_name(f"{file.name}-journal").unlink(missing_ok=True)  # of the half-made file
+        beside.replace(file)
+
+
+def _make_tables(file: Path) -> str:
+    """By MLflow's own command; why it failed, or ""."""
+    command = [sys.executable, "-m", "mlflow.server.auth", "db", "upgrade", "--url", sqlite_uri(file)]
+    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with no_stray_folder(sqlite_uri(file)):
+        ended = subprocess.run(command, capture_output=True, text=True, env=quiet)
+    return "" if ended.returncode == 0 else (ended.stderr.strip() or "no message").splitlines()[-1]
+
+
+def _lacks_tables(file: Path) -> bool:
+    """Whether the file is missing, empty or half made, and no user is in it."""
+    if not file.is_file() or not file.stat().st_size:
+        return True
+    tables = {name for (name,) in _rows(file, "SELECT name FROM sqlite_master WHERE type = 'table'") or ()}
+    is_whole = bool(_rows(file, "SELECT version_num FROM alembic_version_auth"))
+    is_whole &= not any(name.startswith("_alembic_tmp_") for name in tables)
+    return bool(tables) and not is_whole and not _has_user(file)
+
+
+def _has_user(file: Path) -> bool:
+    """Whether somebody may log in already; True also where it cannot be told, as with a locked file."""
+    if not file.is_file() or not file.stat().st_size:
+        return False
+    found = _rows(file, "SELECT 1 FROM users LIMIT 1")
+    return found is None or bool(found)
+
+
+def _rows(file: Path, query: str) -> list[tuple[Any, ...]] | None:
+    """What a query finds, nothing where there is no such table; None where the file cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", timeout=1.0, uri=True)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.DatabaseError as error:
+        return [] if "no such table" in str(error) else None
 
 
 def _with_port(name: str, port: int) -> tuple[str, ...]:

@@ -24,14 +24,14 @@ def show_annotations(workspace: Workspace, folder: StudyFolder) -> str:
     later = f"`rfe studies repair {folder.name}` shows them in MLflow later"
     if is_missing_database(workspace.mlflow_uri) or database_problem(workspace):
         return f"saved with the study; MLflow's database cannot be opened: {later}"
-    from rfe.tracking.mlflow_server import MlflowServer, one_line
+    from rfe.tracking.mlflow_server import one_line, retrying_server
 
     annotations, events = annotations_shown(folder), list(read_events(folder))
     study = next((event for event in reversed(events) if isinstance(event, StudyLog)), StudyLog(folder.name))
     counts = Counter[str]({event.number: event.state for event in events if isinstance(event, TrialLog)}.values())
     note = study_description(study, counts, final_outcome(events), annotations.note)
     try:
-        server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
+        server = retrying_server(workspace)
         server.log(run, tags={NOTE: note, **annotations.run_tags()})
         server.upload(run, [folder.annotations])
     except Exception as error:  # of any kind the server's client has

@@ -29,10 +29,10 @@ def attach_files(workspace: Workspace, what: str, run: str | None, files: Mappin
     """
     if run is None:
         return f"not shown in MLflow: {what} has no run there"
-    from rfe.tracking.mlflow_server import MlflowServer, one_line
+    from rfe.tracking.mlflow_server import one_line, retrying_server
 
     try:
-        server = MlflowServer(workspace.mlflow_uri, workspace.artifacts)
+        server = retrying_server(workspace)
         for folder, paths in files.items():
             server.upload(run, paths, folder)
     except Exception as error:  # of any kind the server's client has

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,9 @@ LOCK_S = 300.0
 """How long another process may take to make the file: seven seconds on a quiet machine."""
 _REVISION = re.compile(r"""^(down_)?revision\s*(?::[^=\n]*)?=\s*["'](\w+)["']""", re.MULTILINE)
 
-State = Literal["missing", "ready", "older", "broken"]
+_TABLE = re.compile(r"""^\s+__tablename__\s*=\s*["'](\w+)["']""", re.MULTILINE)
+
+State = Literal["missing", "ready", "older", "newer", "broken"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,18 @@ def is_missing_database(uri: str) -> bool:
     return file is not None and (not file.is_file() or not file.stat().st_size)
 
 
-def inspect_database(file: Path) -> Condition:
-    """Whether MLflow can open the file, told without MLflow and without changing anything."""
+def inspect_database(file: Path, *, pages: bool = True) -> Condition:
+    """Whether MLflow can open the file, told without MLflow and without changing anything.
+
+    Args:
+        file: of the database.
+        pages: read it to its end, which takes time where it is large.
+    """
     if not file.is_file() or not file.stat().st_size:
         return Condition("missing")
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", timeout=1.0, uri=True)) as connection:
-            [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
+            [found] = connection.execute("PRAGMA quick_check(1)").fetchone() if pages else ["ok"]
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             has_revision = "alembic_version" in tables
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if has_revision else None
@@ -65,6 +73,10 @@ def inspect_database(file: Path) -> Condition:
     known, newest = _revisions()
     if row[0] in known - newest:
         return Condition("older", f"revision {row[0]} of MLflow's tables")
+    if known and row[0] not in known:
+        return Condition("newer", f"a newer MLflow wrote it, revision {row[0]} of the tables")
+    if lost := sorted(_tables() - tables):
+        return Condition("broken", f"its table {lost[0]} is missing")
     return Condition("ready")
 
 
@@ -74,23 +86,38 @@ def database_problem(workspace: Workspace) -> str:
     if file is None:
         return ""
     found = inspect_database(file)
+    if found.state == "newer":
+        return newer_database(workspace.mlflow_uri)
     if found.state not in ("older", "broken"):
         return ""
     if file.parent != workspace.root:
         return f"{file}: MLflow cannot open it ({found.why}); run `mlflow db upgrade`, or name another database"
     return (
-        f"{file}: MLflow cannot open it ({found.why}); `rfe studies repair NAME` keeps it aside and writes the study's "
-        "runs again, and so does the next search"
+        f"{file}: MLflow cannot open it ({found.why}); `rfe studies repair --all` keeps it aside and writes the "
+        "runs of all studies again; the next search does so for its own"
         if found.state == "broken"
         else f"{file}: has {found.why}, which the installed MLflow reads once it is upgraded; the next search or "
         "`rfe studies repair NAME` does that, and keeps a copy"
     )
 
 
+def newer_database(uri: str) -> str:
+    """That a newer MLflow wrote the database of `uri`, and the remedy; "" where none did. Nothing here can read it."""
+    file = database_file(uri)
+    if file is None or (found := inspect_database(file, pages=False)).state != "newer":
+        return ""
+    return (
+        f"{file}: {found.why}, and the installed MLflow {version('mlflow')} cannot read it; install the version that "
+        "wrote it (pip install -U mlflow), or move the file aside and write its runs again with "
+        "`rfe studies repair --all`"
+    )
+
+
 def prepare_database(uri: str, own: Path) -> str:
     """Make the database of `uri` if it is missing, upgrade it if it is older, replace it if it cannot be opened.
 
-    What is replaced is kept beside it. A file outside `own`, which others may use too, is only made.
+    What is replaced is kept beside it. A file outside `own`, which others may use too, is only made. One that a newer
+    MLflow wrote is left: see `newer_database`.
 
     Args:
         uri: of MLflow; nothing is done where it names no file.
@@ -100,12 +127,12 @@ def prepare_database(uri: str, own: Path) -> str:
         A sentence on what was replaced, or "".
     """
     file = database_file(uri)
-    if file is None or inspect_database(file).state == "ready":
+    if file is None or inspect_database(file).state in ("ready", "newer"):
         return ""
     file.parent.mkdir(parents=True, exist_ok=True)
     with hold_lock(file.with_name(f".{file.name}.lock"), LOCK_S):
         found = inspect_database(file)
-        if found.state == "ready" or (found.state != "missing" and file.parent != own):
+        if found.state in ("ready", "newer") or (found.state != "missing" and file.parent != own):
             return ""
         for left in file.parent.glob(f".{file.name}.*.new*"):  # of a process that was killed
             left.unlink(missing_ok=True)
@@ -121,7 +148,7 @@ def prepare_database(uri: str, own: Path) -> str:
             if found.state == "broken":
                 said = (
                     f"{file} could not be opened ({found.why}) and is now {aside.name}; runs are written again from "
-                    "the journal, those of other studies by `rfe studies repair NAME`"
+                    "the journal, those of other studies by `rfe studies repair --all`"
                 )
         beside.replace(file)
         _forget_connections(uri)
@@ -182,12 +209,21 @@ def _set_aside(file: Path, why: str) -> Path:
     return aside
 
 
+def _tables() -> set[str]:
+    """The tables that the installed MLflow expects at its newest revision."""
+    return {name for text in _sources("*/dbmodels/models.py") for name in _TABLE.findall(text)}
+
+
+def _sources(pattern: str) -> Iterator[str]:
+    """The texts of files of MLflow's stores, which take a second to import."""
+    spec = find_spec("mlflow")
+    if spec is not None and spec.origin is not None:
+        for script in (Path(spec.origin).parent / "store").glob(pattern):
+            yield script.read_text(encoding="utf-8")
+
+
 def _revisions() -> tuple[set[str], set[str]]:
     """(revisions of MLflow's tables that the installed one knows, those of them that no other follows)."""
-    spec = find_spec("mlflow")
-    if spec is None or spec.origin is None:
-        return set(), set()
-    scripts = (Path(spec.origin).parent / "store" / "db_migrations" / "versions").glob("*.py")
-    found = [one for script in scripts for one in _REVISION.findall(script.read_text(encoding="utf-8"))]
+    found = [one for text in _sources("db_migrations/versions/*.py") for one in _REVISION.findall(text)]
     known = {revision for down, revision in found if not down}
     return known, known - {revision for down, revision in found if down}

@@ -4,15 +4,14 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rfe.tracking.figures import trajectory_figure
+from rfe.tracking.live import process_tags
 from rfe.tracking.presentation import NOTE
+from rfe.tracking.run_server import RECORDED, RunServer
 from rfe.workspace import Workspace
 from rfe.writing import write_bytes
-
-if TYPE_CHECKING:
-    from rfe.tracking.mlflow_server import MlflowServer
 
 EXPERIMENT = "ensembles"
 FIGURE = "trajectory.png"
@@ -25,7 +24,7 @@ def draw_trajectory(folder: Path, about: Mapping[str, Any]) -> None:
         write_bytes(folder / FIGURE, trajectory_figure(about["trajectory"], int(about["trajectory_start"]), of))
 
 
-def log_ensemble(server: "MlflowServer", workspace: Workspace, folder: Path, about: Mapping[str, Any]) -> str:
+def log_ensemble(server: RunServer, workspace: Workspace, folder: Path, about: Mapping[str, Any]) -> str:
     """Write one run for the ensemble into the experiment `ensembles`; every call writes another.
 
     Args:
@@ -41,6 +40,10 @@ def log_ensemble(server: "MlflowServer", workspace: Workspace, folder: Path, abo
     runs = {(entry["study"], entry["trial"]): _run_of(workspace, entry) for entry in about["members"]}
     tags = {
         "rfe.ensemble": about["name"],
+        # by these it is found where the answer to its making was lost, and ended where this process is killed
+        "rfe.study": about["name"],
+        RECORDED: str(time.time()),
+        **process_tags(),
         "rfe.data_fingerprint": about["data"]["fingerprint"],
         "rfe.simulated": str(about["data"]["simulated"]).lower(),
         **({"rfe.transductive": "true"} if about["selection"].get("decoding") == "design" else {}),

@@ -1,6 +1,8 @@
 """Where MLflow's runs are not as the journal has them, and the end of runs whose process is gone."""
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
@@ -44,6 +46,11 @@ def trial_gap(run: KnownRun, log: TrialLog) -> str:
     if run.tags.get(RECORDED, str(log.time)) != str(log.time):
         return "another result than the journal's"
     return ""
+
+
+def is_ended_trial(run: KnownRun) -> bool:
+    """Whether a trial's run shows a result, which a journal had when it was written."""
+    return run.status != "RUNNING" and run.tags.get("rfe.state") in TRIAL_STATUS
 
 
 def is_confirmed(run: KnownRun, log: ConfirmationLog) -> bool:
@@ -102,6 +109,8 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
     gaps = [
         f"the study's run: {gap}" for gap in [study_gap(run, outcome, annotations) for run in own] or ["missing"] if gap
     ]
+    if _is_damaged(folder.mlflow_runs):
+        gaps.append(f"{folder.mlflow_runs.name}: damaged")
     wanted = wanted_files(trials.values(), confirmations, keep_top) if outcome is not None else set()
     for number, log in sorted(trials.items()):
         run = shown.get(number)
@@ -113,11 +122,22 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
             gaps.append(f"trial {number}: no confirmation")
         elif number in wanted and run.tags.get(SHOWN) != ALL_SHOWN:
             gaps.append(f"trial {number}: no figures or weights")
-    return gaps + [
-        f"trial {number}: still running"
-        for number, run in shown.items()
-        if run.status == "RUNNING" and number not in trials
-    ]
+    for number, run in sorted(shown.items()):
+        if number not in trials and run.status == "RUNNING":
+            gaps.append(f"trial {number}: still running")
+        elif number not in trials and is_ended_trial(run):
+            gaps.append(f"trial {number}: {run.tags['rfe.state']}, in the journal without a result")
+    return gaps
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a JSON file is there and does not hold a mapping."""
+    try:
+        return not isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
 
 
 def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str]:
@@ -125,7 +145,7 @@ def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str
 
     Args:
         workspace: says where MLflow is.
-        study: only this study's; None: all studies'.
+        study: only this study's; None: all studies' and ensembles'.
 
     Returns:
         The names of the studies that were interrupted.
@@ -139,17 +159,19 @@ def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str
 
 def end_stale_runs(server: "MlflowServer", workspace: Workspace, study: str | None = None) -> list[str]:
     """As `close_stale_runs`, on a server that is connected to."""
-    running = [run for run in server.running() if study in (None, run.tags["rfe.study"])]
+    running = [run for run in server.running() if study in (None, run.tags.get("rfe.study"))]
     alive = {run.run_id for run in running if "rfe.trial" not in run.tags and not is_left_behind(run.tags)}
     interrupted = set()
     for run in running:
         if run.run_id in alive or run.tags.get("mlflow.parentRunId") in alive:
             continue
-        outcome = None if "rfe.trial" in run.tags else _outcome_here(workspace, run)
+        is_study = not {"rfe.trial", "rfe.ensemble"} & run.tags.keys()
+        outcome = _outcome_here(workspace, run) if is_study else None
         if outcome is None:
             server.log(run.run_id, tags={"rfe.state": "interrupted"})
             server.set_status(run.run_id, "KILLED")
-            interrupted.add(run.tags["rfe.study"])
+            if "rfe.ensemble" not in run.tags:
+                interrupted.add(run.tags["rfe.study"])
         else:
             metrics = [(name, short(value), 0) for name, value in finite(outcome.scores).items()]
             server.log(run.run_id, metrics, tags={"rfe.state": outcome.state})

@@ -167,18 +167,20 @@ def process_tags() -> dict[str, str]:
 
 
 def is_left_behind(tags: Mapping[str, str]) -> bool:
-    """Whether the process that wrote a study's RUNNING run is gone: seen on this host, or silent for an hour."""
+    """Whether the process that wrote a RUNNING run is gone: seen on this host, or silent for an hour.
+
+    A process of that number may be another one by now. Where its start does not tell, as without /proc or for runs of
+    earlier versions, the run's last refresh does.
+    """
     if tags.get("rfe.host") == socket.gethostname() and tags.get("rfe.pid", "").isdigit():
-        pid, is_ours = int(tags["rfe.pid"]), True
+        pid = int(tags["rfe.pid"])
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
-            is_ours = False
+            pass  # another user's
         began = process_start(pid)
         if began and tags.get(START_TAG):
             return began != tags[START_TAG]
-        if is_ours:
-            return False
     return time.time() - float(tags.get("rfe.refreshed", 0)) > STALE_S

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.journal import LOCK_FILE
+from rfe.threads import BackgroundThread
 from rfe.tracking.annotations import keep_later_annotations
 from rfe.workspace import StudyFolder, redact_text, redact_uri
 from rfe.writing import cut_torn_line, replace_folder
@@ -168,7 +169,7 @@ def keep_mirror(mirror: Mirror | None, note: Callable[[str], None]) -> Iterator[
         yield
         return
     done = threading.Event()
-    thread = threading.Thread(target=_follow, args=(mirror, done, note), name="mirror", daemon=True)
+    thread = BackgroundThread(target=_follow, args=(mirror, done, note), name="mirror")
     thread.start()
     try:
         yield

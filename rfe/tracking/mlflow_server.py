@@ -25,7 +25,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from rfe.errors import ConfigError, StudyError
 from rfe.extras import install_command
 from rfe.tracking import presentation
-from rfe.tracking.database import database_problem, is_missing_database, no_stray_folder, prepare_database
+from rfe.tracking.database import (
+    database_problem,
+    is_missing_database,
+    newer_database,
+    no_stray_folder,
+    prepare_database,
+)
+from rfe.tracking.retrying_server import RetryingServer, repeat_for
 from rfe.tracking.run_server import KnownRun, RunStatus
 from rfe.workspace import Workspace, database_file, redact_text, redact_uri
 
@@ -34,6 +41,8 @@ if TYPE_CHECKING:
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 _REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+REPEATED_S = 5.0
+"""How long a command repeats a request before it says that MLflow does not show its result."""
 HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
 
@@ -46,11 +55,13 @@ class MlflowServer:
         artifacts: absolute folder for the files of runs, used where `uri` is a database.
 
     Raises:
-        ConfigError: nothing installed speaks to the kind of database that `uri` names.
+        ConfigError: nothing installed speaks to the kind of database that `uri` names, or a newer MLflow wrote it.
     """
 
     def __init__(self, uri: str, artifacts: Path) -> None:
         _check_driver(uri)
+        if problem := newer_database(uri):
+            raise ConfigError(problem)
         self._uri, self._artifacts = uri, artifacts
         self._connected: MlflowClient | None = None
         self._places: dict[str, str] = {}
@@ -100,10 +111,14 @@ class MlflowServer:
         yield from self._search([experiment_id], condition + (f" and tags.`rfe.trial` = '{trial}'" if trial else ""))
 
     def running(self) -> Iterator[KnownRun]:
-        """The RUNNING runs of all studies."""
+        """The RUNNING runs of all studies and ensembles; an ensemble's of an earlier version names no study."""
         experiments = [entry.experiment_id for entry in self._client.search_experiments()]
-        if experiments:
-            yield from self._search(experiments, "attributes.status = 'RUNNING' and tags.`rfe.study` LIKE '%'")
+        found = set()
+        for tag in ("rfe.study", "rfe.ensemble") if experiments else ():
+            for run in self._search(experiments, f"attributes.status = 'RUNNING' and tags.`{tag}` LIKE '%'"):
+                if run.run_id not in found:
+                    found.add(run.run_id)
+                    yield run
 
     def has_deleted_run(self, experiment_id: str, study: str) -> bool:
         """Whether the study's own run was deleted; MLflow keeps such runs for a while."""
@@ -235,6 +250,15 @@ def open_server(workspace: Workspace) -> Iterator[MlflowServer]:
             f"--tracking-uri {shown}: MLflow does not answer as it should ({one_line(error, uri)}); is it running, and "
             "may you read there?"
         ) from error
+
+
+def retrying_server(workspace: Workspace) -> RetryingServer:
+    """The server that `workspace` names, for a command that has little to write: each failed request is repeated.
+
+    Raises:
+        ConfigError: as `MlflowServer`.
+    """
+    return RetryingServer(MlflowServer(workspace.mlflow_uri, workspace.artifacts), repeat_for(REPEATED_S, is_hopeless))
 
 
 def _check_driver(uri: str) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from rfe.tracking.presentation import Metric
 from rfe.tracking.run_server import KnownRun, RunServer, RunStatus
 
+FIRST_WAIT_S = 0.1
 T = TypeVar("T")
 
 
@@ -15,6 +16,28 @@ class Repeat(Protocol):
     """Calls until the call succeeds, as `Outbox.request` does."""
 
     def __call__(self, call: Callable[[], T]) -> T: ...
+
+
+def repeat_for(limit_s: float, is_hopeless: Callable[[Exception], bool]) -> Repeat:
+    """Repeats a failed call after growing pauses, on the caller's thread; raises its error after `limit_s`.
+
+    Args:
+        limit_s: how long one call is repeated.
+        is_hopeless: whether trying again after this error cannot help.
+    """
+
+    def repeat(call: Callable[[], T]) -> T:
+        wait_s, until = FIRST_WAIT_S, time.monotonic() + limit_s
+        while True:
+            try:
+                return call()
+            except Exception as error:  # whatever the far side raises
+                if is_hopeless(error) or time.monotonic() + wait_s > until:
+                    raise
+            time.sleep(wait_s)
+            wait_s *= 2
+
+    return repeat
 
 
 class RetryingServer:

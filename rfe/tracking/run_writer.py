@@ -14,7 +14,7 @@ from rfe.errors import StudyError
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog, TrialState, finite
 from rfe.tracking.annotations import Annotations, annotations_shown
 from rfe.tracking.best_files import show_best_files
-from rfe.tracking.gaps import began, is_confirmed, is_of_study, trial_gap
+from rfe.tracking.gaps import began, is_confirmed, is_ended_trial, is_of_study, trial_gap
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, process_tags, read_live, request_stop
 from rfe.tracking.names import Names
 from rfe.tracking.presentation import (
@@ -151,7 +151,10 @@ class RunWriter:
         if not self.ended:
             self._log_study({})
         folder = self.folder
-        stamps = {path: path.stat().st_mtime for path in folder.books if path.exists()}
+        lost = any(is_ended_trial(run) and number not in self._trials for number, run in self._runs.items())
+        # the server's journal has results that this one lost: kept until they are there again, for `rfe studies pull`
+        books = [path for path in folder.books if not (lost and path == folder.journal)]
+        stamps = {path: path.stat().st_mtime for path in books if path.exists()}
         changed = {path: stamp for path, stamp in stamps.items() if self._uploaded.get(path) != stamp}
         self.server.upload(self.study_run_id, changed)
         code = {path: 0.0 for path in folder.code.glob("*.diff") if path not in self._uploaded}

@@ -132,13 +132,18 @@ def serve_ui(
 
 
 def study_pages(workspace: Workspace, address: str) -> Iterator[tuple[str, str]]:
-    """Name and trial table of each study of the workspace that `workspace.mlflow_uri` shows."""
+    """Name and trial table of each study of the workspace that `workspace.mlflow_uri` shows.
+
+    A study whose runs are not known here, as with a damaged `mlflow.json`, is left out; MLflow's page lists it.
+    """
     for name in workspace.study_names():
-        path = workspace.study(name).mlflow_runs
-        if path.exists():
-            logged = json.loads(path.read_text())
-            if logged["tracking_uri"] == redact_uri(workspace.mlflow_uri):
-                yield name, f"{address}/#{trial_table_path(logged['experiment_id'])}"
+        try:
+            logged = json.loads(workspace.study(name).mlflow_runs.read_text(encoding="utf-8"))
+            uri, experiment = logged["tracking_uri"], str(logged["experiment_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if uri == redact_uri(workspace.mlflow_uri):
+            yield name, f"{address}/#{trial_table_path(experiment)}"
 
 
 def _answers(process: "subprocess.Popen[bytes]", host: str, port: int) -> bool:

@@ -16,13 +16,15 @@ from rfe.journal.events import TrialLog
 from rfe.journal.journal import LOCK_FILE
 from rfe.journal.records import read_events
 from rfe.progress import SilentProgress
-from rfe.search.repair import RepairReport, name_trials, repair_study
+from rfe.search.repair import RepairReport, repair_study
 from rfe.study import read_study
+from rfe.study.opening import name_trials
 from rfe.tracking.base import NullTracker
 from rfe.tracking.mlflow_server import MlflowServer
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.workspace import StudyFolder, Workspace, open_workspace
 from tests.integration.fakes import write_data
+from tests.unit.cli.invoke import invoke
 from tests.unit.search.tiny_study import ASKED, ENDED, run_study
 
 
@@ -86,8 +88,27 @@ def test_a_result_that_the_journal_lost_is_open_again(workspace: Workspace, stud
     assert drop_lines(study.journal, '"number": 2,', '"kind": "trial"') == 1
     report = repair(workspace)
     assert report.adoptable == (2, ENDED)
+    assert [one.found for one in report.repairs] == [
+        "no result of trial 2, of which trials/ has files or MLflow has runs",
+        "trial 2: complete, in the journal without a result",
+    ]
+    assert "`rfe studies resume tiny` trains them again" in report.repairs[0].done
+    assert report.repairs[1].done == "not written"
     assert {n: state for n, state in states(study).items() if state != "running"} == journal_states(study)
     assert len(states(study)) == ASKED
+
+
+def test_what_the_journal_lost_is_brought_back_from_mlflow_after_a_repair(
+    workspace: Workspace, study: StudyFolder, tmp_path: Path
+) -> None:
+    """Before, `repair` said that all agreed and MLflow's journal was replaced by the one that was cut."""
+    whole = study.journal.read_bytes()
+    study.journal.write_bytes(b"".join(whole.splitlines(keepends=True)[:-3]))
+    assert len(journal_states(study)) == ENDED - 1
+    assert any("no result of trial" in one.found for one in repair(workspace).repairs)
+    elsewhere = open_workspace(tmp_path / "elsewhere")
+    api.pull_study("tiny", elsewhere, tracking_uri=workspace.mlflow_uri)
+    assert elsewhere.study("tiny").journal.read_bytes() == whole
 
 
 def test_a_trial_that_only_an_earlier_version_knew_is_recorded_as_failed(
@@ -195,6 +216,35 @@ def test_a_database_that_cannot_be_opened_is_kept_aside_and_filled_again(
     assert "malformed" in one.found
     assert (workspace.root / "mlflow.db.damaged-1").stat().st_size == 300_000
     assert repair(workspace).repairs == ()
+
+
+def test_all_studies_are_filled_again_and_one_that_is_refused_stops_no_other(
+    workspace: Workspace, study: StudyFolder, dataset: Dataset, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, only the study at hand came back after the database was moved aside."""
+    monkeypatch.setattr("rfe.tracking.database._make", lambda file: shutil.copy(empty_database, file))
+    for name in ("busy", "other"):
+        run_study(workspace, dataset, NullTracker(), name)
+    (workspace.root / "mlflow.db").write_bytes(b"not a database " * 99)
+    with FileLock(workspace.study("busy").path / LOCK_FILE):
+        ended = invoke("studies", "repair", "--all", "--json", "--workspace", workspace.root)
+    assert ended.exit_code == 2
+    told = json.loads(ended.stdout)
+    assert [one["study"] for one in told["reports"]] == ["other", "tiny"]
+    assert list(told["refused"]) == ["busy"]
+    assert "not repaired: study 'busy' is being worked on" in ended.stderr
+    assert repair(workspace).repairs == ()
+    ended = invoke("studies", "repair", "--all", "--workspace", workspace.root)
+    assert ended.exit_code == 0
+    assert "study busy:" in ended.stdout
+    assert ended.stdout.count("nothing to repair") == 2
+
+
+@pytest.mark.parametrize("words", [[], ["tiny", "--all"]])
+def test_repair_takes_one_study_or_all(words: list[str], workspace: Workspace) -> None:
+    ended = invoke("studies", "repair", *words, "--workspace", workspace.root)
+    assert ended.exit_code == 2
+    assert "name one study, or give --all" in ended.stderr
 
 
 def test_what_mlflow_refuses_is_not_called_written(

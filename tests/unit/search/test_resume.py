@@ -223,8 +223,24 @@ def test_results_that_were_cut_off_the_journal_are_trained_again(tmp_path: Path,
     before = ends(folder)
     lines = folder.journal.read_text().splitlines(keepends=True)
     folder.journal.write_text("".join(lines[:-2]))
-    search(folder, dataset, 6)
+    left = {number: log for number, log in before.items() if number not in ends(folder)}
+    assert [log[1] for log in left.values()] == ["complete", "failed"]
+    note = search(folder, dataset, 6).note  # before, they were trained again without a word
+    assert f"journal.jsonl: has no result of trials {', '.join(map(str, left))}, of which trials/ has files" in note
     assert ends(folder) == before
+    assert search(folder, dataset, 6).note == ""
+
+
+def test_results_that_only_mlflow_has_are_said(tmp_path: Path, dataset: Dataset) -> None:
+    """Before, a journal cut at a line's end was taken up without a word."""
+    folder = StudyFolder(tmp_path / "s")
+    search(folder, dataset, 6)
+    folder.mlflow_runs.write_text(json.dumps({"trial_run_ids": {"5": "a", "6": "b", "7": "c"}}))
+    note = search(folder, dataset, 6).note
+    assert "has no result of trials 6, 7, of which" in note
+    assert "`rfe studies pull s` into another --workspace" in note
+    folder.mlflow_runs.write_bytes(b'{"trial_run')
+    assert search(folder, dataset, 6).note == ""
 
 
 def test_a_study_without_its_definition_is_not_mixed_with_another(tmp_path: Path, dataset: Dataset) -> None:

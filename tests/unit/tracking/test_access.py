@@ -5,7 +5,11 @@ import importlib.metadata
 import os
 import shutil
 import socket
+import sqlite3
 import stat
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -20,6 +24,19 @@ from rfe.workspace import Workspace
 from tests.unit.cli.invoke import invoke
 
 PASSWORD = "twelve%letters or more"
+TABLES = "CREATE TABLE alembic_version_auth (version_num); CREATE TABLE users (id);"
+WHOLE = f"{TABLES} INSERT INTO alembic_version_auth VALUES ('newest');"
+
+
+def write_users(file: Path, statements: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executescript(statements)
+
+
+@pytest.fixture
+def quick_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's own command takes seconds."""
+    monkeypatch.setattr(access_module, "_make_tables", lambda file: write_users(file, WHOLE) or "")
 
 
 @pytest.fixture
@@ -96,6 +113,69 @@ def test_a_login_needs_a_first_user(workspace: Workspace, monkeypatch: pytest.Mo
         assert variables
 
 
+@pytest.mark.parametrize(
+    "half", [f"{TABLES}", "CREATE TABLE users (id);", f"{WHOLE} CREATE TABLE _alembic_tmp_users (id);"]
+)
+def test_a_half_made_file_of_users_is_made_again(
+    workspace: Workspace, quick_tables: None, half: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a file that a killed process left counted as one with users: no password was asked for, and MLflow could
+    not open it."""
+    users = workspace.root / USERS_FILE
+    write_users(users, half)
+    with pytest.raises(ConfigError, match="there is no user yet"), Access(login=True).environment(workspace):
+        pass
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+    with Access(login=True).environment(workspace):
+        assert not access_module._lacks_tables(users)
+    write_users(users, "INSERT INTO users VALUES (1)")
+    before = users.read_bytes()
+    monkeypatch.delenv("MLFLOW_TRACKING_PASSWORD")
+    with Access(login=True).environment(workspace):
+        assert users.read_bytes() == before
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from rfe.tracking import access
+def make(file):
+    file.write_bytes(b"half")
+    print("making", flush=True)
+    time.sleep(600)
+access._make_tables = make
+access.prepare_users(Path(sys.argv[1]))
+"""
+
+
+def test_a_process_killed_meanwhile_leaves_no_half_made_file_of_users(workspace: Workspace, quick_tables: None) -> None:
+    users = workspace.root / USERS_FILE
+    maker = subprocess.Popen([sys.executable, "-c", KILLED, str(users)], stdout=subprocess.PIPE)
+    assert maker.stdout is not None
+    assert maker.stdout.readline() == b"making\n"
+    maker.kill()
+    maker.wait()
+    assert not users.exists()
+    access_module.prepare_users(users)
+    assert not access_module._lacks_tables(users)
+    assert stat.S_IMODE(users.stat().st_mode) == 0o600
+
+
+@pytest.mark.slow
+def test_mlflows_command_makes_the_tables(workspace: Workspace) -> None:
+    users = workspace.root / USERS_FILE
+    access_module.prepare_users(users)
+    assert not access_module._lacks_tables(users)
+    assert not access_module._has_user(users)
+
+
+def test_tables_that_mlflow_cannot_make_are_a_sentence(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module.sys, "executable", "/bin/false")
+    with pytest.raises(ConfigError, match=r"--auth: MLflow could not make .*ui-users\.db: no message"):
+        access_module.prepare_users(workspace.root / USERS_FILE)
+    assert not (workspace.root / USERS_FILE).exists()
+
+
 def test_an_mlflow_with_known_vulnerabilities_is_not_shown_to_others_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before: any version was served to any machine."""
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["numpy>=1", "mlflow>=99; extra == 'search'"])
@@ -115,7 +195,7 @@ def test_a_login_without_its_package_says_what_to_install(
 
 
 def test_the_password_is_in_a_file_of_ones_own_and_only_while_the_server_runs(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, quick_tables: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
     access = Access(login=True)

@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from rfe.errors import StudyError
+from rfe.errors import ConfigError, StudyError
+from rfe.reporting.machine import _mlflow
 from rfe.tracking import database
 from rfe.tracking.database import inspect_database, is_missing_database, no_stray_folder, prepare_database
 from rfe.tracking.mlflow_server import MlflowServer, open_server
+from rfe.tracking.mlflow_tracker import MlflowTracker
+from rfe.tracking.ui import open_ui
 from rfe.workspace import Workspace, open_workspace, sqlite_uri
 
 
@@ -44,12 +47,15 @@ def spoil(file: Path, how: str, whole: Path) -> None:
     elif how == "no revision":
         shutil.copy(whole, file)
         run_sql(file, "DELETE FROM alembic_version")
+    elif how == "lost table":
+        shutil.copy(whole, file)
+        run_sql(file, "DROP TABLE latest_metrics")
     else:
         damaged = {"text": b"not a database " * 99, "cut": content[: len(content) // 2], "hole": content[:8192]}
         file.write_bytes(damaged[how] + (b"\0" * 40_000 + content[48_192:] if how == "hole" else b""))
 
 
-SPOILT = ["temporary table", "no revision", "text", "cut", "hole"]
+SPOILT = ["temporary table", "no revision", "lost table", "text", "cut", "hole"]
 
 
 def test_a_missing_one_is_made_beside_and_renamed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +110,7 @@ def test_looking_says_what_is_wrong_and_changes_nothing(file: Path, empty_databa
     spoil(file, how, empty_database)
     before = file.read_bytes()
     workspace = open_workspace(file.parent)
-    with pytest.raises(StudyError, match=r"MLflow cannot open it .*rfe studies repair NAME"), open_server(workspace):
+    with pytest.raises(StudyError, match=r"MLflow cannot open it .*rfe studies repair --all"), open_server(workspace):
         pass
     assert file.read_bytes() == before
 
@@ -126,6 +132,33 @@ def test_an_older_one_is_upgraded_on_a_copy(file: Path, empty_database: Path, mo
     assert "was upgraded; mlflow.db.older-1 is the file as it was" in prepare_database(sqlite_uri(file), file.parent)
     assert inspect_database(file).state == "ready"
     assert inspect_database(file.with_name("mlflow.db.older-1")).state == "older"
+
+
+def test_one_of_a_newer_mlflow_is_left_and_said_before_anything_starts(file: Path, empty_database: Path) -> None:
+    """Before, it counted as ready: a search ran with "MLflow is unavailable, retrying" to its end."""
+    shutil.copy(empty_database, file)
+    run_sql(file, "UPDATE alembic_version SET version_num = 'ffff00001111'")
+    before = file.read_bytes()
+    workspace = open_workspace(file.parent)
+    said = r"newer MLflow wrote it.* cannot read it; install the version .*or move the file aside .*repair --all`"
+    assert prepare_database(sqlite_uri(file), file.parent) == ""
+    with pytest.raises(StudyError, match=said), open_server(workspace):
+        pass
+    with pytest.raises(ConfigError, match=said):
+        MlflowTracker(workspace, workspace.study("s"))  # of `rfe search` and `rfe studies repair`
+    with pytest.raises(ConfigError, match=said), open_ui(workspace, note=str):
+        pass
+    [finding] = _mlflow(workspace)  # of `rfe doctor`
+    assert finding.verdict == "wrong"
+    assert finding.remedy.startswith("install the version")
+    assert {path.name for path in file.parent.iterdir()} <= {"mlflow.db", ".mlflow.db.lock"}
+    assert file.read_bytes() == before
+
+
+def test_all_tables_of_the_installed_mlflow_are_known(empty_database: Path) -> None:
+    with closing(sqlite3.connect(empty_database)) as connection:
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert {"runs", "experiments", "latest_metrics"} <= database._tables() <= there
 
 
 def test_one_that_is_locked_is_not_taken_for_damaged(file: Path, empty_database: Path) -> None:

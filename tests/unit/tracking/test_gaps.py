@@ -124,6 +124,17 @@ def test_what_differs_is_found_without_a_change_and_written_again(
     assert parents == {after["study s"].info.run_id}
 
 
+@pytest.mark.parametrize("content", [b"", b'{"tracking_uri": "sq', b"[]"])
+def test_a_damaged_list_of_runs_is_found_and_written_again(workspace: Workspace, content: bytes) -> None:
+    """Before, it was no gap: `rfe ui` failed and ensembles had no links to the study's runs."""
+    path = workspace.study("s").mlflow_runs
+    whole = path.read_bytes()
+    path.write_bytes(content)
+    assert gaps(workspace) == ["mlflow.json: damaged"]
+    write_again(workspace)
+    assert (gaps(workspace), path.read_bytes()) == ([], whole)
+
+
 def test_another_value_than_the_journals_is_found(workspace: Workspace) -> None:
     client = MlflowClient(workspace.mlflow_uri)
     forget_score(workspace, client, runs(workspace)["study s"].info.run_id)

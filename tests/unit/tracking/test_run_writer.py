@@ -273,7 +273,17 @@ def test_left_behind() -> None:
     assert is_left_behind({})
     # another process has the number now
     assert is_left_behind(process_tags() | {START_TAG: "boot/1"})
-    assert not is_left_behind({"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid()), "rfe.refreshed": "0"})
+    # of an earlier version, without a start: before, a pid that was used again kept such a run RUNNING
+    here = {"rfe.host": socket.gethostname(), "rfe.pid": str(os.getpid())}
+    assert is_left_behind({**here, "rfe.refreshed": "0"})
+    assert not is_left_behind({**here, "rfe.refreshed": now})
+
+
+def test_left_behind_where_the_system_does_not_tell_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, without /proc (macOS) a pid that was used again kept a run RUNNING."""
+    monkeypatch.setattr("rfe.tracking.live.process_start", lambda pid: "")
+    assert not is_left_behind(process_tags())
+    assert is_left_behind(process_tags() | {"rfe.refreshed": "1000"})
 
 
 def test_while_a_search_runs_figures_are_of_the_few_best(tmp_path: Path) -> None:

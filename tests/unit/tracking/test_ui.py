@@ -46,6 +46,9 @@ def test_pages_of_the_studies_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_json(workspace.study("here").mlflow_runs, shown)
     write_json(workspace.study("elsewhere").mlflow_runs, {**shown, "tracking_uri": "http://host"})
     workspace.study("new").path.mkdir()
+    for name, content in (("cut", b'{"tracking_uri": "sql'), ("nul", b"\0" * 9), ("list", b"[]"), ("part", b"{}")):
+        workspace.study(name).path.mkdir()  # before, the page ended in an internal error
+        workspace.study(name).mlflow_runs.write_bytes(content)
     assert list(ui.study_pages(workspace, "http://127.0.0.1:5000")) == [
         (
             "here",
