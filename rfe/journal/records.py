@@ -20,7 +20,7 @@ KINDS: dict[str, type[StudyEvent]] = {
     "outcome": OutcomeLog,
 }
 _FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
-_MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space")
+_MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space", "narrowed")
 _TEXTS = (
     *("state", "config_id", "reason", "summary", "data", "data_fingerprint", "session", "worker"),
     *("git_commit", "code_commit", "code_diff"),
@@ -167,6 +167,8 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name in _NUMBERS:
         if not isinstance(data.get(name), int | float | None):
             raise TypeError(f"{name} is no number")
+    if not isinstance(data.get("starts", True), bool):
+        raise TypeError("starts is neither true nor false")
     for name in ("scores", "kept_frequency", "seeds"):
         values = data.get(name, ())
         for value in values.values() if isinstance(values, dict) else values:

@@ -146,7 +146,8 @@ def run_search(
         code = keep_code(folder, Path.cwd())
         if code.note:
             progress.note(code.note)
-        log = replace(_study_log(store, dataset, source, now, session), code_commit=code.commit, code_diff=code.diff)
+        log = _study_log(store, dataset, source, now, workers, session)
+        log = replace(changes.describe(log, definition.resolved), code_commit=code.commit, code_diff=code.diff)
         tracker.start_study(journal.record_study(log))
         stacked.enter_context(keep_notified(notify, channels, folder, progress.note))
         interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
@@ -255,7 +256,9 @@ def study_seed(folder: StudyFolder, seed: int | None) -> int:
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 
-def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget, session: str) -> StudyLog:
+def _study_log(
+    store: StudyStore, dataset: Dataset, source: str, budget: Budget, workers: int | None, session: str
+) -> StudyLog:
     definition = store.definition
     space = definition.space
     learnt = {"warm_start": f"{definition.warm_start} ({store.n_earlier} trials)"} if definition.warm_start else {}
@@ -275,6 +278,7 @@ def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget,
             **learnt,
             "budget.trials": budget.trials,
             "budget.hours": budget.hours,
+            "workers": workers,
             "confirm.top": space.confirm.top,
             "confirm.seeds": space.confirm.seeds,
             "data.path": redact_uri(source),

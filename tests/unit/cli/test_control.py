@@ -1,6 +1,7 @@
 """`rfe studies add, prune, change, narrow, retry` on a study that nothing works on, as typed."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,40 @@ def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> 
     assert not waiting_requests(study)
 
 
+def test_what_was_changed_is_shown_and_the_study_has_ended_as_before(study: StudyFolder) -> None:
+    """Before, `show` and the page had the budget and the space that the study was started with, and no queue."""
+    for words in (
+        ["change", "tiny", "--trials", 20, "--workers", 2],
+        ["prune", "tiny", "5"],
+        ["retry", "tiny", "3"],
+        ["narrow", "tiny", "--set", "space.train.lr={float: [0.0001, 0.009], log: true}"],
+        ["add", "tiny", "--set", "train.lr=0.0012345"],
+    ):
+        assert invoke("studies", *words).exit_code == 0
+    shown = invoke("studies", "show", "tiny").stdout
+    assert "study tiny: stopped" in shown
+    for part in (
+        r"budget\.trials +20\n",
+        r"workers +2\n",
+        r"train\.lr +0\.0001 to 0\.009 \(log\)",
+        r"narrowed from trial 6 on; before:\n(.*\n)+?.*train\.lr +0\.0001 to 0\.01 \(log\)",
+        r"queued by the user, tried next\n(.*\n)+?.* 3 *\n(.*\n)*?.*lr 0\.0012",
+        r"trial 5 ends as pruned when the study goes on \(pruned by the user\)",
+    ):
+        assert re.search(part, shown), (part, shown)
+    detail = json.loads(invoke("studies", "show", "tiny", "--json").stdout)
+    assert detail["settings"]["budget.trials"] == 20
+    assert [one["params"].get("train.lr") for one in detail["queued"]][-1] == 0.0012345
+    assert detail["queued"][0]["retry_of"] == 3
+    assert detail["pruned"] == {"5": "pruned by the user"}
+    assert detail["narrowed"] == {"train.lr": "0.0001 to 0.01 (log)"}
+    assert [one.state for one in rfe.api.list_studies()] == ["stopped"]
+    page = json.loads(invoke("watch", "tiny", "--json").stdout)
+    assert (page["state"], page["budget"], page["queued"]) == ("stopped", 20, 2)
+    [lr] = page["parameters"]
+    assert lr == {"name": "train.lr", "log": True, "low": 1e-4, "high": 1e-2, "narrowed": "0.0001 to 0.009 (log)"}
+
+
 def test_the_answer_can_be_had_as_json(study: StudyFolder) -> None:
     answer = json.loads(invoke("studies", "retry", "tiny", "3", "--json").stdout)
     assert answer == {
@@ -65,6 +100,7 @@ def test_the_answer_can_be_had_as_json(study: StudyFolder) -> None:
         "said": "trial 3 is queued to be tried again, under new numbers",
         "running": False,
         "taken_up": True,
+        "left": "",
     }
     assert [one.retry_of for one in changes(study).queue] == [3]
 
