@@ -91,10 +91,10 @@ def parse_record(line: bytes, where: str) -> Record:
         ) from None
 
 
-def trial_end(record: Record) -> tuple[str, float | None]:
-    """(state, score if complete) of a trial's record; any text and None of a strange one."""
+def trial_end(record: Record, metric: str = "score") -> tuple[str, float | None]:
+    """(state, value of `metric` if complete) of a trial's record; any text and None of a strange one."""
     state, scores = str(record.data.get("state")), record.data.get("scores")
-    score = scores.get("score") if isinstance(scores, dict) and state == "complete" else None
+    score = scores.get(metric) if isinstance(scores, dict) and state == "complete" else None
     return state, score if isinstance(score, int | float) else None
 
 

@@ -103,13 +103,22 @@ def record_changes(folder: StudyFolder, journal: Journal, state: StudyState) -> 
     return journal.record_study(replace(changed, starts=False))
 
 
-def _is_free(folder: StudyFolder) -> bool:
+def is_free(folder: StudyFolder) -> bool:
     """Whether nothing works on the study; the journal itself would wait for its lock."""
+    if not (folder.path / LOCK_FILE).exists():  # looking makes no file
+        return True
     try:
         with hold_lock(folder.path / LOCK_FILE, 0.0):
             return True
     except Timeout:
         return False
+
+
+def _take_up_alone(folder: StudyFolder, journal: Journal) -> None:
+    """Take up what is asked of a study that nothing works on."""
+    now = read_state(folder)
+    if changes_study(take_up(folder, journal, lambda: now)):
+        record_changes(folder, journal, now)
 
 
 def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> RequestAnswer:
@@ -129,12 +138,10 @@ def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> 
     running = False
     deadline = time.monotonic() + ANSWER_S
     while True:
-        if _is_free(folder):
+        if is_free(folder):
             try:
                 with Journal(folder, state.definition.space.keep_top) as journal:
-                    now = read_state(folder)
-                    if changes_study(take_up(folder, journal, lambda: now)):
-                        record_changes(folder, journal, now)
+                    _take_up_alone(folder, journal)
             except StudyError:  # a search began in this moment
                 running = True
         else:

@@ -112,24 +112,26 @@ def run_search(
         cluster = cluster_address(address)
         check_reachable(cluster) if cluster else refuse_impossible()
     folder = workspace.study(space.study)
-    source = data or space.data.path
-    if not source:
-        raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
-    encoders = None if space.data.encoders is None else tuple(space.data.encoders)
-    source = str(source) if is_uri(source) else str(Path(source).absolute())
-    dataset = load_dataset(local_folder(source, workspace.cache), encoders)
-    check_folds_first(space, dataset)
-    check_objectives(space, dataset)
-    definition = define_study(
-        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
-    )
-    check_actors(definition.resolved, dataset)
-    check_decoders(definition.resolved, dataset)
-    for sentence in alike_values(definition.resolved):
-        progress.note(sentence)
-    mirror = open_mirror(folder, space.storage)
     notify, channels = prepare_notify(space.notify, workspace.root)
+    metric = space.objectives[0] if len(space.objectives) == 1 else "score"
     with ExitStack() as stacked:
+        stacked.enter_context(keep_notified(notify, channels, folder, progress.note, metric))
+        source = data or space.data.path
+        if not source:
+            raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
+        encoders = None if space.data.encoders is None else tuple(space.data.encoders)
+        source = str(source) if is_uri(source) else str(Path(source).absolute())
+        dataset = load_dataset(local_folder(source, workspace.cache), encoders)
+        check_folds_first(space, dataset)
+        check_objectives(space, dataset)
+        definition = define_study(
+            space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
+        )
+        check_actors(definition.resolved, dataset)
+        check_decoders(definition.resolved, dataset)
+        for sentence in alike_values(definition.resolved):
+            progress.note(sentence)
+        mirror = open_mirror(folder, space.storage)
         store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=warm_start))
         if store.note:
             progress.note(store.note)
@@ -149,7 +151,6 @@ def run_search(
         log = _study_log(store, dataset, source, now, workers, session)
         log = replace(changes.describe(log, definition.resolved), code_commit=code.commit, code_diff=code.diff)
         tracker.start_study(journal.record_study(log))
-        stacked.enter_context(keep_notified(notify, channels, folder, progress.note))
         interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
         @cache

@@ -184,7 +184,8 @@ class WatchedStudy:
             failure = self._failures.setdefault(str(data.get("reason"))[:LONGEST_REASON], _Failure())
             failure.count += 1
             failure.trials = [*failure.trials[-4:], number]
-        score = scores.get("score")
+        objective = self._study.settings.get("objective", "score")
+        score = scores.get(objective if isinstance(objective, str) else objective[0])
         if isinstance(score, int | float) and not is_copy:
             self._points.append((number, float(score), config))
 

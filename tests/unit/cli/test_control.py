@@ -9,6 +9,7 @@ import pytest
 
 import rfe
 from rfe.data.dataset import load_dataset
+from rfe.errors import ConfigError
 from rfe.journal.journal import Journal
 from rfe.journal.records import read_records
 from rfe.search.changes import StudyChanges
@@ -43,9 +44,12 @@ def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> 
     for words, said in (
         (["add", "tiny", "--set", "train.lr=0.001"], "queued as the next trial"),
         (["add", "tiny", "-s", "train.lr=0.002"], "queued behind 1 other"),
-        (["prune", "tiny", "5"], "trial 5 is ended as pruned"),
+        (["prune", "tiny", "5"], "trial 5 was pruned"),
         (["prune", "tiny", "--where", "number > 5"], "none of its 0 open trials matches"),
-        (["change", "tiny", "--trials", 20, "--workers", 2], "20 trials in all and 2 workers, if there is room, now"),
+        (
+            ["change", "tiny", "--trials", 20, "--workers", 2],
+            "the study now has 20 trials in all and 2 workers (if there is room)",
+        ),
         (["narrow", "tiny", "--set", "space.train.lr={float: [0.001, 0.002], log: true}"], "narrowed: "),
     ):
         ended = invoke("studies", *words)
@@ -97,7 +101,7 @@ def test_the_answer_can_be_had_as_json(study: StudyFolder) -> None:
     answer = json.loads(invoke("studies", "retry", "tiny", "3", "--json").stdout)
     assert answer == {
         "study": "tiny",
-        "said": "trial 3 is queued to be tried again, under new numbers",
+        "said": "trial 3 is queued to be tried again, under a new number",
         "running": False,
         "taken_up": True,
         "left": "",
@@ -115,10 +119,40 @@ def test_a_configuration_comes_from_a_file_too(study: StudyFolder, tmp_path: Pat
 def test_a_notebook_has_the_same(study: StudyFolder) -> None:
     opened = rfe.open_study("tiny")
     assert opened.add({"train.lr": 0.001}, first=True).said == "queued as the next trial"
-    assert opened.prune(5).said == "trial 5 is ended as pruned"
+    assert opened.prune(5).said == "trial 5 was pruned"
     assert "3 hours in all" in opened.change(hours=3).said
-    assert opened.retry(failed=True).said == "trial 3 is queued to be tried again, under new numbers"
+    assert opened.retry(failed=True).said == "trial 3 is queued to be tried again, under a new number"
     assert opened.narrow(overrides=["train.lr=0.001"]).said.startswith("narrowed: ")
+
+
+def test_a_notebook_annotates_lists_tabulates_and_writes_the_page_too(study: StudyFolder, tmp_path: Path) -> None:
+    """Before, a study of a notebook had none of these, and `rfe` no list."""
+    opened = rfe.open_study("tiny")
+    assert opened.note("baseline").note == "baseline"
+    assert opened.tag("paper", "gpu").tags == ("paper", "gpu")
+    assert opened.tag("gpu", remove=True).tags == ("paper",)
+    listed = rfe.list_studies(tags="paper", state="stopped")
+    assert listed.index.tolist() == ["tiny"]
+    assert listed.loc["tiny", ["state", "complete", "failed", "note", "tags"]].tolist() == [
+        *("stopped", 4, 1, "baseline", ("paper",))
+    ]
+    assert listed.loc["tiny", "changed"].year > 2000
+    assert len(rfe.list_studies(tags=["paper", "gpu"])) == len(rfe.list_studies(state="running")) == 0
+    assert opened.archive().archived
+    assert len(rfe.list_studies()) == 0
+    assert rfe.list_studies(archived=True).index.tolist() == ["tiny"]
+    assert not opened.archive(undo=True).archived
+    file = tmp_path / "trials.csv"
+    table = opened.table(file, parameters="all")
+    assert table["trial"].tolist() == list(range(5))
+    assert "train.epochs" in table
+    assert len(file.read_text().splitlines()) == 6
+    page = opened.page(tmp_path / "p.html")
+    assert '"every_s":0' in page.read_text()
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        opened.page(tmp_path)
+    with pytest.raises(ConfigError, match="state"):
+        rfe.list_studies(state="runing")
 
 
 def test_a_request_that_was_journaled_before_a_crash_is_taken_up_once(study: StudyFolder) -> None:
