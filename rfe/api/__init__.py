@@ -107,7 +107,7 @@ __all__ = [
     "verify",
     "watch_study",
     "write_data",
-    "write_predictions",
     "write_page",
+    "write_predictions",
     "write_study_table",
 ]

@@ -12,8 +12,8 @@ import pandas as pd
 from rfe import api
 from rfe.api import DEFAULT_MODELS, Source
 from rfe.errors import StudyError
-from rfe.notebook.answers import predict_exported
 from rfe.notebook.annotating import Annotated
+from rfe.notebook.answers import predict_exported
 from rfe.notebook.control import Controlled
 from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder, find_workspace
 from rfe.notebook.progress import shown_progress

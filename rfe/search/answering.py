@@ -131,10 +131,8 @@ def _retry(request: RetryTrials, state: StudyState, name: str) -> Answer:
         {"id": f"{name}/{index}", "params": dict(state.changes.asked[number]), "retry_of": number}
         for index, number in enumerate(request.trials)
     ]
-    return Answer(
-        f"{_trials(request.trials, 'is', 'are')} queued to be tried again, under {'a new number' if len(queue) == 1 else 'new numbers'}",
-        {"queue": queue},
-    )
+    under = "a new number" if len(queue) == 1 else "new numbers"
+    return Answer(f"{_trials(request.trials, 'is', 'are')} queued to be tried again, under {under}", {"queue": queue})
 
 
 def failed_trials(state: StudyState) -> list[int]:

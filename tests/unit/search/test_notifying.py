@@ -81,12 +81,9 @@ def test_an_error_is_told_as_a_failure_without_its_secrets(
 ) -> None:
     monkeypatch.setenv("MY_API_KEY", "k3y-of-mine")
     recorder = Recorder()
-    with (
-        pytest.raises(TrialError),
-        keep_notified(notify(), [recorder], folder, lambda _: None),
-        Journal(folder) as journal,
-    ):
+    with Journal(folder) as journal:
         journal.record_study(study_log())
+    with pytest.raises(TrialError), keep_notified(notify(), [recorder], folder, lambda _: None):
         raise TrialError(f"Ray was lost: http://me:pa55word@host said {TOKEN} k3y-of-mine")
     assert recorder.titles == ["has failed"]
     text = recorder.told[0].text
@@ -183,9 +180,9 @@ def test_a_stall_before_anything_has_ended_is_told(folder: StudyFolder) -> None:
 
 def test_what_is_usual_is_known_from_earlier_commands(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    with Journal(folder) as journal:
+    with Journal(folder) as journal, monkeypatch.context() as patched:
         clock = iter([0.0, *(100.0 + 20 * n for n in range(4)), 9000.0, 9100.0])
-        monkeypatch.setattr("rfe.journal.journal.time.time", lambda: next(clock))
+        patched.setattr("rfe.journal.journal.time.time", lambda: next(clock))
         journal.record("session")
         for number in range(4):
             journal.record_trial(trial_log(number))
