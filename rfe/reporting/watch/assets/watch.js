@@ -194,7 +194,7 @@
     drawParallel(canvas, axes, lines.reverse());
     const text = `${plural(ranked.length, "complete trial")}; a line is a trial, ${most ? `blue the best ${most} by ${metric}, ` : ""}orange the chosen one. A line is broken at a parameter that did not count in the trial.`
       + (ranked.length > MOST_LINES ? " Grey: the darker, the more trials." : "");
-    const narrowed = head.parameters.filter((one) => one.narrowed).map((one) => `${one.name} to ${one.narrowed}`);
+    const narrowed = head.parameters.filter((one) => one.narrowed).map((one) => `${one.name}: ${one.narrowed}`);
     say("parallel-note", text + (narrowed.length ? ` Narrowed since the study began: ${narrowed.join("; ")}.` : ""));
     canvas.setAttribute("aria-label", `Parallel coordinates of ${head.parameters.map((one) => one.name).join(", ")} and ${metric}. The table of best trials has the same values.`);
   };
