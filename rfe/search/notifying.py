@@ -3,6 +3,7 @@
 What fails here is one line of warning.
 """
 
+import os
 import statistics
 import threading
 import time
@@ -117,6 +118,8 @@ class Notifier:
         self._outcome = ""
         self._last_end: float | None = None
         """Of a trial since this command began, by `time.monotonic`."""
+        self._is_foreign = False
+        """Whether the journal's last command is not this one, which has yet to open the study."""
         self._searching_since: float | None = None
         self._last_recorded: float | None = None
         """End of a trial of an earlier command; None when another command began."""
@@ -182,9 +185,10 @@ class Notifier:
 
     def _take(self, record: Record) -> bool:
         """Account for a record; True if it is a trial that ended since the start."""
-        is_new = record.time >= self._began
         if record.kind == SESSION:
             self._last_recorded = None
+            self._is_foreign = record.data.get("pid", os.getpid()) != os.getpid()
+        is_new = record.time >= self._began and not self._is_foreign
         if record.kind == "outcome" and is_new:
             self._outcome = str(record.data.get("state"))
         if record.kind != "trial" or record.number is None:
@@ -203,7 +207,7 @@ class Notifier:
         return is_new
 
     def _is_stalled(self, now: float) -> bool:
-        if self._stalled:
+        if self._stalled or self._is_foreign:
             return False
         live = read_live(self._folder)  # while the best trials are confirmed, no trial ends
         if live is None or live.search is None or live.done is not None:

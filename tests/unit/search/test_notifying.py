@@ -1,6 +1,7 @@
 """People are told how a study goes, off the driver's thread, without secrets; and what fails there is one line."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -196,6 +197,23 @@ def test_what_is_usual_is_known_from_earlier_commands(folder: StudyFolder, monke
     assert recorder.told == []
     notifier._look(200.0)
     assert recorder.told[0].text.startswith("No trial has ended for 3 minutes; usually one ends every 20 s. ")
+
+
+def test_what_another_process_does_is_left_to_it(folder: StudyFolder) -> None:
+    recorder = Recorder()
+    at = look(folder, recorder, notify())
+    with Journal(folder) as journal:
+        journal.record("session", pid=-1)
+        for number, score in enumerate((0.1, 0.2)):
+            journal.record_trial(trial_log(number, score))
+        write_json(folder.live, SEARCHING.to_dict())
+        at(0.0)
+        at(2 * notifying.UNKNOWN_STALL_S)
+        assert recorder.told == []
+        journal.record("session", pid=os.getpid())
+        journal.record_trial(trial_log(2, 0.3))
+        at(2 * notifying.UNKNOWN_STALL_S + 1)
+    assert recorder.titles == ["has a better trial"]
 
 
 def test_an_error_because_another_process_works_on_the_study_is_not_told(folder: StudyFolder) -> None:
