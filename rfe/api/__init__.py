@@ -39,7 +39,7 @@ from rfe.api.studies import (
     show_study,
 )
 from rfe.api.tour import DemoResult, demo
-from rfe.api.watching import WrittenTable, page_data, show_page, study_table, write_study_table
+from rfe.api.watching import WrittenTable, page_data, show_page, study_table, write_page, write_study_table
 
 __all__ = [
     "DEFAULT_MODELS",
@@ -109,6 +109,7 @@ __all__ = [
     "verify",
     "watch_study",
     "write_data",
+    "write_page",
     "write_predictions",
     "write_study_table",
 ]

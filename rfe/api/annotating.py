@@ -78,10 +78,10 @@ def archive_study(name: str, workspace: Workspace | None = None, *, undo: bool =
 def _annotate(name: str, workspace: Workspace | None, change: Callable[[StudyFolder], Annotations]) -> AnnotatedStudy:
     from rfe.reporting.running import find_running
     from rfe.reporting.studies import find_folder
-    from rfe.tracking.annotated_run import show_annotations
+    from rfe.tracking.annotated_run import update_run
 
     workspace = workspace or open_workspace()
     folder = find_folder(workspace, name)
     new = change(folder)
-    left = "" if find_running(folder) is not None else show_annotations(workspace, folder)
+    left = "" if find_running(folder) is not None else update_run(workspace, folder)
     return AnnotatedStudy(name, new.note, new.tags, new.archived, left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,10 +193,17 @@ def retry_trials(
 def _submit(name: str, workspace: Workspace | None, ask: Callable[[StudyState], Request]) -> RequestAnswer:
     from rfe.reporting.studies import find_study
     from rfe.search.control import read_state, submit_request
+    from rfe.search.requests import ChangeStudy, NarrowSpace
+    from rfe.tracking.annotated_run import update_run
 
-    folder = find_study(workspace or open_workspace(), name)
+    workspace = workspace or open_workspace()
+    folder = find_study(workspace, name)
     state = read_state(folder)
-    return submit_request(folder, ask(state), state)
+    request = ask(state)
+    answer = submit_request(folder, request, state)
+    if answer.running or not isinstance(request, ChangeStudy | NarrowSpace):
+        return answer
+    return replace(answer, left=update_run(workspace, folder))
 
 
 def _read_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -95,13 +95,33 @@ def show_page(
 
     if not LEAST_S <= every_s <= MOST_S:
         raise ConfigError(f"--every {every_s:g}: give {LEAST_S:g} to {MOST_S:g} seconds")
-    if output is not None and output.is_dir():
-        raise ConfigError(f"--output {output}: is a folder; name a file in it, e.g. {output / (name + '.html')}")
+    if output is not None:
+        _check_file(name, output)
     folder = find_study(workspace or open_workspace(), name)
     if output is None:
         serve_page(folder, port=port, every_s=every_s, note=note)
     else:
         keep_page(folder, output, every_s=every_s, note=note)
+
+
+def write_page(name: str, output: Path, workspace: Workspace | None = None) -> Path:
+    """Write a study's live page as it is now to a file, which does not refresh itself; `show_page` keeps one that does.
+
+    Raises:
+        StudyError: there is no such study, or its journal is damaged.
+        ConfigError: the file is a folder.
+    """
+    from rfe.reporting.studies import find_study
+    from rfe.reporting.watch.serve import write_page as write
+
+    _check_file(name, output)
+    write(find_study(workspace or open_workspace(), name), output)
+    return output
+
+
+def _check_file(name: str, output: Path) -> None:
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; name a file in it, e.g. {output / (name + '.html')}")
 
 
 def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:

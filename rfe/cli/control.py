@@ -134,3 +134,5 @@ def _print(answer: "RequestAnswer", as_json: bool) -> None:
     print_lines(f"study {answer.study}: {answer.said}")
     if not answer.running:
         print_lines(f"it is not running; go on with: rfe studies resume {answer.study}")
+    if answer.left:
+        print_lines(answer.left)

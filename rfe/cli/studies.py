@@ -24,7 +24,7 @@ from rfe.formatting import SIGNED, format_bounds, format_value
 from rfe.workspace import redact_uri
 
 if TYPE_CHECKING:
-    from rfe.reporting.studies import TrialLine
+    from rfe.reporting.studies import StudyDetail, TrialLine
     from rfe.tracking.live import LiveStatus
 
 NOT_COMPARED = "one trial, cross-validated: nothing was chosen by its score"
@@ -139,6 +139,7 @@ def show(
     )
     print_lines(*(f"caveat: {sentence}" for sentence in detail.caveats))
     print_table(["parameter", "values"], space_rows(detail.space))
+    _print_changes(detail)
     _print_trials(detail.trials)
     if detail.front:
         print_heading(f"Pareto front of {' and '.join(detail.settings['objective'])}")
@@ -147,6 +148,24 @@ def show(
         print_lines(f"the score of the best of many trials is optimistic; selected: {_score(one.score_selected)}")
     else:
         print_lines(NOT_COMPARED)
+
+
+def _print_changes(detail: "StudyDetail") -> None:
+    """What users changed of the study that its settings and its table of trials do not show."""
+    from rfe.progress import short_config
+
+    if detail.narrowed:
+        print_lines(f"narrowed from trial {detail.narrowed_at} on; before:")
+        print_table(["parameter", "values"], list(detail.narrowed.items()))
+    if detail.queued:
+        print_heading("queued by the user, tried next")
+        rows = [
+            [place, short_config(one.params), "" if one.retry_of is None else one.retry_of]
+            for place, one in enumerate(detail.queued, 1)
+        ]
+        print_table(["", "values", "again"], rows)
+    for number, reason in detail.pruned.items():
+        print_lines(f"trial {number} ends as pruned when the study goes on ({reason})")
 
 
 def _print_trials(lines: "Sequence[TrialLine]") -> None:

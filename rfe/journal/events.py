@@ -39,6 +39,15 @@ class StudyLog:
     """Tells the process that works on the study now from earlier and later ones."""
     space: Mapping[str, str] = field(default_factory=dict)
     """Dimension -> one readable line, e.g. `train.lr` -> `float 1e-4 .. 5e-3, log`."""
+    narrowed: Mapping[str, str] = field(default_factory=dict)
+    """Of `space` the lines of dimensions that users narrowed since the study began."""
+    starts: bool = True
+    """False: users changed the study, as `settings` and `space` say; it neither starts nor goes on by this."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether users surely changed what the study was started with."""
+        return bool(self.narrowed) or not self.starts
 
 
 @dataclass(frozen=True)

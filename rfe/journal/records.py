@@ -20,7 +20,7 @@ KINDS: dict[str, type[StudyEvent]] = {
     "outcome": OutcomeLog,
 }
 _FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
-_MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space")
+_MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space", "narrowed")
 _TEXTS = (
     *("state", "config_id", "reason", "summary", "data", "data_fingerprint", "session", "worker"),
     *("git_commit", "code_commit", "code_diff"),
@@ -91,10 +91,10 @@ def parse_record(line: bytes, where: str) -> Record:
         ) from None
 
 
-def trial_end(record: Record) -> tuple[str, float | None]:
-    """(state, score if complete) of a trial's record; any text and None of a strange one."""
+def trial_end(record: Record, metric: str = "score") -> tuple[str, float | None]:
+    """(state, value of `metric` if complete) of a trial's record; any text and None of a strange one."""
     state, scores = str(record.data.get("state")), record.data.get("scores")
-    score = scores.get("score") if isinstance(scores, dict) and state == "complete" else None
+    score = scores.get(metric) if isinstance(scores, dict) and state == "complete" else None
     return state, score if isinstance(score, int | float) else None
 
 
@@ -167,6 +167,8 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name in _NUMBERS:
         if not isinstance(data.get(name), int | float | None):
             raise TypeError(f"{name} is no number")
+    if not isinstance(data.get("starts", True), bool):
+        raise TypeError("starts is neither true nor false")
     for name in ("scores", "kept_frequency", "seeds"):
         values = data.get(name, ())
         for value in values.values() if isinstance(values, dict) else values:

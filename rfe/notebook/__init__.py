@@ -8,6 +8,7 @@ import logging
 import warnings
 
 from rfe.notebook.ablations import Ablation, ablate
+from rfe.notebook.annotating import list_studies
 from rfe.notebook.answers import predict
 from rfe.notebook.data import Data, load_data
 from rfe.notebook.ensembles import Ensemble, ensemble
@@ -21,6 +22,7 @@ __all__ = [
     "ablate",
     "ensemble",
     "fit",
+    "list_studies",
     "load_data",
     "open_study",
     "predict",

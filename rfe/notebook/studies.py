@@ -12,11 +12,13 @@ import pandas as pd
 from rfe import api
 from rfe.api import DEFAULT_MODELS, Source
 from rfe.errors import StudyError
+from rfe.notebook.annotating import Annotated
 from rfe.notebook.answers import predict_exported
 from rfe.notebook.control import Controlled
 from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown, drop_empty
+from rfe.notebook.watching import Watched
 from rfe.progress import Progress
 from rfe.search.options import RunOptions
 from rfe.workspace import Workspace
@@ -33,7 +35,7 @@ OPTIMISTIC = (
 
 
 @dataclass(frozen=True, repr=False)
-class Study(Shown, Controlled):
+class Study(Shown, Controlled, Annotated, Watched):
     """A study as it was when it was opened; what `search`, `fit` and `open_study` return."""
 
     name: str

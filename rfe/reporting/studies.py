@@ -1,17 +1,20 @@
 """What the studies of a workspace hold, read from their journals: for lists, for one study's table, for its trials."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rfe.config.load import flatten
 from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
-from rfe.journal.records import read_events
+from rfe.journal.records import read_events, read_records
 from rfe.reporting.running import find_running
 from rfe.reporting.summaries import StudySummary, read_summary
+from rfe.search.changes import QueuedTrial, StudyChanges
 from rfe.search.outcome import FrontTrial, study_front
+from rfe.search_space.narrowing import narrowed_dimensions
+from rfe.study import read_definition
 from rfe.suggestions import unknown
 from rfe.tracking.live import LiveStatus
 from rfe.tracking.remote import RemoteStudy
@@ -53,6 +56,14 @@ class StudyDetail:
     """What the process that works on it says of itself; None if there is none."""
     front: tuple[TrialLine, ...] = ()
     """The Pareto front so far, best in the first objective first; empty with one objective."""
+    narrowed: Mapping[str, str] = field(default_factory=dict)
+    """Parameter -> the range that it had, of those that users narrowed."""
+    narrowed_at: int = 0
+    """The first trial that is asked for in the narrowed space."""
+    queued: tuple[QueuedTrial, ...] = ()
+    """What users asked for and is tried next, in this order."""
+    pruned: Mapping[int, str] = field(default_factory=dict)
+    """Open trial that users ended, and that ends so when the study goes on -> the reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -132,6 +143,7 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         value = getattr(line, sort)
         return value is None, (value or 0.0) * (1 if ascending else -1), line.number
 
+    changes = StudyChanges.read(read_records(folder.journal))
     return StudyDetail(
         summary=read_summary(folder),
         settings=journal.study.settings,
@@ -140,6 +152,10 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         trials=tuple(sorted(lines, key=key)[:top]),
         live=find_running(folder),
         front=tuple(_line(journal, journal.trials[one.number]) for one in _front(journal)),
+        narrowed=_narrowed(folder, changes),
+        narrowed_at=changes.narrowed_at,
+        queued=tuple(changes.queue),
+        pruned={number: why for number, why in sorted(changes.pruned.items()) if number not in journal.trials},
     )
 
 
@@ -171,7 +187,7 @@ def read_journal(folder: StudyFolder) -> StudyJournal:
     outcome, ended = None, False
     changed = folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0
     for event in read_events(folder):
-        ended = False
+        ended = ended and isinstance(event, StudyLog) and not event.starts
         if isinstance(event, StudyLog):
             study = event
         elif isinstance(event, TrialLog):
@@ -181,6 +197,13 @@ def read_journal(folder: StudyFolder) -> StudyJournal:
         else:
             outcome, ended = event, True
     return StudyJournal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
+
+
+def _narrowed(folder: StudyFolder, changes: StudyChanges) -> dict[str, str]:
+    if not changes.ranges:
+        return {}
+    resolved = read_definition(folder.path).resolved
+    return {one.name: one.describe() for one in narrowed_dimensions(resolved, changes.space(resolved))}
 
 
 def _front(journal: StudyJournal) -> tuple[FrontTrial, ...]:

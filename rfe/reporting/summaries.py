@@ -80,15 +80,15 @@ def read_summary(folder: StudyFolder) -> StudySummary:
     for record in read_records(folder.journal):
         if record.kind not in KINDS:
             continue
-        last = record.kind
+        event = event_of(record, folder) if record.kind in ("study", "outcome") else None
+        if not isinstance(event, StudyLog) or event.starts:
+            last = record.kind
         if record.kind == "trial" and record.number is not None:
             trials[record.number] = trial_end(record)  # without the trial's files and curves, which lists do not show
-        elif record.kind in ("study", "outcome"):
-            event = event_of(record, folder)
-            if isinstance(event, StudyLog):
-                study = event
-            elif isinstance(event, OutcomeLog):
-                outcome = event
+        elif isinstance(event, StudyLog):
+            study = event
+        elif isinstance(event, OutcomeLog):
+            outcome = event
     states = Counter(state for state, _ in trials.values())
     ended: Mapping[str, float] = {} if outcome is None else outcome.scores
     if find_running(folder) is not None:

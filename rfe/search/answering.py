@@ -131,7 +131,8 @@ def _retry(request: RetryTrials, state: StudyState, name: str) -> Answer:
         {"id": f"{name}/{index}", "params": dict(state.changes.asked[number]), "retry_of": number}
         for index, number in enumerate(request.trials)
     ]
-    return Answer(f"{_trials(request.trials)} queued to be tried again, under new numbers", {"queue": queue})
+    under = "a new number" if len(queue) == 1 else "new numbers"
+    return Answer(f"{_trials(request.trials, 'is', 'are')} queued to be tried again, under {under}", {"queue": queue})
 
 
 def failed_trials(state: StudyState) -> list[int]:
@@ -175,22 +176,22 @@ def _prune(request: PruneTrials, state: StudyState) -> Answer:
             if number not in state.changes.asked:
                 raise StudyError(f"study {state.name}: {_not_known(number, state)}")
         chosen, reason = sorted(set(request.trials)), PRUNED_BY_HAND
-    return Answer(f"{_trials(chosen)} ended as pruned", {"prune": {str(number): reason for number in chosen}})
+    return Answer(f"{_trials(chosen, 'was', 'were')} pruned", {"prune": {str(number): reason for number in chosen}})
 
 
 def _change(request: ChangeStudy, state: StudyState) -> Answer:
     change = {name: value for name in ("trials", "hours", "workers") if (value := getattr(request, name)) is not None}
     words = {
-        "trials": "{} trials in all",
-        "hours": "{:g} hours in all",
-        "workers": "{} workers, if there is room,",
+        "trials": "{} trial{s} in all",
+        "hours": "{:g} hour{s} in all",
+        "workers": "{} worker{s} (if there is room)",
     }
-    said = [words[name].format(value) for name, value in change.items()]
+    said = [words[name].format(value, s="" if value == 1 else "s") for name, value in change.items()]
     n_asked = len(state.changes.asked)
     rest = ""
     if request.trials is not None and request.trials <= n_asked:
         rest = f"; {n_asked} were asked for already, so it ends when those in training have"
-    return Answer(f"the study has {' and '.join(said)} now{rest}", {"change": change})
+    return Answer(f"the study now has {' and '.join(said)}{rest}", {"change": change})
 
 
 def _narrow(request: NarrowSpace, state: StudyState) -> Answer:
@@ -206,7 +207,9 @@ def _narrow(request: NarrowSpace, state: StudyState) -> Answer:
     inside = sum(lies_inside(narrowed, params) for params in state.changes.asked.values())
     outside = len(state.changes.asked) - inside
     dropped = [one.id for one in state.changes.queue if not _fits(narrowed, one)]
-    lost = f"; {len(dropped)} queued configurations outside of it are dropped" if dropped else ""
+    lost = ""
+    if dropped:
+        lost = f"; {len(dropped)} queued configuration{'s were' if len(dropped) > 1 else ' was'} outside and dropped"
     return Answer(
         f"narrowed: {inside} of its trials lie inside and go on teaching the sampler, {outside} outside stay in the "
         f"books alone{lost}",
@@ -228,6 +231,6 @@ def _not_known(number: int, state: StudyState, otherwise: str = "") -> str:
     )
 
 
-def _trials(numbers: list[int]) -> str:
+def _trials(numbers: list[int], one: str, many: str) -> str:
     listed = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
-    return f"trial {listed} is" if len(numbers) == 1 else f"trials {listed} are"
+    return f"trial {listed} {one}" if len(numbers) == 1 else f"trials {listed} {many}"

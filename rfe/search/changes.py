@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from rfe.journal.asking import ASK, TrialsAsked
+from rfe.journal.events import StudyLog
 from rfe.search.budget import SESSION, Budget
 from rfe.search_space import ResolvedSpace
 from rfe.search_space.dimensions import Value
-from rfe.search_space.narrowing import with_ranges
+from rfe.search_space.narrowing import narrowed_dimensions, with_ranges
 from rfe.study import Asked
 
 REQUEST = "request"
@@ -101,6 +102,20 @@ class StudyChanges:
     def space(self, resolved: ResolvedSpace) -> ResolvedSpace:
         """The study's space, as users have narrowed it since."""
         return with_ranges(resolved, self.ranges) if self.ranges else resolved
+
+    def describe(self, study: StudyLog, resolved: ResolvedSpace) -> StudyLog:
+        """The study's log as users have changed it since; `resolved` is the space that it began with."""
+        names = {"trials": "budget.trials", "hours": "budget.hours", "workers": "workers"}
+        changed = {name: self.changed[one] for one, name in names.items() if one in self.changed}
+        now = self.space(resolved)
+        narrowed = {one.name for one in narrowed_dimensions(resolved, now)}
+        space = {one.name: one.describe() for one in now.dimensions}
+        return replace(
+            study,
+            settings={**study.settings, **changed},
+            space=space,
+            narrowed={name: values for name, values in space.items() if name in narrowed},
+        )
 
     @property
     def retried(self) -> dict[int, int | None]:

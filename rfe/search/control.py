@@ -1,17 +1,16 @@
 """Requests taken up: by the search that runs, once per turn, or by the command itself where nothing runs."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from filelock import Timeout
 
 from rfe.errors import RfeError, StudyError
-from rfe.journal.events import TrialLog
+from rfe.journal.events import StudyLog, TrialLog
 from rfe.journal.journal import LOCK_FILE, Journal
-from rfe.journal.records import read_events, read_records
+from rfe.journal.records import event_of, read_events, read_records
 from rfe.locking import hold_lock
 from rfe.search.answering import Answer, StudyState, answer_request
 from rfe.search.changes import REQUEST, StudyChanges
@@ -35,6 +34,8 @@ class RequestAnswer:
     """Whether a process works on the study; else the next one finds the request in the journal."""
     taken_up: bool
     """Whether it is in the journal; else the process that works on the study takes it up when it gets there."""
+    left: str = ""
+    """Why MLflow does not show it yet, in a sentence; "" where it does, or has nothing to show of it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -84,8 +85,28 @@ def take_up(folder: StudyFolder, journal: Journal, state: Callable[[], StudyStat
     return answers
 
 
-def _is_free(folder: StudyFolder) -> bool:
+def changes_study(answers: Iterable[Answer]) -> bool:
+    """Whether requests came to another budget, other workers or another space."""
+    return any(answer.effects.get("change") or answer.effects.get("ranges") for answer in answers)
+
+
+def record_changes(folder: StudyFolder, journal: Journal, state: StudyState) -> StudyLog | None:
+    """Have the journal say what is searched now, and for how long; None where it has no study to say it of."""
+    last = None
+    for record in journal.records():
+        last = record if record.kind == "study" else last
+    if last is None:
+        return None
+    study = event_of(last, folder)
+    assert isinstance(study, StudyLog)
+    changed = state.changes.describe(study, state.definition.resolved)
+    return journal.record_study(replace(changed, starts=False))
+
+
+def is_free(folder: StudyFolder) -> bool:
     """Whether nothing works on the study; the journal itself would wait for its lock."""
+    if not (folder.path / LOCK_FILE).exists():  # looking makes no file
+        return True
     try:
         with hold_lock(folder.path / LOCK_FILE, 0.0):
             return True
@@ -93,8 +114,11 @@ def _is_free(folder: StudyFolder) -> bool:
         return False
 
 
-def _same(state: StudyState) -> StudyState:
-    return state
+def _take_up_alone(folder: StudyFolder, journal: Journal) -> None:
+    """Take up what is asked of a study that nothing works on."""
+    now = read_state(folder)
+    if changes_study(take_up(folder, journal, lambda: now)):
+        record_changes(folder, journal, now)
 
 
 def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> RequestAnswer:
@@ -114,10 +138,10 @@ def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> 
     running = False
     deadline = time.monotonic() + ANSWER_S
     while True:
-        if _is_free(folder):
+        if is_free(folder):
             try:
                 with Journal(folder, state.definition.space.keep_top) as journal:
-                    take_up(folder, journal, partial(_same, read_state(folder)))
+                    _take_up_alone(folder, journal)
             except StudyError:  # a search began in this moment
                 running = True
         else:

@@ -95,24 +95,26 @@ def run_search(
         cluster = cluster_address(options.address)
         check_reachable(cluster) if cluster else refuse_impossible()
     folder = workspace.study(space.study)
-    source = data or space.data.path
-    if not source:
-        raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
-    encoders = None if space.data.encoders is None else tuple(space.data.encoders)
-    source = str(source) if is_uri(source) else str(Path(source).absolute())
-    dataset = load_dataset(local_folder(source, workspace.cache), encoders)
-    check_folds_first(space, dataset)
-    check_objectives(space, dataset)
-    definition = define_study(
-        space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
-    )
-    check_actors(definition.resolved, dataset)
-    check_decoders(definition.resolved, dataset)
-    for sentence in alike_values(definition.resolved):
-        progress.note(sentence)
-    mirror = open_mirror(folder, space.storage)
     notify, channels = prepare_notify(space.notify, workspace.root)
+    metric = space.objectives[0] if len(space.objectives) == 1 else "score"
     with ExitStack() as stacked:
+        stacked.enter_context(keep_notified(notify, channels, folder, progress.note, metric))
+        source = data or space.data.path
+        if not source:
+            raise ConfigError(f"study {space.study}: data: name the data folder with --data or data.path")
+        encoders = None if space.data.encoders is None else tuple(space.data.encoders)
+        source = str(source) if is_uri(source) else str(Path(source).absolute())
+        dataset = load_dataset(local_folder(source, workspace.cache), encoders)
+        check_folds_first(space, dataset)
+        check_objectives(space, dataset)
+        definition = define_study(
+            space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
+        )
+        check_actors(definition.resolved, dataset)
+        check_decoders(definition.resolved, dataset)
+        for sentence in alike_values(definition.resolved):
+            progress.note(sentence)
+        mirror = open_mirror(folder, space.storage)
         earlier = options.earlier_study(workspace)
         store = stacked.enter_context(StudyStore.open(folder.path, definition, warm_start=earlier))
         if store.note:
@@ -130,9 +132,9 @@ def run_search(
         code = keep_code(folder, Path.cwd())
         if code.note:
             progress.note(code.note)
-        log = replace(_study_log(store, dataset, source, now, session), code_commit=code.commit, code_diff=code.diff)
+        log = _study_log(store, dataset, source, now, workers, session)
+        log = replace(changes.describe(log, definition.resolved), code_commit=code.commit, code_diff=code.diff)
         tracker.start_study(journal.record_study(log))
-        stacked.enter_context(keep_notified(notify, channels, folder, progress.note))
         interrupt = stacked.enter_context(catch_interrupts(lambda: stop_requested(folder, session)))
 
         @cache
@@ -250,7 +252,9 @@ def study_seed(folder: StudyFolder, seed: int | None) -> int:
     return read_definition(folder.path).seed if (folder.path / DEFINITION_FILE).exists() else 0
 
 
-def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget, session: str) -> StudyLog:
+def _study_log(
+    store: StudyStore, dataset: Dataset, source: str, budget: Budget, workers: int | None, session: str
+) -> StudyLog:
     definition = store.definition
     space = definition.space
     learnt = {"warm_start": f"{definition.warm_start} ({store.n_earlier} trials)"} if definition.warm_start else {}
@@ -270,6 +274,7 @@ def _study_log(store: StudyStore, dataset: Dataset, source: str, budget: Budget,
             **learnt,
             "budget.trials": budget.trials,
             "budget.hours": budget.hours,
+            "workers": workers,
             "confirm.top": space.confirm.top,
             "confirm.seeds": space.confirm.seeds,
             "data.path": redact_uri(source),

@@ -3,6 +3,7 @@
 What fails here is one line of warning.
 """
 
+import os
 import statistics
 import threading
 import time
@@ -16,7 +17,9 @@ from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
 from rfe.errors import ConfigError, gather
 from rfe.journal.records import Record, trial_end
+from rfe.search.budget import SESSION
 from rfe.search.channels import Channel, Message, open_channels
+from rfe.search.control import is_free
 from rfe.search_space.notify import Event, Notify
 from rfe.secrets import hide_secrets
 from rfe.threads import BackgroundThread
@@ -27,12 +30,16 @@ from rfe.workspace import StudyFolder
 SETTINGS_FILE = "settings.yaml"
 """In the workspace: what holds for all its studies."""
 POLL_S = 2.0
+SAME_LOOK_S = POLL_S
+"""Trials of one stack end together: less than so much between two ends is no gap."""
 STALL_TIMES = 10
 """No trial ended for so many times the usual: the search stalls."""
 LEAST_STALL_S = 60.0
 FEWEST_GAPS = 3
 """Before so many times between ends are known, nothing is usual."""
 REMEMBERED = 20
+UNKNOWN_STALL_S = 7200.0
+"""A stall where it is not known what is usual."""
 GRACE_S = 5.0
 
 
@@ -59,24 +66,33 @@ def find_notify(notify: Notify | None, root: Path) -> Notify | None:
 
 @contextmanager
 def keep_notified(
-    notify: Notify | None, channels: Sequence[Channel], folder: StudyFolder, note: Callable[[str], None]
+    notify: Notify | None,
+    channels: Sequence[Channel],
+    folder: StudyFolder,
+    note: Callable[[str], None],
+    metric: str = "score",
 ) -> Iterator[None]:
     """While the block runs, and once more when it ends or raises, people are told how the study goes.
 
     Args:
         notify: what to tell of; None: nothing.
         channels: of `open_channels(notify)`.
-        folder: of the study, whose journal this process writes.
+        folder: of the study, whose journal this process writes. An error because another process does is not told:
+            that one goes on.
         note: told in one line of the first message that a channel did not take.
+        metric: the score that a better trial is told by.
     """
     if notify is None:
         yield
         return
-    notifier = Notifier(notify, channels, folder, note)
+    notifier = Notifier(notify, channels, folder, note, metric)
     try:
         yield
     except Exception as error:
-        notifier.close(str(error))
+        if is_free(folder):
+            notifier.close(str(error))
+        else:
+            notifier.cancel()
         raise
     notifier.close()
 
@@ -85,8 +101,14 @@ class Notifier:
     """See the module. It is told nothing: it reads the journal, as a tracker or a page does."""
 
     def __init__(
-        self, notify: Notify, channels: Sequence[Channel], folder: StudyFolder, note: Callable[[str], None]
+        self,
+        notify: Notify,
+        channels: Sequence[Channel],
+        folder: StudyFolder,
+        note: Callable[[str], None],
+        metric: str = "score",
     ) -> None:
+        self._metric = metric
         self._notify, self._channels, self._folder, self._note = notify, channels, folder, note
         self._follower = JournalFollower(folder)
         self._began = time.time()
@@ -96,6 +118,12 @@ class Notifier:
         self._told_best = -float("inf")
         self._outcome = ""
         self._last_end: float | None = None
+        """Of a trial since this command began, by `time.monotonic`."""
+        self._is_foreign = False
+        """Whether the journal's last command is not this one, which has yet to open the study."""
+        self._searching_since: float | None = None
+        self._last_recorded: float | None = None
+        """End of a trial of an earlier command; None when another command began."""
         self._gaps: deque[float] = deque(maxlen=REMEMBERED)
         self._stalled = False
         self._warned: set[str] = set()
@@ -103,6 +131,11 @@ class Notifier:
         self._closing = threading.Event()
         self._thread = BackgroundThread(target=self._run, name="notify")
         self._thread.start()
+
+    def cancel(self) -> None:
+        """End without a word."""
+        self._notify = self._notify.model_copy(update={"events": []})
+        self._closing.set()
 
     def close(self, error: str = "") -> None:
         """Tell how the study ended, and wait until that is told, a bounded time.
@@ -137,8 +170,11 @@ class Notifier:
             self._last_end, self._stalled = now, False
         elif self._is_stalled(now):
             self._stalled = True
-            minutes = (now - (self._last_end or now)) / 60
-            usual = f"usually one ends every {statistics.median(self._gaps):.0f} s"
+            since = self._searching_since if self._last_end is None else self._last_end
+            minutes = (now - (now if since is None else since)) / 60
+            usual = "how often one ends is not known yet"
+            if len(self._gaps) >= FEWEST_GAPS:
+                usual = f"usually one ends every {statistics.median(self._gaps):.0f} s"
             self._tell(
                 "stall",
                 "stalls",
@@ -150,12 +186,19 @@ class Notifier:
 
     def _take(self, record: Record) -> bool:
         """Account for a record; True if it is a trial that ended since the start."""
-        is_new = record.time >= self._began
+        if record.kind == SESSION:
+            self._last_recorded = None
+            self._is_foreign = record.data.get("pid", os.getpid()) != os.getpid()
+        is_new = record.time >= self._began and not self._is_foreign
         if record.kind == "outcome" and is_new:
             self._outcome = str(record.data.get("state"))
         if record.kind != "trial" or record.number is None:
             return False
-        state, score = trial_end(record)
+        if not is_new:
+            if self._last_recorded is not None and record.time - self._last_recorded >= SAME_LOOK_S:
+                self._gaps.append(record.time - self._last_recorded)
+            self._last_recorded = record.time
+        state, score = trial_end(record, self._metric)
         self._counts[state] = self._counts.get(state, 0) + 1
         tags = record.data.get("tags")
         is_copy = isinstance(tags, dict) and "duplicate_of" in tags
@@ -165,12 +208,18 @@ class Notifier:
         return is_new
 
     def _is_stalled(self, now: float) -> bool:
-        if self._stalled or self._last_end is None or len(self._gaps) < FEWEST_GAPS:
-            return False
-        if now - self._last_end < max(LEAST_STALL_S, STALL_TIMES * statistics.median(self._gaps)):
+        if self._stalled or self._is_foreign:
             return False
         live = read_live(self._folder)  # while the best trials are confirmed, no trial ends
-        return live is not None and live.search is not None and live.done is None
+        if live is None or live.search is None or live.done is not None:
+            return False
+        if self._searching_since is None:
+            self._searching_since = now
+        patience_s = UNKNOWN_STALL_S
+        if len(self._gaps) >= FEWEST_GAPS:
+            patience_s = max(LEAST_STALL_S, STALL_TIMES * statistics.median(self._gaps))
+        since = self._searching_since if self._last_end is None else self._last_end
+        return now - since >= patience_s
 
     def _tell_end(self) -> None:
         if self._error or self._outcome == "failed":
@@ -182,7 +231,11 @@ class Notifier:
 
     def _standing(self) -> str:
         counts = ", ".join(f"{n} {state}" for state, n in self._counts.items() if n) or "no trial has ended"
-        best = "" if self._best is None else f"; best score {self._best[0]:.3f} (trial {self._best[1]}), optimistic"
+        best = (
+            ""
+            if self._best is None
+            else f"; best {self._metric} {self._best[0]:.3f} (trial {self._best[1]}), optimistic"
+        )
         return f"{counts}{best}"
 
     def _tell(self, event: Event, happened: str, text: str) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from math import inf
 from threading import Condition
@@ -12,13 +11,14 @@ from uuid import uuid4
 from ray.exceptions import RayError
 
 from rfe.errors import TrialError
-from rfe.journal.events import ConfirmationLog, StudyLog, StudyState
+from rfe.journal.events import ConfirmationLog, StudyState
 from rfe.journal.journal import Journal
 from rfe.journal.records import read_events
 from rfe.progress import Progress
 from rfe.search.answering import TrialProgress
 from rfe.search.budget import EXHAUSTED, Budget
 from rfe.search.confirm import confirm_best
+from rfe.search.control import changes_study
 from rfe.search.fleet import Fleet, describe_failed_starts
 from rfe.search.interrupt import Interrupt
 from rfe.search.open_trials import OpenTrials, plan_open_trials
@@ -157,8 +157,8 @@ class StudyRun:
             change = answer.effects.get("change", {})
             if change:
                 self._change(change)
-            if change or "ranges" in answer.effects:
-                self._record_settings()
+            if changes_study([answer]):
+                self.trial_tracker.record_changes()
 
     def _change(self, change: Mapping[str, Any]) -> None:
         self.budget = self.trial_tracker.changes.budget(self.planned)
@@ -170,12 +170,6 @@ class StudyRun:
                 self.progress.note(f"this Ray has room for {n} workers")
             self.next_growth = time.monotonic()
             self._plan_cohorts()
-
-    def _record_settings(self) -> None:
-        """Have the journal say what is searched now, and for how long."""
-        logs = [event for event in read_events(self.trial_tracker.folder) if isinstance(event, StudyLog)]
-        settings = {**logs[-1].settings, "budget.trials": self.budget.trials, "budget.hours": self.budget.hours}
-        self.journal.record_study(replace(logs[-1], settings=settings, space=self.trial_tracker.space))
 
     # ---- searching
 

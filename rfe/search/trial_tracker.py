@@ -15,7 +15,7 @@ from rfe.errors import ConfigError
 from rfe.journal.events import TrialLog
 from rfe.search.answering import Answer, StudyState, TrialProgress
 from rfe.search.changes import StudyChanges
-from rfe.search.control import take_up
+from rfe.search.control import record_changes, take_up
 from rfe.search.open_trial import OpenTrial, copy_log, log_of_result
 from rfe.search.requests import waiting_requests
 from rfe.search.work import ItemResult, Report, WorkItem, trial_of
@@ -243,11 +243,11 @@ class TrialTracker:
                 self._narrow()
             return answers
 
-    @property
-    def space(self) -> dict[str, str]:
-        """Parameter -> its range in words, as it is searched now."""
-        dimensions = self.changes.space(self._store.definition.resolved).dimensions
-        return {one.name: one.describe() for one in dimensions}
+    def record_changes(self) -> None:
+        """Have journal and tracker say what is searched now, and for how long."""
+        state = StudyState(self._store.definition, self.changes, self._logs)
+        if (changed := record_changes(self.folder, self._store.journal, state)) is not None:
+            self._tracker.change_study(changed)
 
     def _narrow(self) -> None:
         """Have the sampler propose points of the space as users narrowed it."""

@@ -18,6 +18,11 @@ from rfe.search_space.resolve import resolve
 from rfe.search_space.schema import SearchSpace
 
 
+def narrowed_dimensions(before: ResolvedSpace, after: ResolvedSpace) -> list[Dimension]:
+    """The dimensions of `before` whose ranges `after` has smaller."""
+    return [old for old, new in zip(before.dimensions, after.dimensions, strict=True) if old != new]
+
+
 def narrow_space(now: ResolvedSpace, smaller: SearchSpace) -> ResolvedSpace:
     """The study's space `now` with the ranges of `smaller`, of which `space` and `base` count.
 

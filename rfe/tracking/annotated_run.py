@@ -1,4 +1,5 @@
-"""A study's note and tags in MLflow, where no search works on the study: a running one shows them by itself."""
+"""What was written about a study, or changed of it, in MLflow where no search works on it: a running one shows it
+by itself."""
 
 from collections import Counter
 
@@ -8,12 +9,12 @@ from rfe.tracking.annotations import annotations_shown
 from rfe.tracking.attachments import study_run
 from rfe.tracking.database import database_problem, is_missing_database
 from rfe.tracking.gaps import final_outcome
-from rfe.tracking.presentation import NOTE, study_description
+from rfe.tracking.presentation import NOTE, change_tags, study_description
 from rfe.workspace import StudyFolder, Workspace
 
 
-def show_annotations(workspace: Workspace, folder: StudyFolder) -> str:
-    """Bring the study's run in MLflow up to its note and tags.
+def update_run(workspace: Workspace, folder: StudyFolder) -> str:
+    """Bring the study's run in MLflow up to its note and tags, its budget and its space.
 
     Returns:
         "", or a sentence on why MLflow does not show them yet.
@@ -32,8 +33,8 @@ def show_annotations(workspace: Workspace, folder: StudyFolder) -> str:
     note = study_description(study, counts, final_outcome(events), annotations.note)
     try:
         server = retrying_server(workspace)
-        server.log(run, tags={NOTE: note, **annotations.run_tags()})
-        server.upload(run, [folder.annotations])
+        server.log(run, tags={NOTE: note, **change_tags(study), **annotations.run_tags()})
+        server.upload(run, [path for path in (folder.annotations, folder.journal) if path.exists()])
     except Exception as error:  # of any kind the server's client has
         return f"saved with the study; MLflow did not take them ({one_line(error, workspace.mlflow_uri)}): {later}"
     return ""

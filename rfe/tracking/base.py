@@ -15,6 +15,9 @@ class Tracker(Protocol):
     def start_study(self, log: StudyLog) -> None:
         """Open (or reopen) the study."""
 
+    def change_study(self, log: StudyLog) -> None:
+        """Show what users changed of the study since it started."""
+
     def log_trial(self, log: TrialLog) -> None: ...
 
     def log_confirmation(self, log: ConfirmationLog) -> None: ...
@@ -38,6 +41,9 @@ class NullTracker:
     """Shows nothing: the journal alone keeps the study."""
 
     def start_study(self, log: StudyLog) -> None:
+        pass
+
+    def change_study(self, log: StudyLog) -> None:
         pass
 
     def log_trial(self, log: TrialLog) -> None:

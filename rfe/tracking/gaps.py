@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
-from rfe.journal.events import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, TrialLog, finite
+from rfe.journal.events import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog, finite
 from rfe.journal.records import read_events, read_records
 from rfe.tracking.annotations import Annotations, annotations_shown
 from rfe.tracking.best_files import ALL_SHOWN, SHOWN, wanted_files
 from rfe.tracking.database import database_problem, inspect_database, is_missing_database
 from rfe.tracking.live import is_left_behind
-from rfe.tracking.presentation import confirmation_metrics, short
+from rfe.tracking.presentation import change_tags, confirmation_metrics, short
 from rfe.tracking.run_server import BEGAN, RECORDED, STUDY_STATUS, TRIAL_STATUS, KnownRun
 from rfe.workspace import StudyFolder, Workspace, database_file
 
@@ -34,7 +34,8 @@ def final_outcome(events: Iterable[StudyEvent]) -> OutcomeLog | None:
     """How the study ended, if it did not go on since."""
     last = None
     for event in events:
-        last = event
+        if not isinstance(event, StudyLog) or event.starts:  # a change of an ended study has it stay ended
+            last = event
     return last if isinstance(last, OutcomeLog) else None
 
 
@@ -58,12 +59,14 @@ def is_confirmed(run: KnownRun, log: ConfirmationLog) -> bool:
     return all(run.metrics.get(name) == value for name, value, _ in confirmation_metrics(log))
 
 
-def study_gap(run: KnownRun, outcome: OutcomeLog | None, annotations: Annotations) -> str:
+def study_gap(run: KnownRun, study: StudyLog, outcome: OutcomeLog | None, annotations: Annotations) -> str:
     """How the study's own run is not as the journal has it, where no process works on the study; "" if it is."""
     if run.status == "RUNNING":
         return "still running"
     if any(run.tags.get(name, "") != value for name, value in annotations.run_tags().items()):
         return "another note or other tags than the study's folder"
+    if any(run.tags.get(name, "" if study.changed else value) != value for name, value in change_tags(study).items()):
+        return "another budget or space than the journal's"  # runs of earlier versions lack the tags
     if outcome is None:  # of a study that was opened again, the run may still show the former end
         former = run.tags.get("rfe.state", "interrupted")
         return "" if former == "interrupted" else f"{former}, in the journal interrupted"
@@ -91,6 +94,7 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
     outcome, annotations = final_outcome(events), annotations_shown(folder)
     if not events:
         return []
+    study = next((event for event in reversed(events) if isinstance(event, StudyLog)), StudyLog(folder.name))
     if is_missing_database(workspace.mlflow_uri):
         return ["no database"]
     file = database_file(workspace.mlflow_uri)
@@ -107,7 +111,9 @@ def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TO
     own = [run for run in runs if "rfe.trial" not in run.tags]
     shown = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
     gaps = [
-        f"the study's run: {gap}" for gap in [study_gap(run, outcome, annotations) for run in own] or ["missing"] if gap
+        f"the study's run: {gap}"
+        for gap in [study_gap(run, study, outcome, annotations) for run in own] or ["missing"]
+        if gap
     ]
     if _is_damaged(folder.mlflow_runs):
         gaps.append(f"{folder.mlflow_runs.name}: damaged")

@@ -61,6 +61,9 @@ class MlflowTracker:
         self._started = True
         self._outbox.put("the study's run", lambda: self._open(log))
 
+    def change_study(self, log: StudyLog) -> None:
+        self._outbox.put("what was changed of the study", lambda: self._writer.change(log))
+
     def log_trial(self, log: TrialLog) -> None:
         self._writer.tell(log)
         self._outbox.put(f"trial {log.number}", lambda: self._writer.write_trial(log))

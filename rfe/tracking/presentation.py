@@ -154,6 +154,15 @@ def study_tags(study: StudyLog) -> dict[str, str]:
     return {name: value for name, value in tags.items() if value}
 
 
+def change_tags(study: StudyLog) -> dict[str, str]:
+    """The tags of the study's own run that say what users can change: budget, workers, the narrowed space."""
+    names = ("budget.trials", "budget.hours", "workers")
+    tags = {f"rfe.{name}": readable(study.settings[name]) for name in names if name in study.settings}
+    if study.narrowed:
+        tags["rfe.narrowed"] = readable("; ".join(f"{name}: {values}" for name, values in study.narrowed.items()))
+    return tags
+
+
 def trial_description(log: TrialLog, study: StudyLog, confirmation: ConfirmationLog | None = None) -> str:
     """Markdown that says what the trial is and how it went."""
     # a page shows the first few lines only

@@ -22,6 +22,7 @@ from rfe.tracking.presentation import (
     NOTE,
     VIEW_TAG,
     batches,
+    change_tags,
     confirmation_metrics,
     params,
     short,
@@ -84,7 +85,13 @@ class RunWriter:
         runs = [run for run in self.server.search(self.experiment_id, log.study) if is_of_study(run, self._began)]
         self._runs = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
         former = [run for run in runs if "rfe.trial" not in run.tags]
-        tags = study_tags(log) | self._began_tag() | process_tags() | {SESSION_TAG: log.session, "rfe.state": "running"}
+        tags = (
+            study_tags(log)
+            | change_tags(log)
+            | self._began_tag()
+            | process_tags()
+            | {SESSION_TAG: log.session, "rfe.state": "running"}
+        )
         if former:
             own = min(former, key=lambda run: run.started_ms)
             self.server.set_status(own.run_id, "RUNNING")
@@ -103,6 +110,11 @@ class RunWriter:
                 self._end_run(run, "KILLED", {"rfe.state": "interrupted"})
             if not run.tags.items() >= parent.items():  # the study's former run was deleted
                 self._tag(run, parent)
+
+    def change(self, log: StudyLog) -> None:
+        """Have the study's run show what users changed of the study."""
+        self._opened().study = log
+        self._log_study(change_tags(log))
 
     def write_trial(self, log: TrialLog) -> None:
         """Create the trial's run, whole and ended; nothing if it is there."""

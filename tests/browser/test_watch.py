@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from rfe.journal.records import as_json
+from rfe.journal.events import StudyLog
+from rfe.journal.records import as_json, read_events
+from rfe.progress import SearchStatus
 from rfe.reporting.watch.page import watch_html
 from rfe.reporting.watch.serve import PageServer
 from rfe.reporting.watch.study import WatchedStudy
@@ -94,6 +96,29 @@ def test_names_and_reasons_are_text(browser: Any, tmp_path: Path) -> None:
     reader = Reader(browser, write_page(tmp_path, 30).as_uri())
     cell = reader.page.locator("#failures td.long").first
     assert cell.inner_text() == "the loss is no longer finite at epoch 3 <b>&amp;</b>"
+    reader.context.close()
+
+
+def test_a_changed_study_shows_its_end_its_queue_and_what_was_narrowed(browser: Any, tmp_path: Path) -> None:
+    """Before, a study that was given fewer trials said "30 of 40" until its end, and nothing of a narrowed space."""
+    folder = write_study(tmp_path, 30)
+    narrowed = {"train.lr": "0.001 to 0.002 (log)"}
+    began = next(one for one in read_events(folder) if isinstance(one, StudyLog))
+    space = {**began.space, **narrowed}
+    study = {"session": "s", "settings": {"budget.trials": 40}, "space": space, "narrowed": narrowed}
+    effects = {"queue": [{"id": "a/0", "params": {}}]}
+    append(folder, [line(folder, "request", id="a", effects=effects), line(folder, "study", starts=False, **study)])
+    live = LiveStatus("s", "elsewhere", 1, time.time(), "search big", SearchStatus(32, 28))
+    write_json(folder.live, live.to_dict())
+    path = tmp_path / "page.html"
+    path.write_text(watch_html(as_json(WatchedStudy(folder).payload()), every_s=0, served=False))
+    reader = Reader(browser, path.as_uri())
+    reader.wait_for("document.documentElement.dataset.drawn", "30")
+    numbers = reader.page.locator("#numbers").inner_text()
+    assert "30 of 32" in numbers
+    assert re.search(r"queued by the user\s+1", numbers)
+    assert "Narrowed since the study began: train.lr: 0.001 to 0.002 (log)." in reader.page.inner_text("#parallel-note")
+    assert reader.faults == []
     reader.context.close()
 
 

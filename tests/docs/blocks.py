@@ -14,7 +14,7 @@ class Block:
     """Of the file, from 1."""
     code: str
     note: str
-    """The HTML comment right before it: "", `slow`, or `not run here` with the reason."""
+    """The HTML comment right before it: "", `slow`, `run on a stopped study`, or `not run here` with the reason."""
 
     @property
     def commands(self) -> list[str]:

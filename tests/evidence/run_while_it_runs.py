@@ -1,7 +1,8 @@
 """A search of 60 trials during which everything that can be asked of a running study is asked, in random order, twice.
 
 `python -m tests.evidence.run_while_it_runs [SEED...]`; the search is a process of its own, as a user's, with stand-in
-training. It is stopped once and killed once. At the end the books must agree: journal, Optuna and MLflow.
+training. It is stopped, warned by SIGTERM and killed, once each. At the end the books must agree: journal, Optuna and
+MLflow.
 """
 
 import random
@@ -15,10 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from rfe import api
 from rfe.errors import RfeError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events, read_records
+from rfe.search.answering import PRUNED_BY_HAND
 from rfe.search.changes import StudyChanges
 from rfe.tracking.annotations import read_annotations
 from rfe.tracking.gaps import find_gaps
@@ -30,8 +34,11 @@ MESSAGES = "messages.txt"
 """In the workspace: what `notify` was told."""
 STUDY, TRIALS, MORE = "busy", 60, 66
 SEEDS = (1, 2)
+WHERE = "score < .3 and epoch > 3"
 STACK_S = 1.0
 """How long a stand-in trains a stack."""
+LOWEST = 1.0e-3
+"""Of the narrowed space."""
 INSIDE = (2.0e-3, 9.0e-3)
 """Learning rates that every space holds."""
 LONGEST_WAIT_S = 180.0
@@ -90,10 +97,19 @@ def add_first(search: Search) -> str:
     return api.add_trial(STUDY, {"train.lr": lr}, first=True, workspace=search.workspace).said
 
 
+def add_config(search: Search) -> str:
+    """A whole configuration, from a file."""
+    lr = search.chance.uniform(*INSIDE)
+    search.expected.setdefault("added", []).append(lr)  # type: ignore[attr-defined]
+    file = search.workspace.root / "mine.yaml"
+    file.write_text(f"train: {{lr: {lr!r}}}\nmodel: {{n_kept: 2}}\n")
+    return api.add_trial(STUDY, config=file, workspace=search.workspace).said
+
+
 def prune(search: Search) -> str:
     for _ in range(20):  # one may end between the look and the request
         try:
-            number = search.chance.choice(search.open_trials() or [0])
+            number = search.chance.choice([one for one in search.open_trials() if one] or [0])
             said = api.prune_trials(STUDY, [number], workspace=search.workspace).said
         except RfeError:
             time.sleep(0.3)
@@ -104,7 +120,12 @@ def prune(search: Search) -> str:
 
 
 def prune_where(search: Search) -> str:
-    return api.prune_trials(STUDY, where="score < .3 and epoch > 3", workspace=search.workspace).said
+    for _ in range(100):  # all may have ended since the look, or have just begun
+        said = api.prune_trials(STUDY, where=WHERE, workspace=search.workspace).said
+        if "nothing changed" not in said:
+            return said
+        time.sleep(0.2)
+    raise AssertionError(f"no open trial matched {WHERE!r} in 100 looks")
 
 
 def more_trials(search: Search) -> str:
@@ -113,33 +134,29 @@ def more_trials(search: Search) -> str:
 
 
 def more_hours(search: Search) -> str:
+    search.expected["hours"] = 5
     return api.change_study(STUDY, hours=5, workspace=search.workspace).said
 
 
 def fewer_workers(search: Search) -> str:
+    search.expected["workers"] = 1
     return api.change_study(STUDY, workers=1, workspace=search.workspace).said
 
 
 def two_workers(search: Search) -> str:
+    search.expected["workers"] = 2
     return api.change_study(STUDY, workers=2, workspace=search.workspace).said
 
 
 def narrow(search: Search) -> str:
-    line = "space.train.lr={float: [0.001, 0.01], log: true}"
-    search.expected["narrowed_after"] = len(search.changes().asked)
+    line = f"space.train.lr={{float: [{LOWEST}, 1.0], log: true}}"
     return api.narrow_study(STUDY, None, [line], workspace=search.workspace).said
 
 
 def retry(search: Search) -> str:
-    """Trial 0 fails by design; narrowed out of the space it is refused."""
-    try:
-        said = api.retry_trials(STUDY, [0], workspace=search.workspace).said
-    except RfeError as error:
-        if not search.changes().ranges:
-            raise
-        return f"refused: {error}"
-    search.expected["retried"] = 0
-    return said
+    """Trial 0 fails by design, and fails again."""
+    search.wait(lambda: 0 in search.logs(), "trial 0")
+    return api.retry_trials(STUDY, failed=True, workspace=search.workspace).said
 
 
 def note(search: Search) -> str:
@@ -154,10 +171,31 @@ def tag(search: Search) -> str:
     return "tagged"
 
 
+def untag(search: Search) -> str:
+    api.tag_study(STUDY, ["passing"], search.workspace)
+    api.tag_study(STUDY, ["passing"], search.workspace, remove=True)
+    return "tagged, and the tag removed"
+
+
 def archive(search: Search) -> str:
     api.archive_study(STUDY, search.workspace)
     search.expected["archived"] = True
     return "archived"
+
+
+def unarchive(search: Search) -> str:
+    api.archive_study(STUDY, search.workspace)
+    api.archive_study(STUDY, search.workspace, undo=True)
+    search.expected["archived"] = False
+    return "archived, and taken back"
+
+
+def write_table_file(search: Search) -> str:
+    before, file = len(search.logs()), search.workspace.root / "trials.csv"
+    written = api.write_study_table(STUDY, file, search.workspace)
+    rows = pd.read_csv(file)
+    assert before <= len(rows) == written.rows == rows["trial"].nunique(), "the file has other trials than the journal"
+    return f"a file of {len(rows)} trials"
 
 
 def write_table(search: Search) -> str:
@@ -181,6 +219,17 @@ def stop_and_resume(search: Search) -> str:
     return f"stopped with exit code {code}; started again"
 
 
+def terminate_and_resume(search: Search) -> str:
+    """As Slurm and spot instances do before they take the node."""
+    search.wait(lambda: _runs(search), "a search that can be stopped")
+    assert search.process is not None
+    search.process.send_signal(signal.SIGTERM)
+    code = search.end()
+    assert code == 130, f"SIGTERM: exit code {code}"
+    search.start()
+    return f"SIGTERM: exit code {code}; started again"
+
+
 def kill_and_resume(search: Search) -> str:
     assert search.process is not None
     search.process.send_signal(signal.SIGKILL)
@@ -192,6 +241,7 @@ def kill_and_resume(search: Search) -> str:
 ACTIONS: tuple[Callable[[Search], str], ...] = (
     add,
     add_first,
+    add_config,
     prune,
     prune_where,
     more_trials,
@@ -202,10 +252,14 @@ ACTIONS: tuple[Callable[[Search], str], ...] = (
     retry,
     note,
     tag,
+    untag,
     archive,
+    unarchive,
     write_table,
+    write_table_file,
     look_at_page,
     stop_and_resume,
+    terminate_and_resume,
     kill_and_resume,
 )
 
@@ -231,10 +285,15 @@ def find_faults(search: Search) -> list[str]:
     rows = {row.number: row.state for row in read_study(folder.path).trials}
     if rows != {number: log.state for number, log in logs.items()}:
         faults.append("Optuna has other states than the journal")
-    runs = mlflow_states(search.workspace)
+    runs = mlflow_runs(search.workspace)
     names = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-    if runs != {number: names[log.state] for number, log in logs.items()}:
+    if {number: status for number, (status, _) in runs.items()} != {n: names[log.state] for n, log in logs.items()}:
         faults.append("MLflow has other states than the journal")
+    for number, (_, tags) in runs.items():
+        log = logs[number]
+        said = {"queued": log.tags.get("queued"), "retry_of": log.tags.get("retry_of"), "reason": log.reason or None}
+        if said != {name: tags.get(f"rfe.{name}") for name in said}:
+            faults.append(f"MLflow has another origin or reason of trial {number} than the journal")
     for lr in search.expected.get("added", ()):  # type: ignore[attr-defined]
         mine = [log for log in logs.values() if log.config.get("train.lr") == lr]
         if [log.tags.get("queued") for log in mine] != ["user"]:
@@ -242,29 +301,39 @@ def find_faults(search: Search) -> list[str]:
     for number in search.expected.get("pruned", ()):  # type: ignore[attr-defined]
         if logs[number].state not in ("pruned", "complete"):
             faults.append(f"trial {number} was pruned by the user and is {logs[number].state}")
-    after = search.expected.get("narrowed_after")
-    late = [] if after is None else [log for number, log in logs.items() if number >= int(str(after)) + 8]
-    if outside := [log.number for log in late if log.config_id and not 0.001 <= log.config["train.lr"] <= 0.01]:
+    reasons = [log.reason for log in logs.values() if log.state == "pruned"]
+    if not any(reason.startswith(PRUNED_BY_HAND) for reason in reasons):
+        faults.append(f"no trial says {PRUNED_BY_HAND!r}")
+    if not any(reason.endswith(WHERE) for reason in changes.pruned.values()):
+        faults.append("no trial matched the condition")
+    late = [log for number, log in logs.items() if number >= changes.narrowed_at and log.config_id]
+    if outside := [log.number for log in late if not LOWEST <= log.config["train.lr"] <= 1.0]:
         faults.append(f"trials {outside} lie outside of the narrowed space")
+    if not changes.ranges or not any(log.number < changes.narrowed_at for log in logs.values()):
+        faults.append("the space was not narrowed on the way")
     again = [log.tags["retry_of"] for log in logs.values() if "retry_of" in log.tags]
-    if again != (["0"] if "retried" in search.expected else []):
+    if again != ["0"]:
         faults.append(f"tried again: {again}")
+    wanted = {name: search.expected[name] for name in ("trials", "hours", "workers")}
+    if changes.changed != wanted:
+        faults.append(f"changed: {changes.changed}, not {wanted}")
     kept = read_annotations(folder)
-    if (kept.note, list(kept.tags), kept.archived) != (search.expected["note"], search.expected["tags"], True):
+    said_last = tuple(search.expected[name] for name in ("note", "tags", "archived"))
+    if (kept.note, list(kept.tags), kept.archived) != said_last:
         faults.append(f"the study's note, tags or archive: {kept}")
     if gaps := find_gaps(search.workspace, folder):
         faults.append(f"MLflow: {'; '.join(gaps)}")
     if len(api.study_table(STUDY, search.workspace)) != len(logs):
         faults.append("the table has other trials than the journal")
-    if "end" not in (search.workspace.root / MESSAGES).read_text().split():
-        faults.append("no message told of the end")
+    told = (search.workspace.root / MESSAGES).read_text().split()
+    faults += [f"no message told of the {event}" for event in ("end", "best") if event not in told]
     if list(folder.requests.glob("*")):
         faults.append("requests are left in the folder")
     return faults
 
 
-def mlflow_states(workspace: Workspace) -> dict[int, str]:
-    """Trial -> status of its run, one run for each."""
+def mlflow_runs(workspace: Workspace) -> dict[int, tuple[str, dict[str, str]]]:
+    """Trial -> (status, tags) of its run, one run for each."""
     from mlflow import MlflowClient
 
     client = MlflowClient(workspace.mlflow_uri)
@@ -272,7 +341,7 @@ def mlflow_states(workspace: Workspace) -> dict[int, str]:
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.`rfe.trial` LIKE '%'")
     assert len({run.data.tags["rfe.trial"] for run in runs}) == len(runs), "a trial has two runs"
-    return {int(run.data.tags["rfe.trial"]): run.info.status for run in runs}
+    return {int(run.data.tags["rfe.trial"]): (run.info.status, dict(run.data.tags)) for run in runs}
 
 
 # ---- the run

@@ -111,6 +111,15 @@ def serve_page(folder: StudyFolder, *, port: int, every_s: float, note: Callable
             note("the page has ended")
 
 
+def write_page(folder: StudyFolder, path: Path) -> None:
+    """Write the page as it is now to a file; raises StudyError where the journal is damaged."""
+    _write(path, WatchedStudy(folder), 0.0)
+
+
+def _write(path: Path, study: WatchedStudy, every_s: float) -> None:
+    write_text(path, watch_html(as_json(study.payload()), every_s=every_s, served=False))
+
+
 def keep_page(folder: StudyFolder, path: Path, *, every_s: float, note: Callable[[str], None]) -> None:
     """Write the page to a file, and again every `every_s` seconds while the search runs; the last one stays.
 
@@ -120,7 +129,7 @@ def keep_page(folder: StudyFolder, path: Path, *, every_s: float, note: Callable
     study, said = WatchedStudy(folder), False
     while True:
         running = see_running(folder) is not None
-        write_text(path, watch_html(as_json(study.payload()), every_s=every_s if running else 0.0, served=False))
+        _write(path, study, every_s if running else 0.0)
         if not running:
             return
         if not said:

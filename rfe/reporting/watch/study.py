@@ -12,8 +12,9 @@ from rfe.errors import RfeError, StudyError
 from rfe.journal.events import StudyLog
 from rfe.journal.records import Record, event_of
 from rfe.reporting.running import see_running
-from rfe.reporting.watch.values import counted_in, find_value, plain_value, shown_parameters
-from rfe.search_space.dimensions import ARM, Dimension
+from rfe.reporting.watch.values import POOL, counted_in, find_value, plain_value, shown_parameters
+from rfe.search.changes import StudyChanges
+from rfe.search_space.dimensions import ARM, POOL_PREFIX, Dimension
 from rfe.study import StudyDefinition, read_definition
 from rfe.study.importance import FEWEST_TRIALS, Point, measure_top_importance
 from rfe.tracking.annotations import annotations_shown
@@ -79,6 +80,7 @@ class WatchedStudy:
         self._points: list[tuple[int, float, Mapping[str, Any]]] = []
         self._counts = dict.fromkeys(STATES, 0)
         self._outcome: dict[str, Any] | None = None
+        self._changed = StudyChanges()
         self._definition: StudyDefinition | None = None
         self._importance: dict[str, Any] | None = None
         self._measured, self._next_measure = 0, 0.0
@@ -112,6 +114,7 @@ class WatchedStudy:
             records = self._follower.read()
         last = {record.number: record for record in records if record.kind == "trial"}
         for record in records:
+            self._changed.fold(record)
             if record.kind == "trial":
                 if record is last[record.number]:
                     self._add_trial(record)
@@ -131,7 +134,9 @@ class WatchedStudy:
         with suppress(StudyError):  # what it can show, it shows
             event = event_of(record, self._folder)
         if isinstance(event, StudyLog):
-            self._study, self._outcome = event, None
+            self._study = event
+            if event.starts:
+                self._outcome = None
             self._parameters = shown_parameters(list(event.space))
         if self._definition is None:
             try:
@@ -179,7 +184,8 @@ class WatchedStudy:
             failure = self._failures.setdefault(str(data.get("reason"))[:LONGEST_REASON], _Failure())
             failure.count += 1
             failure.trials = [*failure.trials[-4:], number]
-        score = scores.get("score")
+        objective = self._study.settings.get("objective", "score")
+        score = scores.get(objective if isinstance(objective, str) else objective[0])
         if isinstance(score, int | float) and not is_copy:
             self._points.append((number, float(score), config))
 
@@ -237,6 +243,7 @@ class WatchedStudy:
             "tags": list(annotations.tags),
             "objective": [objective] if isinstance(objective, str) else list(objective),
             "budget": settings.get("budget.trials"),
+            "queued": len(self._changed.queue),
             "counts": dict(self._counts),
             "stage": stage,
             "progress": progress,
@@ -264,12 +271,16 @@ class WatchedStudy:
         dimensions: Sequence[Dimension] = self._definition.resolved.dimensions if self._definition is not None else ()
         one = next((one for one in dimensions if one.name == name), None)
         if one is None or one.kind == "choice":
-            return {
-                "name": name,
-                "log": False,
-                "choices": [str(plain_value(value)) for value in one.choices] if one else [],
-            }
-        return {"name": name, "log": one.log, "low": one.low, "high": one.high}
+            choices = [str(plain_value(value)) for value in one.choices] if one else []
+            scale: dict[str, Any] = {"name": name, "log": False, "choices": choices}
+        else:
+            scale = {"name": name, "log": one.log, "low": one.low, "high": one.high}
+        narrowed = self._study.narrowed
+        if name in narrowed:  # the axis stays whole: trials outside of the narrowed range are shown too
+            scale["narrowed"] = narrowed[name]
+        elif name == POOL and (encoders := [one for one in narrowed if one.startswith(POOL_PREFIX)]):
+            scale["narrowed"] = ", ".join(f"{one.removeprefix(POOL_PREFIX)} {narrowed[one]}" for one in encoders)
+        return scale
 
 
 def _map(value: Any) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """`rfe studies add, prune, change, narrow, retry` on a study that nothing works on, as typed."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import rfe
 from rfe.data.dataset import load_dataset
+from rfe.errors import ConfigError
 from rfe.journal.journal import Journal
 from rfe.journal.records import read_records
 from rfe.search.changes import StudyChanges
@@ -42,9 +44,12 @@ def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> 
     for words, said in (
         (["add", "tiny", "--set", "train.lr=0.001"], "queued as the next trial"),
         (["add", "tiny", "-s", "train.lr=0.002"], "queued behind 1 other"),
-        (["prune", "tiny", "5"], "trial 5 is ended as pruned"),
+        (["prune", "tiny", "5"], "trial 5 was pruned"),
         (["prune", "tiny", "--where", "number > 5"], "none of its 0 open trials matches"),
-        (["change", "tiny", "--trials", 20, "--workers", 2], "20 trials in all and 2 workers, if there is room, now"),
+        (
+            ["change", "tiny", "--trials", 20, "--workers", 2],
+            "the study now has 20 trials in all and 2 workers (if there is room)",
+        ),
         (["narrow", "tiny", "--set", "space.train.lr={float: [0.001, 0.002], log: true}"], "narrowed: "),
     ):
         ended = invoke("studies", *words)
@@ -58,13 +63,48 @@ def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> 
     assert not waiting_requests(study)
 
 
+def test_what_was_changed_is_shown_and_the_study_has_ended_as_before(study: StudyFolder) -> None:
+    """Before, `show` and the page had the budget and the space that the study was started with, and no queue."""
+    for words in (
+        ["change", "tiny", "--trials", 20, "--workers", 2],
+        ["prune", "tiny", "5"],
+        ["retry", "tiny", "3"],
+        ["narrow", "tiny", "--set", "space.train.lr={float: [0.0001, 0.009], log: true}"],
+        ["add", "tiny", "--set", "train.lr=0.0012345"],
+    ):
+        assert invoke("studies", *words).exit_code == 0
+    shown = invoke("studies", "show", "tiny").stdout
+    assert "study tiny: stopped" in shown
+    for part in (
+        r"budget\.trials +20\n",
+        r"workers +2\n",
+        r"train\.lr +0\.0001 to 0\.009 \(log\)",
+        r"narrowed from trial 6 on; before:\n(.*\n)+?.*train\.lr +0\.0001 to 0\.01 \(log\)",
+        r"queued by the user, tried next\n(.*\n)+?.* 3 *\n(.*\n)*?.*lr 0\.0012",
+        r"trial 5 ends as pruned when the study goes on \(pruned by the user\)",
+    ):
+        assert re.search(part, shown), (part, shown)
+    detail = json.loads(invoke("studies", "show", "tiny", "--json").stdout)
+    assert detail["settings"]["budget.trials"] == 20
+    assert [one["params"].get("train.lr") for one in detail["queued"]][-1] == 0.0012345
+    assert detail["queued"][0]["retry_of"] == 3
+    assert detail["pruned"] == {"5": "pruned by the user"}
+    assert detail["narrowed"] == {"train.lr": "0.0001 to 0.01 (log)"}
+    assert [one.state for one in rfe.api.list_studies()] == ["stopped"]
+    page = json.loads(invoke("watch", "tiny", "--json").stdout)
+    assert (page["state"], page["budget"], page["queued"]) == ("stopped", 20, 2)
+    [lr] = page["parameters"]
+    assert lr == {"name": "train.lr", "log": True, "low": 1e-4, "high": 1e-2, "narrowed": "0.0001 to 0.009 (log)"}
+
+
 def test_the_answer_can_be_had_as_json(study: StudyFolder) -> None:
     answer = json.loads(invoke("studies", "retry", "tiny", "3", "--json").stdout)
     assert answer == {
         "study": "tiny",
-        "said": "trial 3 is queued to be tried again, under new numbers",
+        "said": "trial 3 is queued to be tried again, under a new number",
         "running": False,
         "taken_up": True,
+        "left": "",
     }
     assert [one.retry_of for one in changes(study).queue] == [3]
 
@@ -79,10 +119,40 @@ def test_a_configuration_comes_from_a_file_too(study: StudyFolder, tmp_path: Pat
 def test_a_notebook_has_the_same(study: StudyFolder) -> None:
     opened = rfe.open_study("tiny")
     assert opened.add({"train.lr": 0.001}, first=True).said == "queued as the next trial"
-    assert opened.prune(5).said == "trial 5 is ended as pruned"
+    assert opened.prune(5).said == "trial 5 was pruned"
     assert "3 hours in all" in opened.change(hours=3).said
-    assert opened.retry(failed=True).said == "trial 3 is queued to be tried again, under new numbers"
+    assert opened.retry(failed=True).said == "trial 3 is queued to be tried again, under a new number"
     assert opened.narrow(overrides=["train.lr=0.001"]).said.startswith("narrowed: ")
+
+
+def test_a_notebook_annotates_lists_tabulates_and_writes_the_page_too(study: StudyFolder, tmp_path: Path) -> None:
+    """Before, a study of a notebook had none of these, and `rfe` no list."""
+    opened = rfe.open_study("tiny")
+    assert opened.note("baseline").note == "baseline"
+    assert opened.tag("paper", "gpu").tags == ("paper", "gpu")
+    assert opened.tag("gpu", remove=True).tags == ("paper",)
+    listed = rfe.list_studies(tags="paper", state="stopped")
+    assert listed.index.tolist() == ["tiny"]
+    assert listed.loc["tiny", ["state", "complete", "failed", "note", "tags"]].tolist() == [
+        *("stopped", 4, 1, "baseline", ("paper",))
+    ]
+    assert listed.loc["tiny", "changed"].year > 2000
+    assert len(rfe.list_studies(tags=["paper", "gpu"])) == len(rfe.list_studies(state="running")) == 0
+    assert opened.archive().archived
+    assert len(rfe.list_studies()) == 0
+    assert rfe.list_studies(archived=True).index.tolist() == ["tiny"]
+    assert not opened.archive(undo=True).archived
+    file = tmp_path / "trials.csv"
+    table = opened.table(file, parameters="all")
+    assert table["trial"].tolist() == list(range(5))
+    assert "train.epochs" in table
+    assert len(file.read_text().splitlines()) == 6
+    page = opened.page(tmp_path / "p.html")
+    assert '"every_s":0' in page.read_text()
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        opened.page(tmp_path)
+    with pytest.raises(ConfigError, match="state"):
+        rfe.list_studies(state="runing")
 
 
 def test_a_request_that_was_journaled_before_a_crash_is_taken_up_once(study: StudyFolder) -> None:

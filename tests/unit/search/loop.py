@@ -24,6 +24,7 @@ from rfe.search.work import Updates, WorkItem
 from rfe.search.work_queue import WorkQueue
 from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings, serve
 from rfe.search_space import load_space
+from rfe.tracking.base import Tracker
 from rfe.training.record import Checkpoint, EpochReport, TrialResult
 from rfe.workspace import Workspace
 from tests.integration.fakes import fake_result
@@ -202,8 +203,15 @@ class Noted(SilentProgress):
 class Loop:
     """A search in a thread; see `running`."""
 
-    def __init__(self, workspace: Workspace, data: Path, fleet: ThreadFleet, given: dict[str, Any]) -> None:
-        self.workspace, self.fleet = workspace, fleet
+    def __init__(
+        self,
+        workspace: Workspace,
+        data: Path,
+        fleet: ThreadFleet,
+        given: dict[str, Any],
+        tracker: Tracker | None = None,
+    ) -> None:
+        self.workspace, self.fleet, self.tracker = workspace, fleet, tracker
         self.folder = workspace.study(given["study"])
         self.progress = Noted()
         self.outcome: StudyOutcome | None = None
@@ -214,7 +222,14 @@ class Loop:
     def _search(self, given: dict[str, Any], data: Path) -> None:
         fleet: Any = self.fleet
         try:
-            self.outcome = run_search(load_space(given), data, self.workspace, fleet=fleet, progress=self.progress)
+            self.outcome = run_search(
+                load_space(given),
+                data,
+                self.workspace,
+                fleet=fleet,
+                progress=self.progress,
+                tracker=self.tracker,
+            )
         except BaseException as error:
             self.error = error
 
@@ -249,7 +264,12 @@ class Loop:
 
 @contextmanager
 def running(
-    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, data: Path, given: dict[str, Any], **fleet: int
+    monkeypatch: pytest.MonkeyPatch,
+    workspace: Workspace,
+    data: Path,
+    given: dict[str, Any],
+    tracker: Tracker | None = None,
+    **fleet: int,
 ) -> Iterator[Loop]:
     """A search that runs while the block does; its study has cohorts of one stack."""
     monkeypatch.setattr(worker, "_find_device", lambda settings: ("cpu", 1e12))
@@ -258,7 +278,7 @@ def running(
         study_run, "CohortTuner", lambda next_cohort, queue, folder: ThreadTuner(next_cohort, opened.queue, folder)
     )
     try:
-        loop = Loop(workspace, data, opened, given)
+        loop = Loop(workspace, data, opened, given, tracker)
         yield loop
         loop.end()
     finally:

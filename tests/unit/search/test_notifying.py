@@ -1,6 +1,7 @@
 """People are told how a study goes, off the driver's thread, without secrets; and what fails there is one line."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rfe.errors import ConfigError, TrialError
+from rfe.errors import ConfigError, StudyError, TrialError
 from rfe.journal.events import OutcomeLog
 from rfe.journal.journal import Journal
 from rfe.progress import SearchStatus
@@ -83,11 +84,8 @@ def test_an_error_is_told_as_a_failure_without_its_secrets(
     recorder = Recorder()
     with Journal(folder) as journal:
         journal.record_study(study_log())
-        with (
-            pytest.raises(TrialError),
-            keep_notified(notify(), [recorder], folder, lambda _: None),
-        ):
-            raise TrialError(f"Ray was lost: http://me:pa55word@host said {TOKEN} k3y-of-mine")
+    with pytest.raises(TrialError), keep_notified(notify(), [recorder], folder, lambda _: None):
+        raise TrialError(f"Ray was lost: http://me:pa55word@host said {TOKEN} k3y-of-mine")
     assert recorder.titles == ["has failed"]
     text = recorder.told[0].text
     assert text.startswith("Ray was lost: ")
@@ -150,6 +148,82 @@ def test_a_stall_is_told_once_and_only_while_trials_are_searched(folder: StudyFo
         assert len(recorder.told) == 1
         at(801.0)  # 15 times: of 20, 20, 20 and 440 s the median is 20
         assert len(recorder.told) == 2
+
+
+def test_the_best_follows_the_objective(folder: StudyFolder) -> None:
+    """Before, a better trial was told by its score whatever the study was searched for."""
+    recorder = Recorder()
+    notifier = Notifier(notify(), [recorder], folder, print, "log_likelihood")
+    notifier._began = 0.0
+    with Journal(folder) as journal:
+        for number, (score, likelihood) in enumerate([(0.1, -2.0), (0.4, -3.0), (0.2, -1.0)]):
+            scores = {"score": score, "log_likelihood": likelihood}
+            journal.record_trial(trial_log(number, scores=scores))
+            notifier._look(float(number))
+    assert [one.text for one in recorder.told] == ["3 complete; best log_likelihood -1.000 (trial 2), optimistic\n"]
+
+
+def test_a_stall_before_anything_has_ended_is_told(folder: StudyFolder) -> None:
+    """Before, a search whose first trials hang was never said to stall."""
+    recorder = Recorder()
+    at = look(folder, recorder, notify(events=["stall"]))
+    with Journal(folder):
+        at(0.0)  # still starting
+        write_json(folder.live, SEARCHING.to_dict())
+        at(5000.0)
+        at(5000.0 + notifying.UNKNOWN_STALL_S - 1)
+        assert recorder.told == []
+        at(5000.0 + notifying.UNKNOWN_STALL_S)
+        at(5000.0 + 3 * notifying.UNKNOWN_STALL_S)
+    [told] = recorder.told
+    assert told.text.startswith("No trial has ended for 120 minutes; how often one ends is not known yet. ")
+
+
+def test_what_is_usual_is_known_from_earlier_commands(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    with Journal(folder) as journal, monkeypatch.context() as patched:
+        clock = iter([0.0, *(100.0 + 20 * n for n in range(4)), 9000.0, 9100.0])
+        patched.setattr("rfe.journal.journal.time.time", lambda: next(clock))
+        journal.record("session")
+        for number in range(4):
+            journal.record_trial(trial_log(number))
+        journal.record("session")
+        journal.record_trial(trial_log(4))  # the time between two commands is no gap
+    notifier = Notifier(notify(events=["stall"]), [recorder], folder, print)
+    notifier._began = 1e6
+    write_json(folder.live, SEARCHING.to_dict())
+    notifier._look(0.0)
+    notifier._look(199.0)
+    assert recorder.told == []
+    notifier._look(200.0)
+    assert recorder.told[0].text.startswith("No trial has ended for 3 minutes; usually one ends every 20 s. ")
+
+
+def test_what_another_process_does_is_left_to_it(folder: StudyFolder) -> None:
+    recorder = Recorder()
+    at = look(folder, recorder, notify())
+    with Journal(folder) as journal:
+        journal.record("session", pid=-1)
+        for number, score in enumerate((0.1, 0.2)):
+            journal.record_trial(trial_log(number, score))
+        write_json(folder.live, SEARCHING.to_dict())
+        at(0.0)
+        at(2 * notifying.UNKNOWN_STALL_S)
+        assert recorder.told == []
+        journal.record("session", pid=os.getpid())
+        journal.record_trial(trial_log(2, 0.3))
+        at(2 * notifying.UNKNOWN_STALL_S + 1)
+    assert recorder.titles == ["has a better trial"]
+
+
+def test_an_error_because_another_process_works_on_the_study_is_not_told(folder: StudyFolder) -> None:
+    recorder = Recorder()
+    with Journal(folder), pytest.raises(StudyError), keep_notified(notify(), [recorder], folder, print):
+        raise StudyError("it is being worked on")
+    assert recorder.told == []
+    with pytest.raises(StudyError), keep_notified(notify(), [recorder], folder, print):
+        raise StudyError("its journal is damaged")
+    assert recorder.titles == ["has failed"]
 
 
 def test_fast_trials_do_not_stall_at_once(folder: StudyFolder) -> None:

@@ -75,6 +75,33 @@ def test_a_healthy_study_is_left_as_it_is(workspace: Workspace, study: StudyFold
     assert (study.journal.read_bytes(), states(study)) == before
 
 
+def study_tags(workspace: Workspace, folder: StudyFolder) -> dict[str, str]:
+    client = MlflowClient(workspace.mlflow_uri)
+    return dict(client.get_run(json.loads(folder.mlflow_runs.read_text())["study_run_id"]).data.tags)
+
+
+def test_mlflow_shows_what_was_changed_at_once_or_after_a_repair(workspace: Workspace, study: StudyFolder) -> None:
+    """Before, nothing of a change reached MLflow before the next start, and nothing of a narrowed space ever."""
+    assert api.change_study("tiny", trials=30, workspace=workspace).left == ""
+    tags = study_tags(workspace, study)
+    assert tags["rfe.budget.trials"] == "30"
+    assert "| `budget.trials` | 30 |" in tags["mlflow.note.content"]
+    assert tags["rfe.state"] == "stopped"
+    assert repair(workspace).repairs == ()
+    database = workspace.root / "mlflow.db"
+    database.rename(workspace.root / "away.db")
+    narrowed = api.narrow_study(
+        "tiny", None, ["space.train.lr={float: [0.001, 0.002], log: true}"], workspace=workspace
+    )
+    assert "`rfe studies repair tiny` shows them in MLflow later" in narrowed.left
+    (workspace.root / "away.db").rename(database)
+    assert [(one.where, one.found) for one in repair(workspace).repairs] == [
+        ("MLflow", "the study's run: another budget or space than the journal's")
+    ]
+    assert study_tags(workspace, study)["rfe.narrowed"] == "train.lr: 0.001 to 0.002 (log)"
+    assert repair(workspace).repairs == ()
+
+
 def test_half_a_line_is_cut(workspace: Workspace, study: StudyFolder) -> None:
     whole = study.journal.read_bytes()
     with study.journal.open("ab") as journal:

@@ -132,7 +132,7 @@ def test_a_pruned_trial_ends_and_the_others_are_as_without_it(
     PACE.epoch = 6
     with running(monkeypatch, workspace, data, space(4)) as loop:
         hold(loop, 6)
-        assert api.prune_trials("s", [1], workspace=workspace).said == "trial 1 is ended as pruned"
+        assert api.prune_trials("s", [1], workspace=workspace).said == "trial 1 was pruned"
         loop.wait(lambda: 1 in logs(loop.folder))
         loop.end()
     plain = open_workspace(tmp_path / "plain")
@@ -157,7 +157,7 @@ def test_open_trials_that_match_a_condition_end(
         weight_threshold = (low[1][1] + low[2][1]) / 2
         answer = api.prune_trials("s", where=f"score < {weight_threshold} and epoch > 5", workspace=workspace)
         chosen = sorted(int(key[2:]) for key, _ in low[:2])
-        assert answer.said == f"trials {chosen[0]}, {chosen[1]} are ended as pruned"
+        assert answer.said == f"trials {chosen[0]}, {chosen[1]} were pruned"
         loop.end()
     assert [number for number, log in sorted(logs(workspace.study("s")).items()) if log.state == "pruned"] == chosen
 
@@ -190,7 +190,7 @@ def test_a_budget_grows_while_the_last_trials_train_and_holds_when_the_search_is
     PACE.epoch = 3
     with running(monkeypatch, workspace, data, space(4)) as loop:
         hold(loop, 3)
-        assert api.change_study("s", trials=12, workspace=workspace).said == "the study has 12 trials in all now"
+        assert api.change_study("s", trials=12, workspace=workspace).said == "the study now has 12 trials in all"
         stop(loop)
     with running(monkeypatch, workspace, data, space(4)) as loop:  # as after kill -9: the same command again
         loop.end()
@@ -231,7 +231,8 @@ def test_workers_leave_with_what_they_train_saved_and_come_back(
     PACE.epoch = 3
     with running(monkeypatch, workspace, data, space(8, cohort=8), n_workers=2) as loop:
         hold(loop, 3, 8)
-        assert "1 workers" in api.change_study("s", workers=1, workspace=workspace).said
+        said = api.change_study("s", workers=1, workspace=workspace).said
+        assert said == "the study now has 1 worker (if there is room)"
         loop.wait(lambda: loop.fleet.queue.status().workers == 1 and len(set(PACE.resumed)) == 4)
         api.change_study("s", workers=2, workspace=workspace)
         loop.wait(lambda: loop.fleet.queue.status().workers == 2)
@@ -281,7 +282,7 @@ def test_queued_configurations_outside_are_dropped_and_the_narrowed_space_is_the
     api.add_trial("s", ["train.lr=0.0001"], workspace=workspace)
     api.add_trial("s", ["train.lr=0.0025"], workspace=workspace)
     said = api.narrow_study("s", None, ["space.train.lr={float: [0.002, 0.003], log: true}"], workspace=workspace).said
-    assert "1 queued configurations outside of it are dropped" in said
+    assert "1 queued configuration was outside and dropped" in said
     with pytest.raises(ConfigError, match=r"train.lr: 0.0001 is not among what is searched \(0.002 to 0.003"):
         api.add_trial("s", ["train.lr=0.0001"], workspace=workspace)
     with pytest.raises(ConfigError, match=r"0.001 to 0.003 .* does not lie in the study's 0.002 to 0.003"):
@@ -302,7 +303,7 @@ def test_failed_trials_are_tried_again_once(monkeypatch: pytest.MonkeyPatch, wor
     failed = [number for number, log in sorted(logs(folder).items()) if log.state == "failed"]
     assert 1 < len(failed) < 8
     first = api.retry_trials("s", failed[:1], workspace=workspace)
-    assert first.said == f"trial {failed[0]} is queued to be tried again, under new numbers"
+    assert first.said == f"trial {failed[0]} is queued to be tried again, under a new number"
     with pytest.raises(StudyError, match=f"trial {failed[0]} is queued already"):
         api.retry_trials("s", failed[:1], workspace=workspace)
     api.retry_trials("s", failed=True, workspace=workspace)

@@ -16,7 +16,7 @@ from rfe.journal.records import read_events
 from rfe.locking import acquire_lock
 from rfe.progress import SilentProgress
 from rfe.tracking import annotations as module
-from rfe.tracking.annotated_run import show_annotations
+from rfe.tracking.annotated_run import update_run
 from rfe.tracking.annotations import (
     Annotations,
     add_tags,
@@ -176,7 +176,7 @@ def test_mlflow_shows_them_at_once_and_repair_finds_what_it_lacks(workspace: Wor
     set_note(folder, "baseline of the paper")
     add_tags(folder, ["paper", "gpu"])
     assert find_gaps(workspace, folder) == ["the study's run: another note or other tags than the study's folder"]
-    assert show_annotations(workspace, folder) == ""
+    assert update_run(workspace, folder) == ""
     tags = study_tags(workspace)
     assert (tags["rfe.tags"], tags["rfe.note"], tags["rfe.archived"]) == (
         "paper, gpu",
@@ -210,9 +210,24 @@ def test_an_mlflow_that_is_away_is_a_sentence(workspace: Workspace, tmp_path: Pa
     folder = workspace.study("s")
     add_tags(folder, ["paper"])
     (tmp_path / "mlflow.db").unlink()
-    assert "rfe studies repair s" in show_annotations(workspace, folder)
+    assert "rfe studies repair s" in update_run(workspace, folder)
     folder.mlflow_runs.unlink()
-    assert "no run in MLflow" in show_annotations(workspace, folder)
+    assert "no run in MLflow" in update_run(workspace, folder)
+
+
+def test_a_running_search_shows_what_was_changed_of_it(tmp_path: Path) -> None:
+    folder, server = study_folder(tmp_path), MemoryServer()
+    with Journal(folder) as journal:
+        writer = RunWriter(server, folder, 20, "memory")
+        writer.open(journal.record_study(study_log(settings={"budget.trials": 10})))
+        assert server.tags(writer.study_run_id)["rfe.budget.trials"] == "10"
+        narrowed = {"train.lr": "0.001 to 0.002"}
+        writer.change(study_log(settings={"budget.trials": 20, "workers": 2}, space=narrowed, narrowed=narrowed))
+        tags = server.tags(writer.study_run_id)
+        assert (tags["rfe.budget.trials"], tags["rfe.workers"]) == ("20", "2")
+        assert tags["rfe.narrowed"] == "train.lr: 0.001 to 0.002"
+        assert "| `train.lr` | 0.001 to 0.002 |" in tags["mlflow.note.content"]
+        assert tags["rfe.state"] == "running"
 
 
 def test_a_running_search_shows_them_with_its_next_sign_of_life(tmp_path: Path) -> None:

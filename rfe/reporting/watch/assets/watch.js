@@ -70,14 +70,15 @@
   const showProgress = () => {
     const counts = head.counts;
     const ended = rows.length;
-    const total = Math.max(head.progress ? head.progress.total : 0, head.budget || 0, ended);
+    const total = Math.max((head.progress ? head.progress.total : head.budget) || 0, ended);
     const bar = byId("bar");
     bar.setAttribute("aria-valuemax", total);
     bar.setAttribute("aria-valuenow", ended);
     bar.setAttribute("aria-valuetext", `${ended} of ${total} trials have ended`);
     for (const state of ["complete", "pruned", "failed"]) bar.querySelector(`.${state}`).style.width = `${(100 * (counts[state] || 0)) / Math.max(1, total)}%`;
     const live = head.progress;
-    const numbers = [["ended", `${ended.toLocaleString("en")} of ${total.toLocaleString("en")}`], ["complete", shown(counts.complete)], ["pruned", shown(counts.pruned)], ["failed", shown(counts.failed)]];
+    const queued = head.queued ? [["queued by the user", shown(head.queued)]] : [];
+    const numbers = [["ended", `${ended.toLocaleString("en")} of ${total.toLocaleString("en")}`], ["complete", shown(counts.complete)], ["pruned", shown(counts.pruned)], ["failed", shown(counts.failed)], ...queued];
     if (live) {
       numbers.push(["running", shown(live.running)], ["workers", shown(live.workers)]);
       if (live.rate_per_minute) numbers.push(["a minute", shown(Number(live.rate_per_minute.toPrecision(3)))]);
@@ -193,7 +194,8 @@
     drawParallel(canvas, axes, lines.reverse());
     const text = `${plural(ranked.length, "complete trial")}; a line is a trial, ${most ? `blue the best ${most} by ${metric}, ` : ""}orange the chosen one. A line is broken at a parameter that did not count in the trial.`
       + (ranked.length > MOST_LINES ? " Grey: the darker, the more trials." : "");
-    say("parallel-note", text);
+    const narrowed = head.parameters.filter((one) => one.narrowed).map((one) => `${one.name}: ${one.narrowed}`);
+    say("parallel-note", text + (narrowed.length ? ` Narrowed since the study began: ${narrowed.join("; ")}.` : ""));
     canvas.setAttribute("aria-label", `Parallel coordinates of ${head.parameters.map((one) => one.name).join(", ")} and ${metric}. The table of best trials has the same values.`);
   };
 
