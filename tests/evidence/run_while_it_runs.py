@@ -27,6 +27,7 @@ from rfe.search.changes import StudyChanges
 from rfe.tracking.annotations import read_annotations
 from rfe.tracking.gaps import find_gaps
 from rfe.workspace import Workspace, open_workspace
+from rfe.writing import write_text
 from tests.evidence.simulated import REPORTS, conditions, table
 from tests.integration import fakes
 
@@ -122,7 +123,7 @@ def prune(search: Search) -> str:
 
 def prune_where(search: Search) -> str:
     pace = search.workspace.cache / fakes.SLEEP
-    pace.write_text(str(SLOW_STACK_S))  # workers tell of epochs and scores every 2 s: stacks of 1 s end untold
+    write_text(pace, str(SLOW_STACK_S))  # workers tell of epochs and scores every 2 s: stacks of 1 s end untold
     try:
         for _ in range(200):  # what trains now may end before it is told of
             said = api.prune_trials(STUDY, where=WHERE, workspace=search.workspace).said
@@ -130,7 +131,7 @@ def prune_where(search: Search) -> str:
                 return said
             time.sleep(0.2)
     finally:
-        pace.write_text(str(STACK_S))
+        write_text(pace, str(STACK_S))
     raise AssertionError(f"no open trial matched {WHERE!r} in 200 looks")
 
 
