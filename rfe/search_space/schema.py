@@ -6,9 +6,9 @@ from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_
 
 from rfe.config.schema import LARGEST, MOST_SEEDS, Section, Words
 from rfe.data.remote import SECRET_IN_URI
+from rfe.metric_names import MetricName
 from rfe.search_space.dimensions import Value
 from rfe.search_space.notify import Notify
-from rfe.task.task import MetricName
 from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
 
 Objective = Literal["score", "acc_presence", "acc_salience", MetricName, "log_likelihood"]

@@ -21,7 +21,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rfe.errors import ConfigError, gather
-from rfe.task.task import METRICS, MOST_CLASSES, MOST_RATIOS, SUBMISSIONS, Task
+from rfe.metric_names import METRICS
+from rfe.task.task import MOST_CLASSES, MOST_RATIOS, SUBMISSIONS, Task
 
 _RATIO = re.compile(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*")
 

@@ -8,18 +8,16 @@ exist in files only; everything in memory is a fraction in [0, 1].
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rfe.errors import ConfigError, gather
+from rfe.metric_names import METRICS
 
 MOST_CLASSES = 64
 MOST_RATIOS = 9
-MetricName = Literal["blemore", "accuracy", "macro_f1", "salience_mae"]
-METRICS: tuple[MetricName, ...] = get_args(MetricName)
-"""What a task may be scored by, and a study searched for; see `rfe.metrics`."""
 SALIENCE_METRICS = ("blemore", "salience_mae")
 """Those that compare the saliences of blends."""
 SUBMISSIONS = ("blemore", "csv")

@@ -6,10 +6,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from rfe.metric_names import METRICS as NAMES
 from rfe.metrics.choice import METRICS, further_metrics, score_metric, score_parts
 from rfe.metrics.metric import LabelShares, Metric, totals_of
 from rfe.task import BLEMORE, Task
-from rfe.task.task import METRICS as NAMES
 
 TASKS = (
     BLEMORE,

@@ -113,7 +113,9 @@ def test_each_command_changes_a_search_that_runs_and_mlflow_shows_it(
     own = runs["study s"]
     assert (own["rfe.budget.trials"], own["rfe.workers"]) == ("14", "2")
     assert own["rfe.narrowed"] == "train.lr: 0.001 to 0.0095 (log)"
-    assert set(events(messages)) == {"best", "end"}  # the added one is the best: nearest to what the stand-in wants
+    # 0.0022 is the best, as the stand-in wants it; it is a better one unless it was the first to end
+    scores = [log.score for log in sorted(ended.values(), key=lambda log: log.time) if log.score is not None]
+    assert set(events(messages)) == {"end"} | ({"best"} if scores[0] < max(scores) else set())
 
 
 def test_a_search_that_stalls_and_then_fails_says_both(
