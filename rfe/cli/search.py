@@ -111,7 +111,7 @@ def print_outcome(outcome: "StudyOutcome") -> None:
     if rows:
         print_table(["score", "presence", "salience", "which", "what it is"], rows)
     if outcome.gain is not None:
-        print_heading("what the search brought, by its own scores (optimistic alike)")
+        print_heading("what the search gained, by its own scores (all optimistic)")
         print_lines(*(f"  {sentence}" for sentence in outcome.gain.sentences()))
     if outcome.front:
         print_heading("Pareto front: no trial is better than these in everything")

@@ -18,6 +18,7 @@ Computation 2002 (outputs adjusted to the priors of new clips; there the priors 
 designs of training actors as priors: ours.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from rfe.decoding.base import Float, Int, Outputs
-from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters, answer_states, distributions
-from rfe.metrics.metric import LabelShares
+from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters
 from rfe.task import Task
 
 LARGEST_SPREAD = 0.5
@@ -50,7 +50,7 @@ class DesignParameters(ValidStatesParameters):
     """[..., state] mean number of clips with the state of an actor whose clips were fitted on."""
 
 
-class DesignDecoder:
+class DesignDecoder(ValidStatesDecoder):
     """`valid_states` with each actor's distributions matched to the mean design of the actors fitted on.
 
     Args:
@@ -72,55 +72,31 @@ class DesignDecoder:
     """
 
     def __init__(self, task: Task, omega: float | Float, actor: Int) -> None:
-        self.task = task
+        super().__init__(task, omega)
         self.actor = np.asarray(actor)
-        self.calibrated = ValidStatesDecoder(task, omega)
-        """What tells the distributions; the design has no part in its fit."""
-
-    def fit(self, outputs: Outputs, truth_state: Int, *, set_offset: Float | None = None) -> DesignParameters:
-        """As `Decoder.fit`."""
-        fitted = self.calibrated.fit(outputs, truth_state, set_offset=set_offset)
-        return _with_design(fitted, mean_design(self.task, truth_state, self.actor))
 
     def fit_folds(
         self, outputs: Outputs, truth_state: Int, membership: NDArray[np.bool_], *, set_offset: Float | None = None
     ) -> DesignParameters:
-        """As `Decoder.fit_folds`."""
-        fitted = self.calibrated.fit_folds(outputs, truth_state, membership, set_offset=set_offset)
+        """As `Decoder.fit_folds`; the design has no part in the fit of the distributions."""
+        fitted = super().fit_folds(outputs, truth_state, membership, set_offset=set_offset)
         designs = [mean_design(self.task, truth_state[row], self.actor[row]) for row in membership]
         return _with_design(fitted, np.stack(designs))
 
-    def fit_and_decode(
+    def distributions(
         self,
         outputs: Outputs,
-        truth_state: Int,
-        membership: NDArray[np.bool_],
-        fold_index: Int,
-        *,
-        set_offset: Float | None = None,
-    ) -> tuple[NDArray[np.int64], DesignParameters]:
-        """As `Decoder.fit_and_decode`."""
-        parameters = self.fit_folds(outputs, truth_state, membership, set_offset=set_offset)
-        return self.decode(outputs, parameters, fold_index=fold_index, set_offset=set_offset), parameters
-
-    def decode(
-        self,
-        outputs: Outputs,
-        parameters: DesignParameters,
-        *,
-        fold_index: Int | None = None,
-        set_offset: Float | None = None,
-    ) -> NDArray[np.int64]:
-        """As `Decoder.decode`; an actor's clips are of one fold, and the design is that of its first clip's."""
-        leading, shares = outputs.leading, parameters.shares(outputs.leading, fold_index)
+        parameters: ValidStatesParameters,
+        fold_index: Int | None,
+        set_offset: Float | None,
+    ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """As `ValidStatesDecoder.distributions`, of `DesignParameters`; an actor's clips are of one fold, and the
+        design is that of its first clip's."""
+        assert isinstance(parameters, DesignParameters)
         design = parameters.design[..., None, :] if fold_index is None else parameters.design[..., fold_index, :]
-        design = np.broadcast_to(design, (*leading, *design.shape[-2:])).reshape(-1, *design.shape[-2:])
-        answers = []
-        for part, probabilities in distributions(self.task, outputs, parameters, fold_index, set_offset):
-            matched = match_design(probabilities, self.actor, design[part])
-            part_shares = LabelShares(np.asarray(shares.blend)[part], shares.sets[part])
-            answers.append(answer_states(self.task, matched, part_shares))
-        return np.concatenate(answers).reshape(*leading, outputs.n_clips)
+        design = np.broadcast_to(design, (*outputs.leading, *design.shape[-2:])).reshape(-1, *design.shape[-2:])
+        for part, probabilities in super().distributions(outputs, parameters, fold_index, set_offset):
+            yield part, match_design(probabilities, self.actor, design[part])
 
 
 def match_design(probabilities: Float, actor: Int, design: Float) -> NDArray[np.float64]:

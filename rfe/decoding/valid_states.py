@@ -21,14 +21,14 @@ from rfe.metrics.choice import score_metric
 from rfe.metrics.metric import LabelShares
 from rfe.task import Task
 
+LEAST_PROBABILITY = 1e-6
+"""Of a true state in a log-likelihood, so that one clip with a broken feature does not outweigh all others."""
 CHUNK_NUMBERS = 200_000
 """Numbers in a working array: this many stay in the processor's cache."""
 
 LARGEST_SPAN = 30.0
 """A clip with a broken feature may be answered wrongly and without bounds, and would take every slope to 0 by itself:
 clips whose logits span more than so many times the median clip's have no part in a fit."""
-LEAST_PROBABILITY = 1e-6
-"""Of a true state in a log-likelihood, so that one clip with a broken feature does not outweigh all others."""
 MOST_BROKEN = 0.05
 """Share of clips up to which such spans are a fault of the clips; beyond it they are how the model answers."""
 
@@ -146,9 +146,20 @@ class ValidStatesDecoder:
         shares = parameters.shares(outputs.leading, fold_index)
         answers = [
             answer_states(self.task, probabilities, LabelShares(np.asarray(shares.blend)[part], shares.sets[part]))
-            for part, probabilities in distributions(self.task, outputs, parameters, fold_index, set_offset)
+            for part, probabilities in self.distributions(outputs, parameters, fold_index, set_offset)
         ]
         return np.concatenate(answers).reshape(*outputs.leading, outputs.n_clips)
+
+    def distributions(
+        self,
+        outputs: Outputs,
+        parameters: ValidStatesParameters,
+        fold_index: Int | None,
+        set_offset: Float | None,
+    ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """What is decided by: runs of the flat replicas and their distributions [replica, clip, state]; arguments as
+        `decode`."""
+        return _distributions(self.task, outputs, parameters, fold_index, set_offset)
 
 
 def state_probabilities(
@@ -166,7 +177,7 @@ def state_probabilities(
     Returns:
         [..., clip, state] that sums to 1, 0 for what no clip can show; nan where an output is not finite.
     """
-    parts = [probabilities for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset)]
+    parts = [probabilities for _, probabilities in _distributions(task, outputs, parameters, fold_index, set_offset)]
     return np.concatenate(parts).reshape(*outputs.leading, outputs.n_clips, task.n_states)
 
 
@@ -189,7 +200,7 @@ def log_likelihood(
         [...]; a clip counts with `LEAST_PROBABILITY` at least, also where an output is not finite.
     """
     clips, parts = np.arange(outputs.n_clips), []
-    for _, probabilities in distributions(task, outputs, parameters, fold_index, set_offset):
+    for _, probabilities in _distributions(task, outputs, parameters, fold_index, set_offset):
         of_truth = np.nan_to_num(probabilities[:, clips, truth_state])
         parts.append(np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean(-1))
     return np.concatenate(parts).reshape(outputs.leading)
@@ -226,7 +237,7 @@ def _fit_possible_sets(
     return own[0], own[1], bias
 
 
-def distributions(
+def _distributions(
     task: Task, outputs: Outputs, parameters: ValidStatesParameters, fold_index: Int | None, set_offset: Float | None
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Runs of the flat replicas and their distributions [replica, clip, state]; arguments as `Decoder.decode`."""

@@ -12,8 +12,7 @@ METRICS: dict[str, Metric] = {one.name: one for one in (Blemore(), Accuracy(), M
 """What `metric:` of a `task.yaml` can be; see `docs/extending.md` on how to add one."""
 
 LOG_LIKELIHOOD = "log_likelihood"
-"""What a trial logs beside its metrics: of the true states, cross-fitted. It does not jump as hits do, and so tells
-configurations apart by fewer trials."""
+"""Cross-fitted log-likelihood of the true states, which every trial logs; smoother than counts of hits."""
 PARTS = ("score", "acc_presence", "acc_salience")
 """The numbers of every table; a task that asks no ratio has no `acc_salience`."""
 

@@ -18,7 +18,7 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import local_folder
 from rfe.progress import Progress
 from rfe.search.budget import plan_budget
-from rfe.search.driver import check_actors, check_decoders, check_folds_first, check_objectives, study_seed
+from rfe.search.driver import define_checked
 from rfe.search.open_trials import LEARNING
 from rfe.search.options import RunOptions
 from rfe.search.outcome import single_scores
@@ -32,7 +32,7 @@ from rfe.search_space import (
     space_size,
 )
 from rfe.search_space.dimensions import Value
-from rfe.study import define_study, describe_opening
+from rfe.study import describe_opening
 from rfe.study.definition import DEFINITION_FILE, StudyDefinition
 from rfe.study.distinct import MOST_COUNTED
 from rfe.study.gain import search_gain
@@ -69,7 +69,7 @@ class SearchPlan:
     notes: tuple[str, ...]
     """Values that have no effect."""
     expected: tuple[str, ...]
-    """What may be expected: of a new study how its trials come about, of one that is there what it brought so far."""
+    """What to expect: how a new study draws its trials, or how much an existing one has gained so far."""
     trials: int | None
     """Of a grid at most the configurations it has."""
     hours: float | None
@@ -105,13 +105,7 @@ def plan(
     """
     budget, cache, folder = plan_budget(space, options), workspace.cache, workspace.study(space.study)
     dataset = load_dataset(local_folder(space.data.path or "", cache), space.data.encoders)
-    check_folds_first(space, dataset)
-    check_objectives(space, dataset)
-    definition = define_study(
-        space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
-    )
-    check_actors(definition.resolved, dataset)
-    check_decoders(definition.resolved, dataset)
+    definition = define_checked(space, dataset, folder, options.seed)
     resolved = definition.resolved
     learnt = describe_opening(folder.path, definition, options.earlier_study(workspace))
     points = space_size(resolved)
@@ -181,7 +175,7 @@ def _expected(definition: StudyDefinition, folder: StudyFolder, trials: int | No
             "--trials, or lower sampler.startup_trials",
         )
     own = f"{first} first trial{'s' * (first != 1)} of the space, {drawn} drawn at random"
-    return (f"{own} (by which the end tells what random search would have found), then {sampler.kind} proposes",)
+    return (f"{own} (used to estimate random search), then {sampler.kind} proposes",)
 
 
 def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:

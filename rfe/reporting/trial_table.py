@@ -40,8 +40,9 @@ def trial_table(journal: StudyJournal, parameters: Parameters = "searched") -> p
         parameters: `searched`: what the study searches; `all`: every field of the effective configurations.
 
     Returns:
-        Columns `ABOUT`; each score by its name (`score`, `acc_presence` ..., `..._se`: standard error); each fold's
-        (`score_fold0` ...); `transductive`, where a trial is (see `rfe.decoding.design`); each parameter by its dotted
+        Columns `ABOUT`; each score by its name (`score`, `acc_presence` ..., `..._se`: standard error; `score_sd`:
+        standard deviation over the trial's own seeds, where it has several); each fold's (`score_fold0` ...);
+        `transductive`, where a trial is (see `rfe.decoding.design`); each parameter by its dotted
         name. A parameter that did not count in a trial is missing there, as is a score that it does not have.
     """
     trials = list(journal.trials.values())

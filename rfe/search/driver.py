@@ -37,7 +37,7 @@ from rfe.search.preconditions import refuse_impossible
 from rfe.search.session import Session, open_session
 from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
-from rfe.study import StudyStore, define_study, read_definition
+from rfe.study import StudyDefinition, StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
 from rfe.suggestions import unknown
 from rfe.tracking.base import NullTracker, Tracker
@@ -105,13 +105,7 @@ def run_search(
         encoders = None if space.data.encoders is None else tuple(space.data.encoders)
         source = str(source) if is_uri(source) else str(Path(source).absolute())
         dataset = load_dataset(local_folder(source, workspace.cache), encoders)
-        check_folds_first(space, dataset)
-        check_objectives(space, dataset)
-        definition = define_study(
-            space, tuple(dataset.encoders), seed=study_seed(folder, options.seed), fingerprint=dataset.fingerprint
-        )
-        check_actors(definition.resolved, dataset)
-        check_decoders(definition.resolved, dataset)
+        definition = define_checked(space, dataset, folder, options.seed)
         for sentence in alike_values(definition.resolved):
             progress.note(sentence)
         mirror = open_mirror(folder, space.storage)
@@ -182,6 +176,28 @@ def _import_ahead(ray_is_imported: Event) -> None:
         with suppress(Exception):
             import_module(name)
     ray_is_imported.set()
+
+
+def define_checked(space: SearchSpace, dataset: Dataset, folder: StudyFolder, seed: int | None) -> StudyDefinition:
+    """The study of a space on a data set that can be searched for it.
+
+    Args:
+        space: what is searched.
+        dataset: on what.
+        folder: of the study, which may be there already.
+        seed: asked for; None: that of the study if it exists, else 0.
+
+    Raises:
+        ConfigError: what the space asks for is not to be had of these data, or of no configuration.
+    """
+    check_folds_first(space, dataset)
+    check_objectives(space, dataset)
+    definition = define_study(
+        space, tuple(dataset.encoders), seed=study_seed(folder, seed), fingerprint=dataset.fingerprint
+    )
+    check_actors(definition.resolved, dataset)
+    check_decoders(definition.resolved, dataset)
+    return definition
 
 
 def check_folds_first(space: SearchSpace, dataset: Dataset) -> None:

@@ -283,7 +283,7 @@ def _state(details: Any) -> JobState:
     """Of Ray's `JobDetails`; its `runtime_env` is left out, as people put secrets there."""
     try:
         mark = json.loads((details.metadata or {}).get(MARK, "{}"))
-    except ValueError:  # metadata of somebody else's job
+    except ValueError:  # metadata of another program's job
         mark = {}
     exit_code = details.driver_exit_code
     message = " ".join((details.message or "").split("\n")[0].split())

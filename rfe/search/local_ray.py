@@ -28,8 +28,8 @@ thirtieth of a core that another busy program wants too, so that a search beside
 leaves them a quarter, and programs in the foreground still come first. A cluster keeps what it was started with."""
 TRIES = 5
 """Ray waits 30 s for its first process and 30 s for the next, which no setting changes. On a busy machine it may take
-longer; the second time its files are in memory. Beside other programs that load two cores sevenfold, two starts of
-seven failed twice."""
+longer; the second time its files are in memory. At a load of 12 to 15 on two cores, two starts of seven failed
+twice."""
 
 
 @contextmanager

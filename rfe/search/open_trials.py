@@ -1,7 +1,7 @@
-"""How many trials are asked for at a time, and how many may be open: asked for, and not yet ended.
+"""How many trials to ask for at a time, and how many may be open (asked for and not ended).
 
-Workers want many, so that none waits and stacks are full. A sampler that learns wants few: what is open teaches it
-nothing yet, and a study whose trials are all open at once is random search.
+Many open trials keep the workers busy and the stacks full. But a sampler learns nothing of an open trial, so a study
+whose trials are all open at once is random search.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class OpenTrials:
 def plan_open_trials(
     space: SearchSpace, trials: int | None, *, n_workers: int, stack: int, prefetch: int
 ) -> OpenTrials:
-    """For a study as it stands.
+    """Cohort size and limit of open trials for the current workers and budget.
 
     Args:
         space: its sampler, and its `cohort` where the user fixed it: then nothing is limited.

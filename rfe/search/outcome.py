@@ -71,7 +71,7 @@ class StudyOutcome:
     simulated: bool
     caveats: tuple[str, ...] = ()
     gain: SearchGain | None = None
-    """What the search brought; None where nothing was searched, or a grid was gone through."""
+    """How much the search gained; None where nothing was searched, and of a grid."""
     front: tuple[FrontTrial, ...] = ()
     """The Pareto front, best in the first objective first; empty with one objective."""
     notes: tuple[str, ...] = field(default_factory=tuple)
@@ -109,7 +109,7 @@ class StudyOutcome:
         if TRANSDUCTIVE in self.caveats:
             lines.append("Scores of trials with `decode.design: actor` are transductive.")
         if self.gain is not None:
-            lines += ["What the search brought, by its own scores:", *(f"- {one}" for one in self.gain.sentences())]
+            lines += ["What the search gained, by its own scores:", *(f"- {one}" for one in self.gain.sentences())]
         return "\n\n".join(lines)
 
     def log(self) -> OutcomeLog:

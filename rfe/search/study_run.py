@@ -206,7 +206,7 @@ class StudyRun:
             self._fail_open(self.stopping)
 
     def _plan_cohorts(self) -> None:
-        """As the workers and the budget stand now."""
+        """For the current workers and budget."""
         self.open_trials = plan_open_trials(
             self.space,
             self.budget.trials,

@@ -18,7 +18,7 @@ CMAES_GENERATION, NSGA2_GENERATION = "cma:generation", "NSGAIISampler:generation
 class ReplayedCmaEsSampler(CmaEsSampler):  # type: ignore[misc]  # Optuna is untyped here
     """CMA-ES whose distribution is replayed from the generations of the study's complete trials, at each proposal.
 
-    Optuna's own keeps the distribution pickled in the trials. Unpickling the study of somebody else could run any code.
+    Optuna's own keeps the distribution pickled in the trials. Unpickling a study of another user could run any code.
 
     The methods are private ones of Optuna's. Where a later version calls others, no pickle is read either, as
     `sampler_state` lets none through; only that a restart changes nothing would no longer hold, which a test shows.

@@ -1,4 +1,4 @@
-"""What a search brought: its best beside its first trials, beside as many random ones, and beside as many again.
+"""How much a search gained over its first trials and over random search, and what more trials would add.
 
 The best of n draws is estimated as in a normal plot: scores against normal order statistics, a line through the upper
 half, and its height at the largest of n. The lower half is left out, as bad configurations are worse than a normal
@@ -20,6 +20,8 @@ FEWEST = 5
 """Trials from which anything is estimated."""
 DRAWS = 2000
 COVERAGE = 0.95
+WORTH = 0.003
+"""A gain that is hardly found again with another seed."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class SearchGain:
     first: float | None
     """The best of the space's first trials; None without any."""
     random: Estimate | None
-    """The best that as many random trials would have found; None where fewer than `FEWEST`, or all, were random."""
+    """Best score expected of random search with as many trials; None where fewer than `FEWEST`, or all, were random."""
     n_random: int
     """How many it is estimated from."""
     more: Estimate | None
-    """What as many trials again would add to the best, were they like the last half of those there are."""
+    """Expected gain of as many trials more, if they are like the last half of these."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON has them."""
@@ -59,33 +61,29 @@ class SearchGain:
         return vars(self) | plain
 
     def sentences(self) -> tuple[str, ...]:
-        """What it comes to, for people."""
+        """The same in sentences."""
         said = [f"best of {self.trials} trials: {self.best:.3f} (trial {self.number})"]
         if self.first is not None:
             said.append(
                 f"best first trial: {self.first:.3f}; the search "
-                + (f"added {self.best - self.first:.3f}" if self.best > self.first else "found nothing better")
+                + (f"gained {self.best - self.first:.3f}" if self.best > self.first else "found nothing better")
             )
         if self.random is not None:
             said.append(
-                f"as many random trials: about {self.random}, by the {self.n_random} that were drawn at random"
-                + ("; no difference to the search's best can be told" if self.best <= self.random.high else "")
+                f"{self.trials} random trials: about {self.random}, estimated from the {self.n_random} random ones"
+                + ("; the search cannot be told from random search" if self.best <= self.random.high else "")
             )
         if self.more is not None:
             hardly = self.more.high < WORTH
             said.append(
-                f"as many trials again: about +{self.more} on the best"
+                f"{self.trials} more trials: about +{self.more} on the best"
                 + (f"; less than {WORTH:.3f}, so more trials are not worth it" if hardly else "")
             )
         return tuple(said)
 
 
-WORTH = 0.003
-"""A gain that is hardly found again with another seed."""
-
-
 def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]) -> SearchGain | None:
-    """What the trials of a search came to.
+    """How much the trials of a search gained.
 
     Args:
         scores: of the complete trials that are no copies, by number.
@@ -97,7 +95,7 @@ def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]
     Example:
         >>> found = search_gain({0: 0.25, 1: 0.27, 2: 0.29}, {0: "first", 1: "sampler", 2: "sampler"})
         >>> found.sentences()[1]
-        'best first trial: 0.250; the search added 0.040'
+        'best first trial: 0.250; the search gained 0.040'
     """
     if len(scores) < 2:
         return None

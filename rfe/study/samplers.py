@@ -64,7 +64,7 @@ def sampler_state(attributes: Mapping[str, Any], number: int) -> dict[str, int]:
     All else is left out, on writing and on reading: Optuna's CMA-ES keeps a pickle there, and unpickles what it finds.
 
     Args:
-        attributes: may come from the study of somebody else.
+        attributes: may come from a study that another user wrote.
         number: of the trial; no generation can be larger.
     """
     kept = {name: attributes.get(name) for name in (CMAES_GENERATION, NSGA2_GENERATION)}

@@ -94,7 +94,7 @@ def describe_data(configs: Sequence[Config], dataset: Dataset, caveats: Sequence
     Args:
         configs: of the members.
         dataset: their data.
-        caveats: what is said beside the data's own.
+        caveats: further ones than the data's own.
     """
     clips = dataset.clips
     actors = sorted(

@@ -186,7 +186,7 @@ def _lacks_tables(file: Path) -> bool:
 
 
 def _has_user(file: Path) -> bool:
-    """Whether somebody may log in already; True also where it cannot be told, as with a locked file."""
+    """Whether the file has a user already; True also where it cannot be told, as with a locked file."""
     if not file.is_file() or not file.stat().st_size:
         return False
     found = _rows(file, "SELECT 1 FROM users LIMIT 1")

@@ -52,6 +52,7 @@ def describe_trial(
         scores = {"score": result.score, "acc_presence": result.acc_presence, "acc_salience": result.acc_salience}
         scores |= {LOG_LIKELIHOOD: result.log_likelihood, **_further_scores(result, clips)}
         scores = {name: value for name, value in scores.items() if np.isfinite(value)}
+        scores |= _score_sd(result, clips)
         scores |= {f"{name}_se": value for name, value in (errors or {}).items()}
         scores |= result.validators
         artifacts |= {
@@ -90,6 +91,17 @@ def _further_scores(result: TrialResult, clips: Clips) -> dict[str, float]:
     truth, predicted = clips.state[: clips.n_source][mine], result.predicted_state[..., mine]
     totals = fold_totals(clips.task, truth, predicted, fold[mine], metrics=metrics).mean()
     return {name: float(totals.pool(name)) for name in metrics}
+
+
+def _score_sd(result: TrialResult, clips: Clips) -> dict[str, float]:
+    """`score_sd`: standard deviation of the Score over the trial's seeds, where it has several."""
+    if len(result.seeds) < 2:
+        return {}
+    fold = clips.fold[: clips.n_source]
+    mine = np.isin(fold, result.folds)
+    truth, predicted = clips.state[: clips.n_source][mine], result.predicted_state[:, mine]
+    by_seed = fold_totals(clips.task, truth, predicted, fold[mine]).score
+    return {"score_sd": float(by_seed.std(ddof=1))} if np.isfinite(by_seed).all() else {}
 
 
 def fold_scores(task: Task, result: TrialResult) -> dict[str, dict[int, float]]:

@@ -29,7 +29,7 @@ class MlflowTracker:
         note: told in one line of an outage and its end, on the writer's thread.
         keep_top: how many of the best trials have weights, and at the end figures, in MLflow.
         refresh_s: how often the study's run, its files and the best trials' figures are brought up to date.
-        beat_s: how often MLflow hears how the search goes, and is asked whether somebody wants it to stop.
+        beat_s: how often MLflow hears how the search goes, and is asked whether a user wants it to stop.
     """
 
     def __init__(

@@ -197,7 +197,7 @@ class RunWriter:
         )
 
     def beat(self) -> None:
-        """Show what the driver says of itself, and pass on to it that somebody elsewhere asked it to stop."""
+        """Show what the driver says of itself, and pass on to it that a user elsewhere asked it to stop."""
         if not self.study_run_id or self.ended:
             return
         if annotations_shown(self.folder) != self._annotated:

@@ -121,14 +121,14 @@ def test_wrong_input_is_refused_before_anything_starts(command: str, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_what_the_search_brought_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_search_gained_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     print_outcome(_outcome())
     shown = capsys.readouterr().out
-    assert "what the search brought" in shown
-    assert "best first trial: 0.440; the search added 0.010" in shown
-    assert "as many random trials: about 0.430 [0.420, 0.455]" in shown
-    assert "no difference to the search's best can be told" in shown
-    assert "- as many trials again: about +0.001 [0.000, 0.002]" in _outcome().summary()
+    assert "what the search gained" in shown
+    assert "best first trial: 0.440; the search gained 0.010" in shown
+    assert "7 random trials: about 0.430 [0.420, 0.455]" in shown
+    assert "the search cannot be told from random search" in shown
+    assert "- 7 more trials: about +0.001 [0.000, 0.002]" in _outcome().summary()
     assert json.loads(json.dumps(_outcome().to_dict()))["gain"]["random"] == {"value": 0.43, "low": 0.42, "high": 0.455}
     print_outcome(_outcome(gain=None))
-    assert "what the search brought" not in capsys.readouterr().out
+    assert "what the search gained" not in capsys.readouterr().out

@@ -130,7 +130,7 @@ def test_how_trials_come_about_is_said_before_they_do(folder: Path) -> None:
     assert _plan(folder, study="fresh", sampler={"kind": "grid"}).expected == ()
 
 
-def test_what_a_study_brought_so_far_is_said_before_it_goes_on(tmp_path: Path) -> None:
+def test_what_a_study_gained_so_far_is_said_before_it_goes_on(tmp_path: Path) -> None:
     data = make_folder(tmp_path / "data")
     dataset = load_dataset(data)
     space = load_space(SPACE | {"data": {"path": str(data)}, "space": ENDLESS, "sampler": {"kind": "tpe"}})

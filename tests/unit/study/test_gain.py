@@ -1,4 +1,4 @@
-"""What a search brought, on scores whose distribution is known."""
+"""How much a search gained, on scores whose distribution is known."""
 
 from statistics import NormalDist
 
@@ -44,9 +44,9 @@ def test_what_was_searched_is_told_apart() -> None:
     assert 0.249 < gain.random.value < 0.31
     first, of_first, of_random, more = gain.sentences()
     assert first == "best of 12 trials: 0.310 (trial 10)"
-    assert of_first == "best first trial: 0.270; the search added 0.040"
-    assert of_random.startswith(f"as many random trials: about {gain.random}, by the 8 that were drawn at random")
-    assert more.startswith("as many trials again: about +0.0")
+    assert of_first == "best first trial: 0.270; the search gained 0.040"
+    assert of_random.startswith(f"12 random trials: about {gain.random}, estimated from the 8 random ones")
+    assert more.startswith("12 more trials: about +0.0")
 
 
 def test_a_search_that_found_nothing_better_says_so() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rfe.data.metadata import Clips
+from rfe.metrics.score import score
 from rfe.task import BLEMORE, Task
 from rfe.tracking.contents import (
     confusion_csv,
@@ -140,3 +141,14 @@ def test_a_score_that_compares_no_saliences_is_that_of_presence() -> None:
     right = np.array([[1.0, 2.0], [2.0, 2.0]])
     scores = fold_scores(plain, result(totals={"score": right, "acc_presence": right}))
     assert scores["score"] == scores["acc_presence"] == {0: 0.5, 3: 1.0}
+
+
+def test_several_seeds_of_a_trial_have_their_spread(clips: Clips) -> None:
+    answers = np.array([[0, 6, 7, 8], [0, 6, 9, 8]])  # the second has the third clip's ratio right, too
+    several = result(seeds=np.array([7, 8]), predicted_state=answers)
+    scores = describe_trial("s", 3, several, {"a": 1}, "a: 1\n", clips, ENCODERS).scores
+    truth = clips.state[:4]
+    each = [score(BLEMORE, truth, one).score for one in answers]
+    assert each[0] != each[1]
+    assert scores["score_sd"] == pytest.approx(np.std(each, ddof=1))
+    assert "score_sd" not in describe_trial("s", 3, result(), {"a": 1}, "a: 1\n", clips, ENCODERS).scores
