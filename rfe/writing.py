@@ -151,15 +151,19 @@ def replace_folder(beside: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
+def whole_lines(path: Path) -> int:
+    """Bytes of a file up to the end of its last complete line."""
+    return path.read_bytes().rfind(b"\n") + 1
+
+
 def cut_torn_line(path: Path) -> bool:
     """Cut off a last line that a crash left incomplete; True if there was one. Only its one writer may."""
     if not path.is_file():
         return False
+    whole = whole_lines(path)
+    if whole == path.stat().st_size:
+        return False
     with path.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole == len(content):
-            return False
         file.truncate(whole)
         os.fsync(file.fileno())
     return True

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from rfe.errors import StudyError
-from rfe.journal.records import Record
+from rfe.journal.records import Record, explained
 from rfe.search_space.dimensions import Value
-from rfe.workspace import StudyFolder
 
 ASK = "ask"
 REPORT = "report"
@@ -132,16 +130,11 @@ ASKING_KINDS: dict[str, type[TrialsAsked] | type[ScoresReported] | type[TrialsLe
 }
 
 
-def asking_event(record: Record, folder: StudyFolder) -> AskingEvent:
+def asking_event(record: Record) -> AskingEvent:
     """The event that a record of one of `ASKING_KINDS` was made of.
 
     Raises:
         StudyError: a field is not what it should be.
     """
-    try:
+    with explained(record):
         return ASKING_KINDS[record.kind].of_record(record.data)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise StudyError(
-            f"{folder.journal}: a record of kind {record.kind!r} cannot be read ({type(error).__name__}: {error}); "
-            f"restore the file with `rfe studies pull {folder.name}`, or delete that line"
-        ) from None

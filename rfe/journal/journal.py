@@ -31,7 +31,7 @@ from rfe.journal.events import (
     best_trials,
     finite,
 )
-from rfe.journal.records import Record, as_json, own_fields, read_records
+from rfe.journal.records import Record, as_json, explained, own_fields, read_records
 from rfe.locking import acquire_lock
 from rfe.workspace import StudyFolder
 from rfe.writing import cut_torn_line, make_folder, sync_folder, write_bytes
@@ -72,7 +72,8 @@ class Journal:
             self._scores: dict[int, float] = {}
             self._pinned: set[int] = set()
             for record in read_records(folder.journal):
-                self._account(record)
+                with explained(record):
+                    self._account(record)
             self._holding = set(self._scores)
             """Trials that may have weights on the disk."""
             self._drop_weights()

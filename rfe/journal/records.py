@@ -3,14 +3,16 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from rfe.errors import StudyError
-from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, StudyState, TrialLog, TrialState
 from rfe.workspace import StudyFolder
 
 KINDS: dict[str, type[StudyEvent]] = {
@@ -19,6 +21,7 @@ KINDS: dict[str, type[StudyEvent]] = {
     "confirmation": ConfirmationLog,
     "outcome": OutcomeLog,
 }
+_STATES = {"trial": get_args(TrialState), "outcome": get_args(StudyState)}
 _FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
 _MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space", "narrowed")
 _TEXTS = (
@@ -26,6 +29,8 @@ _TEXTS = (
     *("git_commit", "code_commit", "code_diff"),
 )
 _NUMBERS = ("seconds", "memory_mb", "gpu_memory_mb", "gpu_percent", "wait_s")
+_LATEST = 2e11
+"""Seconds since 1970 that a clock may show: some thousand years."""
 IN_EVERY_RECORD = ("study", "number", "time")
 
 
@@ -78,6 +83,8 @@ def parse_record(line: bytes, where: str) -> Record:
         data = json.loads(line)
         if not isinstance(data["time"], int | float) or not isinstance(data["number"], int | None):
             raise ValueError("time and number must be numbers")
+        if not 0 <= data["time"] < _LATEST:
+            raise ValueError("time is no date")
         if not isinstance(data["study"], str) or not isinstance(data["kind"], str):
             raise ValueError("study and kind must be text")
         worked_s = data.pop("worked_s", None)
@@ -104,19 +111,20 @@ def event_of(record: Record, folder: StudyFolder) -> StudyEvent:
     Raises:
         StudyError: a field is not what it should be.
     """
-    try:
+    with explained(record):
         return _log(record, folder)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        OSError,
-    ) as error:  # OSError: a path too long
+
+
+@contextmanager
+def explained(record: Record) -> Iterator[None]:
+    """What a strange field of a record makes of its readers, as a StudyError that names the record."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:  # OSError: long paths
+        number = "" if record.number is None else f", number {record.number},"
         raise StudyError(
-            f"{folder.journal}: its record of kind {record.kind!r}, number {record.number}, cannot be read ({error}); "
-            "restore the file with `rfe studies pull`"
+            f"study {record.study}: its journal's record of kind {record.kind!r}{number} cannot be read "
+            f"({type(error).__name__}: {error}); restore the file with `rfe studies pull {record.study}`"
         ) from None
 
 
@@ -124,6 +132,8 @@ def _log(record: Record, folder: StudyFolder) -> StudyEvent:
     cls, known = KINDS[record.kind], _FIELDS[record.kind]
     data: dict[str, Any] = {name: value for name, value in record.data.items() if name in known}
     _check_types(data)
+    if record.kind in _STATES and data.get("state") not in _STATES[record.kind]:
+        raise ValueError(f"state {data.get('state')!r}")
     data["study"] = record.study
     if record.number is not None:
         data["number"] = record.number
@@ -167,13 +177,23 @@ def _check_types(data: Mapping[str, Any]) -> None:
     for name in _NUMBERS:
         if not isinstance(data.get(name), int | float | None):
             raise TypeError(f"{name} is no number")
+    if not abs(data.get("seconds") or 0.0) < 1e9:
+        raise ValueError("seconds are more than a machine has worked")
     if not isinstance(data.get("starts", True), bool):
         raise TypeError("starts is neither true nor false")
     for name in ("scores", "kept_frequency", "seeds"):
         values = data.get(name, ())
-        for value in values.values() if isinstance(values, dict) else values:
-            if not isinstance(value, int | float):
-                raise TypeError(f"{name} holds something else than numbers")
+        _check_numbers(name, values.values() if isinstance(values, dict) else values)
+    for name in ("per_fold", "totals"):
+        for folds in data.get(name, {}).values():
+            _check_numbers(name, chain.from_iterable(one if name == "totals" else [one] for one in folds.values()))
+    for curve in data.get("curves", {}).values():
+        _check_numbers("curves", (number for epoch, value in curve for number in (epoch, value) if number is not None))
+
+
+def _check_numbers(name: str, values: Iterable[Any]) -> None:
+    if not all(isinstance(value, int | float) for value in values):
+        raise TypeError(f"{name} holds something else than numbers")
 
 
 def _inside(folder: StudyFolder, path: str) -> Path:

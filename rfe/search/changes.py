@@ -6,10 +6,11 @@ every later one that reads the journal. So a study that is killed and resumed is
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from rfe.journal.asking import ASK, TrialsAsked
 from rfe.journal.events import StudyLog
+from rfe.journal.records import Record, explained
 from rfe.search.budget import SESSION, Budget
 from rfe.search_space import ResolvedSpace
 from rfe.search_space.dimensions import Value
@@ -19,15 +20,6 @@ from rfe.study import Asked
 REQUEST = "request"
 """Kind of the journal's record of a request that was taken up, or refused."""
 CHANGEABLE = ("trials", "hours", "workers")
-
-
-class KindOfRecord(Protocol):
-    """What is needed of a record of the journal."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def data(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -70,20 +62,28 @@ class StudyChanges:
     """Requests that have a record."""
 
     @classmethod
-    def read(cls, records: Iterable[KindOfRecord]) -> "StudyChanges":
+    def read(cls, records: Iterable[Record]) -> "StudyChanges":
         """The changes that a journal tells of."""
         changes = cls()
         for record in records:
             changes.fold(record)
         return changes
 
-    def fold(self, record: KindOfRecord) -> None:
-        """Take in one more record; those of other kinds say nothing here."""
+    def fold(self, record: Record) -> None:
+        """Take in one more record; those of other kinds say nothing here.
+
+        Raises:
+            StudyError: a field is not what it should be.
+        """
+        with explained(record):
+            self._fold(record)
+
+    def _fold(self, record: Record) -> None:
         if record.kind == ASK:
             event = TrialsAsked.of_record(record.data)
             self._fold_asked(event.trials, event.queued)
         elif record.kind == SESSION:
-            started = {name: record.data.get(name) for name in CHANGEABLE}
+            started = _limits(record.data)
             if self.started_with is not None:  # the same command again goes on with what was changed
                 other = {name for name in CHANGEABLE if started[name] != self.started_with[name]}
                 if started["workers"] is None:  # no number was asked for
@@ -140,8 +140,18 @@ class StudyChanges:
         queue = [QueuedTrial(one["id"], one["params"], one.get("retry_of")) for one in effects.get("queue", ())]
         self.queue = [*queue, *self.queue] if effects.get("first") else [*self.queue, *queue]
         self.pruned |= {int(number): str(reason) for number, reason in effects.get("prune", {}).items()}
-        self.changed |= effects.get("change", {})
+        change = effects.get("change", {})
+        self.changed |= {name: value for name, value in _limits(change).items() if name in change}
         if effects.get("ranges"):
             self.ranges, self.narrowed_at = effects["ranges"], 1 + max(self.asked, default=-1)
         dropped = effects.get("dropped", ())
         self.queue = [one for one in self.queue if one.id not in dropped]
+
+
+def _limits(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `CHANGEABLE` what a record says; None: no limit."""
+    found = {name: data.get(name) for name in CHANGEABLE}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise TypeError(f"{name} is no number")
+    return found

@@ -17,6 +17,7 @@ from rfe.search.changes import REQUEST, StudyChanges
 from rfe.search.requests import Request, find_answer, read_request, waiting_requests, write_request
 from rfe.study import read_definition
 from rfe.workspace import StudyFolder
+from rfe.writing import whole_lines
 
 ANSWER_S = 15.0
 """How long a command waits until a running search has taken its request up; the search looks several times a second."""
@@ -133,7 +134,7 @@ def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> 
         StudyError, ConfigError: it cannot be done, with the reason; nothing is left behind.
     """
     answer_request(request, state)
-    offset = folder.journal.stat().st_size
+    offset = whole_lines(folder.journal)  # a torn last line is cut off before the answer is written
     path = write_request(folder, request)
     running = False
     deadline = time.monotonic() + ANSWER_S

@@ -118,7 +118,7 @@ def find_answer(journal: Path, request: str, offset: int = 0) -> dict[str, objec
     Args:
         journal: the file.
         request: the request's id, its file's stem.
-        offset: bytes at the journal's beginning that are not looked at.
+        offset: bytes at the journal's beginning that are not looked at, whole lines.
     """
     with journal.open("rb") as file:
         file.seek(offset)

@@ -166,7 +166,7 @@ def end_row(row: TrialRow, log: TrialLog, objectives: tuple[str, ...]) -> TrialR
 def _read_events(folder: StudyFolder) -> Iterator[AskingEvent | TrialLog]:
     for record in read_records(folder.journal):
         if record.kind in ASKING_KINDS:
-            yield asking_event(record, folder)
+            yield asking_event(record)
         elif record.kind == "trial":
             event = event_of(record, folder)
             assert isinstance(event, TrialLog)

@@ -83,6 +83,19 @@ class Place:
         api.list_studies(self.workspace)
         api.show_study("tiny", self.workspace)
 
+    def tabulate(self, _: Path) -> None:
+        api.page_data("tiny", self.workspace)
+        api.study_table("tiny", self.workspace, parameters="all")
+        read_study(self.study)
+
+    def change(self, _: Path) -> None:
+        api.change_study("tiny", trials=20, workspace=self.workspace)
+
+    def rebuild(self, _: Path) -> None:
+        output = self.root / "optuna.log"
+        output.unlink(missing_ok=True)
+        api.export_optuna("tiny", output, self.workspace)
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
@@ -90,6 +103,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     dataset = load_dataset(make_folder(root / "data"))
     place = Place(root, dataset, Workspace(root / "w", "sqlite:///none.db", root / "cache"))
     run_study(place.workspace, dataset, NullTracker())
+    api.add_trial("tiny", {"train.lr": 0.001}, workspace=place.workspace)
+    api.change_study("tiny", trials=14, workspace=place.workspace)
     export_trained(root / "trained", dataset, configure(), output=place.bundle)
     for name, text in (("config", CONFIG), ("space", SPACE), ("plan", PLAN), ("job", JOB)):
         (root / f"{name}.yaml").write_text(text)
@@ -148,6 +163,10 @@ READERS: dict[str, tuple[str, Damage, Callable[[Place, Path], object]]] = {
     "ensemble": (ENSEMBLE, damaged_json, lambda place, _: read_ensemble(place.workspace, "final")),
     "definition": ("w/studies/tiny/definition.json", damaged_json, lambda place, _: read_definition(place.study.path)),
     "journal": ("w/studies/tiny/journal.jsonl", damaged_json, Place.show),
+    "journal of the table": ("w/studies/tiny/journal.jsonl", damaged_json, Place.tabulate),
+    "journal of a change": ("w/studies/tiny/journal.jsonl", damaged_json, Place.change),
+    "journal of the sampler": ("w/studies/tiny/journal.jsonl", damaged_json, Place.rebuild),
+    "torn journal of a change": ("w/studies/tiny/journal.jsonl", damaged_bytes, Place.change),
     "journal as text": ("w/studies/tiny/journal.jsonl", damaged_bytes, Place.show),
     "arms": ("w/studies/tiny/ablation.json", damaged_json, lambda place, _: read_arms(place.study)),
     "outputs": ("w/studies/tiny/trials/00000/confirmed/outputs.npz", damaged_bytes, load_outputs_of),

@@ -165,6 +165,14 @@ def test_a_request_that_was_journaled_before_a_crash_is_taken_up_once(study: Stu
     assert not waiting_requests(study)
 
 
+def test_a_request_is_answered_though_a_crash_left_half_a_line_in_the_journal(study: StudyFolder) -> None:
+    with study.journal.open("ab") as file:
+        file.write(b'{"time": 1.0, "study": "tiny", "number": 6, "kind": "trial", ' + b" " * 5000)
+    ended = invoke("studies", "change", "tiny", "--hours", 4, "--json")
+    assert json.loads(ended.stdout)["taken_up"]
+    assert changes(study).changed == {"hours": 4}
+
+
 def test_requests_that_were_left_are_taken_up_in_their_order(study: StudyFolder) -> None:
     paths = [write_request(study, ChangeStudy(trials=n)) for n in (50, 60)]
     invoke("studies", "change", "tiny", "--hours", 4)

@@ -25,7 +25,7 @@ LEARNT = TrialsLearnt((LearntTrial("old/3", {"train.lr": 1e-4}, (0.5, 0.25)), Le
 
 
 def read(folder: StudyFolder) -> list[AskingEvent]:
-    return [asking_event(one, folder) for one in read_records(folder.journal) if one.kind in ASKING_KINDS]
+    return [asking_event(one) for one in read_records(folder.journal) if one.kind in ASKING_KINDS]
 
 
 def test_each_event_comes_back_and_trackers_are_not_told(tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_a_strange_record_is_named(kind: str, content: str, tmp_path: Path) -> N
     folder = StudyFolder(tmp_path / "s")
     folder.path.mkdir()
     folder.journal.write_text(f'{{"time": 1, "study": "s", "number": null, "kind": "{kind}", {content}}}\n')
-    with pytest.raises(StudyError, match=rf"a record of kind '{kind}' cannot be read .*`rfe studies pull s`"):
+    with pytest.raises(StudyError, match=rf"record of kind '{kind}' cannot be read .*`rfe studies pull s`"):
         read(folder)
