@@ -12,7 +12,7 @@ DEV := $(VENV)/.installed-dev
 TOOLS := build/tools
 export PYTHON TORCH_INDEX UPGRADE
 
-.PHONY: demo test slow browser lint docs pictures bench evidence install lock pythons lowest audit clean
+.PHONY: demo test slow chaos browser lint docs pictures bench evidence install lock pythons lowest audit clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUN)  ## the whole path on simulated data: rfe-workspace/demo
@@ -23,6 +23,9 @@ test: $(DEV)
 
 slow: $(DEV)
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"
+
+chaos: $(DEV)  ## half an hour; as root it also fills a disk and cuts a network
+	$(BIN)/python -m pytest -m chaos
 
 browser: $(DEV)  ## needs chromium (Debian: apt-get install chromium)
 	$(BIN)/python -m pytest -m browser

@@ -2,15 +2,19 @@
 
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rfe.errors import ConfigError
 from rfe.search.interrupt import keep_handlers
+from rfe.threads import BackgroundThread
 
 REACH_S = 10.0
 """How long a cluster's port may take to answer."""
+LOOK_S = 10.0
+"""Seconds between two looks whether the cluster's head node is there."""
 
 
 def cluster_address(given: str | None) -> str | None:
@@ -32,20 +36,26 @@ def check_reachable(address: str) -> None:
         )
     if not _is_host_and_port(address):
         return
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+        _reach(address)
     except (OSError, OverflowError) as error:
         raise ConfigError(
             f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or leave --address out"
         ) from error
 
 
+def _reach(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), REACH_S).close()
+
+
 @contextmanager
-def connected_cluster(address: str, arguments: dict[str, Any]) -> Iterator[None]:
+def connected_cluster(address: str, note: Callable[[str], None], arguments: dict[str, Any]) -> Iterator[None]:
     """The connection to the cluster at `address`, closed with the block.
 
     Args:
+        address: of the cluster.
+        note: told when its head node does not answer any more.
         arguments: of `ray.init`.
 
     Raises:
@@ -66,9 +76,40 @@ def connected_cluster(address: str, arguments: dict[str, Any]) -> Iterator[None]
             f"no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or leave --address out"
         ) from error
     try:
-        yield
+        with watched_head(ray.get_runtime_context().gcs_address, note):
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def watched_head(address: str, note: Callable[[str], None]) -> Iterator[None]:
+    """Say it when the head node is away: Ray waits a minute for it without a word, and then ends the process."""
+
+    def watch() -> None:
+        away = False
+        while not done.wait(LOOK_S):
+            try:
+                _reach(address)
+            except OSError:
+                if not away:
+                    note(
+                        f"the head node of the Ray cluster, {address}, does not answer; what finished is saved. Ray "
+                        "ends this process if it stays away for a minute; the same command then goes on, on any cluster"
+                    )
+                away = True
+            else:
+                if away:
+                    note(f"the head node of the Ray cluster, {address}, answers again")
+                away = False
+
+    done = threading.Event()
+    thread = BackgroundThread(target=watch, name="head")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _check_token(address: str) -> None:

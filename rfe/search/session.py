@@ -121,7 +121,7 @@ def open_session(
     with ExitStack() as stacked:
         if not connected:
             stacked.enter_context(
-                local_ray(workers, note, arguments) if address is None else connected_cluster(address, arguments)
+                local_ray(workers, note, arguments) if address is None else connected_cluster(address, note, arguments)
             )
         here = ray.get_runtime_context().get_node_id()
         local = address is None and not connected

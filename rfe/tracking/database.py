@@ -4,7 +4,6 @@ MLflow makes its tables by some sixty migrations that are no one transaction: a 
 that no later one can open. So the file is made, or upgraded, beside its place and renamed, under a lock.
 """
 
-import logging
 import re
 import sqlite3
 import subprocess
@@ -169,12 +168,11 @@ def no_stray_folder(uri: str) -> Iterator[None]:
 
 
 def _make(file: Path) -> None:
-    from rfe.tracking.mlflow_server import NOISY  # which sets MLflow up before it is imported
+    from rfe.tracking.mlflow_server import hush_mlflow  # which sets MLflow up before it is imported
 
     from mlflow import MlflowClient  # isort: skip
 
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    hush_mlflow()
     uri = sqlite_uri(file)
     with no_stray_folder(uri):
         MlflowClient(uri).search_experiments(max_results=1)

@@ -44,7 +44,15 @@ _REASON = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 REPEATED_S = 5.0
 """How long a command repeats a request before it says that MLflow does not show its result."""
 HOPELESS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
-NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+_DRIVER_SAYS = re.compile(r"\((?:\w+\.)+\w*Error\) ([^\n]+)")
+"""What a database's driver says of an error, among what SQLAlchemy says around it."""
+
+
+def hush_mlflow() -> None:
+    """Keep its libraries' warnings, and the tracebacks of errors that it also raises, off the terminal."""
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 class MlflowServer:
@@ -73,8 +81,7 @@ class MlflowServer:
             prepare_database(self._uri, self._artifacts.parent)
             from mlflow import MlflowClient
 
-            for name in NOISY:
-                logging.getLogger(name).setLevel(logging.ERROR)
+            hush_mlflow()
             with no_stray_folder(self._uri):
                 client = MlflowClient(self._uri)
                 if database_file(self._uri) is not None:
@@ -299,6 +306,8 @@ def is_hopeless(error: Exception) -> bool:
 def one_line(error: Exception, uri: str) -> str:
     """The error's first line, without the credentials that addresses in it may carry."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if said := _DRIVER_SAYS.search(str(error)):
+        text = said[1]
     if "Max retries exceeded" in text and (reason := _REASON.search(text)):
         text = f"no connection: {reason[1]}"  # instead of what three libraries have wrapped around it
     return redact_text(text, uri)[:300]

@@ -257,3 +257,10 @@ def test_a_refused_entry_is_not_tried_for_ever() -> None:
 def test_messages_carry_no_credentials() -> None:
     error = ConnectionError("cannot reach http://me:secret@host/api?x and more\nsecond line")
     assert one_line(error, "http://me:secret@host") == "cannot reach http://***@host/api?x and more"
+
+
+def test_of_a_databases_error_its_drivers_words_are_said() -> None:
+    error = MlflowException(
+        "(raised as a result of Query-invoked autoflush)\n(sqlite3.OperationalError) database or disk is full\n[SQL: x]"
+    )
+    assert one_line(error, "sqlite:///m.db") == "database or disk is full"

@@ -21,6 +21,7 @@ import psutil
 
 from rfe.journal.records import read_records
 from rfe.search.work import WorkItem
+from rfe.search.work_queue import LEASE_S
 from rfe.search.worker import Deliver, OnEpochEnd, WorkerSettings
 from rfe.training.record import TrialResult
 from rfe.workspace import Workspace
@@ -29,6 +30,10 @@ from tests.integration.ports import free_port
 TRAIN = "tests.integration.chaos:train_stack"
 KINDS = ("worker", "raylet", "driver", "mlflow")
 MLFLOW_AWAY_S = 20.0
+FROZEN_S = LEASE_S + 15.0
+"""A worker that stands still for so long has lost its leases when it goes on."""
+HEAD_LOST_S = 300.0
+"""Ray tries for a minute to reach its head node again before it ends a driver."""
 MLFLOW_START_S = 300.0
 """It starts while everything else is busy."""
 EPOCHS = 30
@@ -65,13 +70,18 @@ class Chaos:
     """What happened, in order."""
 
     def __post_init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
         self.rng = random.Random(self.seed)
         self.root.mkdir(parents=True)
         (self.root / "cache").mkdir()
         self.mlflow_port = free_port()
         self.workspace = Workspace(self.root / "workspace", f"http://127.0.0.1:{self.mlflow_port}", self.root / "cache")
+        self._start_cluster()
+        self.mlflow = self._start_mlflow()
+        self.driver: subprocess.Popen[bytes] | None = None
+
+    def _start_cluster(self) -> None:
+        from ray.cluster_utils import Cluster
+
         quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}
         head = {"num_cpus": 2, "object_store_memory": 200 * 2**20, "include_dashboard": False}
         self.cluster = Cluster(
@@ -79,8 +89,6 @@ class Chaos:
             head_node_args={**head, "_system_config": {**quick, "health_check_failure_threshold": 2}},
         )
         self.nodes = [self._add_node(), self._add_node()]
-        self.mlflow = self._start_mlflow()
-        self.driver: subprocess.Popen[bytes] | None = None
 
     def _add_node(self) -> Any:
         return self.cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
@@ -106,24 +114,26 @@ class Chaos:
     def search(self, study: str, trials: int, sampler: str, pruner: str, kinds: Sequence[str] = ()) -> int:
         """Run the search to its end; returns the driver's exit code.
 
-        Meanwhile each of `kinds` (one of `KINDS`, or `join` for another node) happens, in any order.
+        Meanwhile each of `kinds` happens, in any order: one of `KINDS`, `join` (another node), `freeze` (a worker
+        stands still and returns), `slow mlflow` (so does the server) or `head` (the head node dies, and a new cluster
+        takes its place).
         """
         kinds = self.rng.sample(kinds, len(kinds))
         moments = sorted(self.rng.sample(range(2, trials * 2 // 3), len(kinds)))
         command = [sys.executable, "-m", "tests.integration.chaos", study, str(trials), sampler, pruner]
-        command += [str(self.data), str(self.workspace.root), str(self.workspace.cache), self.cluster.address]
+        command += [str(self.data), str(self.workspace.root), str(self.workspace.cache)]
         environment = {**os.environ, "MLFLOW_TRACKING_URI": self.workspace.mlflow_uri, "OMP_NUM_THREADS": "1"}
 
         def start() -> subprocess.Popen[bytes]:
             with (self.root / "driver.log").open("ab") as log:
-                return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+                return subprocess.Popen([*command, self.cluster.address], env=environment, stdout=log, stderr=log)
 
         self.driver = start()
         for kind, moment in zip(kinds, moments, strict=True):
             self._await_trials(study, moment)
             self._happen(kind)
             self.events.append(f"{kind} after {moment} trials")
-            if kind == "driver":
+            if kind in ("driver", "head"):
                 self.driver = start()
         return self.driver.wait(timeout=900)
 
@@ -147,10 +157,22 @@ class Chaos:
             node = self.nodes.pop(self.rng.randrange(len(self.nodes)))
             self.cluster.remove_node(node, allow_graceful=False)
             self.nodes.append(self._add_node())
+        elif kind == "freeze":
+            workers = self._workers()
+            if workers:
+                _freeze(self.rng.choice(sorted(workers, key=lambda one: one.pid)).pid, FROZEN_S)
+        elif kind == "slow mlflow":
+            _freeze(self.mlflow.pid, MLFLOW_AWAY_S)
         elif kind == "driver":
             assert self.driver is not None
             self.driver.kill()
             self.driver.wait()
+        elif kind == "head":
+            assert self.driver is not None
+            self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
+            assert self.driver.wait(HEAD_LOST_S) != 0, "the head node was lost, and the search says that all is well"
+            self.cluster.shutdown()
+            self._start_cluster()
         else:
             os.killpg(self.mlflow.pid, signal.SIGKILL)
             self.mlflow.wait()
@@ -178,6 +200,19 @@ class Chaos:
         with suppress(ProcessLookupError):
             os.killpg(self.mlflow.pid, signal.SIGKILL)
         self.mlflow.wait()
+
+
+def _freeze(pid: int, seconds: float) -> None:
+    """Have a process and its children stand still for a while."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        frozen = [process, *process.children(recursive=True)]
+        for one in frozen:
+            one.suspend()
+        time.sleep(seconds)
+        for one in frozen:
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""MLflow locked, or slower than it is waited for: the search goes on, and then all of it is shown once and in order.
+"""MLflow locked, too slow, or failing: the search goes on, and then all of it is shown once and in order.
 
 The search is the real one but for Ray: its books, with a stand-in for training.
 """
@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -104,40 +104,61 @@ def test_a_locked_database_holds_nothing_up_and_gets_everything_later(
     assert_shown(workspace, database)
 
 
+Fault = Literal["late", "500"]
+
+
 @dataclass
-class SlowProxy:
-    """Passes requests on; while it is slow, answers to every third change come after the client has given up."""
+class FaultyProxy:
+    """Passes requests on; while it has its fault, every third change has an answer that says nothing of it.
+
+    It comes after the client has given up, or is an error 500: of every second such change, which is not passed on.
+    """
 
     port: int
-    slow: bool = True
+    fault: Fault
+    faulty: bool = True
     changes: list[str] = field(default_factory=list)
-    kept_back: int = 0
+    faults: int = 0
     hurry: threading.Event = field(default_factory=threading.Event)
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
-            def pass_on(self) -> None:
+            def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                fails = False
+                if self.command != "GET" and "/runs/search" not in self.path:
+                    proxy.changes.append(self.path)
+                    fails = proxy.faulty and len(proxy.changes) % 3 == 0
+                    proxy.faults += fails
+                if fails and proxy.fault == "500" and proxy.faults % 2:
+                    self.send(500, "text/plain", b"out of order")
+                    return
+                status, kind, content = self.pass_on(body)
+                if fails and proxy.fault == "500":
+                    self.send(500, "text/plain", b"out of order")
+                    return
+                if fails:
+                    proxy.hurry.wait(CLIENT_WAITS_S + 1)
+                self.send(status, kind, content)
+
+            def pass_on(self, body: bytes) -> tuple[int, str, bytes]:
                 with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_S)) as server:
                     headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
                     server.request(self.command, self.path, body, headers)
                     answer = server.getresponse()
-                    content = answer.read()
-                if self.command != "GET" and "/runs/search" not in self.path:
-                    proxy.changes.append(self.path)
-                    if proxy.slow and len(proxy.changes) % 3 == 0:
-                        proxy.kept_back += 1
-                        proxy.hurry.wait(CLIENT_WAITS_S + 1)
+                    return answer.status, answer.headers.get("Content-Type", "application/json"), answer.read()
+
+            def send(self, status: int, kind: str, content: bytes) -> None:
                 with suppress(OSError):  # the client has gone
-                    self.send_response(answer.status)
-                    self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+                    self.send_response(status)
+                    self.send_header("Content-Type", kind)
                     self.send_header("Content-Length", str(len(content)))
                     self.end_headers()
                     self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
             def log_message(self, *_: object) -> None:
                 """Nothing."""
@@ -149,10 +170,10 @@ CLIENT_WAITS_S = 2
 
 
 @contextmanager
-def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]:
+def faulty_mlflow(database: Path, folder: Path, fault: Fault) -> Iterator[tuple[str, FaultyProxy]]:
     """(address, the proxy there) of a tracking server."""
     with mlflow_server(f"sqlite:///{database}", folder / "artifacts", folder / "server.log") as port:
-        proxy = SlowProxy(port)
+        proxy = FaultyProxy(port, fault)
         front = ThreadingHTTPServer(("127.0.0.1", 0), proxy.handler())
         try:
             threading.Thread(target=front.serve_forever, daemon=True).start()
@@ -163,21 +184,22 @@ def slow_mlflow(database: Path, folder: Path) -> Iterator[tuple[str, SlowProxy]]
 
 
 @pytest.mark.slow
-def test_a_server_that_answers_too_late_is_told_everything_once(
-    database: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", get_args(Fault))
+def test_a_server_that_fails_after_it_did_what_was_asked_is_told_everything_once(
+    fault: Fault, database: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It did what it was asked, but nobody heard of it: asking again must not do it twice."""
+    """Nobody heard of what it did: asking again must not do it twice."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(CLIENT_WAITS_S))
     notes: list[str] = []
-    with slow_mlflow(database, tmp_path) as (uri, proxy):
+    with faulty_mlflow(database, tmp_path, fault) as (uri, proxy):
         workspace = Workspace(tmp_path / "workspace", uri, tmp_path / "cache")
         tracker = MlflowTracker(workspace, workspace.study("tiny"), notes.append)
         run_study(workspace, dataset, tracker)
         assert told(workspace) == list(range(ENDED))
-        before = proxy.kept_back  # the study is over; most of the late answers are yet to come
-        wait_for(lambda: proxy.kept_back >= before + 4)
-        proxy.slow = False
+        before = proxy.faults  # the study is over; most of the faults are yet to come
+        wait_for(lambda: proxy.faults >= before + 4)
+        proxy.faulty = False
         assert tracker.close(PATIENCE_S) == ""
-        # answers that are late one by one are repeated in silence; more than a few seconds of them are said
+        # single faults are repeated in silence; more than a few seconds of them are said
         assert all("saved locally, retrying" in line or line.endswith("is available again") for line in notes)
         assert_shown(workspace, database)

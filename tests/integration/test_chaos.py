@@ -19,7 +19,7 @@ from tests.integration.chaos import KINDS, open_chaos
 TRIALS = 60
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,7 @@ def mlflow_statuses(workspace: Workspace, study: str) -> dict[int, str]:
     return {int(run.data.tags["rfe.trial"]): run.info.status for run in trials}
 
 
+@pytest.mark.chaos
 def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "disturbed", seed=1) as disturbed:
         assert disturbed.search("chaos", TRIALS, "random", "none", KINDS * 2) == 0
@@ -73,6 +74,7 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
             np.testing.assert_allclose(*(np.load(file) for file in files), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "grows", seed=3) as chaos:
         assert chaos.search("chaos", 36, "random", "none", ["join"]) == 0
@@ -82,6 +84,7 @@ def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
     assert "1 more worker: the cluster has room for 4 now" in said
 
 
+@pytest.mark.slow
 def test_a_pruned_search_accounts_for_every_trial(data: Path, tmp_path: Path) -> None:
     with open_chaos(data, tmp_path / "disturbed", seed=2) as chaos:
         assert chaos.search("chaos", TRIALS, "tpe", "asha", KINDS * 2) == 0
@@ -90,3 +93,13 @@ def test_a_pruned_search_accounts_for_every_trial(data: Path, tmp_path: Path) ->
     assert counts["failed"] == 0
     assert counts["pruned"] >= 5
     assert counts["complete"] >= 5
+
+
+@pytest.mark.chaos
+def test_frozen_workers_a_frozen_mlflow_and_a_lost_head_node_lose_nothing(data: Path, tmp_path: Path) -> None:
+    with open_chaos(data, tmp_path / "frozen", seed=4) as chaos:
+        assert chaos.search("chaos", 40, "random", "none", ["freeze", "slow mlflow", "freeze", "head"]) == 0
+        assert len(chaos.events) == 4
+        assert set(states(chaos.workspace, "chaos", 40).values()) == {"complete"}
+        said = (chaos.root / "driver.log").read_text()
+    assert "does not answer; what finished is saved" in said

@@ -1,5 +1,7 @@
 """Whether a cluster is there and takes our token, asked before Ray waits for it; no Ray is started."""
 
+import socket
+import time
 from collections.abc import Iterator
 from concurrent import futures
 
@@ -8,7 +10,7 @@ import pytest
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from rfe.errors import ConfigError
-from rfe.search.cluster import check_reachable, cluster_address, connected_cluster
+from rfe.search.cluster import check_reachable, cluster_address, connected_cluster, watched_head
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_cluster_that_asks_for_a_token_says_how_to_send_it(
         monkeypatch.setenv("RAY_AUTH_TOKEN", token)
     AuthenticationTokenLoader.instance().reset_cache()
     try:
-        with pytest.raises(ConfigError, match=said), connected_cluster(guarded, {}):
+        with pytest.raises(ConfigError, match=said), connected_cluster(guarded, print, {}):
             pass
     finally:
         monkeypatch.undo()
@@ -67,7 +69,7 @@ def test_a_cluster_that_asks_for_a_token_says_how_to_send_it(
 def test_a_proxy_for_web_pages_is_not_asked_for_the_cluster(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
-    with pytest.raises(ConfigError, match="asks for a token"), connected_cluster(guarded, {}):
+    with pytest.raises(ConfigError, match="asks for a token"), connected_cluster(guarded, print, {}):
         pass
 
 
@@ -87,3 +89,28 @@ def test_local_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_without_a_cluster_is_a_sentence_at_once(address: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check_reachable(address)
+
+
+def test_a_head_node_that_goes_and_returns_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself says nothing for a minute, and then ends the process."""
+    monkeypatch.setattr("rfe.search.cluster.LOOK_S", 0.02)
+    notes: list[str] = []
+
+    def await_notes(n: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(notes) < n and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    head = socket.create_server(("127.0.0.1", 0))
+    port = head.getsockname()[1]
+    with watched_head(f"127.0.0.1:{port}", notes.append):
+        time.sleep(0.2)
+        assert not notes
+        head.close()
+        await_notes(1)
+        time.sleep(0.2)  # once is enough
+        with socket.create_server(("127.0.0.1", port)):
+            await_notes(2)
+    first, second = notes
+    assert f"127.0.0.1:{port}, does not answer; what finished is saved" in first
+    assert second.endswith("answers again")
