@@ -5,10 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from rfe.metric_names import METRICS as NAMES
 from rfe.metrics.choice import METRICS, further_metrics, score_metric, score_parts
 from rfe.metrics.metric import LabelShares, Metric, totals_of
+from rfe.metrics.presence import presence_hits
+from rfe.metrics.salience import salience_hits
 from rfe.task import BLEMORE, Task
 
 TASKS = (
@@ -86,6 +89,42 @@ def test_clip_values_average_to_the_metric(task: Task, metric: Metric) -> None:
     each = metric.clip_values(task, truth, answered)
     assert each.shape == answered.shape
     np.testing.assert_allclose(each.mean(-1), metric.value(totals_of(metric, task, truth, answered)))
+
+
+@every_metric
+def test_a_right_answer_is_worth_more_than_a_wrong_one(task: Task, metric: Metric) -> None:
+    truth, answered = draw(task, np.random.default_rng(5))
+    each, right = metric.clip_values(task, truth, answered), answered == truth
+    counted = np.ptp(each, axis=0) > 0  # of a clip that one seed answers rightly and one not
+    once = counted & (right.sum(0) == 1)
+    assert once.sum() > 20
+    assert (np.where(right, each, 0).sum(0) > np.where(right, 0, each).sum(0))[once].mean() > 0.9
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if score_metric(task).name == "blemore"])
+def test_scores_expected_gain_is_what_an_answer_adds_on_average(task: Task) -> None:
+    chance = np.random.default_rng(6).dirichlet(np.ones(task.n_states))
+    blends = 0.4
+    states = np.arange(task.n_states)
+    for answer, gain in enumerate(
+        score_metric(task).expected_gains(task, chance, LabelShares(blends, np.full(task.n_sets, 1 / task.n_sets)))
+    ):
+        given = np.full(task.n_states, answer)
+        added = presence_hits(task, states, given) + salience_hits(task, states, given) / blends
+        assert gain == pytest.approx(chance @ added)
+
+
+def test_sets_that_occur_once_count_in_macro_f1() -> None:
+    metric = METRICS["macro_f1"]
+    truth, answered = np.array([0, 1, 2, 0]), np.array([0, 1, 0, 3])
+    totals = totals_of(metric, BLEMORE, truth, answered)
+    assert metric.value(totals) == pytest.approx(f1_score(truth, answered, average="macro", zero_division=0))
+    influence, step = metric.influence(BLEMORE, truth, answered, totals), 1e-6
+    for clip in range(4):
+        weight = np.ones((4, 1))
+        weight[clip] += step
+        moved = metric.value(metric.totals(BLEMORE, truth, answered, weight)[0])
+        assert (moved - metric.value(totals)) / step == pytest.approx(influence[clip], abs=1e-5)
 
 
 @every_metric

@@ -252,3 +252,30 @@ def test_every_json_has_the_same_keys_and_null_where_nothing_was_measured(
     actor = InfluenceTable.of_answers(BLEMORE, np.arange(6), np.arange(6), np.zeros(6, int))
     found = score_interval(actor, "acc_presence").to_dict()
     assert (found["estimate"], found["low"], found["high"], found["standard_error"]) == (1.0, None, None, None)
+
+
+def test_the_interval_of_a_share_is_that_of_a_mean_over_actors() -> None:
+    hits = np.array([[1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0]])
+    actor = np.arange(8)
+    each = score_interval(InfluenceTable.of_hits("recall", hits, actor, np.zeros(8, np.int64)), "recall")
+    assert each.estimate == pytest.approx(0.75)
+    assert each.standard_error == pytest.approx(hits.std(ddof=1) / np.sqrt(8))
+
+
+def test_the_mean_of_tables_is_taken_table_by_table() -> None:
+    hits = np.random.default_rng(0).integers(0, 2, (3, 2, 6)).astype(float)
+    one = InfluenceTable.mean_of([InfluenceTable.of_hits("recall", each) for each in hits])
+    assert one.influences["recall"].shape == (2, 6)
+    assert one.estimates["recall"] == pytest.approx(hits.mean())
+    np.testing.assert_allclose(one.influences["recall"].sum(1), (hits.mean(0) - hits.mean()).mean(1))
+
+
+def test_clips_of_unknown_actors_stand_each_for_itself() -> None:
+    hits = np.array([[1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0]])
+    fold = np.zeros(8, np.int64)
+    some, own = (
+        score_interval(InfluenceTable.of_hits("recall", hits, np.array(actor), fold), "recall")
+        for actor in ([0, 1, 2, -1, -1, -1, 3, 4], [0, 1, 2, 5, 6, 7, 3, 4])
+    )
+    assert some.standard_error == pytest.approx(own.standard_error)
+    assert some.n_actors == 8

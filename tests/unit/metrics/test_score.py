@@ -56,6 +56,9 @@ def test_fold_hits_count_by_fold_and_pool_over_clips() -> None:
     alone = [score(BLEMORE, truth, predicted[i, j]).score for i in range(3) for j in range(2)]
     np.testing.assert_allclose(hits.score.ravel(), alone)
     assert hits.pooled().score == pytest.approx(np.mean(alone))
+    unknown = hits.by_fold("macro_f1"), hits.pool("macro_f1")
+    assert [one.shape for one in unknown] == [(3, 2, 4), (3, 2)]
+    assert all(np.isnan(one).all() for one in unknown)
 
 
 def test_pooled_score_is_not_the_mean_over_folds() -> None:

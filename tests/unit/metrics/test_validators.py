@@ -53,3 +53,34 @@ def test_without_a_blend_there_is_no_score() -> None:
     rng = np.random.default_rng(3)
     truth = np.flatnonzero(~BLEMORE.state_is_blend)[rng.integers(0, 6, 50)]
     assert np.isnan(deep_embedded_validation(BLEMORE, rng.normal(size=(50, 2)), rng.normal(size=(50, 2)), truth, truth))
+
+
+def test_density_is_the_mean_entropy_over_the_other_clips() -> None:
+    values = np.random.default_rng(4).dirichlet(np.ones(6), 5)
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    expected = []
+    for clip in range(5):
+        others = np.exp(np.delete(unit @ unit[clip], clip) / 0.05)
+        others /= others.sum()
+        expected.append(-(others * np.log(others)).sum())
+    assert soft_neighborhood_density(values, 0.05) == pytest.approx(np.mean(expected))
+
+
+def test_the_estimate_does_not_depend_on_a_features_unit() -> None:
+    rng = np.random.default_rng(5)
+    truth, answered = clips(300, rng)
+    features = rng.normal(size=(600, 4)) + np.repeat([0.0, 0.3], 300)[:, None]
+    in_metres, in_millimetres = (
+        deep_embedded_validation(BLEMORE, unit * features[:300], unit * features[300:], truth, answered)
+        for unit in (1.0, 1000.0)
+    )
+    assert in_millimetres == pytest.approx(in_metres)
+
+
+def test_weights_that_are_all_alike_correct_nothing() -> None:
+    rng = np.random.default_rng(6)
+    truth, answered = clips(400, rng)
+    where = np.zeros((400, 1))
+    estimate = deep_embedded_validation(BLEMORE, where, where + 1.0, truth, answered)
+    weight = estimate / score(BLEMORE, truth, answered).score
+    assert 0 <= weight < 0.2  # no clip looks like a target clip
