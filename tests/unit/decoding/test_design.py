@@ -169,3 +169,10 @@ def test_thresholds_have_no_distribution_to_match(kind: str) -> None:
 def test_the_example_runs() -> None:
     found = doctest.testmod(module)
     assert (found.failed, found.attempted > 0) == (0, True)
+
+
+def test_the_mean_design_is_a_count_over_actors() -> None:
+    state = np.array([0, 0, 3])
+    np.testing.assert_array_equal(mean_design(BLEMORE, state, np.array([7, 7, 7]))[:4], [2, 0, 0, 1])
+    np.testing.assert_array_equal(mean_design(BLEMORE, state, np.array([7, 8, 7]))[:4], [1, 0, 0, 0.5])
+    assert not mean_design(BLEMORE, state[:0], state[:0]).any()

@@ -275,7 +275,7 @@ def test_clips_of_unknown_actors_stand_each_for_itself() -> None:
     fold = np.zeros(8, np.int64)
     some, own = (
         score_interval(InfluenceTable.of_hits("recall", hits, np.array(actor), fold), "recall")
-        for actor in ([0, 1, 2, -1, -1, -1, 3, 4], [0, 1, 2, 5, 6, 7, 3, 4])
+        for actor in ([-1, -1, -1, 0, 1, 2, 3, 4], [5, 6, 7, 0, 1, 2, 3, 4])
     )
     assert some.standard_error == pytest.approx(own.standard_error)
     assert some.n_actors == 8
