@@ -12,7 +12,7 @@ DEV := $(VENV)/.installed-dev
 TOOLS := build/tools
 export PYTHON TORCH_INDEX UPGRADE
 
-.PHONY: demo test slow chaos browser lint docs pictures bench evidence install lock pythons lowest audit clean
+.PHONY: demo test slow chaos browser lint docs pictures bench evidence install lock pythons lowest newest audit clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUN)  ## the whole path on simulated data: rfe-workspace/demo
@@ -71,8 +71,8 @@ lock: $(RUN) $(TOOLS)/.installed  ## remakes requirements/*.txt, within the boun
 pythons: $(DEV)  ## tries every other Python that is supported and found
 	sh requirements/pythons.sh $(VENV)
 
-lowest: $(RUN) $(TOOLS)/.installed  ## tries the lowest versions that pyproject.toml allows
-	sh requirements/lowest.sh $(TOOLS)/bin/uv $(abspath $(BIN))/python
+lowest newest: $(RUN) $(TOOLS)/.installed  ## tries the lowest, or the newest, versions that pyproject.toml allows
+	sh requirements/bounds.sh $@ $(TOOLS)/bin/uv $(abspath $(BIN))/python
 
 audit: $(DEV) $(TOOLS)/.installed  ## known vulnerabilities of what the locks name; build/sbom.json lists what is installed (CycloneDX)
 	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.json $(BIN)/python

@@ -1,14 +1,16 @@
-"""Whether text holds a password or a token, and text without them."""
+"""Whether text holds a password or a token, and text without them; the secrets that a job was given."""
 
 import os
 import re
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from rfe.workspace import redact_text
-
+_USER = re.compile(r"://[^/\s]*@")
 SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|ACCESS_KEY|API_KEY|CREDENTIALS?)($|_KEY$)", re.IGNORECASE)
 """Names of environment variables that people keep secrets in."""
 FEWEST_LETTERS = 6
 """A shorter value of such a variable cannot be told from a word."""
+SECRET_NAMES = "RFE_SECRETS"
+"""Environment variable of the job's driver: which of its variables are secrets, for its workers."""
 _WORDS = r"(?:password|passwd|secret|api_?key|access_?key|auth_?token|access_?token|client_?secret)"
 _PATTERNS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
@@ -48,3 +50,52 @@ def hide_secrets(text: str) -> str:
     for pattern in _PATTERNS.values():
         text = pattern.sub("***", text)
     return redact_text(text)
+
+
+def redact_uri(uri: str) -> str:
+    """`uri` without the user, password and query it may carry: fit for messages, tags and files."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no URI at all, e.g. with half of an IPv6 address's brackets
+        return _USER.sub("://***@", uri)
+    if not parts.netloc and not parts.query:
+        return uri
+    host = parts.netloc.rsplit("@", 1)[-1]
+    netloc = f"***@{host}" if "@" in parts.netloc else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+def redact_text(text: str, *uris: str) -> str:
+    """`text` without what `redact_uri` takes out of `uris`, and without user and password of any address in it."""
+    for uri in uris:
+        text = text.replace(uri, redact_uri(uri))
+        for secret in _secrets_of(uri):  # libraries take addresses apart
+            text = text.replace(secret, "***")
+    return _USER.sub("://***@", text)
+
+
+def _secrets_of(uri: str) -> list[str]:
+    """What may be secret in a URI, as it stands there and decoded; not what is too short to be told from words."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return []
+    user = parts.username if parts.scheme in ("http", "https") and parts.password is None else None
+    found = [one for one in (parts.password, user, parts.query) if one]
+    return [one for one in (*found, *map(unquote, found)) if len(one) > 3]
+
+
+def carries_secret(uri: str) -> bool:
+    """Whether a URI has a password in it, or what may be one: a web address's user or query."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return parts.password is not None or (
+        parts.scheme in ("http", "https") and bool(parts.username is not None or parts.query)
+    )
+
+
+def read_secrets() -> dict[str, str]:
+    """The secrets of the job that this process drives; none outside of a job."""
+    return {name: os.environ[name] for name in os.environ.get(SECRET_NAMES, "").split() if name in os.environ}

@@ -4,12 +4,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from rfe.errors import ConfigError, StudyError
+from rfe.suggestions import unknown
 
 SQLITE = "sqlite:///"
-_USER = re.compile(r"://[^/\s]*@")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME_LETTERS = "letters, digits, dots, dashes and underscores, beginning with a letter or digit"
 """What names of studies and ablations are made of, which are names of folders."""
@@ -36,50 +36,6 @@ def database_file(uri: str) -> Path | None:
     """The file that an MLflow URI names; None for a server, another database, or one in memory."""
     path = unquote(uri.removeprefix(SQLITE).partition("?")[0])
     return Path(path) if uri.startswith(SQLITE) and path not in ("", ":memory:") else None
-
-
-def redact_uri(uri: str) -> str:
-    """`uri` without the user, password and query it may carry: fit for messages, tags and files."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # no URI at all, e.g. with half of an IPv6 address's brackets
-        return _USER.sub("://***@", uri)
-    if not parts.netloc and not parts.query:
-        return uri
-    host = parts.netloc.rsplit("@", 1)[-1]
-    netloc = f"***@{host}" if "@" in parts.netloc else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
-
-
-def redact_text(text: str, *uris: str) -> str:
-    """`text` without what `redact_uri` takes out of `uris`, and without user and password of any address in it."""
-    for uri in uris:
-        text = text.replace(uri, redact_uri(uri))
-        for secret in _secrets_of(uri):  # libraries take addresses apart
-            text = text.replace(secret, "***")
-    return _USER.sub("://***@", text)
-
-
-def _secrets_of(uri: str) -> list[str]:
-    """What may be secret in a URI, as it stands there and decoded; not what is too short to be told from words."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return []
-    user = parts.username if parts.scheme in ("http", "https") and parts.password is None else None
-    found = [one for one in (parts.password, user, parts.query) if one]
-    return [one for one in (*found, *map(unquote, found)) if len(one) > 3]
-
-
-def carries_secret(uri: str) -> bool:
-    """Whether a URI has a password in it, or what may be one: a web address's user or query."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return False
-    return parts.password is not None or (
-        parts.scheme in ("http", "https") and bool(parts.username is not None or parts.query)
-    )
 
 
 @dataclass(frozen=True)
@@ -269,3 +225,35 @@ def tracking_uri(root: Path, given: str, named: str = "MLFLOW_TRACKING_URI") -> 
             "use http://HOST:PORT, sqlite:///PATH, or leave it unset"
         )
     return given
+
+
+def find_study(workspace: Workspace, name: str) -> StudyFolder:
+    """The folder of an existing study.
+
+    Raises:
+        StudyError: there is none of this name; with the nearest.
+    """
+    folder = find_folder(workspace, name)
+    if not folder.journal.is_file():
+        raise StudyError(
+            f"study {name!r}: {folder.journal} is missing, and with it the trials' results; `rfe studies pull {name}` "
+            f"brings it back where MLflow or --storage has it; else `rfe studies delete {name}`, and search again"
+        )
+    return folder
+
+
+def find_folder(workspace: Workspace, name: str) -> StudyFolder:
+    """The folder of a study whose journal may be missing.
+
+    Raises:
+        StudyError: there is none of this name; with the nearest.
+    """
+    folder = workspace.study(name)
+    if any(path.is_file() for path in folder.books):
+        return folder
+    names = [one for one in workspace.study_names() if one != name]
+    if (workspace.ensembles / name).is_dir():
+        raise StudyError(f"{name!r} is an ensemble, not a study; it is kept in {workspace.ensembles / name}")
+    if not names:
+        raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
+    raise StudyError(f"{unknown('study', name, names)} (`rfe studies list` shows all of {workspace.root})")

@@ -63,8 +63,9 @@ def find_question(source: Source, data: DataSource | None, workspace: Workspace,
     from rfe.ablation.study import fresh_base
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
-    from rfe.reporting.studies import find_study, study_source
+    from rfe.journal.study import study_source
     from rfe.search_space.ready_made import find_space
+    from rfe.workspace import find_study
 
     base, from_study = asked.get("base"), asked.get("from_study")
     if base is not None and from_study is not None:
@@ -106,8 +107,8 @@ def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:
     from rfe.config.schema import Config
     from rfe.ensemble.candidates import read_study
     from rfe.ensemble.selection import select_single
-    from rfe.reporting.studies import find_study
     from rfe.search_space.ready_made import find_space
+    from rfe.workspace import find_study
 
     if isinstance(plan.base, StudyBase):
         record = read_study(find_study(workspace, plan.base.study))

@@ -77,8 +77,8 @@ def archive_study(name: str, workspace: Workspace | None = None, *, undo: bool =
 
 def _annotate(name: str, workspace: Workspace | None, change: Callable[[StudyFolder], Annotations]) -> AnnotatedStudy:
     from rfe.reporting.running import find_running
-    from rfe.reporting.studies import find_folder
     from rfe.tracking.annotated_run import update_run
+    from rfe.workspace import find_folder
 
     workspace = workspace or open_workspace()
     folder = find_folder(workspace, name)

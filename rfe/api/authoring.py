@@ -19,7 +19,7 @@ SCAFFOLD = {"space.yaml": "space.yaml", "plan.yaml": "plan.yaml", "job.yaml": "j
     ".gitignore": "gitignore",
 }
 """File of a new project -> its template."""
-JOBS = Path(__file__).parents[1] / "jobs"
+JOBS = TEMPLATES / "jobs"
 """In a checkout a link to the folder at its top; in an installed package a copy of it."""
 
 
@@ -41,7 +41,7 @@ def schema(kind: str = "space") -> dict[str, Any]:
         return _plan_schema()
     if kind == "job":
         from rfe.config.json_schema import model_schema
-        from rfe.search.job import JobSpec
+        from rfe.jobs.description import JobSpec
 
         return model_schema(JobSpec, "A job of rfe")
     if kind == "mapping":

@@ -191,10 +191,10 @@ def retry_trials(
 
 
 def _submit(name: str, workspace: Workspace | None, ask: Callable[[StudyState], Request]) -> RequestAnswer:
-    from rfe.reporting.studies import find_study
     from rfe.search.control import read_state, submit_request
     from rfe.search.requests import ChangeStudy, NarrowSpace
     from rfe.tracking.annotated_run import update_run
+    from rfe.workspace import find_study
 
     workspace = workspace or open_workspace()
     folder = find_study(workspace, name)

@@ -69,8 +69,9 @@ def ensemble(
     from rfe.ensemble.build import build_ensemble
     from rfe.ensemble.selection import Selection
     from rfe.ensemble.stored import ENSEMBLE_SUFFIX, check_name, read_ensemble, record_run, write_ensemble
-    from rfe.reporting.studies import find_study, study_source
+    from rfe.journal.study import study_source
     from rfe.tracking.ensembles import draw_trajectory
+    from rfe.workspace import find_study
 
     if not studies:
         raise ConfigError("ensemble: name at least one study (`rfe studies list` shows them)")

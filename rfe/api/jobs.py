@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rfe.extras import needs
 
 if TYPE_CHECKING:
-    from rfe.search.job import Job
-    from rfe.search.jobs import JobState, Submission
+    from rfe.jobs.client import JobState, Submission
+    from rfe.jobs.description import Job
 
 
 def plan_job(
@@ -20,8 +20,8 @@ def plan_job(
     name: str | None = None,
     workspace: Path | None = None,
 ) -> Job:
-    """The job that `submit` would submit: of a YAML file, or of a command's words; see `rfe.search.job.load_job`."""
-    from rfe.search.job import load_job
+    """The job that `submit` would submit: of a YAML file, or of a command's words; see `load_job`."""
+    from rfe.jobs.description import load_job
 
     return load_job(source, address=address, name=name, workspace=workspace)
 
@@ -39,7 +39,7 @@ def submit(job: Job, *, new: bool = False) -> Submission:
     """
     from dataclasses import replace
 
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     jobs = open_jobs(job.address)
     submission = jobs.submit(job, new=new)
@@ -49,7 +49,7 @@ def submit(job: Job, *, new: bool = False) -> Submission:
 @needs("search")
 def follow_job(name: str, write: Callable[[str], None], *, address: str | None = None) -> JobState:
     """Pass a job's output to `write`, from its beginning, until the job ends."""
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     return open_jobs(address).follow(name, write)
 
@@ -57,7 +57,7 @@ def follow_job(name: str, write: Callable[[str], None], *, address: str | None =
 @needs("search")
 def list_jobs(*, address: str | None = None) -> list[JobState]:
     """The jobs of a cluster, the one submitted last first."""
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     return open_jobs(address).all()
 
@@ -65,7 +65,7 @@ def list_jobs(*, address: str | None = None) -> list[JobState]:
 @needs("search")
 def show_job(name: str, *, address: str | None = None) -> JobState:
     """One job of a cluster."""
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     return open_jobs(address).find(name)
 
@@ -73,7 +73,7 @@ def show_job(name: str, *, address: str | None = None) -> JobState:
 @needs("search")
 def job_logs(name: str, *, address: str | None = None) -> str:
     """All that a job has printed so far."""
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     return open_jobs(address).logs(name)
 
@@ -81,6 +81,6 @@ def job_logs(name: str, *, address: str | None = None) -> str:
 @needs("search")
 def stop_job(name: str, *, address: str | None = None) -> JobState:
     """End a job as Ctrl-C would, and wait for its end; what it trained is kept."""
-    from rfe.search.jobs import open_jobs
+    from rfe.jobs.client import open_jobs
 
     return open_jobs(address).stop(name)

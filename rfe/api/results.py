@@ -23,6 +23,7 @@ DEFAULT_MODELS: ModelKind = "folds"
 """The better ones on actors that neither had seen: see `reports/evidence/final_models`."""
 
 
+@needs("search")
 def export(
     name: str,
     data: Path | str | None = None,
@@ -57,9 +58,10 @@ def export(
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.ensemble.stored import ensemble_names, read_ensemble, unknown_result
-    from rfe.reporting.studies import find_study, study_source
+    from rfe.journal.study import study_source
     from rfe.submission.export import export_ensemble, export_study
     from rfe.submission.signing import open_signer, signature_path
+    from rfe.workspace import find_study
 
     signer = None if sign is None else open_signer(sign)
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rfe.errors import StudyError
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
 
@@ -19,6 +20,7 @@ POLL_AFAR_S = 4.0
 """How often a study is looked at, in its folder and on a tracking server."""
 
 
+@needs("search")
 def watch_study(
     name: str,
     workspace: Workspace | None = None,
@@ -58,6 +60,7 @@ class StopRequest:
         return asdict(self)
 
 
+@needs("search")
 def stop_study(
     name: str,
     workspace: Workspace | None = None,
@@ -88,8 +91,8 @@ def stop_study(
     if not live.session:
         raise StudyError(f"study {name!r} is just being opened or repaired; try again in a moment")
     if tracking_uri is None:
-        from rfe.reporting.studies import find_study
         from rfe.tracking.live import request_stop
+        from rfe.workspace import find_study
 
         request_stop(find_study(workspace, name), live.session)
     else:
@@ -110,7 +113,7 @@ def _watcher(
 ) -> tuple[Callable[[], LiveStatus | None], float]:
     """What tells how a study goes (None: nothing works on it), and how many seconds to wait between two looks."""
     from rfe.reporting.running import find_running
-    from rfe.reporting.studies import find_study
+    from rfe.workspace import find_study
 
     if tracking_uri is None:
         folder = find_study(workspace, name)

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from rfe.errors import ConfigError
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.search.options import RunArguments, RunOptions
 from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
+    from rfe.baselines.table import Baseline
     from rfe.config.schema import Config
     from rfe.data.dataset import Dataset
-    from rfe.reporting.baselines import Baseline
-    from rfe.reporting.plan import SearchPlan
     from rfe.search.outcome import StudyOutcome
+    from rfe.search.plan import SearchPlan
     from rfe.search_space import SearchSpace
 
 Source = str | Path | Mapping[str, Any]
@@ -69,7 +70,7 @@ def plan_search(
     **arguments: Unpack[RunArguments],
 ) -> SearchPlan:
     """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
-    from rfe.reporting.plan import plan
+    from rfe.search.plan import plan
 
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
@@ -101,10 +102,10 @@ def train(
     """
     from rfe.config.identity import config_id
     from rfe.config.load import load_config
-    from rfe.reporting.studies import find_study, read_trial, study_source
+    from rfe.journal.study import read_trial, study_source
     from rfe.search_space.ready_made import find_space
     from rfe.submission.layout import MANIFEST
-    from rfe.workspace import STUDY_NAME
+    from rfe.workspace import STUDY_NAME, find_study
 
     workspace = workspace or open_workspace()
     if (source is None) == (from_study is None) or (from_study is None) != (trial is None):
@@ -126,6 +127,7 @@ def train(
     return _run(space, workspace, progress, RunOptions(workers=workers, address=address))
 
 
+@needs("search")
 def resume_study(
     name: str,
     data: Path | str | None = None,
@@ -147,9 +149,10 @@ def resume_study(
         ConfigError: the data folder is not there.
     """
     from rfe.journal.records import read_records
-    from rfe.reporting.studies import find_study, read_journal
+    from rfe.journal.study import read_journal
     from rfe.search.changes import StudyChanges
     from rfe.study import read_definition
+    from rfe.workspace import find_study
 
     workspace = workspace or open_workspace()
     folder = find_study(workspace, name)
@@ -174,7 +177,7 @@ def baselines(
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> list[Baseline]:
-    """Train and score what a search must beat; see `rfe.reporting.baselines`.
+    """Train and score what a search must beat; see `rfe.baselines.table`.
 
     Args:
         data: the data folder.
@@ -185,10 +188,10 @@ def baselines(
     Raises:
         ConfigError: `only` names no baseline.
     """
+    from rfe.baselines.table import run_baselines
     from rfe.data.cache import FeatureCache
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
-    from rfe.reporting.baselines import run_baselines
     from rfe.resources import available_cpus
 
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
@@ -259,7 +262,7 @@ def _space_of_one(config: Config, name: str) -> SearchSpace:
 def _checked(options: RunOptions, workspace: Workspace) -> RunOptions:
     """The same options; raises StudyError where `warm_start` names no study."""
     if options.warm_start is not None:
-        from rfe.reporting.studies import find_study
+        from rfe.workspace import find_study
 
         find_study(workspace, options.warm_start)
     return options

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.errors import ConfigError, StudyError
+from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
-from rfe.workspace import StudyFolder, Workspace, open_workspace, redact_uri
+from rfe.secrets import redact_uri
+from rfe.workspace import StudyFolder, Workspace, open_workspace
 
 if TYPE_CHECKING:
     from rfe.reporting.difference import TrialDifference
@@ -57,6 +59,7 @@ def list_studies(
     return select_studies(summaries, tags=tags, state=state, archived=archived)
 
 
+@needs("search")
 def show_study(
     name: str,
     workspace: Workspace | None = None,
@@ -66,7 +69,8 @@ def show_study(
     tracking_uri: str | None = None,
 ) -> StudyDetail:
     """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`."""
-    from rfe.reporting.studies import describe_remote, describe_study, find_study
+    from rfe.reporting.studies import describe_remote, describe_study
+    from rfe.workspace import find_study
 
     workspace = workspace or open_workspace()
     if tracking_uri is None:
@@ -81,6 +85,7 @@ def show_study(
             return describe_remote(study, folder, redact_uri(remote.mlflow_uri), top=top, sort=sort)
 
 
+@needs("search")
 def repair_study(name: str, workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairReport:
     """Have MLflow agree with a study's journal again, and find what is damaged; see `rfe.search.repair`."""
     from rfe.search.repair import repair_study as repair
@@ -142,8 +147,8 @@ def export_optuna(name: str, output: Path | str, workspace: Workspace | None = N
         ConfigError: the file is there already, or its folder cannot be made.
         StudyError: no such study, or its journal is damaged.
     """
-    from rfe.reporting.studies import find_study
     from rfe.study.rebuild import write_optuna
+    from rfe.workspace import find_study
 
     file = Path(output).expanduser().absolute()
     return OptunaFile(name, str(file), write_optuna(find_study(workspace or open_workspace(), name), file))
@@ -210,8 +215,9 @@ def diff_trials(
     name: str, first: str, second: str, workspace: Workspace | None = None, *, data: Path | str | None = None
 ) -> TrialDifference:
     """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`."""
+    from rfe.journal.study import read_journal
     from rfe.reporting.difference import diff_trials as diff
-    from rfe.reporting.studies import find_study, read_journal
+    from rfe.workspace import find_study
 
     journal = read_journal(find_study(workspace or open_workspace(), name))
     known = journal.study.settings.get("data.path")
@@ -235,6 +241,7 @@ class DeletedStudy:
         return asdict(self)
 
 
+@needs("search")
 def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bool = False) -> DeletedStudy:
     """Remove a study's folder and mark its MLflow experiment deleted, which MLflow can undo.
 
@@ -262,7 +269,7 @@ def delete_study(name: str, workspace: Workspace | None = None, *, keep_runs: bo
 
 def _idle_study(workspace: Workspace, name: str) -> StudyFolder:
     from rfe.reporting.running import find_running
-    from rfe.reporting.studies import find_folder
+    from rfe.workspace import find_folder
 
     folder = find_folder(workspace, name)
     live = find_running(folder)

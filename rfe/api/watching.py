@@ -30,8 +30,9 @@ def study_table(name: str, workspace: Workspace | None = None, *, parameters: Pa
         >>> table = rfe.api.study_table("first")
         >>> table.sort_values("score").tail()
     """
-    from rfe.reporting.studies import find_study, read_journal
+    from rfe.journal.study import read_journal
     from rfe.reporting.trial_table import trial_table
+    from rfe.workspace import find_study
 
     return trial_table(read_journal(find_study(workspace or open_workspace(), name)), parameters)
 
@@ -90,8 +91,8 @@ def show_page(
         StudyError: there is no such study, or its journal is damaged.
         ConfigError: no port is free, or `every_s` is out of range.
     """
-    from rfe.reporting.studies import find_study
     from rfe.reporting.watch.serve import keep_page, serve_page
+    from rfe.workspace import find_study
 
     if not LEAST_S <= every_s <= MOST_S:
         raise ConfigError(f"--every {every_s:g}: give {LEAST_S:g} to {MOST_S:g} seconds")
@@ -111,8 +112,8 @@ def write_page(name: str, output: Path, workspace: Workspace | None = None) -> P
         StudyError: there is no such study, or its journal is damaged.
         ConfigError: the file is a folder.
     """
-    from rfe.reporting.studies import find_study
     from rfe.reporting.watch.serve import write_page as write
+    from rfe.workspace import find_study
 
     _check_file(name, output)
     write(find_study(workspace or open_workspace(), name), output)
@@ -130,7 +131,7 @@ def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:
     Raises:
         StudyError: there is no such study, or its journal is damaged.
     """
-    from rfe.reporting.studies import find_study
     from rfe.reporting.watch.study import WatchedStudy
+    from rfe.workspace import find_study
 
     return WatchedStudy(find_study(workspace or open_workspace(), name)).payload()

@@ -27,7 +27,8 @@ from rfe.extras import explain_missing
 from rfe.progress import Progress, open_progress
 from rfe.resources import limit_threads
 from rfe.scratch import provide_home
-from rfe.workspace import Workspace, open_workspace, redact_text
+from rfe.secrets import redact_text
+from rfe.workspace import Workspace, open_workspace
 
 INTERRUPTED = 130
 _NOT_OURS = {

@@ -15,8 +15,8 @@ from rfe.cli.output import print_heading, print_json, print_lines, print_setting
 from rfe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rfe.search.job import Job
-    from rfe.search.jobs import JobState, Submission
+    from rfe.jobs.client import JobState, Submission
+    from rfe.jobs.description import Job
 
 group = typer.Typer(no_args_is_help=True, help="Jobs on a Ray cluster: list, look, stop.")
 EXIT_CODES = {"SUCCEEDED": 0, "FAILED": 1, "STOPPED": INTERRUPTED}
@@ -198,7 +198,7 @@ def _time(moment: float | None) -> str:
 
 
 def _at(address: str) -> str:
-    from rfe.workspace import redact_uri
+    from rfe.secrets import redact_uri
 
     return f" --address {shlex.quote(redact_uri(address))}"
 

@@ -12,8 +12,8 @@ from rfe.cli.output import print_heading, print_json, print_lines, print_setting
 from rfe.search.options import RunOptions
 
 if TYPE_CHECKING:
-    from rfe.reporting.plan import SearchPlan
     from rfe.search.outcome import StudyOutcome
+    from rfe.search.plan import SearchPlan
     from rfe.workspace import Workspace
 
 
@@ -125,7 +125,7 @@ def print_outcome(outcome: "StudyOutcome") -> None:
 
 def print_next(outcome: "StudyOutcome", workspace: "Workspace") -> None:
     """Where things are, and what to type next."""
-    from rfe.workspace import redact_uri
+    from rfe.secrets import redact_uri
 
     where = "" if workspace.mlflow_uri.startswith("sqlite") else f" at {redact_uri(workspace.mlflow_uri)}"
     print_lines("", f"trials: {short_path(outcome.folder)}, and MLflow experiment {outcome.study}{where}")

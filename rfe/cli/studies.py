@@ -21,7 +21,7 @@ from rfe.cli.output import (
     space_rows,
 )
 from rfe.formatting import SIGNED, format_bounds, format_value
-from rfe.workspace import redact_uri
+from rfe.secrets import redact_uri
 
 if TYPE_CHECKING:
     from rfe.reporting.studies import StudyDetail, TrialLine

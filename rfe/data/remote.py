@@ -10,7 +10,7 @@ from typing import Any
 
 from rfe.errors import ConfigError, DataError
 from rfe.locking import hold_lock
-from rfe.workspace import carries_secret, redact_text, redact_uri
+from rfe.secrets import carries_secret, redact_text, redact_uri
 from rfe.writing import replace_folder
 
 FETCHED = "fetched"

@@ -90,7 +90,8 @@ class Study(Shown, Controlled, Annotated, Watched):
     @property
     def best_config(self) -> dict[str, Any]:
         """The best trial's configuration, dotted name -> value, without what is at its default."""
-        from rfe.reporting.studies import changed_settings, read_trial
+        from rfe.journal.study import read_trial
+        from rfe.reporting.studies import changed_settings
 
         return changed_settings(read_trial(self.workspace.study(self.name), self.best))
 

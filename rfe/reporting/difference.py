@@ -16,9 +16,9 @@ from rfe.data.metadata import Clips, read_clips
 from rfe.data.scores import answer_influence, answer_totals
 from rfe.errors import ConfigError, DataError, StudyError
 from rfe.journal.events import ConfirmationLog, TrialLog
+from rfe.journal.study import StudyJournal
 from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import NO_TEST, difference_interval
-from rfe.reporting.studies import StudyJournal
 
 Named = re.compile(r"(\d+)(:confirmed)?")
 

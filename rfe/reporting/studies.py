@@ -6,9 +6,10 @@ from typing import Any
 
 from rfe.config.load import flatten
 from rfe.config.schema import Config
-from rfe.errors import ConfigError, StudyError
-from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
-from rfe.journal.records import read_events, read_records
+from rfe.errors import ConfigError
+from rfe.journal.events import TrialLog
+from rfe.journal.records import read_records
+from rfe.journal.study import StudyJournal, read_journal
 from rfe.reporting.running import find_running
 from rfe.reporting.summaries import StudySummary, read_summary
 from rfe.search.changes import QueuedTrial, StudyChanges
@@ -18,7 +19,7 @@ from rfe.study import read_definition
 from rfe.suggestions import unknown
 from rfe.tracking.live import LiveStatus
 from rfe.tracking.remote import RemoteStudy
-from rfe.workspace import StudyFolder, Workspace
+from rfe.workspace import StudyFolder
 
 SORTS = ("score", "confirmed", "acc_presence", "acc_salience", "seconds", "number")
 """What a study's trials can be sorted by; times and numbers ascend, scores descend."""
@@ -70,63 +71,6 @@ class StudyDetail:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class StudyJournal:
-    """What a study's journal says, each trial as last recorded."""
-
-    study: StudyLog
-    trials: dict[int, TrialLog]
-    confirmations: dict[int, ConfirmationLog]
-    outcome: OutcomeLog | None
-    """How the study last ended."""
-    ended: bool
-    """Whether nothing came after that."""
-    changed: float
-
-    def find_trial(self, number: int) -> TrialLog:
-        """A trial that ended.
-
-        Raises:
-            StudyError: there is none.
-        """
-        if number not in self.trials:
-            last = f"its trials go from 0 to {max(self.trials)}" if self.trials else "it has no trial yet"
-            raise StudyError(f"study {self.study.study!r} has no finished trial {number}; {last}")
-        return self.trials[number]
-
-
-def find_study(workspace: Workspace, name: str) -> StudyFolder:
-    """The folder of an existing study.
-
-    Raises:
-        StudyError: there is none of this name; with the nearest.
-    """
-    folder = find_folder(workspace, name)
-    if not folder.journal.is_file():
-        raise StudyError(
-            f"study {name!r}: {folder.journal} is missing, and with it the trials' results; `rfe studies pull {name}` "
-            f"brings it back where MLflow or --storage has it; else `rfe studies delete {name}`, and search again"
-        )
-    return folder
-
-
-def find_folder(workspace: Workspace, name: str) -> StudyFolder:
-    """The folder of a study whose journal may be missing.
-
-    Raises:
-        StudyError: there is none of this name; with the nearest.
-    """
-    folder = workspace.study(name)
-    if any(path.is_file() for path in folder.books):
-        return folder
-    names = [one for one in workspace.study_names() if one != name]
-    if (workspace.ensembles / name).is_dir():
-        raise StudyError(f"{name!r} is an ensemble, not a study; it is kept in {workspace.ensembles / name}")
-    if not names:
-        raise StudyError(f"no study {name!r}: {workspace.root} holds no studies; is this the right --workspace?")
-    raise StudyError(f"{unknown('study', name, names)} (`rfe studies list` shows all of {workspace.root})")
-
-
 def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -> StudyDetail:
     """One study with its `top` trials in the order of `sort`, one of `SORTS`.
 
@@ -157,46 +101,6 @@ def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -
         queued=tuple(changes.queue),
         pruned={number: why for number, why in sorted(changes.pruned.items()) if number not in journal.trials},
     )
-
-
-def read_trial(folder: StudyFolder, number: int) -> Mapping[str, Any]:
-    """The effective configuration of a trial, dotted name -> value.
-
-    Raises:
-        StudyError: there is no such study or trial.
-    """
-    return read_journal(folder).find_trial(number).config
-
-
-def study_source(folder: StudyFolder) -> tuple[str, tuple[str, ...] | None]:
-    """(data folder or its URI, encoders) that a study was searched on.
-
-    Raises:
-        StudyError: the journal does not say.
-    """
-    settings = read_journal(folder).study.settings
-    if "data.path" not in settings:
-        raise StudyError(f"study {folder.name!r}: its journal does not say where the data is; name it with --data")
-    encoders = settings.get("data.encoders")
-    return str(settings["data.path"]), None if encoders is None else tuple(encoders)
-
-
-def read_journal(folder: StudyFolder) -> StudyJournal:
-    """The study's journal, read once."""
-    study, trials, confirmations = StudyLog(folder.name), {}, {}
-    outcome, ended = None, False
-    changed = folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0
-    for event in read_events(folder):
-        ended = ended and isinstance(event, StudyLog) and not event.starts
-        if isinstance(event, StudyLog):
-            study = event
-        elif isinstance(event, TrialLog):
-            trials[event.number] = event
-        elif isinstance(event, ConfirmationLog):
-            confirmations[event.number] = event
-        else:
-            outcome, ended = event, True
-    return StudyJournal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
 
 
 def _narrowed(folder: StudyFolder, changes: StudyChanges) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pandas as pd
 from rfe.data.caveats import is_transductive
 from rfe.errors import ConfigError
 from rfe.journal.events import ConfirmationLog, TrialLog
-from rfe.reporting.studies import StudyJournal
+from rfe.journal.study import StudyJournal
 from rfe.reporting.watch.values import find_value, plain_value, shown_parameters
 from rfe.writing import write_beside
 

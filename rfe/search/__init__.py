@@ -6,7 +6,7 @@ driver.py          run_search: opens data and study, then runs the loop
 study_run.py       the loop of one study, its end and its outcome
 trial_tracker.py   which trials are asked, open and ended; resume
 repair.py          `rfe studies repair`
-budget.py          when a study ends
+budget.py          when a study ends; plan.py how long it would take (--dry-run)
 confirm.py         the best trials again with fresh seeds
 outcome.py         what a study comes to
 tuner.py           Ray Tune: one light trial carries one cohort
@@ -19,7 +19,5 @@ checkpoints.py     how far unfinished configurations are, in the study's folder
 work.py            what travels between driver, queue and workers
 worker_group.py    a Ray Train run; worker.py its loop; stack_training.py what it does with a stack
 interrupt.py       Ctrl-C, and the signals of batch systems and terminals
-job.py             a job's description; typed_command.py reads the command in it
-jobs.py            Ray Jobs: submit, follow, stop, look
 ```
 """

@@ -37,6 +37,7 @@ from rfe.search.preconditions import refuse_impossible
 from rfe.search.session import Session, open_session
 from rfe.search_space import ResolvedSpace, SearchSpace, alike_values
 from rfe.search_space.effective import base_values
+from rfe.secrets import redact_uri
 from rfe.study import StudyDefinition, StudyStore, define_study, read_definition
 from rfe.study.definition import DEFINITION_FILE
 from rfe.suggestions import unknown
@@ -45,7 +46,7 @@ from rfe.tracking.code_changes import keep_code
 from rfe.tracking.live import keep_live, stop_requested
 from rfe.tracking.mirror import keep_mirror, open_mirror
 from rfe.tracking.provenance import git_commit
-from rfe.workspace import StudyFolder, Workspace, redact_uri
+from rfe.workspace import StudyFolder, Workspace
 
 if TYPE_CHECKING:
     from rfe.search.fleet import Fleet

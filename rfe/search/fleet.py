@@ -17,11 +17,11 @@ from ray.util import placement_group_table
 
 from rfe.resources import available_cpus
 from rfe.scratch import scratch_folder
-from rfe.search.job import read_secrets
 from rfe.search.session import Session
 from rfe.search.work_queue_actor import WorkQueueHandle, start_queue
 from rfe.search.worker import WorkerSettings
 from rfe.search.worker_group import WorkerGroup
+from rfe.secrets import read_secrets
 
 STACK_ON_CPU = 4
 STACK_ON_GPU = 32

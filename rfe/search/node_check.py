@@ -12,7 +12,8 @@ from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.remote import is_uri, local_folder
 from rfe.errors import DataError, RfeError
 from rfe.search.session import Session
-from rfe.workspace import node_cache, redact_uri
+from rfe.secrets import redact_uri
+from rfe.workspace import node_cache
 
 ANSWER_S = 300.0
 """How long a node may take to open the data; a URI is fetched meanwhile."""

@@ -9,7 +9,8 @@ from rfe.data.remote import SECRET_IN_URI
 from rfe.metric_names import MetricName
 from rfe.search_space.dimensions import Value
 from rfe.search_space.notify import Notify
-from rfe.workspace import NAME_LETTERS, STUDY_NAME, carries_secret, redact_uri
+from rfe.secrets import carries_secret, redact_uri
+from rfe.workspace import NAME_LETTERS, STUDY_NAME
 
 Objective = Literal["score", "acc_presence", "acc_salience", MetricName, "log_likelihood"]
 """What trials log; which of them a task has is checked with the data (`check_objectives`)."""

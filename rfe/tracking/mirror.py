@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.journal import LOCK_FILE
+from rfe.secrets import redact_text, redact_uri
 from rfe.threads import BackgroundThread
 from rfe.tracking.annotations import keep_later_annotations
-from rfe.workspace import StudyFolder, redact_text, redact_uri
+from rfe.workspace import StudyFolder
 from rfe.writing import cut_torn_line, replace_folder
 
 MIRROR_S = 60.0

@@ -24,6 +24,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from rfe.errors import ConfigError, StudyError
 from rfe.extras import install_command
+from rfe.secrets import redact_text, redact_uri
 from rfe.tracking import presentation
 from rfe.tracking.database import (
     database_problem,
@@ -34,7 +35,7 @@ from rfe.tracking.database import (
 )
 from rfe.tracking.retrying_server import RetryingServer, repeat_for
 from rfe.tracking.run_server import KnownRun, RunStatus
-from rfe.workspace import Workspace, database_file, redact_text, redact_uri
+from rfe.workspace import Workspace, database_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

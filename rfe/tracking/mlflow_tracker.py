@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterable
 
 from rfe.journal.events import KEEP_TOP, ConfirmationLog, OutcomeLog, StudyEvent, StudyLog, TrialLog
+from rfe.secrets import redact_uri
 from rfe.tracking.database import prepare_database
 from rfe.tracking.gaps import close_stale_runs, end_stale_runs, final_outcome, find_gaps
 from rfe.tracking.mlflow_server import MlflowServer, is_hopeless, one_line
 from rfe.tracking.outbox import Outbox
 from rfe.tracking.retrying_server import RetryingServer
 from rfe.tracking.run_writer import RunWriter
-from rfe.workspace import StudyFolder, Workspace, redact_uri
+from rfe.workspace import StudyFolder, Workspace
 
 __all__ = ["MlflowTracker", "close_stale_runs", "find_gaps"]
 

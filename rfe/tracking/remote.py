@@ -11,12 +11,13 @@ from rfe.errors import StudyError
 from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.journal.records import read_events
 from rfe.progress import Progress
+from rfe.secrets import redact_uri
 from rfe.suggestions import unknown
 from rfe.tracking.annotations import keep_later_annotations
 from rfe.tracking.gaps import began, is_of_study
 from rfe.tracking.live import LIVE_TAG, SESSION_TAG, STOP_TAG, LiveStatus, is_left_behind
 from rfe.tracking.mirror import check_replaceable
-from rfe.workspace import StudyFolder, Workspace, redact_uri
+from rfe.workspace import StudyFolder, Workspace
 from rfe.writing import cut_torn_line, replace_folder, write_json
 
 if TYPE_CHECKING:

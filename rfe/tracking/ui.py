@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rfe.errors import ConfigError
+from rfe.secrets import redact_uri
 from rfe.tracking.access import LOOPBACK, Access
 from rfe.tracking.database import database_problem, no_stray_folder, prepare_database
 from rfe.tracking.presentation import trial_table_path
-from rfe.workspace import Workspace, redact_uri
+from rfe.workspace import Workspace
 
 PORTS_TRIED = 50
 START_TIMEOUT_S = 120.0

@@ -14,14 +14,14 @@ import pytest
 
 from rfe import api
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.search.job import SECRETS_FILE
-from rfe.search.jobs import Jobs
+from rfe.jobs.client import Jobs
+from rfe.jobs.description import SECRETS_FILE
 from rfe.tracking import mlflow_tracker
 from rfe.tracking.mlflow_tracker import MlflowTracker
 from rfe.workspace import open_workspace
 from tests.unit.cli.invoke import invoke
 from tests.unit.data.folders import make_folder
-from tests.unit.search.test_jobs import FakeClient
+from tests.unit.jobs.test_client import FakeClient
 from tests.unit.search.tiny_study import run_study
 from tests.unit.submission.bundles import configure, export_trained
 from tests.unit.tracking.test_run_writer import MemoryServer

@@ -26,7 +26,7 @@ from rfe.data.series import read_series
 from rfe.ensemble.candidates import load_outputs, read_study
 from rfe.ensemble.stored import read_ensemble
 from rfe.errors import RfeError
-from rfe.search.job import load_job
+from rfe.jobs.description import load_job
 from rfe.search_space import load_space, resolve
 from rfe.study.definition import read_definition
 from rfe.submission.bundle import seal

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from rfe.config.reading import parse_yaml
-from rfe.search.job import load_job
+from rfe.jobs.description import load_job
 from tests.docs.blocks import ROOT, read_blocks
 from tests.unit.cli.commands import find_fault
 

@@ -42,7 +42,7 @@ def test_the_wheel_holds_all_that_is_used(tmp_path: Path) -> None:
         names = set(archive.namelist())
     assert {f"rfe/search_spaces/{name}.yaml" for name in ready_made()} | {"rfe/py.typed"} <= names
     assert {f"rfe/scaffold/{template}" for template in SCAFFOLD.values()} <= names
-    assert {f"rfe/jobs/{path.name}" for path in (ROOT / "jobs").iterdir()} <= names
+    assert {f"rfe/scaffold/jobs/{path.name}" for path in (ROOT / "jobs").iterdir()} <= names
     assert not [name for name in names if not name.startswith(("rfe/", "rfe-"))]
     subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", wheel], check=True)
     code = "import rfe; from rfe.search_space.ready_made import find_space; print(rfe.__file__, find_space('demo'))"

@@ -9,9 +9,8 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
-from rfe.reporting.studies import find_study
 from rfe.training.configurations import train_configurations
-from rfe.workspace import open_workspace
+from rfe.workspace import find_study, open_workspace
 from tests.evidence.simulated import SCRATCH, simulated_set, table, write_report
 
 SEEDS = 5

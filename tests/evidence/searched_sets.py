@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rfe import api
+from rfe.baselines.table import Baseline, run_baselines
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
-from rfe.reporting.baselines import Baseline, run_baselines
 from rfe.workspace import Workspace, open_workspace
 from tests.evidence.simulated import SCRATCH, simulated_set
 

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from rfe.errors import ConfigError, StudyError
-from rfe.workspace import carries_secret, database_file, open_workspace, redact_text, redact_uri, tracking_uri
+from rfe.secrets import carries_secret, redact_text, redact_uri
+from rfe.workspace import database_file, open_workspace, tracking_uri
 
 
 @pytest.fixture(autouse=True)

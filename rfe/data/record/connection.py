@@ -10,7 +10,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from rfe.errors import DataError
 from rfe.progress import Progress
-from rfe.workspace import redact_uri
+from rfe.secrets import redact_uri
 
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Answers that another time may be better."""

@@ -13,7 +13,7 @@ import requests
 from rfe.data.record.connection import Connection, PassingError
 from rfe.data.record.listing import RecordFile, withheld_file
 from rfe.errors import DataError
-from rfe.workspace import redact_uri
+from rfe.secrets import redact_uri
 from rfe.writing import put_in_place
 
 _BLOCK = 2**18

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from rfe.data.faults import list_names
 from rfe.data.record.connection import Connection, PassingError
 from rfe.errors import ConfigError, DataError
-from rfe.workspace import member_problem, redact_uri
+from rfe.secrets import redact_uri
+from rfe.workspace import member_problem
 
 PUBLIC_API = "https://zenodo.org/api"
 _LARGEST = 16 * 2**20

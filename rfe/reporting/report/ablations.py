@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from rfe.ablation.compare import TESTED, ArmComparison, describe_verdicts
 from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
 from rfe.ablation.study import read_arms
+from rfe.journal.study import StudyJournal, read_journal
 from rfe.reporting.report.ablation_base import base_section
 from rfe.reporting.report.document import Axis, Block, Colour, Column, Figure, Panel, Points, Rule, Section, Table, Text
 from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.subject import Data, Headline, Subject
 from rfe.reporting.report.sweeps import sweep_figures
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials
-from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.workspace import StudyFolder
 
 VERDICTS: dict[str, tuple[Colour, str]] = {

@@ -10,6 +10,7 @@ from rfe.data.dataset import load_dataset
 from rfe.data.remote import local_folder
 from rfe.ensemble.stored import StoredEnsemble, ensemble_names, read_ensemble, unknown_result
 from rfe.errors import ConfigError, RfeError, StudyError
+from rfe.journal.study import study_source
 from rfe.metrics.intervals import FEW_ACTORS, FEWEST_ACTORS
 from rfe.progress import Progress
 from rfe.reporting.report.ablations import ablation_subject
@@ -18,8 +19,7 @@ from rfe.reporting.report.document import Report, Section
 from rfe.reporting.report.ensembles import ensemble_subject
 from rfe.reporting.report.studies import study_subject
 from rfe.reporting.report.subject import Data, Subject
-from rfe.reporting.studies import find_study, study_source
-from rfe.workspace import StudyFolder, Workspace
+from rfe.workspace import StudyFolder, Workspace, find_study
 
 GENERAL = (
     "Every number is out of fold and cross-fitted unless its name says otherwise; differences below .02 on one data "

@@ -10,6 +10,7 @@ import numpy as np
 
 from rfe.data.caveats import TRUTH_FILE
 from rfe.data.dataset import Dataset
+from rfe.journal.study import StudyJournal
 from rfe.reporting.report.document import (
     Block,
     Column,
@@ -18,7 +19,6 @@ from rfe.reporting.report.document import (
     say,
 )
 from rfe.reporting.report.subject import Data
-from rfe.reporting.studies import StudyJournal
 from rfe.workspace import StudyFolder
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
+from rfe.journal.study import StudyJournal
 from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Mark, Panel, Points, Section, Table, Text
 from rfe.reporting.report.parameters import importance_blocks, slice_blocks
 from rfe.reporting.report.subject import Data
 from rfe.reporting.report.trials import scored_trials
-from rfe.reporting.studies import StudyJournal
 from rfe.search.outcome import single_scores, trial_table
 from rfe.search_space.dimensions import ARM
 from rfe.study import pareto_front, score_selected

@@ -12,6 +12,7 @@ from rfe.ensemble.candidates import OUTPUTS_FILE, Candidate, StudyRecord
 from rfe.ensemble.candidates import read_study as read_record
 from rfe.ensemble.selection import select_single
 from rfe.errors import StudyError
+from rfe.journal.study import StudyJournal, read_journal
 from rfe.metrics.intervals import Interval, score_interval
 from rfe.reporting.report.answers import Answers, read_answers
 from rfe.reporting.report.document import (
@@ -22,7 +23,6 @@ from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.searching import search_section
 from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials, trial_blocks
-from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.search.outcome import study_scores
 from rfe.study import StudyScore, read_definition, read_study
 from rfe.workspace import StudyFolder

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rfe.journal.events import TrialLog
+from rfe.journal.study import StudyJournal
 from rfe.reporting.report.document import (
     Axis,
     Block,
@@ -20,7 +21,7 @@ from rfe.reporting.report.document import (
     Text,
     say,
 )
-from rfe.reporting.studies import StudyJournal, changed_settings
+from rfe.reporting.studies import changed_settings
 
 TOP_TRIALS = 20
 MOST_CURVES = 5

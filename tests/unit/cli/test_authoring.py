@@ -9,7 +9,7 @@ import yaml
 
 from rfe.ablation.plan import load_plan
 from rfe.api.authoring import KINDS, SCAFFOLD
-from rfe.search.job import load_job
+from rfe.jobs.description import load_job
 from rfe.search_space import load_space
 from tests.docs.blocks import ROOT
 from tests.unit.cli.commands import find_fault

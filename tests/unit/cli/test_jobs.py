@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rfe import api
-from rfe.search.job import Job
-from rfe.search.jobs import JobState, Submission
+from rfe.jobs.client import JobState, Submission
+from rfe.jobs.description import Job
 from tests.unit.cli.invoke import invoke
 
 STATE = JobState(

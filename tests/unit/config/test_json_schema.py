@@ -13,7 +13,7 @@ from rfe.api.authoring import KINDS
 from rfe.config.fields import FIELDS
 from rfe.data.mapping import ImportMapping
 from rfe.errors import ConfigError
-from rfe.search.job import JobSpec
+from rfe.jobs.description import JobSpec
 from rfe.search_space.ready_made import ready_made
 from rfe.search_space.schema import SearchSpace
 from rfe.task import BLEMORE, Task, TaskFile

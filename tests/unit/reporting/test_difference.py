@@ -9,9 +9,9 @@ import pytest
 from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.errors import ConfigError, StudyError
+from rfe.journal.study import StudyJournal, read_journal
 from rfe.metrics.intervals import NO_TEST, InfluenceTable, difference_interval
 from rfe.reporting.difference import diff_trials
-from rfe.reporting.studies import StudyJournal, read_journal
 from rfe.tracking.base import NullTracker
 from rfe.workspace import open_workspace
 from tests.integration.fakes import write_data

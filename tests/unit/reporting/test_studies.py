@@ -12,15 +12,10 @@ from rfe.config.schema import Config
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog
 from rfe.journal.journal import LOCK_FILE, Journal
-from rfe.reporting.studies import (
-    changed_settings,
-    describe_study,
-    find_study,
-    read_trial,
-    study_source,
-)
+from rfe.journal.study import read_trial, study_source
+from rfe.reporting.studies import changed_settings, describe_study
 from rfe.reporting.summaries import summarize_study
-from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.workspace import StudyFolder, Workspace, find_study, open_workspace
 from tests.unit.cli.invoke import invoke
 from tests.unit.reporting.journals import STUDY, make_trial
 

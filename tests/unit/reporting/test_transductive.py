@@ -14,8 +14,8 @@ from rfe.config.schema import Config
 from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import load_dataset
 from rfe.journal.journal import Journal
+from rfe.journal.study import read_journal
 from rfe.reporting.difference import diff_trials
-from rfe.reporting.studies import read_journal
 from rfe.search.outcome import build_outcome
 from rfe.tracking.presentation import study_description, trial_description, trial_tags
 from rfe.workspace import Workspace, open_workspace

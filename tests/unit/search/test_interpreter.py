@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import ray
 
+from rfe.jobs.client import Jobs
 from rfe.search import session
 from rfe.search.interpreter import driver_environment, quoted_interpreter
-from rfe.search.jobs import Jobs
-from tests.unit.search.test_jobs import JOB, FakeClient
+from tests.unit.jobs.test_client import JOB, FakeClient
 
 PATH = "/a b/it's/python"
 

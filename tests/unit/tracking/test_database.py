@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from rfe.doctor import _mlflow
 from rfe.errors import ConfigError, StudyError
-from rfe.reporting.machine import _mlflow
 from rfe.tracking import database
 from rfe.tracking.database import inspect_database, is_missing_database, no_stray_folder, prepare_database
 from rfe.tracking.mlflow_server import MlflowServer, open_server

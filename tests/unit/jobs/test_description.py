@@ -10,8 +10,9 @@ import pytest
 
 from rfe.config.reading import write_yaml
 from rfe.errors import ConfigError
-from rfe.search import job as job_module
-from rfe.search.job import SECRETS_FILE, Job, load_job, read_secrets
+from rfe.jobs import description as job_module
+from rfe.jobs.description import SECRETS_FILE, Job, load_job
+from rfe.secrets import read_secrets
 
 SPACE = "study: mine\nspace: {train.lr: {float: [1.0e-4, 1.0e-2], log: true}}\n"
 SECRET = "hun'ter $HOME 2"
@@ -145,7 +146,7 @@ def test_secrets_are_only_in_the_script(folder: Path, monkeypatch: pytest.Monkey
     assert job.secrets_script("a-1") != job.secrets_script("a-2")  # Ray unpacks equal uploads once
 
     (folder / SECRETS_FILE).write_text(job.secrets_script("a-1"))
-    probe = "import os; from rfe.search.job import read_secrets; print(read_secrets())"
+    probe = "import os; from rfe.secrets import read_secrets; print(read_secrets())"
     shell = job.entrypoint[: job.entrypoint.index("exec ")] + shlex.join(["exec", sys.executable, "-c", probe])
     ended = subprocess.run(["sh", "-c", shell], cwd=folder, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == str({"TOKEN": SECRET})

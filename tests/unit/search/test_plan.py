@@ -8,8 +8,8 @@ import pytest
 from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
-from rfe.reporting.plan import SearchPlan, plan
 from rfe.search.options import RunOptions
+from rfe.search.plan import SearchPlan, plan
 from rfe.search_space import load_space
 from rfe.study import StudyStore, define_study
 from rfe.workspace import Workspace, open_workspace

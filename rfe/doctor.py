@@ -22,7 +22,8 @@ from rfe.resources import available_cpus, free_memory, machine_memory
 from rfe.scratch import is_writable
 from rfe.search.cluster import check_reachable, cluster_address
 from rfe.search.preconditions import LEAST_MEMORY, Finding, Verdict, find_conditions
-from rfe.workspace import Workspace, redact_uri
+from rfe.secrets import redact_uri
+from rfe.workspace import Workspace
 
 SHOWN = ("torch", "ray", "optuna", "mlflow")
 """Libraries whose version is shown also when it is right."""

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rfe.baselines import table
+from rfe.baselines.pools import baseline_pools
+from rfe.baselines.table import FAMILIES, allowed_decoders, run_baselines
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.simulate import SimulationSpec, simulate
 from rfe.errors import ConfigError
 from rfe.metrics.score import fold_totals
-from rfe.reporting import baselines
-from rfe.reporting.baseline_pools import baseline_pools
-from rfe.reporting.baselines import FAMILIES, allowed_decoders, run_baselines
 from rfe.task import BLEMORE
 from rfe.training.classical import boosted, logistic
 from tests.tasks import EIGHT, PAIRS_ONLY, with_task
@@ -28,9 +28,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, FeatureCach
 
 
 def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "RATES", (3.0e-3,))
-    monkeypatch.setattr(baselines, "LOGISTIC", {"C 0.01": logistic(1.0e-2)})
-    monkeypatch.setattr(baselines, "BOOSTED", {"quick": boosted(0.2, 4)})
+    monkeypatch.setattr(table, "RATES", (3.0e-3,))
+    monkeypatch.setattr(table, "LOGISTIC", {"C 0.01": logistic(1.0e-2)})
+    monkeypatch.setattr(table, "BOOSTED", {"quick": boosted(0.2, 4)})
     notes: list[str] = []
     families = tuple(name for name in FAMILIES if not name.startswith("concat_mlp"))
     rows = run_baselines(*data, target_actors="known", epochs=4, families=families, confirm=2, note=notes.append)
@@ -78,9 +78,9 @@ def test_every_quick_family_has_a_row(data: tuple[Dataset, FeatureCache], monkey
 def test_official_is_marked_and_is_simply_the_best(
     data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "DECODERS", ("official",))
-    monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
-    monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 3)
+    monkeypatch.setattr(table, "DECODERS", ("official",))
+    monkeypatch.setattr(table, "ORGANISERS_RATES", (5.0e-4,))
+    monkeypatch.setattr(table, "ORGANISERS_EPOCHS", 3)
     families = ("concat_mlp", "concat_mlp_official")
     honest, official = run_baselines(*data, target_actors="known", families=families, confirm=1)
     assert honest.confirmed is not None
@@ -117,8 +117,8 @@ def test_a_fold_is_answered_by_a_pool_that_its_labels_cannot_change(tmp_path: Pa
 
 
 def test_every_decoder_and_pool_is_a_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "ORGANISERS_RATES", (5.0e-4,))
-    monkeypatch.setattr(baselines, "ORGANISERS_EPOCHS", 2)
+    monkeypatch.setattr(table, "ORGANISERS_RATES", (5.0e-4,))
+    monkeypatch.setattr(table, "ORGANISERS_EPOCHS", 2)
     simulate(SimulationSpec(actors=10, test_actors=0, clips_per_actor=24, seed=5), tmp_path / "sim")
     dataset = load_dataset(tmp_path / "sim", ["audio_strong", "noise", "video_strong"])
     (row,) = run_baselines(
@@ -131,7 +131,7 @@ def test_every_decoder_and_pool_is_a_candidate(tmp_path: Path, monkeypatch: pyte
 def test_baselines_of_other_tasks_leave_out_what_the_ratios_rule_out(
     data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(baselines, "RATES", (3.0e-3,))
+    monkeypatch.setattr(table, "RATES", (3.0e-3,))
     dataset = with_task(data[0], EIGHT)
     cache = FeatureCache(dataset, tmp_path)
     with pytest.raises(ConfigError, match=r"baseline concat_mlp_official: .* has 80/20, .*; leave it out"):

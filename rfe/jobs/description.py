@@ -18,17 +18,15 @@ from rfe.config.reading import read_yaml
 from rfe.config.schema import Section
 from rfe.data.remote import SECRET_IN_URI, is_uri
 from rfe.errors import ConfigError, gather
-from rfe.search.typed_command import TypedCommand
-from rfe.secrets import SECRET_NAME
-from rfe.workspace import STUDY_NAME, carries_secret, redact_uri, tracking_uri
+from rfe.jobs.typed_command import TypedCommand
+from rfe.secrets import SECRET_NAME, SECRET_NAMES, carries_secret, redact_uri
+from rfe.workspace import STUDY_NAME, tracking_uri
 
 UPLOAD_LIMIT_MB = 20
 """Spaces and configurations go with a job; data does not."""
 STOP_WAIT_S = 60
 """Between SIGTERM and SIGKILL. Ray's own 3 s are too few to end workers and MLflow runs."""
 SECRETS_FILE = "rfe-secrets.sh"
-SECRET_NAMES = "RFE_SECRETS"
-"""Environment variable of the job's driver: which of its variables are secrets, for its workers."""
 
 
 class JobSpec(Section):
@@ -207,11 +205,6 @@ def complete_job(spec: JobSpec, folder: Path, heading: str = "job") -> Job:
         resources=dict(spec.entrypoint_resources),
         pending_timeout_s=spec.pending_timeout_s,
     )
-
-
-def read_secrets() -> dict[str, str]:
-    """The secrets of the job that this process drives; none outside of a job."""
-    return {name: os.environ[name] for name in os.environ.get(SECRET_NAMES, "").split() if name in os.environ}
 
 
 def address_problems(address: str) -> list[str]:

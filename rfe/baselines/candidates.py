@@ -8,13 +8,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.baselines.pools import Pools, reduced_dim
 from rfe.config.load import change_config
 from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode
-from rfe.reporting.baseline_pools import Pools, reduced_dim
 from rfe.training.classical import StateModel, answer_classical, with_seed
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult

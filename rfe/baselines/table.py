@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rfe.baselines.candidates import BaselineCandidate, Trainer
+from rfe.baselines.pools import Pools, baseline_pools, hits_of, reduced_dim
 from rfe.config.fields import check_value
 from rfe.config.load import change_config, load_config
 from rfe.config.schema import Config
@@ -23,8 +25,6 @@ from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.decoding.candidates import check_ratios, fits_thresholds
 from rfe.errors import ConfigError
-from rfe.reporting.baseline_candidates import BaselineCandidate, Trainer
-from rfe.reporting.baseline_pools import Pools, baseline_pools, hits_of, reduced_dim
 from rfe.search_space.ready_made import find_space
 from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
 from rfe.suggestions import unknown

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from rfe.errors import ConfigError
-from rfe.search import jobs as jobs_module
-from rfe.search.job import SECRETS_FILE, Job
-from rfe.search.jobs import Jobs, open_jobs
+from rfe.jobs import client as jobs_module
+from rfe.jobs.client import Jobs, open_jobs
+from rfe.jobs.description import SECRETS_FILE, Job
 
 JOB = Job(
     name="fusion",

@@ -17,10 +17,10 @@ from shutil import copyfile
 from typing import Any
 
 from rfe.errors import ConfigError
+from rfe.jobs.description import SECRETS_FILE, STOP_WAIT_S, Job, address_problems
 from rfe.search.interpreter import quoted_interpreter
-from rfe.search.job import SECRETS_FILE, STOP_WAIT_S, Job, address_problems
+from rfe.secrets import redact_text, redact_uri
 from rfe.suggestions import nearest
-from rfe.workspace import redact_text, redact_uri
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 POLL_S = 0.5

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rfe import api
-from rfe.reporting import machine
-from rfe.reporting.machine import examine
+from rfe import api, doctor
+from rfe.doctor import examine
 from rfe.search.preconditions import Finding, Verdict
 from rfe.workspace import Workspace
 from tests.unit.cli.invoke import invoke
@@ -41,7 +40,7 @@ def test_a_machine_that_runs_these_tests_can_search_and_nothing_is_left_behind(t
 
 
 def test_what_stops_a_search_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.tempfile, "TemporaryFile", _refuse)
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", _refuse)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     findings = found(place(tmp_path / "workspace"))
     assert {what for what, one in findings.items() if one.verdict == "wrong"} == {"workspace", "cache", "Ray cluster"}
@@ -56,7 +55,7 @@ def test_libraries_that_do_not_go_with_us_are_named(tmp_path: Path, monkeypatch:
     required = ["torch<1", "no-such-package>=3", "numpy>=1", "pytest<1; extra == 'dev'"]
     required += ["no-such-sampler; extra == 'search'", "no-such-plot; extra == 'report'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
-    findings = {one.what: one for one in machine._libraries()}
+    findings = {one.what: one for one in doctor._libraries()}
     assert findings["torch"].verdict == "look"
     assert findings["torch"].remedy == "pip install 'torch<1'"
     assert (findings["no-such-package"].verdict, findings["no-such-package"].found) == ("wrong", "is missing")
@@ -69,15 +68,15 @@ def test_libraries_without_bytecode_are_noticed(tmp_path: Path, monkeypatch: pyt
     """Before: Ray took many times as long to start in an image that was built without, and nothing said why."""
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "__init__.py").touch()
-    monkeypatch.setattr(machine, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    monkeypatch.setattr(doctor, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    assert [one.what for one in machine._python()] == ["Python"]  # written when first imported
+    assert [one.what for one in doctor._python()] == ["Python"]  # written when first imported
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    [_, finding] = machine._python()
+    [_, finding] = doctor._python()
     assert (finding.what, finding.verdict) == ("bytecode", "look")
     assert " -m compileall -q -j 0 /" in finding.remedy
     py_compile.compile(str(tmp_path / "ray" / "__init__.py"))
-    assert [one.what for one in machine._python()] == ["Python"]
+    assert [one.what for one in doctor._python()] == ["Python"]
 
 
 def test_a_taken_port_and_an_mlflow_that_is_away_stop_nothing(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ def test_a_taken_port_and_an_mlflow_that_is_away_stop_nothing(tmp_path: Path) ->
 
 
 def test_an_mlflow_that_is_there_is_counted(tmp_path: Path, empty_database: Path) -> None:
-    findings = {one.what: one for one in machine._mlflow(place(tmp_path, f"sqlite:///{empty_database}"))}
+    findings = {one.what: one for one in doctor._mlflow(place(tmp_path, f"sqlite:///{empty_database}"))}
     assert findings["MLflow"].found.endswith("mlflow.db, 0 studies")
 
 
@@ -116,7 +115,7 @@ def test_an_mlflow_that_cannot_be_opened_is_a_finding(tmp_path: Path, empty_data
     """Before: `rfe doctor` ended in an internal error."""
     database = tmp_path / "mlflow.db"
     database.write_bytes(empty_database.read_bytes()[:200_000])
-    [one] = machine._mlflow(place(tmp_path))
+    [one] = doctor._mlflow(place(tmp_path))
     assert one.verdict == "look"  # a search goes on, and puts it aside
     assert "mlflow.db: MLflow cannot open it (database disk image is malformed)" in one.found
     assert "rfe studies repair" in one.remedy
@@ -142,9 +141,9 @@ def test_a_local_ray_is_tried_where_no_cluster_is_named(
     program = tmp_path / "python"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
     program.chmod(0o755)
-    monkeypatch.setattr(machine, "TRY_S", 2.0 if "sleep" in code else 60.0)
+    monkeypatch.setattr(doctor, "TRY_S", 2.0 if "sleep" in code else 60.0)
     monkeypatch.setattr(sys, "executable", str(program))
-    (*_, last) = machine._ray(start=True)
+    (*_, last) = doctor._ray(start=True)
     verdict, said, remedy = finding
     assert (last.what, last.verdict) == ("local Ray", verdict)
     assert last.found.startswith(said)
@@ -153,6 +152,6 @@ def test_a_local_ray_is_tried_where_no_cluster_is_named(
 
 def test_nothing_is_tried_where_it_is_known_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Finding("open files", "at most 9", "wrong", "raise it")
-    monkeypatch.setattr(machine, "find_conditions", lambda: [wrong])
-    monkeypatch.setattr(machine, "try_local_ray", _refuse)
-    assert wrong in list(machine._ray(start=True))
+    monkeypatch.setattr(doctor, "find_conditions", lambda: [wrong])
+    monkeypatch.setattr(doctor, "try_local_ray", _refuse)
+    assert wrong in list(doctor._ray(start=True))
