@@ -84,9 +84,10 @@ def _start(arguments: dict[str, Any], note: Callable[[str], None]) -> None:
 
 
 def _sentence(error: Exception, folder: str) -> str:
-    scarce = [f"{one.what}: {one.found}; {one.remedy}" for one in find_conditions() if one.verdict != "fine"]
-    slow = "where other programs keep the machine busy, end some or try again later; " if _is_timeout(error) else ""
-    causes = "; ".join(scarce) + "; " if scarce else slow
+    scarce = [one for one in find_conditions() if one.verdict != "fine" and one.what != "HOME"]  # Ray does without
+    causes = "".join(f"{one.what}: {one.found}; {one.remedy}; " for one in scarce)
+    if _is_timeout(error):
+        causes += "where other programs keep the machine busy, end some or try again later; "
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return f"the local Ray did not start ({reason}); {causes}its logs are in {folder}/session_latest/logs"
 

@@ -74,7 +74,7 @@ def test_libraries_without_bytecode_are_noticed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     [_, finding] = doctor._python()
     assert (finding.what, finding.verdict) == ("bytecode", "look")
-    assert " -m compileall -q -j 0 /" in finding.remedy
+    assert " -m compileall -q -j 0 " in finding.remedy
     py_compile.compile(str(tmp_path / "ray" / "__init__.py"))
     assert [one.what for one in doctor._python()] == ["Python"]
 
@@ -139,7 +139,7 @@ def test_a_local_ray_is_tried_where_no_cluster_is_named(
 ) -> None:
     """Before: "all is well", where no search could start."""
     program = tmp_path / "python"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')
     program.chmod(0o755)
     monkeypatch.setattr(doctor, "TRY_S", 2.0 if "sleep" in code else 60.0)
     monkeypatch.setattr(sys, "executable", str(program))
