@@ -64,6 +64,20 @@ must_pip() {
     pip "$@" || { tail -n 20 "$log"; fail "pip install $* failed; all it said is in $log"; }
 }
 
+# By uv, to which the lock is a matter of seconds, from the index that pip is set to; by pip where uv cannot
+install_lock() {
+    uv=$environment/.uv
+    index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null)} || index=
+    if [ -z "${PIP_NO_INDEX:-}" ] && pip --no-deps --require-hashes --target "$uv" --requirement requirements/uv.txt &&
+        UV_CACHE_DIR=$uv/cache UV_HTTP_TIMEOUT=30 UV_DEFAULT_INDEX=${index:-https://pypi.org/simple} "$uv/bin/uv" pip install \
+            --native-tls --no-config --python "$python" --no-deps --require-hashes --no-build --requirement "$lock" >"$log" 2>&1; then
+        rm -rf "$uv"
+    else
+        rm -rf "$uv"
+        must_pip --no-deps --require-hashes --requirement "$lock"
+    fi
+}
+
 install_torch() { # after the lock, which has all that torch needs but CUDA's libraries
     torch=$(cat requirements/torch.txt)
     if [ -n "${TORCH_INDEX:-}" ]; then
@@ -83,7 +97,7 @@ has_torch() {
 }
 
 make_environment
-must_pip --no-deps --require-hashes --requirement "$lock"
+install_lock
 install_torch
 must_pip --no-deps --no-build-isolation ${EDITABLE-"--editable"} .
 # tests, and large packages that few commands import, are compiled when they are first imported

@@ -14,3 +14,5 @@ compile $project pyproject.toml requirements/torch.txt --extra dev --output-file
 UPGRADE= compile $project pyproject.toml requirements/torch.txt --extra search --extra report --constraints requirements/dev.txt \
     --output-file requirements/run.txt
 compile requirements/tools.in --output-file requirements/tools.txt
+# what `make` installs the others with
+echo uv | compile - --constraints requirements/tools.txt --output-file requirements/uv.txt

@@ -21,6 +21,9 @@ case "$*" in
     *"pip --version"*|*compileall*) ;;
     *get_path*) echo packages ;;
     *m.version*) exit 1 ;;
+    *"config get"*) exit 1 ;;
+    *--target*) echo "$*" >> "$HOME/calls"; test -e "$HOME/uv" || exit 1
+        mkdir -p .venv/.uv/bin; cp "$HOME/uv" .venv/.uv/bin/uv ;;
     *) echo "$*" >> "$HOME/calls"; PIP ;;
 esac
 """
@@ -72,7 +75,8 @@ def test_the_first_python_that_is_found_is_taken_and_named(project: Path) -> Non
     ended = make(project)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("setting up .venv with Python 3.12 ")
-    lock, torch, ours = (line.removeprefix("--no-compile --only-binary :all: ") for line in calls(project))
+    uv, lock, torch, ours = (line.removeprefix("--no-compile --only-binary :all: ") for line in calls(project))
+    assert uv == "--no-deps --require-hashes --target .venv/.uv --requirement requirements/uv.txt"
     assert lock == "--no-deps --require-hashes --requirement requirements/run.txt"
     assert torch.endswith(
         "torch==2.13.0" if shutil.which("nvidia-smi") or os.uname().sysname != "Linux" else "2.13.0+cpu"
@@ -85,8 +89,23 @@ def test_the_demo_installs_less_than_the_tests_and_nothing_after_them(project: P
     """Before: everyone installed the tools of tests, lint and documentation."""
     add_python(project, "3.11")
     assert make(project, "install").returncode == 0
-    assert "requirements/dev.txt" in calls(project)[0]
+    assert "requirements/dev.txt" in calls(project)[1]
     assert "up to date" in make(project).stdout
+
+
+@pytest.mark.parametrize(("code", "by"), [("", "uv"), ("exit 2", "pip")])
+def test_uv_installs_the_lock_where_it_can_and_leaves_nothing_behind(project: Path, code: str, by: str) -> None:
+    """It takes seconds, and pip more than a minute."""
+    program = project.parent / "uv"
+    program.write_text(f'#!/bin/sh\necho "uv install $* from $UV_DEFAULT_INDEX" >> "$HOME/calls"\n{code}\n')
+    program.chmod(0o755)
+    add_python(project, "3.12")
+    assert make(project, ".venv/.installed-run", "PIP_INDEX_URL=https://index.example/simple").returncode == 0
+    locked = [line for line in calls(project) if "requirements/run.txt" in line]
+    assert "--require-hashes --no-build" in locked[0]
+    assert locked[0].endswith("from https://index.example/simple")
+    assert len(locked) == (1 if by == "uv" else 2)
+    assert not (project / ".venv" / ".uv").exists()
 
 
 def test_no_python_is_one_sentence(project: Path) -> None:
