@@ -101,5 +101,6 @@ install_lock
 install_torch
 must_pip --no-deps --no-build-isolation ${EDITABLE-"--editable"} .
 # tests, and large packages that few commands import, are compiled when they are first imported
-"$python" -m compileall -qq -j 0 -x 'site-packages/(.*/tests?/|pip/|sympy/|networkx/|plotly/)' \
+rarely='.*/tests?/|pip/|sympy/|networkx/|plotly/|statsmodels/|fontTools/|databricks/|ray/(rllib|serve|llm)/|torch/(_inductor|_dynamo|testing|onnx)/'
+"$python" -m compileall -qq -j 0 -x "site-packages/($rarely)" \
     "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true # some files are of other Pythons
