@@ -308,8 +308,11 @@ def test_a_lost_pool_loses_no_trial(
     killed = []
 
     def kill() -> None:
-        while fleet.queue.status().finished < start + COHORT or not fleet.queue.status().epochs:
-            time.sleep(0.05)
+        while fleet.queue.status().finished < start + COHORT:
+            time.sleep(0.02)
+        deadline = time.monotonic() + 1
+        while not fleet.queue.status().epochs and time.monotonic() < deadline:  # better amid a training
+            time.sleep(0.02)
         ray.kill(fleet.queue.actor, no_restart=False)
         killed.append(True)
 
