@@ -64,7 +64,8 @@ must_pip() {
     pip "$@" || { tail -n 20 "$log"; fail "pip install $* failed; all it said is in $log"; }
 }
 
-# By uv, to which the lock is a matter of seconds, from the index that pip is set to; by pip where uv cannot
+# uv installs the lock in seconds where pip takes more than a minute. It uses the index that pip is configured with; where
+# uv fails, pip installs the same hashes
 install_lock() {
     uv=$environment/.uv
     index=${PIP_INDEX_URL:-$("$python" -m pip config get global.index-url 2>/dev/null)} || index=

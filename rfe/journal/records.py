@@ -84,7 +84,7 @@ def parse_record(line: bytes, where: str) -> Record:
         if not isinstance(data["time"], int | float) or not isinstance(data["number"], int | None):
             raise ValueError("time and number must be numbers")
         if not 0 <= data["time"] < _LATEST:
-            raise ValueError("time is no date")
+            raise ValueError(f"time must be seconds since 1970, below {_LATEST:g}")
         if not isinstance(data["study"], str) or not isinstance(data["kind"], str):
             raise ValueError("study and kind must be text")
         worked_s = data.pop("worked_s", None)
@@ -117,7 +117,11 @@ def event_of(record: Record, folder: StudyFolder) -> StudyEvent:
 
 @contextmanager
 def explained(record: Record) -> Iterator[None]:
-    """What a strange field of a record makes of its readers, as a StudyError that names the record."""
+    """Turn errors from reading a record's fields into a sentence.
+
+    Raises:
+        StudyError: a field has another type or value than it should; names study, kind and number.
+    """
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:  # OSError: long paths

@@ -84,7 +84,14 @@ def connected_cluster(address: str, note: Callable[[str], None], arguments: dict
 
 @contextmanager
 def watched_head(address: str, note: Callable[[str], None]) -> Iterator[None]:
-    """Say it when the head node is away: Ray waits a minute for it without a word, and then ends the process."""
+    """Report when the head node stops answering, and when it answers again.
+
+    Ray itself retries silently for a minute and then ends the process.
+
+    Args:
+        address: HOST:PORT of the head node's control store.
+        note: gets one sentence for each change.
+    """
 
     def watch() -> None:
         away = False
@@ -92,7 +99,7 @@ def watched_head(address: str, note: Callable[[str], None]) -> Iterator[None]:
             try:
                 _reach(address)
             except OSError:
-                if not away:
+                if not away and not done.is_set():
                     note(
                         f"the head node of the Ray cluster, {address}, does not answer; what finished is saved. Ray "
                         "ends this process if it stays away for a minute; the same command then goes on, on any cluster"

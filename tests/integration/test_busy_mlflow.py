@@ -188,7 +188,7 @@ def faulty_mlflow(database: Path, folder: Path, fault: Fault) -> Iterator[tuple[
 def test_a_server_that_fails_after_it_did_what_was_asked_is_told_everything_once(
     fault: Fault, database: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody heard of what it did: asking again must not do it twice."""
+    """The client did not hear what was done: repeating the request must not do it twice."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(CLIENT_WAITS_S))
     notes: list[str] = []
     with faulty_mlflow(database, tmp_path, fault) as (uri, proxy):
