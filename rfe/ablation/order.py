@@ -1,10 +1,7 @@
 """In which order encoders are added: by the Score of each alone, measured with a seed that is used for nothing else."""
 
-from rfe.ablation.plan import Plan
-from rfe.ablation.study import TRIAL_MINUTES
+from rfe.ablation.study import TRIAL_MINUTES, Question
 from rfe.config.load import change_config, flatten
-from rfe.config.schema import Config
-from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
@@ -12,20 +9,15 @@ from rfe.search_space import SearchSpace, load_space
 from rfe.workspace import StudyFolder
 
 
-def order_space(plan: Plan, base: Config, dataset: Dataset) -> SearchSpace:
-    """The study in which each encoder of the base's pool is alone, with the seed after the ablation's own.
-
-    Args:
-        plan: of the ablation.
-        base: from `fresh_base`.
-        dataset: the data.
-    """
+def order_space(question: Question) -> SearchSpace:
+    """The study in which each encoder of the base's pool is alone, with the seed after the ablation's own."""
+    base = question.base
     seed = base.train.seed + base.train.seeds
     config = change_config(base, {"train.seeds": 1, "train.seed": seed, "train.data_seed": seed})
-    pool = sorted(dataset.encoders) if base.pool == "all" else sorted(base.pool)
+    pool = sorted(question.dataset.encoders) if base.pool == "all" else sorted(base.pool)
     return load_space(
         {
-            "study": f"{plan.name}-order",
+            "study": f"{question.plan.name}-order",
             "base": flatten(config),
             "arms": {encoder: {"pool": [encoder]} for encoder in pool},
             "sampler": {"kind": "grid"},

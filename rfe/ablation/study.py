@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from rfe.ablation.arms import BASE, Arm, ArmList
+from rfe.ablation.arms import BASE, Arm, ArmList, expand_arms
 from rfe.ablation.plan import Plan
 from rfe.config.fields import first_problem
 from rfe.config.identity import config_id, trained_id
@@ -21,6 +21,19 @@ from rfe.writing import write_json
 
 TRIAL_MINUTES = 24 * 60.0
 """An arm is many models; what would be too long for a trial of a search is not for it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A plan with everything that was found for it."""
+
+    plan: Plan
+    base: Config
+    """With the fresh seeds."""
+    dataset: Dataset
+    place: str
+    """Of the data: an absolute path, or a URI."""
+    encoders: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -72,23 +85,21 @@ def fresh_base(plan: Plan, base: Config, first_seed: int) -> Config:
 
 
 def prepare_ablation(
-    plan: Plan,
-    base: Config,
-    found: ArmList,
-    dataset: Dataset,
+    question: Question,
+    found: ArmList | None = None,
     choices: Mapping[str, Sequence[Choice]] | None = None,
     order: Sequence[str] = (),
 ) -> Ablation:
     """The study that answers a plan.
 
     Args:
-        plan: what is asked.
-        base: from `fresh_base`.
-        found: the plan's arms.
-        dataset: the data.
+        question: what is asked.
+        found: the plan's arms; None: all that it names.
         choices: arm -> what tuning chose for its folds; None: nothing was tuned.
         order: in which encoders are added.
     """
+    plan, base, dataset = question.plan, question.base, question.dataset
+    found = found or expand_arms(plan, base, dataset)
     if plan.encoder_value and base.protocol != "crossfit":
         raise ConfigError(
             f"plan {plan.name}: encoder_value needs a base with protocol: crossfit, not {base.protocol}; leave it out"

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rfe.ablation.arms import Arm
-from rfe.ablation.plan import Plan
-from rfe.ablation.study import Choice
+from rfe.ablation.study import Choice, Question
 from rfe.config.load import change_config, field_values, flatten
-from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
@@ -28,22 +26,22 @@ from rfe.workspace import StudyFolder
 SEARCH_SEEDS = {"train.seeds": 1, "train.seed": 0, "train.data_seed": 0}
 
 
-def tuning_space(plan: Plan, base: Config, arm: Arm, number: int) -> SearchSpace | None:
+def tuning_space(question: Question, arm: Arm, number: int) -> SearchSpace | None:
     """The search that tunes one arm; None where the arm itself sets all that would be searched.
 
     Args:
-        plan: says what is searched, and for how many trials.
-        base: of the ablation.
+        question: its plan says what is searched, and for how many trials.
         arm: what is tuned.
         number: of the arm in the plan, for the study's name.
 
     Raises:
         ConfigError: `retune_space` is wrong.
     """
+    plan = question.plan
     searched = {name: line for name, line in plan.retune_space.items() if name not in arm.changes}
     if not searched:
         return None
-    config = change_config(base, {**arm.changes, **SEARCH_SEEDS})
+    config = change_config(question.base, {**arm.changes, **SEARCH_SEEDS})
     slug = re.sub(r"[^A-Za-z0-9]+", "-", arm.name).strip("-")
     given: dict[str, Any] = {
         "study": f"{plan.name}-tune-{number:02d}-{slug}"[:100],

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from rfe.api.searching import DataSource, Source, _place
+from rfe.api.searching import DataSource, Source, absolute_place, find_place
 from rfe.errors import ConfigError, StudyError
 from rfe.workspace import Workspace
 
 if TYPE_CHECKING:
     from rfe.ablation.plan import Plan
+    from rfe.ablation.study import Question
     from rfe.config.schema import Config
-    from rfe.data.dataset import Dataset
 
 
 class Asked(TypedDict, total=False):
@@ -33,19 +32,6 @@ class Asked(TypedDict, total=False):
     """Changes to the plan, `name=value`."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """A plan with everything that was found for it."""
-
-    plan: Plan
-    base: Config
-    """With the fresh seeds."""
-    dataset: Dataset
-    place: str
-    """Of the data."""
-    encoders: tuple[str, ...] | None
-
-
 def find_question(source: Source, data: DataSource | None, workspace: Workspace, asked: Asked) -> Question:
     """Read a plan, find its base and its data.
 
@@ -60,7 +46,7 @@ def find_question(source: Source, data: DataSource | None, workspace: Workspace,
         StudyError: no such study, or a study of the plan's name that is no ablation.
     """
     from rfe.ablation.plan import StudyBase, load_plan
-    from rfe.ablation.study import fresh_base
+    from rfe.ablation.study import Question, fresh_base
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
     from rfe.journal.study import study_source
@@ -79,7 +65,7 @@ def find_question(source: Source, data: DataSource | None, workspace: Workspace,
     elif base is not None:
         changes["base"] = dict(base) if isinstance(base, Mapping) else str(base)
     plan = load_plan({**plan.model_dump(), **changes, **({"base": {"study": from_study}} if from_study else {})})
-    place, encoders = _place(data)
+    place, encoders = find_place(data)
     encoders = encoders or (None if plan.encoders is None else tuple(plan.encoders))
     if isinstance(plan.base, StudyBase):
         known, of_study = study_source(find_study(workspace, plan.base.study))
@@ -88,8 +74,9 @@ def find_question(source: Source, data: DataSource | None, workspace: Workspace,
         raise ConfigError(f"plan {plan.name}: no data; name the data folder with --data")
     _refuse_other_study(workspace, plan.name)
     config, first_seed = _base(plan, workspace)
+    place = absolute_place(place)
     dataset = load_dataset(local_folder(place, workspace.cache), encoders)
-    return Question(plan, fresh_base(plan, config, first_seed), dataset, str(place), encoders)
+    return Question(plan, fresh_base(plan, config, first_seed), dataset, place, encoders)
 
 
 def _refuse_other_study(workspace: Workspace, name: str) -> None:

@@ -11,6 +11,7 @@ from rfe.errors import ConfigError
 from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.search.options import RunArguments, RunOptions
+from rfe.search.running import run_study
 from rfe.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def search(
     """
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
-    return _run(space, workspace, progress, _checked(replace(options, **arguments), workspace))
+    return run_study(space, workspace, progress or SilentProgress(), _checked(replace(options, **arguments), workspace))
 
 
 def plan_search(
@@ -124,7 +125,7 @@ def train(
         config = load_config(read_trial(folder, trial or 0), overrides)
         data, name = data or study_source(folder)[0], f"{from_study}-trial-{trial}"
     space = _placed(_space_of_one(config, name if study is None else study), data, study)
-    return _run(space, workspace, progress, RunOptions(workers=workers, address=address))
+    return run_study(space, workspace, progress or SilentProgress(), RunOptions(workers=workers, address=address))
 
 
 @needs("search")
@@ -164,7 +165,7 @@ def resume_study(
     options = replace(options, **arguments)
     options = replace(options, trials=options.trials or last["trials"], hours=options.hours or last["hours"])
     space = _placed(read_definition(folder.path).space, data or settings.get("data.path"), name)
-    return _run(space, workspace, progress, options)
+    return run_study(space, workspace, progress or SilentProgress(), options)
 
 
 def baselines(
@@ -223,26 +224,28 @@ def _load_space(source: Source, overrides: Sequence[str], study: str | None) -> 
 
 def _placed(space: SearchSpace, data: DataSource | None, study: str | None) -> SearchSpace:
     """The space with the name, and the absolute data folder or URI, that it will be searched under."""
-    from rfe.data.remote import is_uri, refuse_secrets
-
-    data, encoders = _place(data)
-    source = data or space.data.path
-    refuse_secrets(source or "", "--data")
-    if not source:
+    place, encoders = find_place(data)
+    place = place or space.data.path
+    if not place:
         raise ConfigError(f"study {space.study}: no data; name the data folder with --data (or data.path in the space)")
-    if not is_uri(source):
-        source = Path(source).absolute()
-        if not source.is_dir():
-            raise ConfigError(
-                f"--data {data or space.data.path}: is not a folder; "
-                "make one with `rfe data simulate` or `rfe data import`"
-            )
-    changes = {"path": str(source), **({} if encoders is None else {"encoders": list(encoders)})}
+    changes = {"path": absolute_place(place), **({} if encoders is None else {"encoders": list(encoders)})}
     located = space.data.model_copy(update=changes)
     return space.model_copy(update={"data": located, "study": space.study if study is None else study})
 
 
-def _place(data: DataSource | None) -> tuple[Path | str | None, tuple[str, ...] | None]:
+def absolute_place(place: Path | str) -> str:
+    """The absolute data folder, or the URI; raises ConfigError where it is neither, or holds a secret."""
+    from rfe.data.remote import is_uri, refuse_secrets
+
+    refuse_secrets(place, "--data")
+    if is_uri(place):
+        return str(place)
+    if not (folder := Path(place).absolute()).is_dir():
+        raise ConfigError(f"--data {place}: is not a folder; make one with `rfe data simulate` or `rfe data import`")
+    return str(folder)
+
+
+def find_place(data: DataSource | None) -> tuple[Path | str | None, tuple[str, ...] | None]:
     """(folder or URI, encoders) of data; encoders are None where they are all that the folder has."""
     if data is None or isinstance(data, str | Path):
         return data, None
@@ -266,19 +269,3 @@ def _checked(options: RunOptions, workspace: Workspace) -> RunOptions:
 
         find_study(workspace, options.warm_start)
     return options
-
-
-def _run(
-    space: SearchSpace, workspace: Workspace | None, progress: Progress | None, options: RunOptions, **given: Any
-) -> StudyOutcome:
-    from rfe.search.driver import run_search
-    from rfe.tracking.mlflow_tracker import MlflowTracker
-
-    workspace, progress = workspace or open_workspace(), progress or SilentProgress()
-    tracker = MlflowTracker(workspace, workspace.study(space.study), progress.note, space.keep_top)
-    try:
-        return run_search(space, None, workspace, options, progress=progress, tracker=tracker, **given)
-    finally:
-        if left := tracker.close():
-            progress.note(left)
-        progress.close()

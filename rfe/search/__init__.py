@@ -2,6 +2,7 @@
 
 ```
 options.py         RunOptions: how a study is run
+running.py         run_study: run_search, shown in MLflow; StudySeries: several studies on one set of workers
 driver.py          run_search: opens data and study, then runs the loop
 study_run.py       the loop of one study, its end and its outcome
 trial_tracker.py   which trials are asked, open and ended; resume

@@ -497,7 +497,7 @@ def test_an_ablation_is_a_study_of_arms(
         return run_search(*arguments, **(options | {"fleet": fleet}))
 
     monkeypatch.setattr("rfe.search.driver.run_search", run_here)
-    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
+    monkeypatch.setattr("rfe.search.running.StudySeries._start_workers", lambda self: None)
     plan = tmp_path / "plan.yaml"
     fields = {"seeds": 3, "base": {"train.lr": 0.002}, "retune": 3, "components": ["no dropout"]}
     custom = {"far off": {"train.lr": 1.0e-5}}

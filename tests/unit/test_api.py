@@ -25,7 +25,7 @@ from tests.unit.reporting.journals import make_trial
 def run(monkeypatch: pytest.MonkeyPatch) -> list[SearchSpace]:
     """The spaces that would have been searched."""
     given: list[SearchSpace] = []
-    monkeypatch.setattr("rfe.api.searching._run", lambda space, *_, **options: given.append(space))
+    monkeypatch.setattr("rfe.api.searching.run_study", lambda space, *_, **options: given.append(space))
     return given
 
 

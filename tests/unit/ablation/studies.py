@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from rfe.config.identity import config_id
 from rfe.config.load import dump_config, flatten
 from rfe.config.schema import Config
@@ -34,8 +36,15 @@ def pretend(configs: list[Config], dataset: Dataset, cache: Path) -> list[TrialR
     return [fake_result(config, dataset) for config in configs]
 
 
+def use(monkeypatch: pytest.MonkeyPatch, train: Train, ran: list[SearchSpace] | None = None) -> None:
+    """Have ablations train by `train`, without Ray and MLflow; their studies are added to `ran`."""
+    monkeypatch.setattr("rfe.search.running.run_study", run_here(train, ran))
+    monkeypatch.setattr("rfe.search.running.StudySeries._start_workers", lambda self: None)
+    monkeypatch.setattr("rfe.ablation.running._show", lambda *given: None)
+
+
 def run_here(train: Train, ran: list[SearchSpace] | None = None) -> Callable[..., Any]:
-    """A stand-in for `rfe.api.ablations._run`; a study that was run before is left as it is."""
+    """A stand-in for `rfe.search.running.run_study`; a study that was run before is left as it is."""
 
     def run(
         space: SearchSpace,

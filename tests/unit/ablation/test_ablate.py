@@ -21,7 +21,7 @@ from rfe.search_space import SearchSpace
 from rfe.search_space.ready_made import ready_made
 from rfe.workspace import Workspace, open_workspace
 from tests.integration.fakes import write_data
-from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
+from tests.unit.ablation.studies import pretend, run_here, train_truly, use
 from tests.unit.reporting.journals import make_trial
 
 PLANS = sorted(name for name in ready_made() if name.startswith("ablations/"))
@@ -43,13 +43,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[SearchSpace]:
     """The studies that were run, by the quick stand-in unless `use` says otherwise."""
     spaces: list[SearchSpace] = []
     use(monkeypatch, pretend, spaces)
-    monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
-    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
     return spaces
-
-
-def use(monkeypatch: pytest.MonkeyPatch, train: Train, spaces: list[SearchSpace] | None = None) -> None:
-    monkeypatch.setattr("rfe.api.ablations._run", run_here(train, spaces))
 
 
 def write_plan(folder: Path, **fields: Any) -> Path:
@@ -206,7 +200,7 @@ def test_each_fold_is_answered_by_its_own_configuration(
     from rfe.ablation.study import Choice
 
     split = (Choice((0, 2), 4, {"train.lr": 0.002}), Choice((1,), 7, {"train.lr": 0.004}))
-    monkeypatch.setattr("rfe.ablation.tuning.choose_by_other_folds", lambda *given: split)
+    monkeypatch.setattr("rfe.ablation.running.choose_by_other_folds", lambda *given: split)
     result = run_plan(tmp_path, data, workspace, retune=2, components=["no dropout"], encoder_value=False)
     dataset = load_dataset(data)
     outputs = {log.tags["arm"]: log.artifacts["outputs.npz"] for log in read_trials(workspace, "ours")}
@@ -231,9 +225,9 @@ def test_an_arm_that_cannot_be_tuned_is_left_out(
             raise TrialError("no trial finished")
         return whole(space, *given, **options)
 
-    monkeypatch.setattr("rfe.api.ablations._run", run)
+    monkeypatch.setattr("rfe.search.running.run_study", run)
     fleet = type("Fleet", (), {"ended": False})()
-    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: setattr(self, "fleet", fleet))
+    monkeypatch.setattr("rfe.search.running.StudySeries._start_workers", lambda self: setattr(self, "fleet", fleet))
     result = run_plan(tmp_path, data, workspace, retune=2, components=["no dropout", "gate uniform"])
     assert [row.arm.name for row in result.rows] == ["base", "gate uniform"]
     assert result.failed == {"no dropout": "tuning failed: no trial finished"}

@@ -8,15 +8,14 @@ import pytest
 import yaml
 
 from tests.integration.fakes import write_data
-from tests.unit.ablation.studies import pretend, run_here
+from tests.unit.ablation.studies import pretend, use
 from tests.unit.cli.invoke import invoke
 
 
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The command's arguments; studies run in this process."""
-    monkeypatch.setattr("rfe.api.ablations._run", run_here(pretend))
-    monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
+    use(monkeypatch, pretend)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RFE_WORKSPACE", raising=False)
     plan: dict[str, Any] = {"name": "ours", "seeds": 3, "components": ["no dropout", "no adaptation"]}

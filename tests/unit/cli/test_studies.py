@@ -128,7 +128,7 @@ def test_resume_goes_on_with_what_the_folder_keeps(
         given.append((space, options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rfe.api.searching._run", run)
+    monkeypatch.setattr("rfe.api.searching.run_study", run)
     assert invoke("studies", "resume", "tiny", "--workers", 3).exit_code == 130
     space, options = given[0]
     assert (space.study, space.data.path, list(space.space)) == ("tiny", str(dataset.path), ["train.lr"])

@@ -19,7 +19,7 @@ from rfe.journal.journal import Journal
 from rfe.search.options import RunArguments
 from rfe.search_space import SearchSpace
 from rfe.workspace import Workspace, open_workspace
-from tests.unit.ablation.studies import pretend, run_here
+from tests.unit.ablation.studies import pretend, use
 from tests.unit.data.folders import make_folder, make_rows
 from tests.unit.reporting.journals import make_trial
 from tests.unit.reporting.report.studies import empty_study, make_workspace
@@ -117,8 +117,7 @@ ABLATION = {
 
 
 def test_an_ablation_is_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfe.api.ablations._run", run_here(pretend))
-    monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
+    use(monkeypatch, pretend)
     data = rfe.load_data(make_folder(tmp_path / "data", make_rows(n_actors=9, clips_per_actor=12)))
     found = rfe.ablate(ABLATION, data, workspace=tmp_path / "workspace", progress=False)
     rows = {row.arm.name: row for row in found.result.rows}
@@ -147,7 +146,7 @@ def spaces(monkeypatch: pytest.MonkeyPatch) -> list[SearchSpace]:
         given.append(space)
         return type("Outcome", (), {"study": space.study})
 
-    monkeypatch.setattr("rfe.api.searching._run", run)
+    monkeypatch.setattr("rfe.api.searching.run_study", run)
     return given
 
 

@@ -19,7 +19,7 @@ from rfe.reporting.difference import diff_trials
 from rfe.search.outcome import build_outcome
 from rfe.tracking.presentation import study_description, trial_description, trial_tags
 from rfe.workspace import Workspace, open_workspace
-from tests.unit.ablation.studies import pretend, run_here
+from tests.unit.ablation.studies import pretend, use
 from tests.unit.cli.invoke import invoke
 from tests.unit.data.folders import make_folder
 from tests.unit.reporting.journals import STUDY, make_trial
@@ -81,9 +81,7 @@ def test_runs_in_mlflow(workspace: Workspace) -> None:
 
 
 def test_the_arms_of_an_ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rfe.api.ablations._run", run_here(pretend))
-    monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
-    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
+    use(monkeypatch, pretend)
     data, workspace = make_folder(tmp_path / "data"), open_workspace(tmp_path / "work")
     result = api.ablate("decoding", data, workspace=workspace, overrides=["seeds=3"])
     assert result is not None

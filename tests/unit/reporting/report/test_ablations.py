@@ -12,7 +12,7 @@ from rfe.reporting.report.build import build_report
 from rfe.reporting.report.document import Points, Report, Text
 from rfe.workspace import Workspace, open_workspace
 from tests.integration.fakes import write_data
-from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
+from tests.unit.ablation.studies import Train, pretend, train_truly, use
 
 SMALL = {"train.epochs": 2, "train.batch_size": 32, "model.latent_dim": 8, "train.lr": 0.01}
 
@@ -25,9 +25,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def ablate(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch, train: Train, **fields: object
 ) -> Report:
-    monkeypatch.setattr("rfe.api.ablations._run", run_here(train))
-    monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
-    monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
+    use(monkeypatch, train)
     plan = folder / "plan.yaml"
     plan.write_text(yaml.safe_dump({"name": "ours", "seeds": 3, "base": SMALL, "components": ["no dropout"], **fields}))
     assert api.ablate(plan, write_data(folder / "tiny"), workspace=workspace) is not None
