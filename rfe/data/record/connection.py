@@ -1,9 +1,10 @@
 """HTTP with patience: what may pass is tried again with growing waits, what will not is said in a sentence."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
@@ -15,6 +16,8 @@ from rfe.secrets import redact_uri
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Answers that another time may be better."""
 _OURS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,7 @@ class Patience:
 
 
 class PassingError(Exception):
-    """What may pass.
-
-    Args:
-        sentence: without the server's name.
-        wait_s: how long the server asks to be left alone.
-    """
+    """What may pass: a sentence without the server's name, and how long the server asks to be left alone."""
 
     def __init__(self, sentence: str, wait_s: float = 0.0) -> None:
         super().__init__(sentence)
@@ -85,35 +83,30 @@ class Connection:
             broke = isinstance(error, requests.exceptions.ChunkedEncodingError | HTTPError)
             raise PassingError("broke off" if broke else f"cannot be reached ({_innermost(error)})") from None
 
-    def attempts(self, url: str) -> "Attempts":
-        return Attempts(self, url)
+    def retry(self, url: str, ask: Callable[[], T], progressed: Callable[[], bool] = lambda: False) -> T:
+        """What `ask` returns, asked again with growing waits while it raises PassingError.
 
-
-class Attempts:
-    """Counts failures in a row."""
-
-    def __init__(self, connection: Connection, url: str) -> None:
-        self._connection, self._url, self._failed = connection, url, 0
-
-    def worked(self) -> None:
-        self._failed = 0
-
-    def failed(self, trouble: PassingError) -> None:
-        """Wait before the next attempt.
+        Args:
+            url: named in sentences.
+            progressed: whether a failed attempt brought something, so that waits begin again with the shortest.
 
         Raises:
-            DataError: that was the last one.
+            DataError: it failed as often in a row as the patience goes.
         """
-        patience, self._failed = self._connection.patience, self._failed + 1
-        where = redact_uri(self._url)
-        if self._failed >= patience.attempts:
-            raise DataError(
-                f"{where}: {trouble} (tried {self._failed} times); the same command later goes on from here"
-            )
-        wait_s = max(patience.first_wait_s * 2 ** (self._failed - 1), trouble.wait_s)
-        wait_s = min(wait_s, patience.longest_wait_s)
-        self._connection.progress.note(f"{where}: {trouble}; trying again in {wait_s:.3g} s")
-        time.sleep(wait_s)
+        patience, where, failed = self.patience, redact_uri(url), 0
+        while True:
+            try:
+                return ask()
+            except PassingError as trouble:
+                failed = 1 if progressed() else failed + 1
+                if failed >= patience.attempts:
+                    raise DataError(
+                        f"{where}: {trouble} (tried {failed} times); the same command later goes on from here"
+                    ) from None
+                wait_s = max(patience.first_wait_s * 2 ** (failed - 1), trouble.wait_s)
+                wait_s = min(wait_s, patience.longest_wait_s)
+                self.progress.note(f"{where}: {trouble}; trying again in {wait_s:.3g} s")
+            time.sleep(wait_s)
 
 
 def _retry_after(response: requests.Response) -> float:

@@ -1,6 +1,7 @@
 """One file of a record: downloaded into a hidden part beside it, resumed after any interruption, and checked.
 
-`pooch`, the usual library for this, does not go on with an interrupted file; hence our own, on `requests`.
+The libraries for this, `pooch` (with its DOI downloader) and `fsspec`, fetch an interrupted file again from its first
+byte, which a record of many gigabytes does not bear; hence our own, on `requests`.
 """
 
 import hashlib
@@ -70,14 +71,14 @@ def _complete(file: RecordFile, part: Path, connection: Connection) -> None:
         part.unlink()
     part.touch()
     connection.progress.start(f"{file.name}, MB", max(1, file.size // 10**6))
-    attempts = connection.attempts(file.url)
-    while (before := _size(part)) < file.size:
-        try:
-            _receive(file, part, before, connection)
-        except PassingError as trouble:
-            if _size(part) - before >= _PROGRESS:
-                attempts.worked()
-            attempts.failed(trouble)
+    have = _size(part)
+
+    def receive() -> None:
+        nonlocal have
+        if (have := _size(part)) < file.size:
+            _receive(file, part, have, connection)
+
+    connection.retry(file.url, receive, lambda: _size(part) - have >= _PROGRESS)
     connection.progress.close()
 
 

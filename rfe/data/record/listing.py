@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rfe.data.faults import list_names
-from rfe.data.record.connection import Connection, PassingError
+from rfe.data.record.connection import Connection
 from rfe.errors import ConfigError, DataError
 from rfe.secrets import redact_uri
 from rfe.workspace import member_problem
@@ -71,13 +71,7 @@ def read_record(record_id: str, api: str, connection: Connection) -> Record:
     if not _is_address(api):
         raise ConfigError(f"api {api!r}: is no address; it looks like {PUBLIC_API}")
     url = f"{api.rstrip('/')}/records/{record_id}"
-    attempts = connection.attempts(url)
-    while True:
-        try:
-            status, content = _ask(url, connection)
-            break
-        except PassingError as trouble:
-            attempts.failed(trouble)
+    status, content = connection.retry(url, lambda: _ask(url, connection))
     where = redact_uri(url)
     if status in (401, 403):
         raise DataError(_withheld(record_id, where))

@@ -1,6 +1,7 @@
 """Archives unpacked without trusting them: nothing outside the folder, no links, no more than they can hold.
 
-What is unpacked appears whole or not at all.
+What is unpacked appears whole or not at all. `shutil.unpack_archive` passes over a zip's unsafe names without a
+word, and writes whatever an archive swells to; hence our own.
 """
 
 import bz2
@@ -14,9 +15,11 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, NamedTuple
 
 from rfe.data.record.archives import is_one_file
 from rfe.errors import DataError
@@ -31,21 +34,10 @@ SMALLEST_LIMIT = 64 * 2**20
 """Bytes that any archive may unpack to."""
 _LARGEST_HEADER = 2**20
 _MARK = ".unpacked"
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    gzip.BadGzipFile,
-    lzma.LZMAError,
-    tarfile.TarError,
-    EOFError,
-    NotImplementedError,
-    ValueError,
-    OverflowError,
-    struct.error,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-)
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError)
+_OF_ARCHIVES = (None, errno.EINVAL, errno.EEXIST, errno.EISDIR, errno.ENOTDIR)
+"""Numbers of an OSError that come of a damaged archive (EINVAL: bz2; a place before the file's beginning; then names
+that stand there twice, or for a file and a folder), not of the disk."""
 _COMPRESSED: dict[bytes, Callable[[IO[bytes]], io.BufferedIOBase]] = {
     b"\x1f\x8b": lambda stored: gzip.GzipFile(fileobj=stored),
     b"BZh": bz2.BZ2File,
@@ -93,25 +85,22 @@ def unpack(archive: Path, target: Path, content: str, progress: Progress) -> int
     progress.start(f"unpacking {archive.name}: files")
     intake = _Intake(archive, beside, progress)
     try:
+        with closing(_members(archive, target.name)) as members:
+            for member in members:
+                intake.take(member)
         if is_one_file(archive.name):
-            _unpack_file(archive, intake, target.name)
             mark = _mark_of(target)
             write_text(mark, "")  # ours, and not whole, if this breaks off between the next two
             sync_tree(beside)
             put_in_place(beside / target.name, target)
             write_text(mark, content)
         else:
-            (_unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar)(archive, intake)
             (beside / _MARK).write_text(content, encoding="utf-8")
             replace_folder(beside, target)
-    except _DAMAGED as error:
-        raise DataError(f"{archive}: {_explain(error)}") from None
-    except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # of bz2; a place before the file's beginning
+    except (OSError, RuntimeError, OverflowError, *_DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_ARCHIVES:
             raise
         raise DataError(f"{archive}: {_explain(error)}") from None
-    except RuntimeError as error:  # zipfile's word for what needs a password
-        raise DataError(f"{archive}: cannot be unpacked ({error})") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         progress.close()
@@ -124,7 +113,17 @@ def _explain(error: Exception) -> str:
         return f"is packed in a way that Python cannot read ({error}), or damaged; unpack it with `7z x`"
     if "span multiple disks" in str(error):
         return f"is one of several parts ({error}); fetch them all without --unpack, and unpack this one with `7z x`"
+    if isinstance(error, RuntimeError):  # zipfile's word for what needs a password
+        return f"cannot be unpacked ({error})"
     return f"the archive is damaged ({error}); fetch it again"
+
+
+class _Member(NamedTuple):
+    name: str
+    size: int | None
+    """As the archive claims; None: it claims none."""
+    open: Callable[[], IO[bytes] | io.BufferedIOBase | None] | None
+    """None: it is a folder."""
 
 
 class _Intake:
@@ -137,13 +136,27 @@ class _Intake:
         self._most = max(MOST_INFLATED * archive.stat().st_size, SMALLEST_LIMIT)
         self._free = shutil.disk_usage(folder).free
 
-    def place(self, name: str, size: int) -> Path:
-        """Where the next file goes, if it may be there and so large."""
-        if problem := member_problem(name):
+    def take(self, member: _Member) -> None:
+        """Write a member, never more than it claims, if it may be there and so large."""
+        if problem := member_problem(member.name):
             raise DataError(f"{self.archive}: {problem}; nothing is unpacked")
-        self.files += 1
-        self._claim(size)
-        return self.folder / PurePosixPath(name)
+        self.files += member.open is not None
+        self._claim(member.size or 0)
+        target = self.folder / PurePosixPath(member.name)
+        (target if member.open is None else target.parent).mkdir(parents=True, exist_ok=True)
+        if member.open is None or (content := member.open()) is None:
+            return
+        left = member.size
+        with content, target.open("xb") as file:
+            while block := content.read(2**20 if left is None else min(left, 2**20)):
+                if left is None:
+                    self._claim(len(block))
+                else:
+                    left -= len(block)
+                file.write(block)
+        if left:
+            raise EOFError(f"{target.name} is {left:,} bytes short")
+        self.progress.update(self.files)
 
     def _claim(self, size: int) -> None:
         """Count `size` more bytes, if there may be so many."""
@@ -159,73 +172,44 @@ class _Intake:
                 f"{self._free / 1e9:.1f} GB free; make room, or unpack it elsewhere"
             )
 
-    def write(self, target: Path, content: IO[bytes], size: int) -> None:
-        """Write a member, never more than it claims."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            left = size
-            while left > 0 and (block := content.read(min(left, 2**20))):
-                file.write(block)
-                left -= len(block)
-        if left:
-            raise EOFError(f"{target.name} is {left:,} bytes short")
-        self.progress.update(self.files)
 
-    def pour(self, target: Path, content: io.BufferedIOBase) -> None:
-        """Write a file that claims no size."""
-        with target.open("xb") as file:
-            while block := content.read(2**20):
-                self._claim(len(block))
-                file.write(block)
-        self.progress.update(self.files)
+def _members(archive: Path, name: str) -> Generator[_Member, None, None]:
+    """What an archive holds; of one compressed file: that file as `name`."""
+    kind = _one_file if is_one_file(archive.name) else _of_zip if archive.name.lower().endswith(".zip") else _of_tar
+    with archive.open("rb") as stored:
+        for member in kind(archive, name, stored):
+            # what macOS adds to archives
+            if not member.name.startswith("__MACOSX/") and PurePosixPath(member.name).name != ".DS_Store":
+                yield member
 
 
-def _unpack_file(archive: Path, intake: _Intake, name: str) -> None:
-    with archive.open("rb") as stored, _decompressed(stored) as content:
-        if content is stored:
-            raise zlib.error("it is not compressed")
-        intake.pour(intake.place(name, 0), content)
+def _one_file(archive: Path, name: str, stored: io.BufferedReader) -> Iterator[_Member]:
+    content = _decompressed(stored)
+    if content is stored:
+        raise zlib.error("it is not compressed")
+    yield _Member(name, None, lambda: content)
 
 
-def _unpack_zip(archive: Path, intake: _Intake) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        members = [member for member in packed.infolist() if not _is_litter(member.filename)]
-        for member in members:
+def _of_zip(archive: Path, name: str, stored: io.BufferedReader) -> Iterator[_Member]:
+    with zipfile.ZipFile(stored) as packed:
+        for member in packed.infolist():
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise DataError(f"{archive}: {member.filename} is a link; nothing is unpacked")
-        # all claims are looked at before the first file is written
-        targets = [(member, intake.place(member.filename, member.file_size)) for member in members]
-        intake.files = 0
-        for member, target in targets:
-            if member.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            intake.files += 1
-            with packed.open(member) as content:
-                intake.write(target, content, member.file_size)
+            opened = None if member.is_dir() else partial(packed.open, member)
+            yield _Member(member.filename, member.file_size, opened)
 
 
-def _unpack_tar(archive: Path, intake: _Intake) -> None:
-    with (
-        archive.open("rb") as stored,
-        _decompressed(stored) as plain,
-        tarfile.open(fileobj=_SmallReads(archive, plain), mode="r:") as packed,
-    ):
+def _of_tar(archive: Path, name: str, stored: io.BufferedReader) -> Iterator[_Member]:
+    plain = _SmallReads(archive, _decompressed(stored))
+    with tarfile.open(fileobj=plain, mode="r:") as packed:  # type: ignore[call-overload]  # it needs no more of a file
         for member in packed:
-            if _is_litter(member.name) or member.name in (".", "./"):
+            if member.name in (".", "./"):
                 continue
             if not (member.isreg() or member.isdir()):
                 raise DataError(f"{archive}: {member.name} is a link or a device; nothing is unpacked")
             if member.issparse():
                 raise DataError(f"{archive}: {member.name} is stored with holes; pack it without")
-            target = intake.place(member.name, member.size)
-            if member.isdir():
-                intake.files -= 1
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            content = packed.extractfile(member)
-            assert content is not None  # of a regular file
-            intake.write(target, content, member.size)
+            yield _Member(member.name, member.size, None if member.isdir() else partial(packed.extractfile, member))
 
 
 def _decompressed(stored: io.BufferedReader) -> io.BufferedIOBase:
@@ -241,30 +225,14 @@ def _mark_of(target: Path) -> Path:
     return target / _MARK if target.is_dir() else target.with_name(f".{target.name}{_MARK}")
 
 
-class _SmallReads(io.RawIOBase):
+class _SmallReads:
     """A stream that refuses large reads: a header of tar may claim any size, and would be read whole."""
 
     def __init__(self, archive: Path, stream: io.BufferedIOBase) -> None:
         self._archive, self._stream = archive, stream
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+        self.seek, self.tell = stream.seek, stream.tell
 
     def read(self, size: int = -1) -> bytes:
         if size < 0 or size > _LARGEST_HEADER:
             raise DataError(f"{self._archive}: a header claims {size:,} bytes; refused")
         return self._stream.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-
-def _is_litter(name: str) -> bool:
-    """What macOS adds to archives."""
-    return name.startswith("__MACOSX/") or PurePosixPath(name).name == ".DS_Store"

@@ -1,50 +1,34 @@
 """Each archive has a place of its own, and what stays packed is said."""
 
+import pytest
+
 from rfe.data.record.archives import archive_stem, is_one_file, packed_note, plan_targets
 
 
 def test_archives_are_known_by_their_names() -> None:
-    names = (
-        "a.zip",
-        "a.TAR.GZ",
-        "b.c.tgz",
-        "a.tar",
-        "a.tar.xz",
-        "a.tbz2",
-        "x/l.csv.gz",
-        "a.7z",
-        "a.npz",
-        ".zip",
-        "zip",
-    )
-    stems = ["a", "a", "b.c", "a", "a", "a", "x/l.csv", None, None, None, None]
-    assert [archive_stem(name) for name in names] == stems
-    assert [is_one_file(name) for name in ("l.csv.gz", "l.tar.gz", "l.tgz", "l.npy.xz", "l.zip")] == [
-        *(True, False, False, True, False)
-    ]
-    assert archive_stem("x/.tar.gz") is None
+    stems = {"a.zip": "a", "a.TAR.GZ": "a", "b.c.tgz": "b.c", "a.tar": "a", "a.tar.xz": "a", "a.tbz2": "a"}
+    files = {"x/l.csv.gz": "x/l.csv", "l.npy.xz": "l.npy"}
+    others = dict.fromkeys(("a.7z", "a.npz", ".zip", "zip", "x/.tar.gz"))
+    for name, stem in {**stems, **files, **others}.items():
+        assert archive_stem(name) == stem
+        assert is_one_file(name) == (name in files)
 
 
-def test_archives_of_one_name_have_places_of_their_own() -> None:
-    """Both were unpacked into `same`, each over the other."""
-    names = ["same.zip", "same.tar.gz", "other.zip", "Case.zip", "case.tar"]
-    assert plan_targets(names) == {
-        "same.zip": "same-zip",
-        "same.tar.gz": "same-tar-gz",
-        "other.zip": "other",
-        "Case.zip": "Case-zip",
-        "case.tar": "case-tar",
-    }
-    assert plan_targets(reversed(names)) == plan_targets(names)
-
-
-def test_no_place_is_that_of_a_file_of_the_record() -> None:
-    """`data`, a file of the record itself, was said to be foreign; so was a folder that other files of it are in."""
-    assert plan_targets(["data", "data.zip"]) == {"data.zip": "data-zip"}
-    assert plan_targets(["data.zip", "data/x.txt"]) == {"data.zip": "data-zip"}
-    assert plan_targets(["l.csv", "l.csv.gz"]) == {"l.csv.gz": "l.csv-gz"}
-    assert plan_targets(["a", "a-zip", "a.zip"]) == {"a.zip": "a-zip-unpacked"}
-    assert plan_targets(["x/a.zip", "y/a.zip"]) == {"x/a.zip": "x/a", "y/a.zip": "y/a"}
+@pytest.mark.parametrize(
+    ("others", "targets"),
+    [
+        ([], {"same.zip": "same-zip", "same.tar.gz": "same-tar-gz", "other.zip": "other"}),
+        ([], {"Case.zip": "Case-zip", "case.tar": "case-tar"}),
+        (["data"], {"data.zip": "data-zip"}),
+        (["data/x.txt"], {"data.zip": "data-zip"}),
+        (["l.csv"], {"l.csv.gz": "l.csv-gz"}),
+        (["a", "a-zip"], {"a.zip": "a-zip-unpacked"}),
+        ([], {"x/a.zip": "x/a", "y/a.zip": "y/a"}),
+    ],
+)
+def test_each_archive_has_a_place_of_its_own(others: list[str], targets: dict[str, str]) -> None:
+    """Two archives, or an archive and a file of the record, were unpacked over each other."""
+    assert plan_targets([*others, *targets]) == plan_targets([*reversed(targets), *others]) == targets
 
 
 def test_what_stays_packed_is_said_in_one_sentence() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from rfe.data.record import connection
 from rfe.data.record import download as downloading
-from rfe.data.record.connection import Connection
+from rfe.data.record.connection import Connection, PassingError, Patience
 from rfe.data.record.download import download, is_whole, part_of
 from rfe.data.record.listing import RecordFile, read_record
 from rfe.errors import DataError
@@ -69,27 +70,24 @@ def test_it_is_whole_in_the_end(
     assert server.asked_for("x.bin") == starts
 
 
-def test_an_earlier_runs_part_is_gone_on_with(server: RecordServer, file: RecordFile, target: Path) -> None:
-    target.parent.mkdir()
-    part_of(target).write_bytes(CONTENT[:1000])
-    assert fetch(file, target) == 1000
-    assert server.asked_for("x.bin") == [1000]
-
-
-def test_a_whole_part_is_only_checked(server: RecordServer, file: RecordFile, target: Path) -> None:
-    target.parent.mkdir()
-    part_of(target).write_bytes(CONTENT)
-    assert fetch(file, target) == len(CONTENT)
-    assert server.asked_for("x.bin") == []
-
-
-@pytest.mark.parametrize("part", [b"another" * 100, CONTENT + b"more", b"y" * len(CONTENT)])
-def test_a_part_of_something_else_does_no_harm(
-    part: bytes, server: RecordServer, file: RecordFile, target: Path
+@pytest.mark.parametrize(
+    ("part", "resumed", "starts"),
+    [
+        (CONTENT[:1000], 1000, [1000]),
+        (CONTENT, len(CONTENT), []),
+        (b"another" * 100, 0, [700, None]),
+        (CONTENT + b"more", 0, [None]),
+        (b"y" * len(CONTENT), 0, [None]),
+    ],
+    ids=["resumed", "whole", "another", "longer", "damaged"],
+)
+def test_an_earlier_runs_part(
+    part: bytes, resumed: int, starts: list[int | None], server: RecordServer, file: RecordFile, target: Path
 ) -> None:
     target.parent.mkdir()
     part_of(target).write_bytes(part)
-    assert fetch(file, target) == 0
+    assert fetch(file, target) == resumed
+    assert server.asked_for("x.bin") == starts
 
 
 @pytest.mark.parametrize(
@@ -148,3 +146,26 @@ def test_whole_is_of_the_right_size_and_content(file: RecordFile, tmp_path: Path
         assert not is_whole(path, file)
     path.write_bytes(CONTENT)
     assert is_whole(path, file)
+
+
+def test_waits_grow_to_a_limit_and_begin_again_after_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    notes: list[str] = []
+    monkeypatch.setattr(connection.time, "sleep", waited.append)
+    monkeypatch.setattr(SilentProgress, "note", lambda self, line: notes.append(line))
+    troubles = [*[("broke off", 0.0)] * 4, ("answers 503", 3.0), *[("broke off", 0.0)] * 9]
+
+    def ask() -> None:
+        raise PassingError(*troubles[len(waited)])
+
+    patient = Connection(Patience(attempts=5, first_wait_s=1, longest_wait_s=5), SilentProgress())
+    with pytest.raises(DataError, match=r"broke off \(tried 5 times\); the same command later goes on") as caught:
+        patient.retry("http://u:p@host/x", ask, lambda: len(waited) == 4)
+    assert waited == [1, 2, 4, 5, 3, 2, 4, 5]
+    assert notes[4] == "http://***@host/x: answers 503; trying again in 3 s"
+    assert "u:p" not in str(caught.value)
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(DataError, match="is no address to fetch from"), CONNECTION.get("http://"):
+        pass
