@@ -18,8 +18,6 @@ from rfe.decoding.valid_states import ValidStatesDecoder, ValidStatesParameters
 from rfe.errors import ConfigError
 from rfe.task import Task
 
-Kind = Literal["official", "decoupled", "valid_states"]
-
 
 def build_decoder(
     task: Task, kind: str, thresholds: str = "grid", omega: float | Float = 0.5, actor: Int | None = None

@@ -71,11 +71,6 @@ def fleet(cache: Path) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
 def mark(cache: Path) -> Iterator[Callable[[str, str], None]]:
     """Tells the stand-in what to do besides; taken back at the end."""
 

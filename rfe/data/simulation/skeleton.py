@@ -15,9 +15,7 @@ from rfe.task import BLEMORE, Task, blemore_looks
 
 N_FOLDS = 5
 OFFICIAL_ACTORS = 47
-OFFICIAL_CLIPS_PER_ACTOR = 54
 N_INTENSITIES = 4
-N_SITUATIONS = 4
 
 FOLD_CHANGES: tuple[tuple[int, int], ...] = ((2, -20), (0, 0), (12, -30), (16, -30), (-28, -4))
 """(singles, blends) by which each official fold differs from 54 clips for every actor: second takes and gaps."""

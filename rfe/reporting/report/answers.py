@@ -20,7 +20,6 @@ from rfe.metrics.salience import salience_hits
 from rfe.task import Task
 from rfe.tracking.contents import count_confusion
 
-Float = NDArray[np.floating]
 FEWEST_CLIPS = 5
 """An actor with fewer clips, or without a blend where saliences are scored, has no Score of their own."""
 

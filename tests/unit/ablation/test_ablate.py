@@ -19,7 +19,7 @@ from rfe.journal.events import StudyLog
 from rfe.journal.journal import Journal
 from rfe.search_space import SearchSpace
 from rfe.search_space.ready_made import ready_made
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import Workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import pretend, run_here, train_truly, use
 from tests.unit.reporting.journals import make_trial
@@ -31,11 +31,6 @@ FAST = {"train.epochs": 20, "train.batch_size": 32, "model.latent_dim": 8, "trai
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data(tmp_path_factory.mktemp("ablate") / "tiny")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "workspace")
 
 
 @pytest.fixture

@@ -2,18 +2,13 @@
 
 import csv
 import errno
-import io
 import os
 import re
 import socket
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rfe import api
 from rfe.tracking import ui
@@ -61,49 +56,9 @@ def clips(change: Callable[[list[dict[str, str]]], object]) -> Spoil:
     return spoil
 
 
-def training(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    return [row for row in rows if row["split"] == "train"]
-
-
 def rename_column(rows: list[dict[str, str]]) -> None:
     for row in rows:
         row["take"] = row.pop("video_id")
-
-
-def keep_one_actor(rows: list[dict[str, str]]) -> None:
-    rows[:] = [row for row in training(rows) if row["video_id"] == "A0"]
-
-
-def features(**arrays: Callable[[NDArray[Any]], NDArray[Any]]) -> Spoil:
-    """The encoder `good` with other arrays."""
-
-    def spoil(_: pytest.MonkeyPatch) -> None:
-        path = Path("data/good_static_features.npz")
-        with np.load(path) as stored:
-            known = dict(stored)
-        np.savez(path, **{name: make(known[name]) for name, make in arrays.items()})
-
-    return spoil
-
-
-def with_nan(values: NDArray[Any]) -> NDArray[Any]:
-    values[5, 2] = np.nan
-    return values
-
-
-def claim(shape: str) -> Spoil:
-    """The encoder `good` with a header that claims `shape`."""
-
-    def spoil(_: pytest.MonkeyPatch) -> None:
-        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
-        lying = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
-        names = io.BytesIO()
-        np.save(names, np.array(["a", "b"]))
-        with zipfile.ZipFile("data/good_static_features.npz", "w") as archive:
-            archive.writestr("X.npy", lying)
-            archive.writestr("filenames.npy", names.getvalue())
-
-    return spoil
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

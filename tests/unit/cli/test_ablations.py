@@ -53,23 +53,3 @@ def test_a_dry_run_shows_the_arms_and_trains_nothing(given: list[str], tmp_path:
     assert "ours: 10 arms, 3 seeds each" in result.output
     assert "tuned by 5 trials beforehand, over train.lr, train.weight_decay, model.dropout" in result.output
     assert not (tmp_path / "rfe-workspace").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--set", "components=[gate unifrom]"], "did you mean gate uniform?"),
-        (["--base", "x.yaml", "--from", "s"], "one base"),
-        (["--from", "nowhere"], "nowhere"),
-    ],
-)
-def test_what_is_wrong_is_said(options: list[str], said: str, given: list[str]) -> None:
-    result = invoke(*given, *options)
-    assert result.exit_code == 2
-    assert said in result.output
-
-
-def test_an_unknown_plan_is_answered_with_the_nearest(given: list[str]) -> None:
-    result = invoke("ablate", "componets", *given[2:])
-    assert result.exit_code == 2
-    assert "did you mean components?" in result.output

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from tests.unit.cli.invoke import invoke
-from tests.unit.data.folders import make_folder
 from tests.unit.submission.bundles import configure, export_trained
 from tests.unit.submission.test_signing import write_keys
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +51,6 @@ def test_options_that_do_not_fit(words: list[str], sentence: str, bundle: Path, 
     told = invoke("export", "fusion-v1", "--data", str(dataset.path), "--workspace", work, *words)
     assert told.exit_code == 2
     assert sentence in " ".join(told.output.split())
-
-
-def test_predicting_with_what_is_no_bundle(dataset: Dataset, tmp_path: Path) -> None:
-    told = invoke("predict", str(tmp_path / "nothing"), "--data", str(dataset.path))
-    assert told.exit_code == 2
-    assert "no such bundle" in " ".join(told.output.split())
 
 
 def test_places_that_answers_do_not_go_to(bundle: Path, dataset: Dataset, tmp_path: Path) -> None:

@@ -2,38 +2,23 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 import rfe
-from rfe.data.dataset import load_dataset
 from rfe.errors import ConfigError
 from rfe.journal.journal import Journal
 from rfe.journal.records import read_records
 from rfe.search.changes import StudyChanges
 from rfe.search.requests import ChangeStudy, find_answer, waiting_requests, write_request
-from rfe.tracking.base import NullTracker
-from rfe.workspace import StudyFolder, open_workspace
-from tests.integration.fakes import write_data
+from rfe.workspace import StudyFolder, Workspace
 from tests.unit.cli.invoke import invoke
-from tests.unit.search.tiny_study import run_study
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trials 0 to 4 have ended, 3 failed; 5 is open."""
-    workspace = open_workspace(tmp_path_factory.mktemp("made"))
-    run_study(workspace, load_dataset(write_data(tmp_path_factory.mktemp("data") / "data")), NullTracker())
-    return workspace.root
 
 
 @pytest.fixture
-def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
-    shutil.copytree(made, tmp_path / "w")
-    monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path / "w"))
-    return open_workspace().study("tiny")
+def study(tiny: Workspace) -> StudyFolder:
+    return tiny.study("tiny")
 
 
 def changes(study: StudyFolder) -> StudyChanges:

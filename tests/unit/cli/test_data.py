@@ -41,13 +41,6 @@ def test_simulate_has_the_simulators_own_defaults() -> None:
     assert {name: options[name] for name in spec} == spec
 
 
-def test_simulate_refuses_the_impossible(tmp_path: Path) -> None:
-    ended = invoke("data", "simulate", "-o", tmp_path / "sim", "--size", "huge", "--actors", 2)
-    assert ended.exit_code == 2
-    assert "'huge'" in ended.stderr
-    assert not (tmp_path / "sim").exists()
-
-
 def test_corrupt_says_how_many_clips_are_wrong(tmp_path: Path, folder: Path) -> None:
     line = ("data", "corrupt", folder, "-o", tmp_path / "wrong", "--share", 0.5, "--seed", 3)
     ended = invoke(*line)

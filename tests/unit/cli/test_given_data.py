@@ -45,7 +45,7 @@ def headed(header: str, before: Callable[[int], str]) -> Frames:
     return lambda _, frames: "\n".join([header, *(before(row) + frame for row, frame in enumerate(frames)), ""])
 
 
-def with_speakers(lab: Path, *, folds_by_actor: bool) -> None:
+def with_speakers(lab: Path) -> None:
     """Actors are in `speaker`; `video_id` numbers videos."""
     write_arrays(
         lab,
@@ -54,9 +54,6 @@ def with_speakers(lab: Path, *, folds_by_actor: bool) -> None:
         "encoders: {x: {files: 'f/{clip}.npy', form: vector}}",
     )
     rows = [row | {"speaker": row["video_id"], "video_id": f"yt{number}"} for number, row in enumerate(ROWS)]
-    for number, row in enumerate(rows):
-        if row["fold"] and not folds_by_actor:
-            row["fold"] = str(number % 2)
     (lab / "metadata.csv").unlink()
     write_csv(lab / "labels.csv", rows)
 
@@ -74,31 +71,17 @@ def with_faces(lab: Path) -> None:
 
 IMPORTS: dict[str, tuple[Callable[[Path], None], int, tuple[str, ...]]] = {
     "mapped column beside one of ours": (
-        lambda lab: with_speakers(lab, folds_by_actor=True),
+        with_speakers,
         0,
         (
             "labels.csv: its own column video_id is not used, as the mapping takes speaker for it",
             "24 training clips of 4 actors",
         ),
     ),
-    "mapped column beside one of ours, actors in two folds": (
-        lambda lab: with_speakers(lab, folds_by_actor=False),
-        2,
-        ("actor A0 (folds 0, 1), A1 (folds 0, 1)", "stands in more than one fold, so a model is scored on people"),
-    ),
     "no header": (
         lambda lab: write_tables(lab, lambda _, frames: "\n".join([*frames, ""])),
         0,
         ("x: channels (2): 0, 1",),
-    ),
-    "no header, vectors": (
-        lambda lab: write_tables(
-            lab,
-            lambda _, frames: "\n".join([*frames[:2], ""]),
-            "encoders: {x: {files: 'f/{clip}.csv', form: vector}}",
-        ),
-        2,
-        ("several rows, not one vector",),
     ),
     "a first frame that may be a header": (
         lambda lab: write_tables(lab, lambda number, frames: "\n".join(["0,1"] * (number == 0) + [*frames, ""])),
@@ -154,11 +137,6 @@ IMPORTS: dict[str, tuple[Callable[[Path], None], int, tuple[str, ...]]] = {
         ),
     ),
     "[1, time, channel]": (
-        lambda lab: write_arrays(lab, lambda number: (1, 5 + number, 2), "encoders: {x: {files: 'f/{clip}.npy'}}"),
-        2,
-        ("a shape [1, time, channel]; write time_axis: 1 in the mapping, or save array[0]",),
-    ),
-    "[1, time, channel], as told": (
         lambda lab: write_arrays(
             lab, lambda number: (1, 5 + number, 2), "encoders: {x: {files: 'f/{clip}.npy', time_axis: 1}}"
         ),
@@ -199,21 +177,6 @@ def in_one_fold(folder: Path) -> None:
     write_features(folder / "face_static_features.npz", draw_features(ROWS)[kept], [names(ROWS)[one] for one in kept])
 
 
-def blends_in_one_fold(folder: Path) -> None:
-    def spoil(rows: list[dict[str, str]]) -> None:
-        for row in rows:
-            if row["fold"] == "1":
-                row.update(emotion_2="", emotion_1_salience="", emotion_2_salience="")
-
-    make_folder(folder, [dict(row) for row in ROWS], spoil=spoil)
-
-
-def trailing_commas(folder: Path) -> None:
-    path = make_folder(folder, ROWS) / "metadata.csv"
-    header, *lines = path.read_text().splitlines()
-    path.write_text("\n".join([header, *(f"{line}," for line in lines), ""]))
-
-
 def set_column(column: int, scale: float) -> Callable[[np.ndarray], None]:
     def spoil(values: np.ndarray) -> None:
         values[:, column] = np.where(np.arange(len(values)) % 2, scale, -scale)
@@ -230,24 +193,6 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], bool, tuple[tuple[object, ...],
         (BASELINES, SEARCH),
         "face_static_features.npz: when fold 0 is held out, no training clip has features of face: only clips of that "
         "fold have any; compute them, or leave face out (data.encoders)",
-    ),
-    "blends in one fold": (
-        blends_in_one_fold,
-        False,
-        (BASELINES, SEARCH),
-        "fold: all blends stand in fold 0, so none is left to train and to choose on when it is held out; put actors",
-    ),
-    "a comma at the end of each row": (
-        trailing_commas,
-        False,
-        (BASELINES, SEARCH),
-        "line 2: 9 fields where the header has 8; remove",
-    ),
-    "a column of 1e-41": (
-        lambda folder: spoil_features(folder, set_column(3, 1e-41)),
-        True,
-        (BASELINES,),
-        "face_static_features.npz: 1 of 5 columns are constant, or differ by less than float32",
     ),
     "a column of 3e38": (
         lambda folder: spoil_features(folder, set_column(3, 3e38)),

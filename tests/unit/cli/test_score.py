@@ -5,16 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from rfe.submission.submission import write_submission
 from rfe.task import BLEMORE
 from tests.unit.cli.invoke import invoke
-from tests.unit.data.folders import make_folder
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return load_dataset(make_folder(tmp_path / "data"))
 
 
 @pytest.fixture

@@ -14,19 +14,15 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from rfe.api import running as api_running
 from rfe.cli.program import app
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.journal.study import read_journal
 from rfe.progress import SearchStatus
 from rfe.search.options import RunOptions
 from rfe.search_space import SearchSpace
-from rfe.tracking.base import NullTracker
 from rfe.tracking.live import LiveStatus, stop_requested
-from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.workspace import StudyFolder, Workspace
 from rfe.writing import write_json
-from tests.integration.fakes import write_data
 from tests.unit.cli.invoke import invoke
-from tests.unit.search.tiny_study import run_study
 
 HERE = "elsewhere"  # a driver there is believed while it speaks; one of this machine must hold the lock
 LIVE = LiveStatus(
@@ -39,30 +35,9 @@ LIVE = LiveStatus(
 )
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(write_data(tmp_path_factory.mktemp("studies") / "data"))
-
-
-@pytest.fixture(scope="module")
-def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    workspace = open_workspace(tmp_path_factory.mktemp("made"))
-    run_study(workspace, dataset, NullTracker())
-    return workspace.root
-
-
 @pytest.fixture
-def workspace(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    shutil.copytree(made, tmp_path / "w")
-    monkeypatch.setenv("RFE_WORKSPACE", str(tmp_path / "w"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(api_running, "POLL_S", 0.02)
-    return open_workspace()
-
-
-@pytest.fixture
-def study(workspace: Workspace) -> StudyFolder:
-    return workspace.study("tiny")
+def study(tiny: Workspace) -> StudyFolder:
+    return tiny.study("tiny")
 
 
 def say(folder: StudyFolder, live: LiveStatus = LIVE) -> None:
@@ -120,7 +95,7 @@ def test_stop_can_wait(study: StudyFolder) -> None:
 
 
 def test_resume_goes_on_with_what_the_folder_keeps(
-    study: StudyFolder, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[SearchSpace, RunOptions]] = []
 
@@ -131,7 +106,11 @@ def test_resume_goes_on_with_what_the_folder_keeps(
     monkeypatch.setattr("rfe.api.searching.run_study", run)
     assert invoke("studies", "resume", "tiny", "--workers", 3).exit_code == 130
     space, options = given[0]
-    assert (space.study, space.data.path, list(space.space)) == ("tiny", str(dataset.path), ["train.lr"])
+    assert (space.study, space.data.path, list(space.space)) == (
+        "tiny",
+        str(read_journal(study).study.settings["data.path"]),
+        ["train.lr"],
+    )
     # 9 trials were asked for when it was last started, whatever the space's own budget
     assert options == RunOptions(trials=9, workers=3)
     invoke("studies", "resume", "tiny", "--trials", 50, "--hours", 2, "--data", tmp_path)
@@ -215,10 +194,10 @@ def test_delete_asks_and_refuses_where_it_cannot(study: StudyFolder) -> None:
     assert study.journal.is_file()
 
 
-def test_delete_says_which_ensembles_go_with_it(study: StudyFolder, workspace: Workspace) -> None:
+def test_delete_says_which_ensembles_go_with_it(study: StudyFolder, tiny: Workspace) -> None:
     members = {"members": [{"study": "tiny"}, {"study": "other"}], "studies": ["tiny", "other"]}
-    write_json(workspace.ensembles / "final" / "ensemble.json", members)
-    write_json(workspace.ensembles / "else" / "ensemble.json", {"members": [{"study": "other"}]})
+    write_json(tiny.ensembles / "final" / "ensemble.json", members)
+    write_json(tiny.ensembles / "else" / "ensemble.json", {"members": [{"study": "other"}]})
     refused = invoke("studies", "delete", "tiny")
     assert "without which ensemble final cannot be exported" in refused.stderr
     deleted = invoke("studies", "delete", "tiny", "--yes")
@@ -241,17 +220,17 @@ def test_delete_that_is_declined_leaves_all(study: StudyFolder, answer: str, mon
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_delete_removes_the_folder_and_marks_the_experiment(
-    study: StudyFolder, workspace: Workspace, empty_database: Path, keep: bool
+    study: StudyFolder, tiny: Workspace, empty_database: Path, keep: bool
 ) -> None:
     from mlflow import MlflowClient
 
-    shutil.copy(empty_database, workspace.root / "mlflow.db")
-    client = MlflowClient(workspace.mlflow_uri)
+    shutil.copy(empty_database, tiny.root / "mlflow.db")
+    client = MlflowClient(tiny.mlflow_uri)
     experiment = client.create_experiment("tiny")
     ended = invoke("studies", "delete", "tiny", "--yes", "--json", *(["--keep-runs"] if keep else []))
     assert ended.exit_code == 0
     assert json.loads(ended.stdout)["runs"] is not keep
-    assert list(workspace.studies.iterdir()) == []
+    assert list(tiny.studies.iterdir()) == []
     assert client.get_experiment(experiment).lifecycle_stage == ("active" if keep else "deleted")
     assert "no studies" in invoke("studies", "list").stdout
 

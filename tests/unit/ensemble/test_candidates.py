@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from rfe.config.load import change_config
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import load_outputs, outputs_of, read_study
 from rfe.ensemble.selection import select_single
 from rfe.errors import StudyError
 from rfe.workspace import StudyFolder
-from tests.unit.data.folders import make_folder
 from tests.unit.ensemble.studies import CONFIG, make_confirmation, make_outputs, make_trial, write_study
 
 SOURCE_ARRAYS = ("presence_logits", "salience_logits", "fused")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ HOW = Selection(members=4, bags=3, decoding="design")
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Dataset:
-    return load_dataset(make_folder(tmp_path / "data"))
-
-
-@pytest.fixture
 def folder(tmp_path: Path, dataset: Dataset) -> StudyFolder:
     return make_study(tmp_path, dataset, "study")
 

@@ -7,22 +7,16 @@ import pytest
 
 from rfe.config.load import change_config
 from rfe.config.schema import Config
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.decoding.decoupled import presence_probabilities
 from rfe.decoding.fitting import build_decoder, parameters_from_dict
 from rfe.ensemble.candidates import ModelOutputs, outputs_of
 from rfe.ensemble.final_decoder import FinalDecoder, answer_target, average_outputs, fit_final_decoder
 from rfe.task import BLEMORE
-from tests.unit.data.folders import make_folder
 from tests.unit.ensemble.studies import make_outputs
 
 KINDS = ("official", "decoupled", "valid_states")
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
 
 
 def configure(kind: str, seeds: int = 1, balance: str = "none") -> Config:

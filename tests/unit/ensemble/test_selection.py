@@ -1,7 +1,6 @@
 """Selection finds what belongs together; nested evaluation never looks at the fold it reports."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from rfe.ensemble.stored import check_name, ensemble_names, read_ensemble, read_
 from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.task import BLEMORE
-from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.workspace import StudyFolder, Workspace
 from tests.integration.fakes import write_data
 from tests.unit.ensemble.studies import (
     CONFIG,
@@ -112,11 +111,6 @@ def test_a_trajectory_begins_with_as_many_models_as_there_are() -> None:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(write_data(tmp_path_factory.mktemp("ensemble") / "data"))
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "w")
 
 
 @pytest.fixture

@@ -13,20 +13,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from rfe import api
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from rfe.errors import SubmissionError
 from rfe.submission.archive import open_bundle, pack
 from rfe.submission.bundle import seal
 from rfe.submission.layout import MANIFEST
-from tests.unit.data.folders import make_folder
 from tests.unit.submission.bundles import configure, export_trained
 
 WEIGHTS = "members/fusion-v1-0/weights/fold1.safetensors"
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
 
 
 @pytest.fixture(scope="module")

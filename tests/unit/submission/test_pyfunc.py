@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rfe.data.dataset import Dataset, load_dataset
+from rfe.data.dataset import Dataset
 from rfe.errors import DataError
 from rfe.submission.clips import NewClips
 from rfe.submission.pyfunc import (
@@ -28,13 +28,7 @@ from rfe.submission.table import column_names
 from rfe.task import BLEMORE
 from rfe.workspace import Workspace
 from tests.integration.ports import free_port
-from tests.unit.data.folders import make_folder
 from tests.unit.submission.bundles import configure, export_trained
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
 
 
 @pytest.fixture(scope="module")

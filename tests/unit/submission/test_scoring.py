@@ -18,11 +18,6 @@ from rfe.task import BLEMORE
 from tests.unit.data.folders import make_folder
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load_dataset(make_folder(tmp_path_factory.mktemp("data") / "made-up"))
-
-
 def source_names(dataset: Dataset) -> list[str]:
     names: list[str] = dataset.clips.filename[dataset.clips.source].tolist()
     return names

@@ -1,24 +1,14 @@
 """Files shown beside the run of a study or an ensemble."""
 
-import shutil
 import time
 from pathlib import Path
 
-import pytest
 from mlflow import MlflowClient
 
 from rfe.tracking.attachments import attach_files, study_run
 from rfe.tracking.mlflow_server import open_server
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import Workspace
 from rfe.writing import write_json
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "w").mkdir()
-    shutil.copy(empty_database, tmp_path / "w" / "mlflow.db")
-    return open_workspace(tmp_path / "w")
 
 
 def test_a_report_is_an_artifact_of_the_run(workspace: Workspace, tmp_path: Path) -> None:

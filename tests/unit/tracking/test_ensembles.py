@@ -1,7 +1,6 @@
 """An ensemble's run: its scores, its files, and the way to its members."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,9 @@ from rfe.tracking.gaps import close_stale_runs
 from rfe.tracking.live import START_TAG
 from rfe.tracking.mlflow_server import open_server
 from rfe.tracking.retrying_server import RetryingServer, repeat_for
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import Workspace
 from rfe.writing import write_json
 from tests.unit.tracking.test_run_writer import AwayError, MemoryServer
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "w").mkdir()
-    shutil.copy(empty_database, tmp_path / "w" / "mlflow.db")
-    return open_workspace(tmp_path / "w")
-
 
 INTERVAL = {"estimate": 0.33, "standard_error": 0.01, "low": 0.31, "high": 0.35, "notes": []}
 ABOUT: dict[str, Any] = {

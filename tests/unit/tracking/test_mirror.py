@@ -31,11 +31,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "w")
-
-
-@pytest.fixture
 def study(workspace: Workspace, dataset: Dataset) -> StudyFolder:
     system = fsspec.filesystem("memory")
     if system.exists("/bucket"):

@@ -37,14 +37,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "w").mkdir()
-    shutil.copy(empty_database, tmp_path / "w" / "mlflow.db")
-    return open_workspace(tmp_path / "w")
-
-
-@pytest.fixture
 def study(workspace: Workspace, dataset: Dataset) -> StudyFolder:
     tracker = MlflowTracker(workspace, workspace.study("tiny"))
     write_json(workspace.study("tiny").arms, {"arms": []})  # as an ablation has it

@@ -10,16 +10,11 @@ from rfe.ablation.study import read_arms
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
 from rfe.reporting.report.document import Points, Report, Text
-from rfe.workspace import Workspace, open_workspace
+from rfe.workspace import Workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import Train, pretend, train_truly, use
 
 SMALL = {"train.epochs": 2, "train.batch_size": 32, "model.latent_dim": 8, "train.lr": 0.01}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return open_workspace(tmp_path / "workspace")
 
 
 def ablate(
