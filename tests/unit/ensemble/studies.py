@@ -1,6 +1,7 @@
 """A finished study on disk, as a search leaves it, with made-up outputs: no training."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,18 @@ def make_trial(dataset: Dataset, number: int, score: float, config: Config = CON
         "weights": make_weights(dataset, range(config.train.seed, config.train.seed + config.train.seeds), config),
     }
     return TrialLog(**fields | changes)
+
+
+def make_trials(
+    dataset: Dataset, noise: Iterable[float], first: float = 0.5, step: float = 0.05, **changes: object
+) -> list[TrialLog]:
+    """Trials whose outputs show the labels through so much noise, each with a score a step below the one before."""
+    trials = []
+    for number, one in enumerate(noise):
+        config = change_config(CONFIG, {"train.seed": number, **changes})
+        artifacts = make_artifacts(config, make_outputs(dataset, seed=number, noise=one, first_seed=number))
+        trials.append(make_trial(dataset, number, first - step * number, config, artifacts=artifacts))
+    return trials
 
 
 def make_confirmation(dataset: Dataset, number: int, scores: tuple[float, ...]) -> ConfirmationLog:

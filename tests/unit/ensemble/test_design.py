@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.config.load import change_config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.design import match_design, mean_design
 from rfe.decoding.valid_states import answer_states
@@ -21,7 +20,7 @@ from rfe.task import BLEMORE
 from rfe.workspace import StudyFolder, Workspace
 from tests.unit.data.folders import make_folder
 from tests.unit.data.test_design import draw_labels
-from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_outputs, make_trial, write_study
+from tests.unit.ensemble.studies import make_trials, write_study
 
 HOW = Selection(members=4, bags=3, decoding="design")
 
@@ -32,11 +31,7 @@ def folder(tmp_path: Path, dataset: Dataset) -> StudyFolder:
 
 
 def make_study(place: Path, dataset: Dataset, name: str, **changes: object) -> StudyFolder:
-    trials = []
-    for number in range(3):
-        config = change_config(CONFIG, {"train.seed": number, **changes})
-        artifacts = make_artifacts(config, make_outputs(dataset, seed=number, noise=4.0, first_seed=number))
-        trials.append(make_trial(dataset, number, 0.5 - 0.05 * number, config, artifacts=artifacts))
+    trials = make_trials(dataset, [4.0] * 3, **changes)
     return write_study(Workspace(place, "sqlite:///none.db", place / "cache").study(name), dataset, *trials)
 
 

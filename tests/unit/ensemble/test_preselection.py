@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.config.load import change_config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.candidates import read_study
@@ -16,7 +15,11 @@ from rfe.progress import SilentProgress
 from rfe.task import BLEMORE
 from rfe.workspace import StudyFolder, open_workspace
 from tests.integration.fakes import write_data
-from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_confirmation, make_outputs, make_trial, write_study
+from tests.unit.ensemble.studies import (
+    make_confirmation,
+    make_trials,
+    write_study,
+)
 
 N = 16
 FEW = Selection(candidates=4, bags=3)
@@ -35,11 +38,7 @@ def folder(tmp_path: Path, dataset: Dataset) -> StudyFolder:
 
 
 def make_study(tmp_path: Path, dataset: Dataset, noise: list[float]) -> StudyFolder:
-    trials = []
-    for number, one in enumerate(noise):
-        config = change_config(CONFIG, {"train.seed": number})
-        outputs = make_outputs(dataset, seed=number, noise=one, first_seed=number)
-        trials.append(make_trial(dataset, number, 0.3, config, artifacts=make_artifacts(config, outputs), weights=None))
+    trials = [replace(one, weights=None) for one in make_trials(dataset, noise, 0.3, 0.0)]
     return write_study(open_workspace(tmp_path).study("fusion-v1"), dataset, *trials)
 
 

@@ -26,6 +26,7 @@ from tests.unit.ensemble.studies import (
     make_confirmation,
     make_outputs,
     make_trial,
+    make_trials,
     write_study,
 )
 
@@ -116,12 +117,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture
 def folder(workspace: Workspace, dataset: Dataset) -> StudyFolder:
     """Six trials whose outputs show the labels through more and more noise."""
-    trials = []
-    for number in range(6):
-        config = change_config(CONFIG, {"train.seed": number})
-        artifacts = make_artifacts(config, make_outputs(dataset, seed=number, noise=2.0 + number, first_seed=number))
-        trials.append(make_trial(dataset, number, 0.5 - 0.05 * number, config, artifacts=artifacts))
-    return write_study(workspace.study("fusion-v1"), dataset, *trials)
+    return write_study(workspace.study("fusion-v1"), dataset, *make_trials(dataset, range(2, 8)))
 
 
 def test_trials_whose_outputs_are_lost_are_left_out_and_said(folder: StudyFolder, dataset: Dataset) -> None:

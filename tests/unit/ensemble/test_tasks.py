@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rfe.config.load import change_config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.decoding.candidates import fits_thresholds
 from rfe.ensemble.build import build_ensemble
@@ -25,7 +24,7 @@ from rfe.task import Task
 from rfe.workspace import open_workspace
 from tests.integration.fakes import write_data
 from tests.tasks import EIGHT, OTHERS, WIDE_RATIOS, with_task
-from tests.unit.ensemble.studies import CONFIG, make_artifacts, make_outputs, make_trial, write_study
+from tests.unit.ensemble.studies import make_trials, write_study
 
 every_task = pytest.mark.parametrize("task", OTHERS, ids=lambda task: task.name)
 
@@ -33,15 +32,6 @@ every_task = pytest.mark.parametrize("task", OTHERS, ids=lambda task: task.name)
 @pytest.fixture(scope="module")
 def blemore(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(write_data(tmp_path_factory.mktemp("tasks") / "data", clips_per_actor=60, targets=4))
-
-
-def trials(dataset: Dataset, n: int = 2) -> list[object]:
-    found = []
-    for number in range(n):
-        config = change_config(CONFIG, {"train.seed": number})
-        artifacts = make_artifacts(config, make_outputs(dataset, seed=number, noise=2.0 + number, first_seed=number))
-        found.append(make_trial(dataset, number, 0.5, config, artifacts=artifacts))
-    return found
 
 
 @pytest.mark.parametrize(
@@ -52,7 +42,7 @@ def test_two_candidates_are_chosen_kept_and_answer_the_target(
     task: Task, how: Selection, blemore: Dataset, tmp_path: Path
 ) -> None:
     dataset, workspace = with_task(blemore, task), open_workspace(tmp_path)
-    folder = write_study(workspace.study("fusion-v1"), dataset, *trials(dataset))  # type: ignore[arg-type]
+    folder = write_study(workspace.study("fusion-v1"), dataset, *make_trials(dataset, [2.0, 3.0], step=0.0))
     if how.decoding == "official" and not fits_thresholds(task):
         with pytest.raises(ConfigError, match=rf"--decode official: .* has {task.ratio_list}; leave it out"):
             build_ensemble([folder], dataset, how, SilentProgress())
@@ -102,7 +92,7 @@ def test_mixed_states_are_a_distribution_with_the_sets_of_the_average(task: Task
 
 def test_outputs_of_another_task_are_refused(blemore: Dataset, tmp_path: Path) -> None:
     """Before, six classes' outputs were read as eight classes' until a product failed."""
-    folder = write_study(open_workspace(tmp_path).study("fusion-v1"), blemore, *trials(blemore, 1))  # type: ignore[arg-type]
+    folder = write_study(open_workspace(tmp_path).study("fusion-v1"), blemore, *make_trials(blemore, [2.0]))
     other = replace(with_task(blemore, EIGHT), fingerprint=blemore.fingerprint)
     with pytest.raises(StudyError, match="has 6 classes, but the data's task has 8"):
         build_ensemble([folder], other, Selection(), SilentProgress())
@@ -111,7 +101,7 @@ def test_outputs_of_another_task_are_refused(blemore: Dataset, tmp_path: Path) -
 def test_nested_answers_beyond_a_byte_are_kept(blemore: Dataset, tmp_path: Path) -> None:
     """As int8, state 300 would come back as 44."""
     dataset, workspace = with_task(blemore, WIDE_RATIOS), open_workspace(tmp_path)
-    folder = write_study(workspace.study("fusion-v1"), dataset, *trials(dataset, 1))  # type: ignore[arg-type]
+    folder = write_study(workspace.study("fusion-v1"), dataset, *make_trials(dataset, [2.0]))
     result = build_ensemble([folder], dataset, Selection("single"), SilentProgress())
     assert result.answers.max() > 127
     write_ensemble(workspace, "final", result, {"path": str(dataset.path), "encoders": None})

@@ -197,40 +197,27 @@ def test_weights_that_are_asked_for_stay_whatever_comes(tmp_path: Path) -> None:
         assert [n for n in range(3) if (folder.trial(n) / "weights.safetensors").exists()] == [0]
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ('"trials/00000/config.yaml"', '"../../../secret.yaml"'),
-        ('"trials/00000/config.yaml"', '"/etc/passwd"'),
-        ('"config.yaml":', '"../../config.yaml":'),  # where a pull would write it
-        ('"trials/00000/weights.safetensors"', '"../other/weights.safetensors"'),
-    ],
-)
-def test_a_journal_names_no_file_outside_of_its_study(right: str, wrong: str, tmp_path: Path) -> None:
-    folder = study_folder(tmp_path)
-    with Journal(folder) as journal:
-        journal.record_trial(trial_log(0))
-    text = folder.journal.read_text()
-    assert right in text
-    folder.journal.write_text(text.replace(right, wrong))
-    with pytest.raises(StudyError, match="lies outside the study's folder"):
-        list(read_events(folder))
+OUTSIDE = "lies outside the study's folder"
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("right", "wrong", "said"),
     [
-        ('"number": 0', '"number": "0"'),
-        ('"score": 0.25', '"score": "high"'),
-        ('"config": {', '"config": 3, "other": {'),
+        ('"number": 0', '"number": "0"', "rfe studies pull"),
+        ('"score": 0.25', '"score": "high"', "rfe studies pull"),
+        ('"config": {', '"config": 3, "other": {', "rfe studies pull"),
+        ('"trials/00000/config.yaml"', '"../../../secret.yaml"', OUTSIDE),
+        ('"trials/00000/config.yaml"', '"/etc/passwd"', OUTSIDE),
+        ('"config.yaml":', '"../../config.yaml":', OUTSIDE),  # where a pull would write it
+        ('"trials/00000/weights.safetensors"', '"../other/weights.safetensors"', OUTSIDE),
     ],
 )
-def test_what_no_journal_of_ours_says_is_refused(right: str, wrong: str, tmp_path: Path) -> None:
+def test_what_no_journal_of_ours_says_is_refused(right: str, wrong: str, said: str, tmp_path: Path) -> None:
     folder = study_folder(tmp_path)
     with Journal(folder) as journal:
         journal.record_trial(trial_log(0))
     text = folder.journal.read_text()
     assert right in text
     folder.journal.write_text(text.replace(right, wrong, 1))
-    with pytest.raises(StudyError, match="rfe studies pull"):
+    with pytest.raises(StudyError, match=said):
         list(read_events(folder))

@@ -102,11 +102,13 @@ def test_the_bundles_own_data_is_answered_with_the_same_bits(bundle: Path, datas
     assert first.split(",")[0] == dataset.clips.filename[dataset.clips.n_source]
 
 
-def new_folder(folder: Path, encoders: dict[str, int], clips_per_actor: int = 9, spoil: Any = None) -> Path:
-    """Target clips only, of actors that nobody knows."""
+def new_folder(
+    folder: Path, encoders: dict[str, int], clips_per_actor: int = 9, spoil: Any = None, actor: str | None = None
+) -> Path:
+    """Target clips only, of two new actors, or all of `actor`."""
     rows = [row for row in make_rows(2, clips_per_actor, 2) if row["split"] == "test"]
     for row in rows:
-        row["video_id"] = f"new-{row['video_id']}"
+        row["video_id"] = f"new-{row['video_id']}" if actor is None else actor
     folder.mkdir()
     for encoder, dim in encoders.items():
         write_features(folder / f"{encoder}.npz", draw_features(rows, dim), names(rows))

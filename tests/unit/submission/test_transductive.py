@@ -26,9 +26,10 @@ from rfe.submission.use import predict_folder
 from rfe.submission.verification import read_manifest
 from rfe.task import BLEMORE
 from rfe.workspace import Workspace
-from tests.unit.data.folders import Row, draw_features, make_folder, make_rows, names, write_csv, write_features
+from tests.unit.data.folders import Row, make_folder
 from tests.unit.ensemble.studies import make_artifacts, make_outputs, make_trial, write_study
 from tests.unit.submission.bundles import configure, export_trained
+from tests.unit.submission.test_predictor import new_folder
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +45,7 @@ def bundle(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_clips(folder: Path, clips_per_actor: int, actor: str | None = None) -> Path:
-    """Two new actors; or clips that all have `actor` as theirs."""
-    rows: list[Row] = [row for row in make_rows(2, clips_per_actor, 2) if row["split"] == "test"]
-    for row in rows:
-        row["video_id"] = f"new-{row['video_id']}" if actor is None else actor
-    folder.mkdir()
-    for encoder, dim in (("face", 5), ("voice", 6)):
-        write_features(folder / f"{encoder}.npz", draw_features(rows, dim), names(rows))
-    write_csv(folder / "metadata.csv", rows)
-    return folder
+    return new_folder(folder, {"face": 5, "voice": 6}, clips_per_actor, actor=actor)
 
 
 def test_card_manifest_and_answers_say_transductive(bundle: Path, dataset: Dataset) -> None:
