@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON beside `path`, then rename."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class PlainRecord:
+    """A dataclass whose fields are what JSON holds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]  # each subclass is a dataclass
 
 
 def make_folder(folder: Path) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.writing import PlainRecord
 
 if TYPE_CHECKING:
     from rfe.tracking.annotations import Annotations
 
 
 @dataclass(frozen=True)
-class AnnotatedStudy:
+class AnnotatedStudy(PlainRecord):
     """A study's annotations after a change."""
 
     study: str
@@ -22,10 +23,6 @@ class AnnotatedStudy:
     archived: bool
     left: str = ""
     """Why MLflow does not show them yet, in a sentence; "" where it does."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def note_study(name: str, text: str, workspace: Workspace | None = None) -> AnnotatedStudy:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rfe.errors import StudyError
 from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.workspace import Workspace, open_workspace
+from rfe.writing import PlainRecord
 
 if TYPE_CHECKING:
     from rfe.tracking.live import LiveStatus
@@ -46,7 +47,7 @@ def watch_study(
 
 
 @dataclass(frozen=True)
-class StopRequest:
+class StopRequest(PlainRecord):
     """Whom `stop_study` asked."""
 
     study: str
@@ -54,10 +55,6 @@ class StopRequest:
     pid: int
     ended: bool
     """Whether the process is known to have stopped; only waited for with `wait`."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 @needs("search")

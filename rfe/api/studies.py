@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rfe.errors import ConfigError, StudyError
 from rfe.extras import needs
 from rfe.progress import Progress, SilentProgress
 from rfe.secrets import redact_uri
 from rfe.workspace import StudyFolder, Workspace, open_workspace
+from rfe.writing import PlainRecord
 
 if TYPE_CHECKING:
     from rfe.reporting.difference import TrialDifference
@@ -95,17 +96,13 @@ def repair_study(name: str, workspace: Workspace | None = None, *, progress: Pro
 
 
 @dataclass(frozen=True)
-class RepairedStudies:
+class RepairedStudies(PlainRecord):
     """What `repair_studies` did."""
 
     reports: tuple[RepairReport, ...]
     """Of each study that could be repaired."""
     refused: dict[str, str]
     """Study -> why it could not be."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def repair_studies(workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairedStudies:
@@ -121,17 +118,13 @@ def repair_studies(workspace: Workspace | None = None, *, progress: Progress | N
 
 
 @dataclass(frozen=True)
-class OptunaFile:
+class OptunaFile(PlainRecord):
     """What `export_optuna` wrote."""
 
     study: str
     file: str
     trials: int
     """Trials in it, those of a warm start too."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def export_optuna(name: str, output: Path | str, workspace: Workspace | None = None) -> OptunaFile:
@@ -155,17 +148,13 @@ def export_optuna(name: str, output: Path | str, workspace: Workspace | None = N
 
 
 @dataclass(frozen=True)
-class PulledStudy:
+class PulledStudy(PlainRecord):
     """What `pull_study` brought."""
 
     study: str
     folder: str
     missing: int
     """Files of trials that the server does not have."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def pull_study(
@@ -226,7 +215,7 @@ def diff_trials(
 
 
 @dataclass(frozen=True)
-class DeletedStudy:
+class DeletedStudy(PlainRecord):
     """What `delete_study` did away with."""
 
     study: str
@@ -235,10 +224,6 @@ class DeletedStudy:
     """Whether its MLflow experiment was marked deleted."""
     ensembles: tuple[str, ...] = ()
     """Those that had trials of it as members, and cannot be exported without it."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 @needs("search")

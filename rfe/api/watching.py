@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfe.errors import ConfigError
 from rfe.workspace import Workspace, open_workspace
+from rfe.writing import PlainRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,17 +39,13 @@ def study_table(name: str, workspace: Workspace | None = None, *, parameters: Pa
 
 
 @dataclass(frozen=True)
-class WrittenTable:
+class WrittenTable(PlainRecord):
     """What `write_study_table` wrote."""
 
     study: str
     file: str
     rows: int
     columns: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def write_study_table(

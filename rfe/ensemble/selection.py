@@ -6,7 +6,7 @@ Selection sees how probable the true states are, never Score itself: the one is 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,27 +98,19 @@ class Weights:
 
 
 def find_method(name: str) -> Method:
-    """The method called `name`.
-
-    Raises:
-        ConfigError: there is none; with the nearest.
-    """
-    for method in get_args(Method):
-        if method == name:
-            return method  # type: ignore[no-any-return]
-    raise ConfigError(f"--method: {unknown('method', name, get_args(Method))}")
+    """The method called `name`; raises ConfigError with the nearest where there is none."""
+    return cast(Method, _known("method", "--method", name, get_args(Method)))
 
 
 def find_decoding(name: str) -> Decoding:
-    """The decoding called `name`.
+    """The decoding called `name`; raises ConfigError with the nearest where there is none."""
+    return cast(Decoding, _known("decoding", "--decode", name, get_args(Decoding)))
 
-    Raises:
-        ConfigError: there is none; with the nearest.
-    """
-    for decoding in get_args(Decoding):
-        if decoding == name:
-            return decoding  # type: ignore[no-any-return]
-    raise ConfigError(f"--decode: {unknown('decoding', name, get_args(Decoding))}")
+
+def _known(kind: str, option: str, name: str, names: tuple[str, ...]) -> str:
+    if name not in names:
+        raise ConfigError(f"{option}: {unknown(kind, name, names)}")
+    return name
 
 
 def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:

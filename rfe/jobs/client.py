@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -21,6 +21,7 @@ from rfe.jobs.description import SECRETS_FILE, STOP_WAIT_S, Job, address_problem
 from rfe.search.interpreter import quoted_interpreter
 from rfe.secrets import redact_text, redact_uri
 from rfe.suggestions import nearest
+from rfe.writing import PlainRecord
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 POLL_S = 0.5
@@ -35,7 +36,7 @@ OWN_NAMES = {"CPU": "entrypoint_num_cpus", "GPU": "entrypoint_num_gpus", "memory
 
 
 @dataclass(frozen=True)
-class JobState:
+class JobState(PlainRecord):
     """What the cluster knows of a job."""
 
     name: str
@@ -58,9 +59,6 @@ class JobState:
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

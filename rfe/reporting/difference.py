@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rfe.journal.events import ConfirmationLog, TrialLog
 from rfe.journal.study import StudyJournal
 from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import NO_TEST, difference_interval
+from rfe.writing import PlainRecord
 
 Named = re.compile(r"(\d+)(:confirmed)?")
 
@@ -49,7 +50,7 @@ class PartDifference:
 
 
 @dataclass(frozen=True)
-class TrialDifference:
+class TrialDifference(PlainRecord):
     """See the module."""
 
     study: str
@@ -62,10 +63,6 @@ class TrialDifference:
     folds: Mapping[int, tuple[float, float]]
     """Fold -> scores of both."""
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | None) -> TrialDifference:

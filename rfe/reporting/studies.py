@@ -1,7 +1,7 @@
 """What the studies of a workspace hold, read from their journals: for lists, for one study's table, for its trials."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rfe.config.load import flatten
@@ -20,6 +20,7 @@ from rfe.suggestions import unknown
 from rfe.tracking.live import LiveStatus
 from rfe.tracking.remote import RemoteStudy
 from rfe.workspace import StudyFolder
+from rfe.writing import PlainRecord
 
 SORTS = ("score", "confirmed", "acc_presence", "acc_salience", "seconds", "number")
 """What a study's trials can be sorted by; times and numbers ascend, scores descend."""
@@ -43,7 +44,7 @@ class TrialLine:
 
 
 @dataclass(frozen=True)
-class StudyDetail:
+class StudyDetail(PlainRecord):
     """One study for a reader."""
 
     summary: StudySummary
@@ -65,10 +66,6 @@ class StudyDetail:
     """What users asked for and is tried next, in this order."""
     pruned: Mapping[int, str] = field(default_factory=dict)
     """Open trial that users ended, and that ends so when the study goes on -> the reason."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def describe_study(folder: StudyFolder, *, top: int = 20, sort: str = "score") -> StudyDetail:

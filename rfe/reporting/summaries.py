@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from rfe.data.caveats import TRANSDUCTIVE
 from rfe.errors import ConfigError, StudyError
@@ -14,12 +13,13 @@ from rfe.suggestions import unknown
 from rfe.tracking.annotations import ARCHIVED_TAG, NOTE_TAG, TAGS_TAG, annotations_shown
 from rfe.tracking.remote import RemoteStudy
 from rfe.workspace import StudyFolder
+from rfe.writing import PlainRecord
 
 STATES = ("running", "interrupted", "finished", "stopped", "failed", "damaged")
 
 
 @dataclass(frozen=True)
-class StudySummary:
+class StudySummary(PlainRecord):
     """One line of the list of studies."""
 
     name: str
@@ -50,10 +50,6 @@ class StudySummary:
     def compared(self) -> bool:
         """Whether a best trial was chosen among several."""
         return sum(self.trials.values()) > 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
 
 def summarize_study(folder: StudyFolder) -> StudySummary:

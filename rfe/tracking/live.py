@@ -10,15 +10,14 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from rfe.progress import Progress, SearchStatus
 from rfe.workspace import StudyFolder
-from rfe.writing import write_json
+from rfe.writing import PlainRecord, write_json
 
 BEAT_S = 2.0
 """How often the file is brought up to date."""
@@ -34,7 +33,7 @@ SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
 
 
 @dataclass(frozen=True)
-class LiveStatus:
+class LiveStatus(PlainRecord):
     """A driver's word on itself."""
 
     session: str
@@ -59,10 +58,6 @@ class LiveStatus:
     def without_config(self) -> "LiveStatus":
         """The same in fewer words."""
         return replace(self, search=self.search and replace(self.search, best_config={}))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON has them."""
-        return asdict(self)
 
     @classmethod
     def of_text(cls, text: str) -> "LiveStatus | None":
