@@ -128,6 +128,8 @@ CASES = [
     wrong("score my.json --data data", "'predictions' must map", spoil=write("my.json", '{"predictions": []}')),
     wrong("score my.npz --data data", "my.npz", "damaged", "numpy.savez", spoil=write("my.npz", b"nonsense")),
     # ---- places and machines
+    wrong(f"{SEARCH} --address http://127.0.0.1:8265", "is a dashboard", "rfe submit --address"),
+    wrong("studies list --tracking-uri http://127.0.0.1:9", "http://127.0.0.1:9", "does not answer", "is it running"),
     wrong("jobs list --address localhost", "'localhost' is not the URL of a Ray dashboard", "http://HOST:8265"),
     wrong("studies list --tracking-uri runs", "--tracking-uri='runs' is a folder", "http://HOST:PORT"),
     wrong("studies list --workspace data/metadata.csv", "metadata.csv is a file", "name a folder"),
