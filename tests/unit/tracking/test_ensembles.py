@@ -21,6 +21,7 @@ from tests.unit.tracking.test_run_writer import AwayError, MemoryServer
 @pytest.fixture
 def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("rfe.tracking.figures.trial_figures", lambda log: [("gate.png", b"drawn")])
     (tmp_path / "w").mkdir()
     shutil.copy(empty_database, tmp_path / "w" / "mlflow.db")
     return open_workspace(tmp_path / "w")
