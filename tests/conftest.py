@@ -17,3 +17,26 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
+
+
+LONG_FILES = (
+    "integration/test_search.py",
+    "integration/test_while_running.py",
+    "unit/search/test_repair.py",
+    "unit/tracking/test_remote.py",
+    "unit/ablation/test_ablate.py",
+    "unit/training/test_engine.py",
+    "contract/test_samplers.py",
+)
+"""Files of most seconds. With `--dist loadfile` one of them at the end would leave the other process idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first; `make test` keeps pytest-xdist from sorting files by their number of tests."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=place)
