@@ -19,7 +19,7 @@ demo: $(RUN)  ## the whole path on simulated data: rfe-workspace/demo
 	$(BIN)/rfe demo
 
 test: $(DEV)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(DEV)
 	$(BIN)/python -m pytest -m "slow and not gpu and not browser"

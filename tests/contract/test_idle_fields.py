@@ -3,6 +3,7 @@
 One identity for two configurations means that the second is not trained, so this must hold of the engine itself.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,23 @@ def cache(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Feature
     return FeatureCache(dataset, tmp_path_factory.mktemp("cache"))
 
 
-def train(configs: list[dict[str, Any]], dataset: Dataset, cache: FeatureCache) -> list[TrialResult]:
-    results = train_configurations([load_config(SHORT | one) for one in configs], dataset, cache, keep_weights=False)
-    assert [result.reason for result in results if result.state != "complete"] == []
-    return results
+@pytest.fixture(scope="module")
+def trained(dataset: Dataset, cache: FeatureCache) -> dict[str, TrialResult]:
+    """Each configuration of the pairs, and the effective one of each, trained once for all tests."""
+    given = [load_config(SHORT | one) for pair in ALIKE + DIFFERENT for one in pair]
+    configs = {repr(config): config for config in (*given, *(normalize(one, ENCODERS) for one in given))}
+    results = train_configurations(list(configs.values()), dataset, cache, keep_weights=False)
+    return dict(zip(configs, results, strict=True))
+
+
+Pairs = Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
+
+def results_of(pairs: Pairs, trained: dict[str, TrialResult]) -> Iterator[tuple[Any, TrialResult, TrialResult]]:
+    for pair in pairs:
+        one, other = (trained[repr(load_config(SHORT | fields))] for fields in pair)
+        assert (one.state, other.state) == ("complete", "complete"), pair
+        yield pair, one, other
 
 
 def furthest(one: TrialResult, other: TrialResult) -> float:
@@ -44,27 +58,23 @@ def furthest(one: TrialResult, other: TrialResult) -> float:
     return max(float(np.abs(a[..., :n] - b[..., :n]).max()) for (a, b), n in zip(arrays, widths, strict=True))
 
 
-def test_configurations_of_one_identity_train_alike(dataset: Dataset, cache: FeatureCache) -> None:
-    results = train([one for pair in ALIKE for one in pair], dataset, cache)
-    for pair, one, other in zip(ALIKE, results[::2], results[1::2], strict=True):
+def test_configurations_of_one_identity_train_alike(trained: dict[str, TrialResult]) -> None:
+    for pair, one, other in results_of(ALIKE, trained):
         assert furthest(one, other) < 1e-4, pair
         assert one.score == pytest.approx(other.score), pair
 
 
-def test_the_effective_configuration_trains_like_the_one_given(dataset: Dataset, cache: FeatureCache) -> None:
+def test_the_effective_configuration_trains_like_the_one_given(trained: dict[str, TrialResult]) -> None:
     given = [load_config(SHORT | one) for pair in ALIKE + DIFFERENT for one in pair]
-    effective = [normalize(config, ENCODERS) for config in given]
-    kept = [index for index in range(len(given)) if given[index] != effective[index]]
-    results = train_configurations(
-        [given[i] for i in kept] + [effective[i] for i in kept], dataset, cache, keep_weights=False
-    )
-    for index, one, other in zip(kept, results[: len(kept)], results[len(kept) :], strict=True):
-        assert (one.state, other.state) == ("complete", "complete"), given[index]
-        assert furthest(one, other) < 1e-4, given[index]
+    changed = [(config, effective) for config in given if (effective := normalize(config, ENCODERS)) != config]
+    assert changed
+    for config, effective in changed:
+        one, other = trained[repr(config)], trained[repr(effective)]
+        assert (one.state, other.state) == ("complete", "complete"), config
+        assert furthest(one, other) < 1e-4, config
 
 
-def test_the_comparison_sees_a_difference(dataset: Dataset, cache: FeatureCache) -> None:
+def test_the_comparison_sees_a_difference(trained: dict[str, TrialResult]) -> None:
     searched = [pair for pair in DIFFERENT if "head_fusion" not in str(pair) and "decode" not in str(pair)]
-    results = train([one for pair in searched for one in pair], dataset, cache)
-    for pair, one, other in zip(searched, results[::2], results[1::2], strict=True):
+    for pair, one, other in results_of(searched, trained):
         assert furthest(one, other) > 1e-4, pair

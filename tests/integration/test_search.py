@@ -6,7 +6,6 @@ Training is replaced by a quick stand-in (`fakes.train_stack`) except where it s
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +70,11 @@ def fleet(cache: Path) -> Iterator[Fleet]:
 
 
 @pytest.fixture
+def workspace(mlflow_workspace: Workspace) -> Workspace:
+    return mlflow_workspace
+
+
+@pytest.fixture
 def mark(cache: Path) -> Iterator[Callable[[str, str], None]]:
     """Tells the stand-in what to do besides; taken back at the end."""
 
@@ -123,14 +127,24 @@ def test_a_search_confirms_its_best_and_writes_its_outcome(fleet: Fleet, data: P
     weights = [record.number for record in trial_records(folder) if record.weights is not None]
     assert len(weights) == 20  # keep_top
 
-    # the same command again asks for nothing; more trials go on with the next numbers
-    again = run_search(space, data, workspace, fleet=fleet)
+    # the same command again asks for nothing and tells the tracker what the study has
+    class Listener(NullTracker):
+        heard: tuple[StudyEvent, ...] = ()
+
+        def replay(self, events: Iterable[StudyEvent]) -> None:
+            self.heard = tuple(events)
+
+    listener = Listener()
+    again = run_search(space, data, workspace, tracker=listener)  # nothing is left to train: no fleet
+    assert {event.number for event in listener.heard if isinstance(event, TrialLog)} == set(range(21))
     assert again.score_best == outcome.score_best
     assert again.confirmed == outcome.confirmed
+    # more trials continue with the next numbers
     run_search(space, data, workspace, RunOptions(trials=26), fleet=fleet)
     assert_each_trial_once(workspace, "whole", 26)
 
 
+@pytest.mark.slow
 def test_real_training_shows_the_same_in_optuna_journal_and_mlflow(
     fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
@@ -187,6 +201,7 @@ def test_pruned_trials_are_pruned_everywhere_with_the_score_they_had(
     assert not list(workspace.study("pruned").path.glob("checkpoints/*"))
 
 
+@pytest.mark.slow
 def test_survivors_of_the_first_folds_end_as_if_all_had_been_trained_at_once(
     fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
@@ -216,7 +231,16 @@ def test_survivors_of_the_first_folds_end_as_if_all_had_been_trained_at_once(
         run_search(too_many, data, workspace, fleet=fleet)
 
 
-@pytest.mark.parametrize("name", ["top_n", "encoder_pool", "head_fusion", "adaptation", "everything", "demo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "everything",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("top_n", "encoder_pool", "head_fusion", "adaptation", "demo")
+        ),
+    ],
+)
 def test_each_ready_made_space_runs_two_trials(
     name: str, fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
@@ -240,6 +264,7 @@ def mlflow_trials(workspace: Workspace, study: str) -> dict[int, tuple[str, floa
     return {int(run.data.tags["rfe.trial"]): (run.info.status, run.data.metrics[name[run.info.status]]) for run in runs}
 
 
+@pytest.mark.slow
 def test_a_grid_needs_no_budget_and_ends_when_every_configuration_ran(
     fleet: Fleet, data: Path, workspace: Workspace
 ) -> None:
@@ -254,6 +279,7 @@ def test_a_grid_needs_no_budget_and_ends_when_every_configuration_ran(
         assert_each_trial_once(workspace, "grid", 9)
 
 
+@pytest.mark.slow
 def test_several_objectives_have_a_front_and_teach_the_next_study(
     fleet: Fleet, data: Path, workspace: Workspace
 ) -> None:
@@ -283,6 +309,7 @@ def test_one_configuration_is_a_study_of_one_trial(fleet: Fleet, data: Path, wor
     assert outcome.best_config["train.lr"] == 0.003
 
 
+@pytest.mark.slow
 def test_a_lost_worker_loses_no_trial(
     fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
@@ -294,12 +321,13 @@ def test_a_lost_worker_loses_no_trial(
     assert lost == list(range(COHORT))  # the stack that the dead worker held
 
 
+@pytest.mark.slow
 def test_a_lost_pool_loses_no_trial(
     fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
     import ray
 
-    mark(fakes.SLEEP, "1")
+    mark(fakes.SLEEP, "0.5")
     killed = []
 
     def kill() -> None:
@@ -313,12 +341,13 @@ def test_a_lost_pool_loses_no_trial(
 
     start = fleet.queue.status().finished
     threading.Thread(target=kill, daemon=True).start()
-    outcome = run_search(make_space("poolless", 16), data, workspace, fleet=fleet)
+    outcome = run_search(make_space("poolless", 12), data, workspace, fleet=fleet)
     assert killed
-    assert outcome.trials["complete"] == 16
-    assert_each_trial_once(workspace, "poolless", 16)
+    assert outcome.trials["complete"] == 12
+    assert_each_trial_once(workspace, "poolless", 12)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_search_in_a_sentence_and_room_lets_it_go_on(
     fleet: Fleet, data: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +367,7 @@ def test_a_full_disk_ends_the_search_in_a_sentence_and_room_lets_it_go_on(
     assert_each_trial_once(workspace, "full", 12)
 
 
+@pytest.mark.slow
 def test_failures_in_a_row_end_the_study_with_the_commonest_reason(
     fleet: Fleet, data: Path, workspace: Workspace
 ) -> None:
@@ -379,6 +409,7 @@ def test_workers_that_cannot_start_end_the_search_with_the_reason(
     assert outcome.trials["complete"] == 5  # nothing is lost
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_the_search_and_the_next_one_goes_on(
     fleet: Fleet, data: Path, workspace: Workspace, mark: Callable[[str, str], None]
 ) -> None:
@@ -391,17 +422,18 @@ def test_an_interrupt_stops_the_search_and_the_next_one_goes_on(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    space = make_space("interrupted", 24)
+    space = make_space("interrupted", 16)
     outcome = run_search(space, data, workspace, fleet=fleet)
     assert outcome.state == "stopped"
     states = Counter(row.state for row in optuna_rows(workspace, "interrupted").values())
     assert states["running"] > 0
-    assert states["complete"] < 24
+    assert states["complete"] < 16
     mark(fakes.SLEEP, "0")
     assert run_search(space, data, workspace, fleet=fleet).state == "finished"
-    assert_each_trial_once(workspace, "interrupted", 24)
+    assert_each_trial_once(workspace, "interrupted", 16)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed_to_the_same_study(
     fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path, mark: Callable[[str, str], None]
 ) -> None:
@@ -436,6 +468,7 @@ def test_a_killed_driver_is_resumed_to_the_same_study(
     }
 
 
+@pytest.mark.slow
 def test_a_study_is_mirrored_and_goes_on_from_its_mirror(
     fleet: Fleet, data: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -446,19 +479,6 @@ def test_a_study_is_mirrored_and_goes_on_from_its_mirror(
     run_search(make_space("mirrored", 12, storage=storage), data, elsewhere, fleet=fleet)
     assert_each_trial_once(elsewhere, "mirrored", 12)
     assert len(trial_records(StudyFolder(tmp_path / "disk" / "mirrored"))) == 12
-
-
-def test_a_tracker_hears_of_what_a_study_has_already(fleet: Fleet, data: Path, workspace: Workspace) -> None:
-    class Listener(NullTracker):
-        heard: tuple[StudyEvent, ...] = ()
-
-        def replay(self, events: Iterable[StudyEvent]) -> None:
-            self.heard = tuple(events)
-
-    run_search(make_space("told", 4), data, workspace, fleet=fleet)
-    listener = Listener()
-    run_search(make_space("told", 4), data, workspace, tracker=listener)  # nothing is left to train: no fleet
-    assert {event.number for event in listener.heard if isinstance(event, TrialLog)} == {0, 1, 2, 3}
 
 
 def test_a_node_that_cannot_open_the_data_is_named_before_training(
@@ -474,19 +494,16 @@ def test_a_node_that_cannot_open_the_data_is_named_before_training(
         check_nodes(cluster, dataset, str(other), None, cache)
 
 
+@pytest.mark.slow
 def test_an_ablation_is_a_study_of_arms(
     fleet: Fleet,
     data: Path,
     cache: Path,
     workspace: Workspace,
-    empty_database: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Tuning, replication, comparison and MLflow on the one set of workers; a second time nothing is trained."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    workspace.root.mkdir()
-    shutil.copy(empty_database, workspace.root / "mlflow.db")
 
     def run_here(*arguments: Any, **options: Any) -> StudyOutcome:
         return run_search(*arguments, **(options | {"fleet": fleet}))

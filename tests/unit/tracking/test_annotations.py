@@ -153,6 +153,7 @@ def test_a_damaged_file_is_said_where_it_is_changed_and_passed_over_where_it_is_
 @pytest.fixture
 def workspace(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("rfe.tracking.figures.trial_figures", lambda log: [("gate.png", b"drawn")])
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     workspace = open_workspace(tmp_path)
     tracker = MlflowTracker(workspace, workspace.study("s"))
