@@ -21,6 +21,8 @@ KINDS: dict[str, type[StudyEvent]] = {
     "confirmation": ConfirmationLog,
     "outcome": OutcomeLog,
 }
+"""What `read_events` returns; it skips other kinds. Add one only if MLflow must show it, and name it in every caller of
+`read_events`: some take an event that is none of the first three for an outcome."""
 _STATES = {"trial": get_args(TrialState), "outcome": get_args(StudyState)}
 _FIELDS = {kind: frozenset(entry.name for entry in fields(cls)) for kind, cls in KINDS.items()}
 _MAPS = ("config", "per_fold", "curves", "kept_frequency", "tags", "artifacts", "settings", "space", "narrowed")

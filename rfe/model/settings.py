@@ -91,6 +91,7 @@ NO_TENSORS = (
     "tells_domains",
     "n_actors",
 )
+"""Fields that no tensor is made of: they decide which parameters and operations a stack has, not what these compute."""
 
 
 class SettingTensors:
