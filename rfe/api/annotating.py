@@ -36,7 +36,8 @@ def note_study(name: str, text: str, workspace: Workspace | None = None) -> Anno
         ConfigError: the note is too long, or holds a secret.
 
     Examples:
-        >>> rfe.api.note_study("first", "baseline of the paper, table 2")
+        >>> rfe.api.note_study("first", "baseline of the paper, table 2").note
+        'baseline of the paper, table 2'
     """
     from rfe.tracking.annotations import set_note
 
@@ -53,7 +54,8 @@ def tag_study(
         ConfigError: a tag has letters that a tag cannot have.
 
     Examples:
-        >>> rfe.api.tag_study("first", ["paper", "gpu"])
+        >>> rfe.api.tag_study("first", ["paper", "gpu"]).tags
+        ('paper', 'gpu')
     """
     from rfe.tracking.annotations import add_tags, remove_tags
 
@@ -68,7 +70,8 @@ def archive_study(name: str, workspace: Workspace | None = None, *, undo: bool =
         StudyError: there is no such study.
 
     Examples:
-        >>> rfe.api.archive_study("first")
+        >>> rfe.api.archive_study("first").archived
+        True
     """
     from rfe.tracking.annotations import set_archived
 

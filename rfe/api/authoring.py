@@ -28,6 +28,10 @@ def schema(kind: str = "space") -> dict[str, Any]:
 
     Raises:
         ConfigError: `kind` is none of these.
+
+    Examples:
+        >>> rfe.api.schema("space")["title"]
+        'A search space of rfe'
     """
     if kind == "config":
         from rfe.config.json_schema import config_schema
@@ -88,6 +92,11 @@ def init(folder: Path | str) -> list[Path]:
 
     Raises:
         ConfigError: the folder is a file, or has one of the files already; nothing is written then.
+
+    Examples:
+        >>> _ = rfe.api.init(Path("my-project"))
+        >>> Path("my-project/space.yaml").is_file()
+        True
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

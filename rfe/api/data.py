@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 
 def simulate_data(spec: SimulationSpec, output: Path, *, progress: Progress | None = None) -> Path:
-    """Write a simulated data folder; see `rfe.data.simulate`."""
+    """Write a simulated data folder; see `rfe.data.simulate`.
+
+    Examples:
+        >>> from rfe.data.simulation.spec import SimulationSpec
+        >>> rfe.api.simulate_data(SimulationSpec(actors=5, test_actors=1, clips_per_actor=4), Path("small")).name
+        'small'
+    """
     from rfe.data.simulate import simulate
 
     return simulate(spec, output, progress)
@@ -33,7 +39,14 @@ def simulate_data(spec: SimulationSpec, output: Path, *, progress: Progress | No
 def corrupt_data(
     folder: Path, output: Path, spec: CorruptionSpec, *, progress: Progress | None = None
 ) -> CorruptionReport:
-    """Write a data folder whose features are wrong for some clips; see `rfe.data.corruption`."""
+    """Write a data folder whose features are wrong for some clips; see `rfe.data.corruption`.
+
+    Examples:
+        >>> from rfe.data.corruption import CorruptionSpec
+        >>> report = rfe.api.corrupt_data(Path("my-data"), Path("corrupted"), CorruptionSpec(share=0.2))
+        >>> sorted(report.altered)
+        ['good', 'noise', 'weak']
+    """
     from rfe.data.corruption import corrupt
 
     return corrupt(folder, output, spec, progress)
@@ -104,7 +117,13 @@ def aggregate_data(
 
 
 def check_data(folder: Path) -> CheckReport:
-    """Describe a data folder and find what would spoil a result; see `rfe.data.check`."""
+    """Describe a data folder and find what would spoil a result; see `rfe.data.check`.
+
+    Examples:
+        >>> report = rfe.api.check_data(Path("my-data"))
+        >>> report.problems, [row.name for row in report.encoders]
+        ((), ['good', 'noise', 'weak'])
+    """
     from rfe.data.check import check_folder
 
     return check_folder(folder)
@@ -113,7 +132,13 @@ def check_data(folder: Path) -> CheckReport:
 def load_data(
     folder: Path | str, encoders: Sequence[str] | None = None, *, workspace: Workspace | None = None
 ) -> Dataset:
-    """Open a data folder, or the copy of what its URI names; see `rfe.data.dataset.load_dataset`."""
+    """Open a data folder, or the copy of what its URI names; see `rfe.data.dataset.load_dataset`.
+
+    Examples:
+        >>> dataset = rfe.api.load_data("my-data", encoders=["good", "weak"])
+        >>> len(dataset.clips), list(dataset.encoders)
+        (228, ['good', 'weak'])
+    """
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
 
@@ -121,7 +146,13 @@ def load_data(
 
 
 def read_task(path: Path) -> Task:
-    """Read a `task.yaml`; see `rfe.task.TaskFile`."""
+    """Read a `task.yaml`; see `rfe.task.TaskFile`.
+
+    Examples:
+        >>> _ = Path("task.yaml").write_text("{name: valence, classes: [neg, pos]}")
+        >>> rfe.api.read_task(Path("task.yaml")).classes
+        ('neg', 'pos')
+    """
     from rfe.data.task import read_task as read
 
     return read(path)
@@ -130,7 +161,16 @@ def read_task(path: Path) -> Task:
 def write_data(
     metadata: pd.DataFrame, features: Mapping[str, FrameLike], output: Path, task: Task | None = None
 ) -> Path:
-    """Write a data folder of tables; None: the task is BlEmoRE's. See `rfe.data.frames`."""
+    """Write a data folder of tables; None: the task is BlEmoRE's. See `rfe.data.frames`.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from rfe.task import Task
+        >>> metadata = pd.DataFrame({"filename": ["c0", "c1"], "fold": [0, 1], "emotion_1": ["neg", "pos"]})
+        >>> face = pd.DataFrame([[0.1], [0.2]], index=["c0", "c1"])
+        >>> rfe.api.write_data(metadata, {"face": face}, Path("written"), Task("valence", ("neg", "pos"))).name
+        'written'
+    """
     from rfe.data.frames import write_frames
     from rfe.task import BLEMORE
 

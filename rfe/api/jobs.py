@@ -20,7 +20,12 @@ def plan_job(
     name: str | None = None,
     workspace: Path | None = None,
 ) -> Job:
-    """The job that `submit` would submit: of a YAML file, or of a command's words; see `load_job`."""
+    """The job that `submit` would submit: of a YAML file, or of a command's words; see `load_job`.
+
+    Examples:
+        >>> rfe.api.plan_job(["search", "everything", "--data", "/data"], name="first", workspace=Path("/results")).name
+        'first'
+    """
     from rfe.jobs.description import load_job
 
     return load_job(source, address=address, name=name, workspace=workspace)

@@ -80,6 +80,9 @@ def stop_study(
 
     Raises:
         StudyError: there is no such study, or nothing works on it.
+
+    Examples:
+        >>> rfe.api.stop_study("first", wait=True)  # doctest: +SKIP
     """
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     look, poll_s = _watcher(name, workspace, tracking_uri)

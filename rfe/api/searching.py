@@ -52,6 +52,9 @@ def search(
 
     Raises:
         RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
+
+    Examples:
+        >>> rfe.api.search("everything", "my-data", trials=50, study="first")  # doctest: +SKIP
     """
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
@@ -69,7 +72,11 @@ def plan_search(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> SearchPlan:
-    """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
+    """What `search` would do, with a measured estimate of how long it takes; no study is begun.
+
+    Examples:
+        >>> rfe.api.plan_search("everything", "my-data", trials=50, study="second").minutes  # doctest: +SKIP
+    """
     from rfe.search.plan import plan
 
     space = _placed(_load_space(source, overrides, study), data, study)
@@ -99,6 +106,9 @@ def train(
     Raises:
         ConfigError: neither or both are given, or the configuration is wrong.
         StudyError: there is no such study or trial.
+
+    Examples:
+        >>> rfe.api.train({"model.n_kept": 3}, "my-data")  # doctest: +SKIP
     """
     from rfe.config.identity import config_id
     from rfe.config.load import load_config
@@ -147,6 +157,9 @@ def resume_study(
     Raises:
         StudyError: there is no such study, or a process works on it.
         ConfigError: the data folder is not there.
+
+    Examples:
+        >>> rfe.api.resume_study("first", trials=100)  # doctest: +SKIP
     """
     from rfe.journal.records import read_records
     from rfe.journal.study import read_journal
@@ -187,6 +200,9 @@ def baselines(
 
     Raises:
         ConfigError: `only` names no baseline.
+
+    Examples:
+        >>> rfe.api.baselines("my-data", only=["concat_mlp"])  # doctest: +SKIP
     """
     from rfe.baselines.table import run_baselines
     from rfe.data.cache import FeatureCache

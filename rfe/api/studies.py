@@ -42,6 +42,10 @@ def list_studies(
     Raises:
         ConfigError: there is no such state.
         StudyError: MLflow does not answer.
+
+    Examples:
+        >>> [(study.name, study.state) for study in rfe.api.list_studies()]
+        [('first', 'stopped'), ('other', 'interrupted')]
     """
     from rfe.reporting.summaries import select_studies, summarize_remote, summarize_study
 
@@ -68,7 +72,13 @@ def show_study(
     sort: str = "score",
     tracking_uri: str | None = None,
 ) -> StudyDetail:
-    """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`."""
+    """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`.
+
+    Examples:
+        >>> best = rfe.api.show_study("first").trials[0]
+        >>> best.number, best.state
+        (1, 'complete')
+    """
     from rfe.reporting.studies import describe_remote, describe_study
     from rfe.workspace import find_study
 
@@ -146,6 +156,10 @@ def export_optuna(name: str, output: Path | str, workspace: Workspace | None = N
     Raises:
         ConfigError: the file is there already, or its folder cannot be made.
         StudyError: no such study, or its journal is damaged.
+
+    Examples:
+        >>> rfe.api.export_optuna("first", "first.log").trials
+        8
     """
     from rfe.study.rebuild import write_optuna
     from rfe.workspace import find_study
@@ -214,7 +228,13 @@ def pull_study(
 def diff_trials(
     name: str, first: str, second: str, workspace: Workspace | None = None, *, data: Path | str | None = None
 ) -> TrialDifference:
-    """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`."""
+    """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`.
+
+    Examples:
+        >>> difference = rfe.api.diff_trials("first", "0", "1", data="my-data")
+        >>> list(difference.to_dict())
+        ['study', 'first', 'second', 'parameters', 'scores', 'folds', 'notes']
+    """
     from rfe.journal.study import read_journal
     from rfe.reporting.difference import diff_trials as diff
     from rfe.workspace import find_study

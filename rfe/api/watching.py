@@ -28,7 +28,8 @@ def study_table(name: str, workspace: Workspace | None = None, *, parameters: Pa
 
     Examples:
         >>> table = rfe.api.study_table("first")
-        >>> table.sort_values("score").tail()
+        >>> len(table), table["score"].idxmax() in table.index
+        (6, True)
     """
     from rfe.journal.study import read_journal
     from rfe.reporting.trial_table import trial_table
@@ -59,6 +60,10 @@ def write_study_table(
     Raises:
         StudyError: there is no such study.
         ConfigError: the file's name ends otherwise, or Parquet is not installed.
+
+    Examples:
+        >>> rfe.api.write_study_table("first", Path("trials.csv")).rows
+        6
     """
     from rfe.reporting.trial_table import check_table_file, write_table
 
@@ -111,6 +116,10 @@ def write_page(name: str, output: Path, workspace: Workspace | None = None) -> P
     Raises:
         StudyError: there is no such study, or its journal is damaged.
         ConfigError: the file is a folder.
+
+    Examples:
+        >>> rfe.api.write_page("first", Path("first.html")).name
+        'first.html'
     """
     from rfe.reporting.watch.serve import write_page as write
     from rfe.workspace import find_study
@@ -130,6 +139,10 @@ def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
+
+    Examples:
+        >>> rfe.api.page_data("first")["counts"]
+        {'complete': 4, 'pruned': 0, 'failed': 2}
     """
     from rfe.reporting.watch.study import WatchedStudy
     from rfe.workspace import find_study

@@ -27,6 +27,9 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
 
     Warns:
         UserWarning: an encoder is missing, or its features are far off the scale of those in training.
+
+    Examples:
+        >>> rfe.predict("first.zip", "new-clips")  # doctest: +SKIP
     """
     from rfe.submission.table import prediction_columns
 

@@ -150,8 +150,8 @@ def ensemble(
         StudyError: no such study, other data, or nothing to choose from.
 
     Examples:
-        >>> final = rfe.ensemble(study, method="nnls")
-        >>> final.members
+        >>> final = rfe.ensemble(study, method="nnls")  # doctest: +SKIP
+        >>> final.members  # doctest: +SKIP
     """
     from rfe.ensemble.selection import Selection, find_decoding, find_method
 

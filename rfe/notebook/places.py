@@ -17,7 +17,12 @@ DataLike: TypeAlias = Data | Path | str
 
 
 def find_workspace(given: WorkspaceLike) -> Workspace:
-    """The workspace."""
+    """The workspace.
+
+    Examples:
+        >>> find_workspace("rfe-workspace").root.name
+        'rfe-workspace'
+    """
     return given if isinstance(given, Workspace) else open_workspace(None if given is None else Path(given))
 
 

@@ -76,7 +76,12 @@ def render(parts: list[RenderableType]) -> dict[str, str]:
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this."""
+    """Whether a Jupyter kernel runs this.
+
+    Examples:
+        >>> in_notebook()
+        False
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")
@@ -84,7 +89,13 @@ def in_notebook() -> bool:
 
 @contextmanager
 def shown_progress(wanted: Progress | bool) -> Iterator[Progress]:
-    """The progress to give to `rfe.api`, closed when the block ends; False: none, True: as fits where it runs."""
+    """The progress to give to `rfe.api`, closed when the block ends; False: none, True: as fits where it runs.
+
+    Examples:
+        >>> with shown_progress(False) as progress:
+        ...     progress is None
+        False
+    """
     if not isinstance(wanted, bool):
         progress = wanted
     elif not wanted:

@@ -44,7 +44,12 @@ class Shown(ABC):
 
 
 def drop_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the columns that say nothing."""
+    """Without the columns that say nothing.
+
+    Examples:
+        >>> drop_empty(pd.DataFrame({"score": [0.5], "confirmed": [None]})).columns.tolist()
+        ['score']
+    """
     empty = [name for name in table.columns if table[name].isna().all() or (table[name] == "").all()]
     return table.drop(columns=empty)
 

@@ -36,7 +36,15 @@ OPTIMISTIC = (
 
 @dataclass(frozen=True, repr=False)
 class Study(Shown, Controlled, Annotated, Watched):
-    """A study as it was when it was opened; what `search`, `fit` and `open_study` return."""
+    """A study as it was when it was opened; what `search`, `fit` and `open_study` return.
+
+    Examples:
+        >>> study = rfe.open_study("first")
+        >>> study.scores.columns.tolist()
+        ['score', 'acc_presence', 'acc_salience', 'trial']
+        >>> sorted(study.best_config)
+        ['pool', 'train.lr']
+    """
 
     name: str
     workspace: Workspace
@@ -207,8 +215,8 @@ def search(
         RfeError: in a sentence what is wrong with the input; TrialError: no trial finished.
 
     Examples:
-        >>> study = rfe.search("everything", data, trials=50)
-        >>> study.trials.sort_values("score").tail()
+        >>> study = rfe.search("everything", data, trials=50)  # doctest: +SKIP
+        >>> study.trials.sort_values("score").tail()  # doctest: +SKIP
     """
     earlier, place = warm_start.name if isinstance(warm_start, Study) else warm_start, find_workspace(workspace)
     options = RunOptions(trials, hours, workers, seed, earlier, address)
@@ -245,8 +253,8 @@ def fit(
         RfeError: in a sentence what is wrong with the input; TrialError: the configuration could not be trained.
 
     Examples:
-        >>> model = rfe.fit({"model.n_kept": 3, "train.epochs": 30}, data)
-        >>> model.predict("new-clips")
+        >>> model = rfe.fit({"model.n_kept": 3, "train.epochs": 30}, data)  # doctest: +SKIP
+        >>> model.predict("new-clips")  # doctest: +SKIP
     """
     place = find_workspace(workspace)
     with shown_progress(progress) as shown:
@@ -268,6 +276,11 @@ def open_study(name: str, *, workspace: WorkspaceLike = None) -> Study:
 
     Raises:
         StudyError: there is none of this name; with the nearest.
+
+    Examples:
+        >>> study = rfe.open_study("first")
+        >>> study.state, study.best, len(study.trials)
+        ('stopped', 1, 6)
     """
     study = Study(name, find_workspace(workspace))
     assert study.detail is not None  # what is not there is said now

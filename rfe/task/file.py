@@ -62,7 +62,7 @@ class TaskFile(BaseModel):
         Raises:
             ConfigError: everything about it that is impossible, in one message.
 
-        Example:
+        Examples:
             >>> file = TaskFile(name="valence", classes=["neg", "pos"], blends="all", ratios=["75/25", "25/75"])
             >>> file.to_task().n_states
             4

@@ -31,7 +31,7 @@ class Task:
     Raises:
         ConfigError: everything about it that is impossible, in one message.
 
-    Example:
+    Examples:
         >>> task = Task("valence", ("neg", "pos"), pairs=((0, 1),), ratios_percent=(75, 25))
         >>> task.n_sets, task.n_states
         (3, 4)

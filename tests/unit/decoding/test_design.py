@@ -1,7 +1,5 @@
 """An actor's clips are matched to the design of other actors, and to nothing of their own labels."""
 
-import doctest
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -164,11 +162,6 @@ def test_a_design_counts_the_clips_of_a_mean_actor() -> None:
 def test_thresholds_have_no_distribution_to_match(kind: str) -> None:
     with pytest.raises(ConfigError, match=f"decode.kind: {kind} does not have; use decode.kind: valid_states"):
         build_decoder(BLEMORE, kind, actor=np.zeros(3, int))
-
-
-def test_the_example_runs() -> None:
-    found = doctest.testmod(module)
-    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 def test_the_mean_design_is_a_count_over_actors() -> None:
