@@ -18,6 +18,13 @@ class MacroF1:
     """Numbers: for each set its true positives, its answers, its true clips; one after another.
 
     Source: Opitz and Burst, arXiv 1911.03347 (the mean of the classes' F1, not F1 of the mean precision and recall).
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> task = Task("valence", ("neg", "pos"))
+        >>> totals = totals_of(MacroF1(), task, np.array([0, 0, 1]), np.array([0, 1, 1]))
+        >>> round(float(MacroF1().value(totals)), 3)
+        0.667
     """
 
     name = "macro_f1"

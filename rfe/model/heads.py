@@ -38,7 +38,12 @@ class SetTensors:
 
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """[replica, clip, in] @ [replica, in, out] + [replica, out] -> [replica, clip, out]."""
+    """[replica, clip, in] @ [replica, in, out] + [replica, out] -> [replica, clip, out].
+
+    Examples:
+        >>> linear(torch.ones(1, 2, 3), torch.ones(1, 3, 1), torch.tensor([[0.5]])).flatten()
+        tensor([3.5000, 3.5000])
+    """
     return torch.baddbmm(bias.unsqueeze(1), values, weight)
 
 
@@ -119,5 +124,11 @@ def presence_loss(
 
 
 def divergence(soft_label: Tensor, log_probabilities: Tensor) -> Tensor:
-    """KL(soft label || probabilities) in nats. Both [replica, clip, class]; returns [replica, clip]."""
+    """KL(soft label || probabilities) in nats. Both [replica, clip, class]; returns [replica, clip].
+
+    Examples:
+        >>> label, probabilities = torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[0.5, 0.5]]])
+        >>> divergence(label, probabilities.log())
+        tensor([[0.]])
+    """
     return (torch.xlogy(soft_label, soft_label) - soft_label * log_probabilities).sum(-1)

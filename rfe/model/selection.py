@@ -36,6 +36,12 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
 
     Source: "fuses only the top-n most informative encoders", abstract of arXiv 2605.21417; equation ours; straight
     through after arXiv 1308.3432.
+
+    Examples:
+        >>> scores = torch.tensor([[[2.0], [1.0], [0.0]]])  # one replica, three encoders, one clip
+        >>> selection = keep_top_n(scores, scores > -1, torch.tensor([2]), None)
+        >>> [round(weight, 3) for weight in selection.weights.flatten().tolist()]
+        [0.731, 0.269, 0.0]
     """
     some = available.any(1, keepdim=True)
     scores = scores.masked_fill(~some, 0.0)
