@@ -202,6 +202,10 @@ def map_in_threads(
     """The function of each item, in the items' order, on a few cores: NumPy's loops leave the interpreter free.
 
     BLAS is left one thread: its products are small, and threads of its own would only wait for one another.
+
+    Examples:
+        >>> map_in_threads(abs, [-1, 2, -3], on_each=lambda: None)
+        [1, 2, 3]
     """
     found = []
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(THREADS, available_cpus())) as pool:

@@ -161,7 +161,13 @@ def average_outputs(task: Task, outputs: Outputs) -> Outputs:
 
 
 def expected_salience(task: Task, states: Float) -> NDArray[np.float64]:
-    """[clip, class] from [clip, state]."""
+    """[clip, class] from [clip, state].
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"), pairs=((0, 1),))
+        >>> expected_salience(task, np.array([[0.5, 0.0, 0.5]])).tolist()
+        [[0.75, 0.25]]
+    """
     return np.asarray(states, np.float64) @ task.state_salience.astype(np.float64)
 
 

@@ -56,6 +56,10 @@ class Selection:
     a few that differ. `nnls`: stacking by non-negative least squares of the out-of-fold probabilities on the truth's
     indicator (Breiman, Machine Learning 1996). `likelihood`: stacking by the mixture that makes the truth likeliest
     (Yao et al., Bayesian Analysis 2018).
+
+    Examples:
+        >>> Selection(method="top_k", members=5).members
+        5
     """
 
     method: Method = "greedy"
@@ -102,6 +106,10 @@ def find_method(name: str) -> Method:
 
     Raises:
         ConfigError: there is none; with the nearest.
+
+    Examples:
+        >>> find_method("nnls")
+        'nnls'
     """
     for method in get_args(Method):
         if method == name:
@@ -114,6 +122,10 @@ def find_decoding(name: str) -> Decoding:
 
     Raises:
         ConfigError: there is none; with the nearest.
+
+    Examples:
+        >>> find_decoding("states")
+        'states'
     """
     for decoding in get_args(Decoding):
         if decoding == name:

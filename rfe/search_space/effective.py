@@ -26,6 +26,13 @@ def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Co
 
     Raises:
         ConfigError: the values do not go together.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> from rfe.search_space.resolve import resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> effective_config(resolve(space, ["face", "text", "voice"]), {"model.n_kept": 2}).model.n_kept
+        2
     """
     values = base_values(resolved)
     if resolved.pool_encoders:
@@ -73,6 +80,14 @@ def find_point(resolved: ResolvedSpace, config: Config, arm: str = "") -> dict[s
     """A point that trains the effective configuration `config`; None if the space holds none.
 
     What has no effect in it has some value of its range. `arm` is the one that was tried, in a space of arms.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> from rfe.search_space.resolve import resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> resolved = resolve(space, ["face", "text"])
+        >>> find_point(resolved, effective_config(resolved, {"model.n_kept": 1}))
+        {'model.n_kept': 1}
     """
     values = field_values(config)
     params: dict[str, Value] = {}
@@ -103,7 +118,13 @@ def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
 
 
 def active(dimension: Dimension, values: Mapping[str, Any]) -> bool:
-    """Whether the dimension counts where the fields its `when` names have these values."""
+    """Whether the dimension counts where the fields its `when` names have these values.
+
+    Examples:
+        >>> kept = Dimension("adaptation.strength", "float", 0.1, 1.0, when=(("adaptation.kind", ("coral", "mmd")),))
+        >>> active(kept, {"adaptation.kind": "none"}), active(kept, {"adaptation.kind": "mmd"})
+        (False, True)
+    """
     return all(look_up(values, name) in allowed for name, allowed in dimension.when)
 
 
@@ -138,6 +159,12 @@ def normalize(config: Config, encoders: Sequence[str]) -> Config:
 
     Raises:
         ConfigError: the pool or a map names an encoder that the data does not have.
+
+    Examples:
+        >>> config = Config.model_validate({"pool": ["voice", "face"], "model": {"n_kept": 5}})
+        >>> same = normalize(config, ["face", "text", "voice"])
+        >>> same.pool, same.model.n_kept
+        (['face', 'voice'], 'all')
     """
     values = field_values(config)
     pool = sorted(encoders if values["pool"] == "all" else values["pool"])

@@ -9,7 +9,12 @@ FORMS = ("int", "float", "choice")
 
 
 def space_schema() -> Schema:
-    """Of a search space."""
+    """Of a search space.
+
+    Examples:
+        >>> sorted(space_schema()["properties"])[:4]
+        ['arms', 'base', 'budget', 'cohort']
+    """
     parts = {
         "base": refer(CONFIG),
         "space": searched_fields(),

@@ -60,6 +60,12 @@ def define_study(space: SearchSpace, encoders: tuple[str, ...], *, seed: int, fi
 
     Raises:
         ConfigError: as `rfe.search_space.resolve`.
+
+    Examples:
+        >>> from rfe.search_space import load_space
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> define_study(space, ("face", "voice"), seed=0, fingerprint="").resolved.encoders
+        ('face', 'voice')
     """
     return StudyDefinition(space, resolve(space, encoders), seed, fingerprint)
 
@@ -138,7 +144,12 @@ def _data_of(settings: Any) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each value in which two nested mappings differ: `base.train.lr: was 0.001, now 0.01`."""
+    """One line for each value in which two nested mappings differ: `base.train.lr: was 0.001, now 0.01`.
+
+    Examples:
+        >>> differences({"train": {"lr": 0.001}}, {"train": {"lr": 0.01, "epochs": 5}})
+        ['train.epochs: is new, 5', 'train.lr: was 0.001, now 0.01']
+    """
     before, after = _flat(old), _flat(new)
     lines = []
     for name in sorted(before | after):

@@ -92,7 +92,7 @@ def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]
     Returns:
         None with fewer than two trials: nothing was searched.
 
-    Example:
+    Examples:
         >>> found = search_gain({0: 0.25, 1: 0.27, 2: 0.29}, {0: "first", 1: "sampler", 2: "sampler"})
         >>> found.sentences()[1]
         'best first trial: 0.250; the search gained 0.040'
@@ -122,7 +122,7 @@ def expected_best(scores: Sequence[float] | NDArray[np.float64], n: int) -> floa
         scores: at least two, in any order.
         n: how many draws.
 
-    Example:
+    Examples:
         >>> round(expected_best([NormalDist().inv_cdf((i + 0.5) / 50) for i in range(50)], 100), 1)
         2.5
     """

@@ -98,7 +98,12 @@ def describe_unrecorded(folder: StudyFolder, numbers: Collection[int]) -> str:
 
 
 def name_trials(numbers: Iterable[int], most: int = 8) -> str:
-    """`trials 1, 2, 3 and 4 more`."""
+    """`trials 1, 2, 3 and 4 more`.
+
+    Examples:
+        >>> name_trials([3, 1]), name_trials(range(12), most=3)
+        ('trials 1, 3', 'trials 0, 1, 2 and 9 more')
+    """
     ordered = sorted(numbers)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
     return f"trial{'s' * (len(ordered) != 1)} {', '.join(map(str, ordered[:most]))}{more}"
