@@ -214,7 +214,12 @@ def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> Series
 
 
 def name_encoder(folder: Path) -> str:
-    """`ImageBind_train` -> `imagebind`."""
+    """`ImageBind_train` -> `imagebind`.
+
+    Examples:
+        >>> name_encoder(Path("ImageBind_train"))
+        'imagebind'
+    """
     return folder.name.removesuffix("_train").removesuffix("_test").lower()
 
 

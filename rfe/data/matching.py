@@ -104,7 +104,12 @@ def pattern_problem(pattern: str, columns: Sequence[str], clip_column: str | Non
 
 
 def path_problem(text: str) -> str | None:
-    """Why a text is no path below a folder; None if it is."""
+    """Why a text is no path below a folder; None if it is.
+
+    Examples:
+        >>> path_problem("train/{clip}.npy") is None, path_problem("../other.npy")
+        (True, "'../other.npy' must be a path below the folder")
+    """
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         return f"{text!r} must be a path below the folder"

@@ -87,7 +87,12 @@ class Clips:
 
 
 def clip_key(filename: str) -> str:
-    """What a clip's name is compared by: without the extensions of its recording and series (`test_0001.mov.npy`)."""
+    """What a clip's name is compared by: without the extensions of its recording and series (`test_0001.mov.npy`).
+
+    Examples:
+        >>> clip_key("test_0001.mov.npy"), clip_key("test_0001")
+        ('test_0001', 'test_0001')
+    """
     return _EXTENSION.sub("", filename)
 
 

@@ -65,5 +65,11 @@ WRITERS: dict[str, SubmissionWriter] = {"blemore": JsonSubmission(), "csv": CsvS
 
 
 def writer_of(task: Task) -> SubmissionWriter:
-    """The form in which answers of a task are handed in."""
+    """The form in which answers of a task are handed in.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> type(writer_of(BLEMORE)).__name__, type(writer_of(Task("ab", ("a", "b")))).__name__
+        ('JsonSubmission', 'CsvSubmission')
+    """
     return WRITERS[task.submission]
