@@ -47,7 +47,7 @@ def note_study(name: str, text: str, workspace: Workspace | None = None) -> Anno
 def tag_study(
     name: str, tags: Sequence[str], workspace: Workspace | None = None, *, remove: bool = False
 ) -> AnnotatedStudy:
-    """Add tags to a study, or take them off it.
+    """Add tags to a study, or remove them.
 
     Raises:
         StudyError: there is no such study, or it does not have a tag that is to be removed.
@@ -64,7 +64,7 @@ def tag_study(
 
 
 def archive_study(name: str, workspace: Workspace | None = None, *, undo: bool = False) -> AnnotatedStudy:
-    """Leave a study out of `list_studies`, or have it there again. Nothing is moved or deleted.
+    """Hide a study from `list_studies`, or show it again. Nothing is moved or deleted.
 
     Raises:
         StudyError: there is no such study.

@@ -81,8 +81,8 @@ def _plan_schema() -> dict[str, Any]:
 
 
 def init(folder: Path | str) -> list[Path]:
-    """Begin a project: a space, a plan, a job, ready jobs for clusters (`jobs/`), schemas for editors, what git should
-    leave out, and what to type.
+    """Create a project folder: a space, a plan, a job, ready jobs for clusters (`jobs/`), schemas for editors, a
+    `.gitignore`, and a README with the next commands.
 
     Args:
         folder: made if need be; its name becomes the study's.

@@ -36,7 +36,7 @@ def add_trial(
         workspace: whose study it is.
 
     Raises:
-        ConfigError: the configuration is none of the study's space, with each field that is in the way.
+        ConfigError: the configuration is none of the study's space, with lists the conflicting fields.
         StudyError: there is no such study, or a trial has this configuration already.
 
     Examples:
@@ -63,7 +63,7 @@ def add_trial(
 def prune_trials(
     name: str, trials: Sequence[int] = (), *, where: str | None = None, workspace: Workspace | None = None
 ) -> RequestAnswer:
-    """End trials that have not ended, as pruned: by number, or those that a condition matches now.
+    """Prune open trials: by number, or those that match a condition now.
 
     Args:
         name: of the study.
@@ -134,7 +134,7 @@ def narrow_study(
     *,
     workspace: Workspace | None = None,
 ) -> RequestAnswer:
-    """Search a smaller space from now on. Trials inside it go on teaching the sampler; all stay in the books.
+    """Search a smaller space from now on. Trials inside it still inform the sampler; all trials are kept.
 
     Args:
         name: of the study.
@@ -149,7 +149,7 @@ def narrow_study(
 
     Examples:
         >>> rfe.api.narrow_study("first", overrides=["space.model.n_kept={int: [1, 2]}"]).said
-        'narrowed: 5 of its trials lie inside and go on teaching the sampler, 3 outside stay in the books alone'
+        'narrowed: 5 trials inside the new ranges still inform the sampler, 3 outside are kept but no longer used'
     """
     from rfe.search.requests import NarrowSpace, Range
     from rfe.search_space.load import load_space

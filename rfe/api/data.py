@@ -86,7 +86,7 @@ def import_data(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Make a data folder of the published record's folders, or of any other that a mapping describes.
+    """Import the published record's folders, or any others that a mapping describes, as a data folder.
 
     Args:
         folder: above the published files, at any depth; or where the mapping's paths start.
@@ -110,14 +110,14 @@ def aggregate_data(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Aggregation:
-    """Make one feature file of folders of per-clip time series; see `rfe.data.aggregation`."""
+    """Aggregate folders of per-clip time series into one feature file; see `rfe.data.aggregation`."""
     from rfe.data.aggregation import aggregate_series
 
     return aggregate_series(folders, output, encoder=encoder, workers=workers, progress=progress)
 
 
 def check_data(folder: Path) -> CheckReport:
-    """Describe a data folder and find what would spoil a result; see `rfe.data.check`.
+    """Describe a data folder and report what would invalidate a result; see `rfe.data.check`.
 
     Examples:
         >>> report = rfe.api.check_data(Path("my-data"))

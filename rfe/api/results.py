@@ -219,7 +219,7 @@ def verify(path: Path, data: Path | str | None = None, *, key: Path | None = Non
 
 
 def score(path: Path, data: Path | str) -> FileScore:
-    """The official metrics, with intervals, of a submission or of an `.npz` of probabilities.
+    """Compute the official metrics, with intervals, of a submission or of an `.npz` of probabilities.
 
     Args:
         path: the submission or `.npz`.

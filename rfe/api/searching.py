@@ -38,7 +38,7 @@ def search(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
-    """Search a space, or go on with the study of its name; arguments as the options of `rfe search`.
+    """Search a space, or resume the study of that name; takes the options of `rfe search`.
 
     Args:
         source: what is searched.
@@ -72,7 +72,7 @@ def plan_search(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> SearchPlan:
-    """What `search` would do, with a measured estimate of how long it takes; no study is begun.
+    """Describe what `search` would do, with a measured time estimate; creates no study.
 
     Examples:
         >>> rfe.api.plan_search("everything", "my-data", trials=50, study="second").minutes  # doctest: +SKIP
@@ -147,7 +147,7 @@ def resume_study(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
-    """Go on with a study from what its folder keeps: its space, seed, data and last budget.
+    """Resume a study from its folder, which keeps its space, seed, data and last budget.
 
     Args:
         name: of the study.
@@ -190,7 +190,7 @@ def baselines(
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> list[Baseline]:
-    """Train and score what a search must beat; see `rfe.baselines.table`.
+    """Train and score the baselines that a search must beat; see `rfe.baselines.table`.
 
     Args:
         data: the data folder.

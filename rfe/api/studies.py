@@ -30,7 +30,7 @@ def list_studies(
     state: str | None = None,
     archived: bool = False,
 ) -> list[StudySummary]:
-    """The studies of the workspace, or of a tracking server, the one changed last first.
+    """List the studies of the workspace, or of a tracking server, most recently changed first.
 
     Args:
         workspace: whose studies; None: as the command line finds it.
@@ -97,7 +97,7 @@ def show_study(
 
 @needs("search")
 def repair_study(name: str, workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairReport:
-    """Have MLflow agree with a study's journal again, and find what is damaged; see `rfe.search.repair`."""
+    """Bring MLflow in line with a study's journal, and find damaged files; see `rfe.search.repair`."""
     from rfe.search.repair import repair_study as repair
 
     workspace = workspace or open_workspace()
@@ -228,7 +228,7 @@ def pull_study(
 def diff_trials(
     name: str, first: str, second: str, workspace: Workspace | None = None, *, data: Path | str | None = None
 ) -> TrialDifference:
-    """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`.
+    """Compare two trials (`12`) or confirmations (`12:confirmed`) of a study; see `rfe.reporting.difference`.
 
     Examples:
         >>> difference = rfe.api.diff_trials("first", "0", "1", data="my-data")
@@ -247,7 +247,7 @@ def diff_trials(
 
 @dataclass(frozen=True)
 class DeletedStudy:
-    """What `delete_study` did away with."""
+    """What `delete_study` removed."""
 
     study: str
     folder: str

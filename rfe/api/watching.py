@@ -21,7 +21,7 @@ LEAST_S, MOST_S = 0.5, 3600.0
 
 
 def study_table(name: str, workspace: Workspace | None = None, *, parameters: Parameters = "searched") -> pd.DataFrame:
-    """All trials of a study that have ended, a row each: see `rfe.reporting.trial_table.trial_table`.
+    """Return a table of a study's ended trials, one row each; see `rfe.reporting.trial_table.trial_table`.
 
     Raises:
         StudyError: there is no such study.
@@ -82,7 +82,7 @@ def show_page(
     every_s: float = EVERY_S,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Show how a study goes on a page that refreshes itself, until interrupted; on this machine only.
+    """Serve a page with a study's progress that refreshes itself, until interrupted; on this machine only.
 
     Args:
         name: of the study, running or not.
@@ -111,7 +111,7 @@ def show_page(
 
 
 def write_page(name: str, output: Path, workspace: Workspace | None = None) -> Path:
-    """Write a study's live page as it is now to a file, which does not refresh itself; `show_page` keeps one that does.
+    """Write a snapshot of a study's live page to a file; `show_page` serves one that refreshes itself.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
@@ -135,7 +135,7 @@ def _check_file(name: str, output: Path) -> None:
 
 
 def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:
-    """What the live page of a study shows now, as plain values.
+    """Return what a study's live page shows now, as plain values.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Ablation(Shown):
-    """Arms held against their base; what `ablate` returns."""
+    """Arms compared with their base; returned by `ablate`."""
 
     result: "AblationResult"
     """What it says, for the functions of the package below."""

@@ -27,7 +27,7 @@ class Annotated:
         return api.note_study(self.name, text, self.workspace)
 
     def tag(self, *tags: str, remove: bool = False) -> AnnotatedStudy:
-        """Add tags to the study, or take them off it; see `rfe.api.tag_study`.
+        """Add tags to the study, or remove them; see `rfe.api.tag_study`.
 
         Examples:
             >>> rfe.open_study("first").tag("paper", "gpu").tags
@@ -36,7 +36,7 @@ class Annotated:
         return api.tag_study(self.name, tags, self.workspace, remove=remove)
 
     def archive(self, *, undo: bool = False) -> AnnotatedStudy:
-        """Leave the study out of lists, or have it there again; see `rfe.api.archive_study`.
+        """Hide the study from lists, or show it again; see `rfe.api.archive_study`.
 
         Examples:
             >>> rfe.open_study("first").archive().archived
@@ -53,7 +53,7 @@ def list_studies(
     tracking_uri: str | None = None,
     workspace: WorkspaceLike = None,
 ) -> pd.DataFrame:
-    """The studies of the workspace as a table, the one changed last first.
+    """List the studies of the workspace as a table, most recently changed first.
 
     Args:
         tags: only studies that have all of these.

@@ -45,6 +45,6 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
 
 
 def predict_exported(export: Callable[[Path], Path], data: DataLike) -> pd.DataFrame:
-    """The answers of a bundle that is not kept."""
+    """Return the answers of a temporary bundle."""
     with tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
         return predict(export(Path(scratch) / "bundle"), data)

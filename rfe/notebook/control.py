@@ -64,7 +64,7 @@ class Controlled:
 
         Examples:
             >>> rfe.open_study("first").narrow(overrides=["space.model.n_kept={int: [1, 2]}"]).said
-            'narrowed: 5 of its trials lie inside and go on teaching the sampler, 3 outside stay in the books alone'
+            'narrowed: 5 trials inside the new ranges still inform the sampler, 3 outside are kept but no longer used'
         """
         return api.narrow_study(self.name, space, overrides, workspace=self.workspace)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Data(Shown):
-    """A data folder that was found to be sound; what `load_data` returns.
+    """A validated data folder; returned by `load_data`.
 
     Examples:
         >>> data = rfe.load_data("my-data")
@@ -97,7 +97,7 @@ def load_data(
         encoders: names of those to use; None: all.
 
     Raises:
-        DataError: with everything that would spoil a result.
+        DataError: with everything that would invalidate a result.
 
     Examples:
         >>> data = rfe.load_data("my-data", encoders=["good", "weak"])

@@ -28,7 +28,7 @@ NESTED = "nested: each fold is answered by what was chosen without its labels; i
 
 @dataclass(frozen=True, repr=False)
 class Ensemble(Shown):
-    """An average of trials; what `ensemble` returns."""
+    """An average of trials; returned by `ensemble`."""
 
     built: api.BuiltEnsemble
     """What was chosen, for the functions of the package below."""
@@ -135,7 +135,7 @@ def ensemble(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Ensemble:
-    """Choose an ensemble among the trials of studies on the same data, and say honestly what it scores.
+    """Choose an ensemble among the trials of studies on the same data, and estimate its score by nested evaluation.
 
     Args:
         studies: studies or their names.

@@ -19,7 +19,7 @@ HTML = "<pre style='line-height:1.3;margin:0;font-family:Menlo,DejaVu Sans Mono,
 
 
 class NotebookProgress:
-    """One block of the cell's output that is redrawn in place; needs no widgets, so that it also stays in the file."""
+    """One block of the cell's output that is redrawn in place; uses no widgets, so that it is saved with the file."""
 
     def __init__(self, interval_s: float = INTERVAL_S) -> None:
         self._interval_s = interval_s

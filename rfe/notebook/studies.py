@@ -36,7 +36,7 @@ OPTIMISTIC = (
 
 @dataclass(frozen=True, repr=False)
 class Study(Shown, Controlled, Annotated, Watched):
-    """A study as it was when it was opened; what `search`, `fit` and `open_study` return.
+    """A study as it was when it was opened; returned by `search`, `fit` and `open_study`.
 
     Examples:
         >>> study = rfe.open_study("first")
@@ -91,7 +91,7 @@ class Study(Shown, Controlled, Annotated, Watched):
         """Number of the trial that `export` takes: the best confirmed one, else the one with the best score.
 
         Raises:
-            StudyError: no trial is finished.
+            StudyError: no trial is complete.
         """
         return self._best_line.number
 
@@ -158,7 +158,7 @@ class Study(Shown, Controlled, Annotated, Watched):
     def _best_line(self) -> "TrialLine":
         lines = [line for line in self.detail.trials if line.score is not None]
         if not lines:
-            raise StudyError(f"study {self.name!r} has no finished trial; go on with `rfe.search`")
+            raise StudyError(f"study {self.name!r} has no finished trial; resume it with `rfe.search`")
         confirmed = [line for line in lines if line.confirmed is not None]
         return max(confirmed, key=lambda line: line.confirmed or 0.0) if confirmed else max(lines, key=_score)
 
@@ -192,7 +192,7 @@ def search(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Study:
-    """Search a space for the best model, or go on with the study of that name.
+    """Search a space for the best model, or resume the study of that name.
 
     Args:
         space: a YAML file, the name of a ready-made space (`everything`), or what such a file holds as a mapping.
@@ -238,7 +238,7 @@ def fit(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Study:
-    """Cross-validate one configuration: a study of one trial, which can be exported and asked as any other.
+    """Cross-validate one configuration as a study of one trial, which can be exported and used like any other.
 
     Args:
         config: a YAML file, a ready-made one (`baselines/concat_mlp`), or fields by dotted name; `{}`: the defaults.
@@ -272,10 +272,10 @@ def fit(
 
 
 def open_study(name: str, *, workspace: WorkspaceLike = None) -> Study:
-    """A study of the workspace, also one that still runs.
+    """Open a study of the workspace, also one that is still running.
 
     Raises:
-        StudyError: there is none of this name; with the nearest.
+        StudyError: not found; suggests the closest name.
 
     Examples:
         >>> study = rfe.open_study("first")

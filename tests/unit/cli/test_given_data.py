@@ -84,7 +84,7 @@ IMPORTS: dict[str, tuple[Callable[[Path], None], int, tuple[str, ...]]] = {
     "mapped column beside one of ours, actors in two folds": (
         lambda lab: with_speakers(lab, folds_by_actor=False),
         2,
-        ("actor A0 (folds 0, 1), A1 (folds 0, 1)", "stands in more than one fold, so a model is scored on people"),
+        ("actor A0 (folds 0, 1), A1 (folds 0, 1)", "is in more than one fold, so a model is scored on people"),
     ),
     "no header": (
         lambda lab: write_tables(lab, lambda _, frames: "\n".join([*frames, ""])),
@@ -235,7 +235,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], bool, tuple[tuple[object, ...],
         blends_in_one_fold,
         False,
         (BASELINES, SEARCH),
-        "fold: all blends stand in fold 0, so none is left to train and to choose on when it is held out; put actors",
+        "fold: all blends are in fold 0, so none is left to train and to choose on when it is held out; put actors",
     ),
     "a comma at the end of each row": (
         trailing_commas,

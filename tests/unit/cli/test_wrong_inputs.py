@@ -139,14 +139,14 @@ CASES = [
     wrong(SEARCH, "fold", "at least two", spoil=clips(lambda rows: rows.__delitem__(slice(1, None)))),
     wrong(
         SEARCH,
-        "all training clips stand in fold 0",
+        "all training clips are in fold 0",
         "needs at least two",
         spoil=clips(lambda rows: [row.update(fold="0") for row in training(rows)]),
     ),
-    wrong(SEARCH, "all training clips stand in fold 0", "needs at least two", spoil=clips(keep_one_actor)),
+    wrong(SEARCH, "all training clips are in fold 0", "needs at least two", spoil=clips(keep_one_actor)),
     wrong(
         SEARCH,
-        "actor A0 (folds 0, 2) stands in more than one fold",
+        "actor A0 (folds 0, 2) is in more than one fold",
         "put all clips of an actor into one fold",
         spoil=clips(lambda rows: rows[0].update(fold="2")),
     ),
