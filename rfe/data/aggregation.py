@@ -1,4 +1,4 @@
-"""One encoder's files of clips into one feature file: in parallel, in bounded memory, and going on where it broke off.
+"""Aggregates one encoder's per-clip files into one feature file: parallel, in bounded memory, resumable.
 
 A clip that cannot be used gets no row and is reported with the reason; it will be masked.
 """
@@ -37,7 +37,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal clips give equal files
 
 @dataclass(frozen=True)
 class SeriesFiles:
-    """What is there of one encoder."""
+    """One encoder's series files."""
 
     encoder: str
     clips: Mapping[str, Files]
@@ -51,7 +51,7 @@ class SeriesFiles:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """A feature file that was made, and what did not go into it."""
+    """A feature file that was written, and what was left out."""
 
     encoder: str
     path: Path
@@ -187,7 +187,7 @@ def aggregate_files(
 
 
 def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> SeriesFiles:
-    """What folders hold for an encoder, by name; a clip that stands there twice is noted.
+    """List the series that folders hold for an encoder, by clip; a duplicate clip is noted.
 
     Raises:
         DataError: one is no folder.
@@ -226,7 +226,7 @@ def name_encoder(folder: Path) -> str:
 def _complete_parts(
     files: SeriesFiles, parts: Sequence[Part], workers: int | None, progress: Progress
 ) -> tuple[list[PartSummary], int]:
-    """What became of each part, in order, and how many clips were done already."""
+    """Return each part's summary, in order, and how many clips were already done."""
     progress.start(f"{files.encoder}: clips", sum(len(part.clips) for part in parts))
     found = {part.path: summary for part in parts if (summary := find_part(part)) is not None}
     missing = [part for part in parts if part.path not in found]

@@ -47,7 +47,7 @@ def choose_columns(
     Args:
         names: [column] the table's header.
         columns: what to take, in this order; none: all that are not known to be something else.
-        without: what to leave out, likewise.
+        without: what to leave out, in the same form.
 
     Raises:
         LookupError: with a sentence, for what is not in the table.

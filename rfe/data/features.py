@@ -24,7 +24,7 @@ _SUFFIXES = ("_static_features.npz", ".npz")
 
 
 def feature_file(encoder: str) -> str:
-    """Name of an encoder's file, as the challenge names them.
+    """Name of an encoder's file, in the challenge's naming.
 
     Examples:
         >>> feature_file("wavlm")
@@ -81,7 +81,7 @@ def encoder_name(path: Path) -> str:
 
 
 def encoder_name_problem(name: object) -> str | None:
-    """Why no file of features should be made for an encoder of this name; None if it may.
+    """Why an encoder cannot have this name; None if it can.
 
     Examples:
         >>> encoder_name_problem("wavlm"), encoder_name_problem("../wavlm") is None

@@ -1,4 +1,4 @@
-"""The features of a few clips in one file, named by what it was made of: what a broken-off import leaves done.
+"""Parts: features of a few clips in one file, named by a hash of its inputs, so that an interrupted import can resume.
 
 A part appears whole or not at all. When a clip's file, or how it is read, is another one, so is the part's name;
 what lies under a name is therefore never stale.
@@ -74,7 +74,7 @@ class Header:
 
 @dataclass
 class PartSummary:
-    """What became of a part's clips."""
+    """The summary of a part: clips with features, and clips skipped."""
 
     names: list[str] = field(default_factory=list)
     """[row] clips that have features."""
@@ -132,7 +132,7 @@ def make_part(part: Part) -> PartSummary:
 
 
 def fill_part(part: Part, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
-    """Write a part's file of what each of its clips came to."""
+    """Write a part's file from the features of its clips."""
     summary = PartSummary()
     values: list[NDArray[np.float32]] = []
     for (name, _), row in zip(part.clips, rows, strict=False):  # a table's rows go on with the next part's clips
@@ -158,7 +158,7 @@ def _read(paths: Files, reading: Reading) -> ClipRow | SeriesError:
 
 
 def find_part(part: Part) -> PartSummary | None:
-    """What became of a part's clips, if its file is there and whole."""
+    """Read a part's summary, if its file exists and is complete."""
     try:
         return _load(part.path)[1]
     except FileNotFoundError:

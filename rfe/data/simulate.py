@@ -36,7 +36,7 @@ __all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "de
 
 @dataclass(frozen=True)
 class World:
-    """All that is drawn before any frame is."""
+    """Everything that is drawn before the frames."""
 
     look: Appearance
     skeleton: Skeleton
@@ -140,7 +140,7 @@ def files_of(spec: SimulationSpec) -> tuple[str, ...]:
 
 
 def _planned(folder: Path) -> Any:
-    """What the simulated set in a folder was planned as; None where there is none."""
+    """The plan of the simulated set in a folder; None if it has none."""
     try:
         truth = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
         return {name: truth[name] for name in ("spec", "knobs")}

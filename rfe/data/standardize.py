@@ -18,7 +18,7 @@ LEAST_DEVIATION = 1e-30
 """What varies by less is constant, too: its standardised values would overflow float32."""
 LARGEST = 1e15
 """Standardised values end here, so that what a model makes of them stays finite: a clip may lie as far off as float32
-reaches from training clips that hardly vary."""
+reaches from training clips that barely vary."""
 UNGROUPED = -1
 """Group of clips that are standardised by the training statistics alone."""
 

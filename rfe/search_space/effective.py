@@ -20,7 +20,7 @@ LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None, "mo
 
 
 def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Config:
-    """The configuration that the point `params` (a value for every dimension) trains.
+    """Return the configuration that the point `params` (a value for every dimension) trains.
 
     The pool is repaired, inactive parameters give way to the base, and the result is normalised (`normalize`).
 
@@ -77,7 +77,7 @@ def counted_values(resolved: ResolvedSpace, params: Mapping[str, Value]) -> dict
 
 
 def find_point(resolved: ResolvedSpace, config: Config, arm: str = "") -> dict[str, Value] | None:
-    """A point that trains the effective configuration `config`; None if the space holds none.
+    """Find a point that trains the effective configuration `config`; None if the space has none.
 
     What has no effect in it has some value of its range. `arm` is the one that was tried, in a space of arms.
 

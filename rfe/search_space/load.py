@@ -14,7 +14,7 @@ from rfe.suggestions import unknown
 
 
 def load_space(source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> SearchSpace:
-    """The search space of a YAML file or a mapping; nothing of it is left to be found wrong while trials run.
+    """Load a search space from a YAML file or a mapping, and check all of it before trials run.
 
     Args:
         source: a file's path, or what such a file holds.

@@ -60,7 +60,7 @@ def point_of_config(resolved: ResolvedSpace, fields: Mapping[str, Any], heading:
         heading: names the source in messages.
 
     Raises:
-        ConfigError: it is no configuration, or none of the space: each field that is in the way.
+        ConfigError: it is no configuration, or none of the space: lists the conflicting fields.
     """
     values = base_values(resolved)
     for name, value in fields.items():

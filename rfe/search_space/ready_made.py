@@ -20,7 +20,7 @@ def ready_made() -> dict[str, Path]:
 
 
 def find_space(given: str | Path, group: str = "") -> Path:
-    """The file that `given` names: a path, or the name of a ready-made one.
+    """Find the file that `given` names: a path, or a ready-made space.
 
     Args:
         given: as the user gave it.

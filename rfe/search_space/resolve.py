@@ -18,7 +18,7 @@ CHECKED_POINTS = 400
 
 
 def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
-    """The space with `all` replaced by the data's encoders, every parameter's range fixed.
+    """Resolve the space for a data set: `all` becomes the data's encoders, every parameter's range is fixed.
 
     Args:
         space: from `load_space`.
@@ -79,7 +79,7 @@ def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
 
 
 def sample_params(resolved: ResolvedSpace, rng: random.Random) -> dict[str, Value]:
-    """One random point; `--dry-run` shows a few.
+    """Draw one random point; `--dry-run` shows a few.
 
     Examples:
         >>> from rfe.search_space.load import load_space
@@ -120,7 +120,7 @@ def alike_values(resolved: ResolvedSpace) -> tuple[str, ...]:
 
 
 def space_size(resolved: ResolvedSpace) -> int | None:
-    """How many points the space has; None where a parameter is continuous.
+    """Count the points of the space; None where a parameter is continuous.
 
     Examples:
         >>> from rfe.search_space.load import load_space

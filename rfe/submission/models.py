@@ -57,7 +57,7 @@ class Models:
         return log_set_weights(self.member.candidate.config, dataset.clips, self.folds)
 
     def describe(self, dataset: Dataset) -> dict[str, Any]:
-        """The manifest's word on it."""
+        """The manifest's entry on it."""
         candidate, clips = self.member.candidate, dataset.clips
         by_actor = standardizes_by_actor(candidate.config, dataset)
         return {
@@ -78,7 +78,7 @@ class Models:
 
 
 def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset) -> None:
-    """Refuse what could not be handed in honestly.
+    """Refuse models whose scores would be misleading in a submission.
 
     Raises:
         StudyError: the data is not the study's.

@@ -19,7 +19,7 @@ PASSWORD = "RFE_SIGNING_PASSWORD"
 
 
 def signature_path(bundle: Path) -> Path:
-    """Where the signature of a bundle, folder or archive, lies.
+    """Return the path of the signature of a bundle, folder or archive.
 
     Examples:
         >>> signature_path(Path("final.zip")).name

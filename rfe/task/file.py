@@ -128,7 +128,7 @@ class TaskFile(BaseModel):
             else:
                 first, second = sorted(codes.index(code) for code in pair)
                 if (first, second) in found:
-                    problems.append(f"blends: {written} stands there more than once, in any order; keep one")
+                    problems.append(f"blends: {written} occurs more than once, in any order; keep one")
                 found[first, second] = None
         return tuple(found)
 

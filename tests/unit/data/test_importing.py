@@ -129,7 +129,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(
         return make_part(part)
 
     monkeypatch.setattr(aggregation, "make_part", make_until_full)
-    with pytest.raises(DataError, match=r"the disk is full; make room\nwhat is done is kept in .*\.data\.partial"):
+    with pytest.raises(DataError, match=r"the disk is full; make room\ncompleted parts are kept in .*\.data\.partial"):
         import_folder(published, tmp_path / "data", workers=1)
     monkeypatch.undo()
     assert import_folder(published, tmp_path / "data").resumed == 48 + parts.CLIPS_PER_PART

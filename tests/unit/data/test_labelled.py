@@ -68,7 +68,7 @@ def test_labels_of_target_clips_are_read_of_a_file_that_is_named_and_never_of_a_
     [
         ({"emotion_1": "joy"}, "emotion_1: unknown class 'joy'"),
         ({"emotion_1": "", "emotion_2": "hap"}, "emotion_1 is empty"),
-        ({"filename": "A0_clip1"}, "a clip stands there more than once"),
+        ({"filename": "A0_clip1"}, "a clip occurs more than once"),
     ],
 )
 def test_wrong_labels_are_refused(change: Row, said: str, tmp_path: Path) -> None:
