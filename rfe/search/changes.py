@@ -1,4 +1,4 @@
-"""What users' requests have made of a study: the journal's records of them, folded in their order.
+"""The changes that users requested of a study: the journal's records, applied in order.
 
 A request takes effect in one way only: its record is folded into `StudyChanges`, by the process that wrote it and by
 every later one that reads the journal. So a study that is killed and resumed is as one that went on.
@@ -84,7 +84,7 @@ class StudyChanges:
             self._fold_asked(event.trials, event.queued)
         elif record.kind == SESSION:
             started = _limits(record.data)
-            if self.started_with is not None:  # the same command again goes on with what was changed
+            if self.started_with is not None:  # running the same command again keeps the changes
                 other = {name for name in CHANGEABLE if started[name] != self.started_with[name]}
                 if started["workers"] is None:  # no number was asked for
                     other.discard("workers")

@@ -1,4 +1,4 @@
-"""What a search would do, and about how long it would take: nothing of a study is begun."""
+"""Plans a search: what it would do and an estimate of the time, without creating a study."""
 
 import random
 import time

@@ -1,6 +1,6 @@
-"""The books of one study: which trials were asked for, which are open, how each ended.
+"""Tracks the trials of one study: which were asked for, which are open, how each ended.
 
-Whatever ends goes to the study's journal first, then to the tracker. Only the driver's process keeps books.
+An ended trial goes to the study's journal first, then to the tracker. Only the driver's process tracks trials.
 """
 
 import threading
@@ -103,7 +103,7 @@ class TrialTracker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether a grid holds nothing more to ask for."""
+        """Whether every point of a grid was asked for."""
         with self._lock:
             return self._store.exhausted
 
@@ -287,7 +287,7 @@ class TrialTracker:
     # ---- settling
 
     def settle(self, item_result: ItemResult) -> TrialLog | None:
-        """Book how an item ended, and its copies; None for an item that is no open trial of this study."""
+        """Record how an item and its copies ended; None for an item that is not an open trial of this study."""
         with self._lock:
             trial = self._open.get(trial_of(item_result.key))
             if trial is None:

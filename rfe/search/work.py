@@ -1,4 +1,4 @@
-"""What travels between driver, queue and workers: items of work, what a worker is told, what comes back."""
+"""Messages between driver, queue and workers: work items, assignments to workers, and results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,7 +109,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Updates:
-    """What happened to a study's items since it last asked."""
+    """What happened to a study's items since the last call."""
 
     results: tuple[ItemResult, ...] = ()
     reports: tuple[Report, ...] = ()

@@ -21,12 +21,12 @@ FEWEST = 5
 DRAWS = 2000
 COVERAGE = 0.95
 WORTH = 0.003
-"""A gain that is hardly found again with another seed."""
+"""A smaller gain is unlikely to repeat with another seed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the interval that holds it with 95%."""
+    """An estimate with its 95% interval."""
 
     value: float
     low: float
@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SearchGain:
-    """Scores of single trials, all as the search saw them: optimistic, and so comparable."""
+    """The gain of a search. All scores are single trials' as the search saw them: optimistic, but comparable."""
 
     trials: int
     """Scored trials."""
@@ -83,7 +83,7 @@ class SearchGain:
 
 
 def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]) -> SearchGain | None:
-    """How much the trials of a search gained.
+    """Measure how much a search gained over its first trials and over random search.
 
     Args:
         scores: of the complete trials that are no copies, by number.

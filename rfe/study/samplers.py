@@ -67,7 +67,7 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def sampler_state(attributes: Mapping[str, Any], number: int) -> dict[str, int]:
-    """What a sampler needs again of a trial's system attributes: its generation.
+    """Return the system attributes of a trial that a sampler needs after a restart: its generation.
 
     All else is left out, on writing and on reading: Optuna's CMA-ES keeps a pickle there, and unpickles what it finds.
 

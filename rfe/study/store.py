@@ -1,4 +1,4 @@
-"""The study's trials: asked of Optuna, recorded in the journal, told when they end. One process writes.
+"""Stores a study's trials: asks Optuna for them, records them in the journal, tells Optuna when they end.
 
 The journal is the truth. Optuna's study lives in memory and is made from it whenever the study is opened.
 """
@@ -37,7 +37,7 @@ LOST = "the study's journal does not hold its parameters"
 
 
 class StudyStore:
-    """The one writer of a study's trials; a second one is kept out by the journal's lock.
+    """The single writer of a study's trials; the journal's lock refuses a second one.
 
     Use `StudyStore.open`, and `close` (or `with`) when done.
     """
@@ -76,13 +76,13 @@ class StudyStore:
 
     @classmethod
     def open(cls, folder: Path, definition: StudyDefinition, *, warm_start: Path | None = None) -> "StudyStore":
-        """Create the study in `folder`, or go on with it.
+        """Create the study in `folder`, or resume it.
 
         Budget, limits, confirmation, sampler, pruner and cohort size may differ from the last time.
 
         Args:
             folder: the study's own.
-            definition: what it is.
+            definition: of the study.
             warm_start: folder of a study whose trials the new one's sampler learns from before its own. They take the
                 first numbers and are none of its trials.
 
@@ -117,7 +117,7 @@ class StudyStore:
             raise
 
     def close(self) -> None:
-        """Let others work on the study."""
+        """Release the study's lock."""
         self.journal.close()
 
     def __enter__(self) -> "StudyStore":
@@ -195,7 +195,7 @@ class StudyStore:
 
     @property
     def exhausted(self) -> bool:
-        """Whether a grid holds nothing that was not asked for; False with another sampler."""
+        """Whether every point of a grid was asked for; False with another sampler."""
         return self._grid is not None and self._grid.next_point() is None and not self._waiting()
 
     def report(self, scores: Sequence[tuple[int, int, float]]) -> list[bool]:
