@@ -1,4 +1,4 @@
-"""From studies to an ensemble and an honest estimate of what it scores."""
+"""Builds an ensemble from studies, with a nested estimate of its score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ from rfe.workspace import StudyFolder
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """An ensemble, and what is known of it."""
+    """An ensemble with its scores."""
 
     ensemble: Ensemble
     how: Selection
@@ -41,7 +41,7 @@ class EnsembleResult:
     """Score of the final members on the very clips they were chosen and weighted by: no estimate for new clips. It is
     mostly above the nested score, but of few clips it may lie below, as the two answer with different members."""
     single: Interval
-    """Score of the best single candidate, chosen and answered likewise, nested."""
+    """Score of the best single candidate, chosen and answered in the same way, nested."""
     difference: Interval
     """Nested ensemble minus nested best single, paired by clip."""
     by_fold: dict[int, tuple[Member, ...]]
@@ -67,12 +67,12 @@ class EnsembleResult:
 
     @property
     def one_member(self) -> str:
-        """Why an ensemble of one trial does not answer as the trial does; empty where nothing is to be explained."""
+        """Why an ensemble of one trial answers differently from the trial; empty otherwise."""
         return explain_one_member(len(self.ensemble.members), self.how.decoding)
 
     @property
     def is_transductive(self) -> bool:
-        """Whether one of its numbers, or a member's own score, is of the design decoder."""
+        """Whether one of its scores, or a member's own score, uses the design decoder."""
         return self.how.decoding == "design" or any(
             one.candidate.config.decode.design == "actor" for one in self.ensemble.members
         )

@@ -1,6 +1,6 @@
 """Candidates as distributions over states, each calibrated without the fold whose clips it is asked about.
 
-What is said of a fold in a nested evaluation may use no label of that fold: so every calibration exists once without
+A nested evaluation of a fold may use no label of that fold, so every calibration exists once without
 each pair of folds. A clip of fold j, seen while fold k is held out, is described by parameters fitted without j and k.
 """
 
@@ -152,7 +152,7 @@ class CalibratedCandidate:
 
 @dataclass(frozen=True)
 class View:
-    """What may be known of the candidates while a fold is held out."""
+    """The candidates as seen while a fold is held out, without its labels."""
 
     set_likelihood: Float32
     """[candidate, clip] probability of the true set."""
@@ -170,7 +170,7 @@ def view_candidates(
     decoding: Decoding = "states",
     on_each: Callable[[], None] = lambda: None,
 ) -> View:
-    """Look at the candidates while a fold is held out.
+    """Build the view of the candidates while a fold is held out.
 
     Args:
         calibrated: the candidates.
@@ -199,9 +199,9 @@ def view_candidates(
 def map_in_threads(
     function: Callable[[Item], Found], items: Iterable[Item], on_each: Callable[[], None]
 ) -> list[Found]:
-    """The function of each item, in the items' order, on a few cores: NumPy's loops leave the interpreter free.
+    """Apply the function to each item, in order, on a few threads: NumPy's loops release the interpreter lock.
 
-    BLAS is left one thread: its products are small, and threads of its own would only wait for one another.
+    BLAS is limited to one thread: its products are small, and more threads would only wait for one another.
 
     Examples:
         >>> map_in_threads(abs, [-1, 2, -3], on_each=lambda: None)

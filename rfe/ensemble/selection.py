@@ -1,4 +1,4 @@
-"""Which candidates make the final predictor, and with what weights. The best single one is the ensemble of one.
+"""Selects the members of the final predictor and their weights. The best single candidate is the ensemble of one.
 
 Selection sees how probable the true states are, never Score itself: the one is smooth where the other jumps.
 """
@@ -91,7 +91,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Weights:
-    """What was chosen."""
+    """The chosen weights."""
 
     sets: NDArray[np.float64]
     """[candidate] sum to 1."""
@@ -105,7 +105,7 @@ def find_method(name: str) -> Method:
     """The method called `name`.
 
     Raises:
-        ConfigError: there is none; with the nearest.
+        ConfigError: not found; suggests the closest name.
 
     Examples:
         >>> find_method("nnls")
@@ -121,7 +121,7 @@ def find_decoding(name: str) -> Decoding:
     """The decoding called `name`.
 
     Raises:
-        ConfigError: there is none; with the nearest.
+        ConfigError: not found; suggests the closest name.
 
     Examples:
         >>> find_decoding("states")
@@ -145,7 +145,7 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
         StudyError: no trial is finished, or there is no finished trial of that number.
     """
     if not candidates:
-        raise StudyError("the study has no finished trial, so there is nothing to export; go on with `rfe search`")
+        raise StudyError("the study has no finished trial, so there is nothing to export; resume it with `rfe search`")
     if number is None:
         best = max(candidates, key=lambda candidate: (candidate.rank_score, -candidate.number))
         return Ensemble((Member(best, 1.0, 1.0),))
@@ -169,7 +169,7 @@ def select_weights(
     where: NDArray[np.int64] | None = None,
     n: int | None = None,
 ) -> Weights:
-    """Choose among candidates by the clips that may be looked at.
+    """Choose weights of the candidates by the clips that may be used.
 
     Args:
         task: the clips'; without ratios there is nothing that heads could be weighted apart by.
@@ -215,7 +215,7 @@ def _least_squares(
 
 
 def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """Weights of candidates that stand in order of their Score, and the trajectory.
+    """Weights of candidates that are ordered by Score, and the trajectory.
 
     Args:
         likelihood: [candidate, clip] of the truth.

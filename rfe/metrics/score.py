@@ -34,7 +34,7 @@ class Scores:
 class FoldTotals:
     """Sums of metrics by fold; leading axes are trials, seeds, replicas or whatever the predictions had.
 
-    The one way from answers to scores: all that is said of a trial, a study or a baseline is pooled from these.
+    The one way from answers to scores: all scores of a trial, a study or a baseline are pooled from these.
 
     Examples:
         >>> task, truth, answers = Task("ab", ("a", "b")), np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1])

@@ -1,4 +1,4 @@
-"""What is said of pairs beside their classes' logits: a logit of each, whether a clip is a blend, and its ratio."""
+"""Heads for pairs beside their classes' logits: a logit for each pair, whether a clip is a blend, and its ratio."""
 
 from collections.abc import Sequence
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Selection(NamedTuple):
-    """What was kept of each clip."""
+    """The encoders kept for each clip, and their weights."""
 
     weights: Tensor
     """[replica, slot, clip] sum to 1 over slots where any is available; 0 outside the kept ones in value, not always

@@ -1,4 +1,4 @@
-"""What every stacked model has: parameters with a replica axis, and how to go on with some of the replicas."""
+"""The base of stacked models: parameters with a replica axis, of which a subset of replicas can be kept."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ class Mixing:
 
 @dataclass
 class ModelOutput:
-    """What a stack says of clips. With members, heads' outputs are of clips x members."""
+    """The outputs of a stack. With members, heads' outputs are of clips x members."""
 
     presence_logits: Tensor
     """l, [replica, clip, class]."""
@@ -171,7 +171,7 @@ class StackedModel(ABC):
         return holders
 
     def take(self, kept: Sequence[bool]) -> None:
-        """Go on with the replicas where `kept` ([replica]) is True."""
+        """Keep only the replicas where `kept` ([replica]) is True."""
         self.parameters = {
             name: parameter.take(kept) for name, parameter in self.parameters.items() if parameter.kept_rows(kept)
         }

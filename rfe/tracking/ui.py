@@ -1,4 +1,4 @@
-"""The MLflow user interface, started as a process of its own; on this machine only unless told otherwise."""
+"""Starts the MLflow user interface in a separate process; it listens on this machine only by default."""
 
 import errno
 import json
@@ -120,7 +120,7 @@ def serve_ui(
     # SIGTERM would end us at once and leave the server behind
     former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_ui(workspace, port, note, access) as address:
-        note(f"MLflow is at {address}  (Ctrl-C ends it)")
+        note(f"MLflow is at {address}  (Ctrl-C stops it)")
         for name, page in study_pages(workspace, address):
             note(f"  {name}: {page}")
         try:

@@ -1,4 +1,4 @@
-"""Which clips a step sees, and their features for a stack.
+"""Batches: the clips of each step, and their features for a stack.
 
 Batch order is a function of (data seed, fold, epoch) alone, so all replicas of a fold share their batches.
 """
@@ -42,7 +42,7 @@ class FeatureBank:
         return self.views[view]
 
     def keep_only(self, views: Collection[View]) -> None:
-        """Forget the others, whose copies would fill a GPU as a search goes through widths and standardisations."""
+        """Drop the others, whose copies would fill a GPU as a search tries widths and standardisations."""
         self.views = {view: values for view, values in self.views.items() if view in views}
 
 

@@ -55,7 +55,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class StackShape:
-    """What must be equal for two configurations to share a stack."""
+    """The tensor shape that two configurations must have in common to share a stack."""
 
     kind: str
     latent_dim: int

@@ -50,7 +50,7 @@ def train_configurations(
         checkpoints: by index, where to go on from.
         parts: by index, which folds to train where it is not all. `ALL_TRAIN` as the one fold trains final models on
             every clip: their results hold weights and target outputs, and no score, as no clip is left to score on.
-        scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
+        scored_epochs: by index, epochs at which to score in addition to the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
     Returns:

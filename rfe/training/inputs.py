@@ -1,4 +1,4 @@
-"""What one step feeds a stack: features, availability and random numbers of each replica's clips."""
+"""The inputs of one step: features, availability and random numbers of each replica's clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from rfe.training.build import Replica, StackShape, View
 
 
 class FeatureSource(Protocol):
-    """Where features come from; a stand-in needs no files."""
+    """A source of features; tests use one without files."""
 
     available: Tensor
     """[encoder, clip] bool."""

@@ -1,4 +1,4 @@
-"""Protocols: from out-of-fold outputs to answers, hits and scores, many configurations in one call."""
+"""Scoring protocols: from out-of-fold outputs to answers, hits and scores, many configurations in one call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the protocol answers for one configuration, and how well."""
+    """The protocol's answers for one configuration, and their scores."""
 
     predicted_state: NDArray[np.int64]
     """[seed, source clip]"""

@@ -49,7 +49,7 @@ class _Running:
     seconds: float = 0.0
     answers: Answers | None = None
     scored_epochs: frozenset[int] = frozenset()
-    """Epochs that are scored besides those which always are."""
+    """Epochs to score in addition to those that always are."""
     best_by_fold: NDArray[np.float64] | None = None
     """[seed, fold] best score so far; protocol `official` only, which picks the epoch on the reported fold."""
 
@@ -88,7 +88,7 @@ class StackRun:
             self.running[index] = _Running(index, configs[index], empty, folds, epochs, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
-        """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
+        """Resume a configuration from a checkpoint; one that is not in this stack is ignored."""
         if index in self.running:
             for replica, state in zip(self._replicas(index), checkpoint.replicas, strict=True):
                 self.stack.restore(replica, state)
