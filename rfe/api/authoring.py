@@ -63,7 +63,7 @@ def schema(kind: str = "space") -> dict[str, Any]:
 
 def _plan_schema() -> dict[str, Any]:
     from rfe.ablation.plan import Plan
-    from rfe.config.json_schema import CONFIG, field_values, model_schema, refer
+    from rfe.config.json_schema import CONFIG, field_schemas, model_schema, refer
     from rfe.search_space.json_schema import searched_definitions, searched_fields
 
     def several(name: str) -> dict[str, Any]:
@@ -73,9 +73,9 @@ def _plan_schema() -> dict[str, Any]:
         "base": {"anyOf": [refer("StudyBase"), {"type": "string"}, refer(CONFIG)]},
         "fixed": refer(CONFIG),
         "retune_space": searched_fields(),
-        "sweeps": field_values(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
-        "factorial": field_values(several),
-        "custom": {"type": "object", "additionalProperties": field_values(refer)},
+        "sweeps": field_schemas(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
+        "factorial": field_schemas(several),
+        "custom": {"type": "object", "additionalProperties": field_schemas(refer)},
     }
     return model_schema(Plan, "A plan of ablations of rfe", parts, **searched_definitions())
 

@@ -87,7 +87,7 @@ def export(
 
         from rfe.data.cache import FeatureCache
         from rfe.training.configurations import train_configurations
-        from rfe.training.record import EpochReport, Part, Stop
+        from rfe.training.record import EpochReport, FoldPart, Stop
 
         what = "on all clips" if folds is not None else "on each fold again, as its outputs or weights were not kept"
         started = False
@@ -101,7 +101,7 @@ def export(
             progress.update(report.epoch)
             return {}
 
-        parts = {} if folds is None else {0: Part(folds)}
+        parts = {} if folds is None else {0: FoldPart(folds)}
         cache = FeatureCache(dataset, workspace.cache)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return train_configurations([config], dataset, cache, device=device, parts=parts, on_epoch=on_epoch)[0]

@@ -121,7 +121,7 @@ def write_page(name: str, output: Path, workspace: Workspace | None = None) -> P
         >>> rfe.api.write_page("first", Path("first.html")).name
         'first.html'
     """
-    from rfe.reporting.watch.serve import write_page as write
+    from rfe.reporting.watch.serve import write_live_page as write
     from rfe.workspace import find_study
 
     _check_file(name, output)

@@ -20,7 +20,7 @@ from rfe.data.explanations import explain_misfits, explain_nothing, warn_of_coun
 from rfe.data.faults import Faults
 from rfe.data.features import feature_file
 from rfe.data.metadata import clip_key
-from rfe.data.parts import Files, Header, Part, PartSummary, find_part, make_part, read_rows, split_clips
+from rfe.data.parts import ClipPart, Files, Header, PartSummary, find_part, make_part, read_rows, split_clips
 from rfe.data.reading import Reading
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
@@ -224,7 +224,7 @@ def name_encoder(folder: Path) -> str:
 
 
 def _complete_parts(
-    files: SeriesFiles, parts: Sequence[Part], workers: int | None, progress: Progress
+    files: SeriesFiles, parts: Sequence[ClipPart], workers: int | None, progress: Progress
 ) -> tuple[list[PartSummary], int]:
     """Return each part's summary, in order, and how many clips were already done."""
     progress.start(f"{files.encoder}: clips", sum(len(part.clips) for part in parts))
@@ -245,7 +245,7 @@ def _complete_parts(
     return [found[part.path] for part in parts], resumed
 
 
-def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Part, PartSummary]]:
+def _make_parts(parts: Sequence[ClipPart], workers: int | None) -> Iterator[tuple[ClipPart, PartSummary]]:
     """Each part as it is done, in any order."""
     if not parts:
         return
@@ -261,12 +261,12 @@ def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Pa
     yield from pool(joblib.delayed(_make_and_tell)(part) for part in parts)
 
 
-def _make_and_tell(part: Part) -> tuple[Part, PartSummary]:
+def _make_and_tell(part: ClipPart) -> tuple[ClipPart, PartSummary]:
     return part, make_part(part)
 
 
 def _write_features(
-    path: Path, names: Sequence[str], alignment: Alignment, parts: Sequence[tuple[Part, PartSummary]]
+    path: Path, names: Sequence[str], alignment: Alignment, parts: Sequence[tuple[ClipPart, PartSummary]]
 ) -> list[int]:
     """Write `X` and `filenames` as `np.savez` does, with one part in memory at a time.
 

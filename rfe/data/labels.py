@@ -17,7 +17,7 @@ def label_columns(task: Task) -> dict[str, str]:
     return dict.fromkeys(_COLUMNS[: 4 if task.has_ratios else 2 if task.pairs else 1], _NO_LABEL)
 
 
-def read_state(task: Task, row: Row) -> int:
+def parse_state(task: Task, row: Row) -> int:
     """The state a training row's columns name; saliences are not read where the task asks no ratio.
 
     Raises:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rfe.data.faults import Faults, list_names
 from rfe.data.known_names import may_name_actor
-from rfe.data.labels import label_columns, read_state
+from rfe.data.labels import label_columns, parse_state
 from rfe.data.table import Row, read_table, require_columns
 from rfe.data.task import TASK_FILE, folder_task
 from rfe.task import BLEMORE, Task
@@ -176,7 +176,7 @@ def _read_labels(source: list[Row], task: Task, faults: Faults) -> tuple[list[in
     states: list[int] = []
     folds: list[int] = []
     for row in source:
-        for values, read in ((states, partial(read_state, task)), (folds, _read_fold)):
+        for values, read in ((states, partial(parse_state, task)), (folds, _read_fold)):
             try:
                 values.append(read(row))
             except ValueError as error:
@@ -192,7 +192,7 @@ def _read_given_labels(source: list[Row], task: Task, faults: Faults) -> tuple[l
     for row in source:
         labelled = bool(row["emotion_1"] or row["emotion_2"])
         try:
-            states.append(read_state(task, row) if labelled else -1)
+            states.append(parse_state(task, row) if labelled else -1)
         except ValueError as error:
             faults.problem(f"{row.file}, {error}", row.filename)
         try:

@@ -29,7 +29,7 @@ Files = tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipPart:
     """A few clips of one encoder."""
 
     path: Path
@@ -119,19 +119,19 @@ class PartSummary:
         self.examples.setdefault(error.reason, error.example)
 
 
-def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> list[Part]:
+def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> list[ClipPart]:
     """The parts, in order, that hold all `clips`; their files will be in `folder`."""
     items = list(clips.items())
     groups = [tuple(items[start : start + CLIPS_PER_PART]) for start in range(0, len(items), CLIPS_PER_PART)]
-    return [Part(folder / f"{_name_part(group, reading)}.npz", group, reading) for group in groups]
+    return [ClipPart(folder / f"{_name_part(group, reading)}.npz", group, reading) for group in groups]
 
 
-def make_part(part: Part) -> PartSummary:
+def make_part(part: ClipPart) -> PartSummary:
     """Read a part's clips one after the other and write its file."""
     return fill_part(part, (_read(paths, part.reading) for _, paths in part.clips))
 
 
-def fill_part(part: Part, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
+def fill_part(part: ClipPart, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
     """Write a part's file from the features of its clips."""
     summary = PartSummary()
     values: list[NDArray[np.float32]] = []
@@ -157,7 +157,7 @@ def _read(paths: Files, reading: Reading) -> ClipRow | SeriesError:
         return error
 
 
-def find_part(part: Part) -> PartSummary | None:
+def find_part(part: ClipPart) -> PartSummary | None:
     """Read a part's summary, if its file exists and is complete."""
     try:
         return _load(part.path)[1]
@@ -168,7 +168,7 @@ def find_part(part: Part) -> PartSummary | None:
         return None
 
 
-def read_rows(part: Part) -> list[NDArray[np.float32]]:
+def read_rows(part: ClipPart) -> list[NDArray[np.float32]]:
     """[row] each [dim], in the order of the summary's names."""
     values, summary = _load(part.path)
     return np.split(values, np.cumsum(summary.dims)[:-1]) if summary.dims else []

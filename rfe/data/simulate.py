@@ -17,7 +17,7 @@ from rfe.data.caveats import TRUTH_FILE
 from rfe.data.features import feature_file
 from rfe.data.simulation.appearance import Appearance, appearance_of
 from rfe.data.simulation.content import Performers, draw_content, draw_performers
-from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
+from rfe.data.simulation.encoders import EncoderSpec, EncoderView, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
 from rfe.data.simulation.knobs import KNOBS, Knobs
 from rfe.data.simulation.room import check_room
@@ -45,7 +45,7 @@ class World:
     """[clip, coordinate] m."""
     lengths: NDArray[np.int64]
     """[clip] frames."""
-    views: tuple[View, ...]
+    views: tuple[EncoderView, ...]
     """How each encoder sees the clips."""
 
 
@@ -72,7 +72,7 @@ def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS, progress: Progress |
     content = draw_content(skeleton.cell, skeleton.actor, cells, look, performers, knobs, stream)
     by_name = {encoder.name: encoder for encoder in spec.encoder_specs}
     first = spec.encoder_specs[0].name
-    views: list[View] = []
+    views: list[EncoderView] = []
     for encoder in spec.encoder_specs:
         source = by_name[encoder.copies or encoder.name]
         # The encoder whose gain changes on test clips is the first one, and what copies it.

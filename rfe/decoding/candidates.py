@@ -191,7 +191,7 @@ class Hits:
     """[clip] the truth is a blend."""
 
 
-def group_clips(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def group_by_folds(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Clips that belong to the same folds, as one group each.
 
     Args:
@@ -201,7 +201,7 @@ def group_clips(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArr
         group of each clip [clip], and [fold, group] 1 where the fold holds the group.
 
     Examples:
-        >>> group, fold_of_group = group_clips(np.array([[True, True, False], [False, False, True]]))
+        >>> group, fold_of_group = group_by_folds(np.array([[True, True, False], [False, False, True]]))
         >>> group.tolist(), fold_of_group.tolist()
         ([1, 1, 0], [[0.0, 1.0], [1.0, 0.0]])
     """

@@ -177,11 +177,11 @@ def design_spread(task: Task, state: Int, actor: Int) -> float:
     return float(distance.mean() / expected) if expected > 0 else 0.0
 
 
-def is_whole(n_clips: float, design: Float) -> bool:
+def shows_whole_design(n_clips: float, design: Float) -> bool:
     """Whether an actor with so many clips can have shown the whole design [state].
 
     Examples:
-        >>> is_whole(54, np.ones(54)), is_whole(20, np.ones(54))
+        >>> shows_whole_design(54, np.ones(54)), shows_whole_design(20, np.ones(54))
         (True, False)
     """
     low, high = WHOLE

@@ -151,7 +151,7 @@ class CalibratedCandidate:
 
 
 @dataclass(frozen=True)
-class View:
+class FoldView:
     """The candidates as seen while a fold is held out, without its labels."""
 
     set_likelihood: Float32
@@ -169,7 +169,7 @@ def view_candidates(
     held_out: int | None,
     decoding: Decoding = "states",
     on_each: Callable[[], None] = lambda: None,
-) -> View:
+) -> FoldView:
     """Build the view of the candidates while a fold is held out.
 
     Args:
@@ -193,7 +193,7 @@ def view_candidates(
 
     sets, ratios, scores = zip(*map_in_threads(look, calibrated, on_each), strict=True)
     of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)
-    return View(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
+    return FoldView(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
 
 
 def map_in_threads(

@@ -81,7 +81,9 @@ class StudyRecord:
     """`score_best`, `score_selected` ... of the study as it last ended; empty while it has not."""
 
 
-def read_study(folder: StudyFolder, *, confirmed: bool = True, numbers: Collection[int] | None = None) -> StudyRecord:
+def read_candidates(
+    folder: StudyFolder, *, confirmed: bool = True, numbers: Collection[int] | None = None
+) -> StudyRecord:
     """Read a study's journal; of a trial or confirmation recorded more than once the last holds.
 
     Args:

@@ -11,7 +11,7 @@ from rfe.task import Task
 Float = NDArray[np.floating[Any]]
 
 
-def ratio_probabilities(task: Task, states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
+def split_probabilities(task: Task, states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
     """[..., clip, ratio] how a pair is split, given that it is the pair.
 
     Args:

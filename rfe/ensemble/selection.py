@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.schema import LARGEST, LARGEST_SEED
-from rfe.ensemble.calibrated import Decoding, View
+from rfe.ensemble.calibrated import Decoding, FoldView
 from rfe.ensemble.candidates import Candidate
-from rfe.ensemble.mixing import ratio_probabilities
+from rfe.ensemble.mixing import split_probabilities
 from rfe.ensemble.stacking import TINY, least_squares_weights, likeliest_weights
 from rfe.errors import ConfigError, StudyError
 from rfe.metrics.metric import set_probabilities
@@ -41,7 +41,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class WeightedTrials:
     """Members whose weights sum to 1, and so do their ratio weights."""
 
     members: tuple[Member, ...]
@@ -133,7 +133,7 @@ def find_decoding(name: str) -> Decoding:
     raise ConfigError(f"--decode: {unknown('decoding', name, get_args(Decoding))}")
 
 
-def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:
+def select_single(candidates: Sequence[Candidate], number: int | None = None) -> WeightedTrials:
     """The ensemble of one.
 
     Args:
@@ -148,10 +148,10 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
         raise StudyError("the study has no finished trial, so there is nothing to export; resume it with `rfe search`")
     if number is None:
         best = max(candidates, key=lambda candidate: (candidate.rank_score, -candidate.number))
-        return Ensemble((Member(best, 1.0, 1.0),))
+        return WeightedTrials((Member(best, 1.0, 1.0),))
     for candidate in candidates:
         if candidate.number == number:
-            return Ensemble((Member(candidate, 1.0, 1.0),))
+            return WeightedTrials((Member(candidate, 1.0, 1.0),))
     numbers = [candidate.number for candidate in candidates]
     nearest = ", ".join(map(str, sorted(numbers, key=lambda other: abs(other - number))[:5]))
     raise StudyError(
@@ -162,7 +162,7 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
 
 def select_weights(
     task: Task,
-    view: View,
+    view: FoldView,
     clips: NDArray[np.bool_],
     truth_state: NDArray[np.int64],
     how: Selection,
@@ -195,7 +195,7 @@ def select_weights(
 
 def _least_squares(
     task: Task,
-    view: View,
+    view: FoldView,
     considered: NDArray[np.int64],
     clips: NDArray[np.bool_],
     truth: NDArray[np.int64],
@@ -210,7 +210,7 @@ def _least_squares(
     pair, ratio = np.divmod(truth[blend] - task.n_classes, task.n_ratios)
     return (
         least_squares_weights(set_probabilities(task, states), task.state_set[truth]),
-        least_squares_weights(ratio_probabilities(task, states[:, blend], pair), ratio),
+        least_squares_weights(split_probabilities(task, states[:, blend], pair), ratio),
     )
 
 

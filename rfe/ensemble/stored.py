@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
-from rfe.ensemble.candidates import StudyRecord, read_study
-from rfe.ensemble.selection import Ensemble, Member
+from rfe.ensemble.candidates import StudyRecord, read_candidates
+from rfe.ensemble.selection import Member, WeightedTrials
 from rfe.errors import DataError, StudyError
 from rfe.suggestions import nearest, unknown
 from rfe.workspace import Workspace
@@ -37,7 +37,7 @@ class StoredEnsemble:
 
     name: str
     folder: Path
-    ensemble: Ensemble
+    ensemble: WeightedTrials
     about: Mapping[str, Any]
     """All of `ensemble.json`."""
 
@@ -185,9 +185,9 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
                     f"with `rfe studies pull {study}` where MLflow has it, or choose the ensemble again"
                 )
         wanted = {study: {entry["trial"] for entry in about["members"] if entry["study"] == study} for study in studies}
-        records = {study: read_study(workspace.study(study), numbers=wanted[study]) for study in studies}
+        records = {study: read_candidates(workspace.study(study), numbers=wanted[study]) for study in studies}
         members = tuple(_member(records[str(entry["study"])], name, entry) for entry in about["members"])
-        return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
+        return StoredEnsemble(name, folder, WeightedTrials(members, about["method"]), about)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
 

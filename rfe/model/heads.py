@@ -73,7 +73,7 @@ def decide_blend(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor,
     return pair_logits + (blend_logit + singles - pairs).unsqueeze(-1)
 
 
-def presence_probabilities(
+def presence_distribution(
     sets: SetTensors, presence_logits: Tensor, by_states: Tensor | None, pair_logits: Tensor | None = None
 ) -> Tensor:
     """Presence of each class as a distribution over classes.
@@ -109,7 +109,7 @@ def presence_loss(
         presence_logits: [replica, clip, class].
         target: [replica, clip, set] distribution over sets; all of it on the true set where labels are hard.
         by_states: [replica] bool; which of the two. None: the former everywhere.
-        pair_logits: as in `presence_probabilities`.
+        pair_logits: as in `presence_distribution`.
 
     Returns:
         [replica, clip], nats.

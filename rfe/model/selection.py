@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Selection(NamedTuple):
+class KeptEncoders(NamedTuple):
     """The encoders kept for each clip, and their weights."""
 
     weights: Tensor
@@ -20,7 +20,7 @@ class Selection(NamedTuple):
     """[replica, slot, clip] 0 for the highest score; ties rank by encoder order."""
 
 
-def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor | None) -> Selection:
+def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor | None) -> KeptEncoders:
     """Softmax weights over each clip's `n_kept` highest-scored encoders.
 
     Args:
@@ -54,4 +54,4 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
     hard = hard / hard.sum(1, keepdim=True).clamp(min=1e-30)
     through = soft + (hard - soft).detach()
     weights = through if straight_through is None else torch.where(straight_through.view(-1, 1, 1), through, hard)
-    return Selection(weights, soft, kept, rank)
+    return KeptEncoders(weights, soft, kept, rank)

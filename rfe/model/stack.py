@@ -10,7 +10,7 @@ from torch import Tensor
 from rfe.model.heads import SetTensors
 from rfe.model.parameters import StackedParameter, initialise
 from rfe.model.projection import Dropout
-from rfe.model.selection import Selection
+from rfe.model.selection import KeptEncoders
 from rfe.model.settings import ReplicaSettings, SettingTensors
 from rfe.task import Task
 
@@ -73,7 +73,7 @@ class ModelOutput:
     """f, [replica, clip, latent]; the members' mean."""
     scores: Tensor
     """[replica, slot, clip] gate scores, -inf where not available."""
-    selection: Selection | None
+    selection: KeptEncoders | None
     """None for a model without a gate."""
     pair_logits: Tensor | None = None
     """m, [replica, clip, pair], added to the pairs' logits; 0 for replicas without; None where no replica has them."""

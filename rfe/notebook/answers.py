@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rfe import api
-from rfe.notebook.places import DataLike, find_folder
+from rfe.notebook.places import DataLike, find_data_folder
 
 
 def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
     """
     from rfe.submission.table import prediction_columns
 
-    folder = find_folder(data)
+    folder = find_data_folder(data)
     assert folder is not None
     found = api.predict(Path(bundle), folder)
     answered = found.prediction

@@ -11,7 +11,7 @@ import pandas as pd
 from rfe import api
 from rfe.api import DEFAULT_MODELS
 from rfe.notebook.answers import predict_exported
-from rfe.notebook.places import DataLike, WorkspaceLike, find_folder, find_workspace
+from rfe.notebook.places import DataLike, WorkspaceLike, find_data_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown
 from rfe.notebook.studies import Study
@@ -93,7 +93,7 @@ class Ensemble(Shown):
         with shown_progress(progress) as shown:
             return api.export(
                 self.name,
-                find_folder(data),
+                find_data_folder(data),
                 models=models,
                 seeds=seeds,
                 output=None if output is None else Path(output),
@@ -168,5 +168,5 @@ def ensemble(
     place = given[0] if given and workspace is None else find_workspace(workspace)
     names = [one.name if isinstance(one, Study) else one for one in studies]
     with shown_progress(progress) as shown:
-        built = api.ensemble(names, find_folder(data), name=name, selection=how, workspace=place, progress=shown)
+        built = api.ensemble(names, find_data_folder(data), name=name, selection=how, workspace=place, progress=shown)
     return Ensemble(built, place)

@@ -28,10 +28,10 @@ def find_workspace(given: WorkspaceLike) -> Workspace:
 
 def find_data(given: DataLike | None) -> DataSource | None:
     """Return the data in the form that `rfe.api` takes; DataError for anything else."""
-    return given.dataset if isinstance(given, Data) else find_folder(given)
+    return given.dataset if isinstance(given, Data) else find_data_folder(given)
 
 
-def find_folder(given: DataLike | None) -> Path | str | None:
+def find_data_folder(given: DataLike | None) -> Path | str | None:
     """Return the data's folder or URI; DataError for anything else."""
     if given is None or isinstance(given, str | Path):
         return given

@@ -15,7 +15,7 @@ from rfe.errors import StudyError
 from rfe.notebook.annotating import Annotated
 from rfe.notebook.answers import predict_exported
 from rfe.notebook.control import Controlled
-from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder, find_workspace
+from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_data_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown, drop_empty
 from rfe.notebook.watching import Watched
@@ -133,7 +133,7 @@ class Study(Shown, Controlled, Annotated, Watched):
         with shown_progress(progress) as shown:
             return api.export(
                 self.name,
-                find_folder(data),
+                find_data_folder(data),
                 trial=trial,
                 models=models,
                 seeds=seeds,

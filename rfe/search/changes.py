@@ -15,7 +15,7 @@ from rfe.search.budget import SESSION, Budget
 from rfe.search_space import ResolvedSpace
 from rfe.search_space.dimensions import Value
 from rfe.search_space.narrowing import narrowed_dimensions, with_ranges
-from rfe.study import Asked
+from rfe.study import AskedTrial
 
 REQUEST = "request"
 """Kind of the journal's record of a request that was taken up, or refused."""
@@ -123,7 +123,7 @@ class StudyChanges:
         queued = {one.retry_of: None for one in self.queue if one.retry_of is not None}
         return queued | {one.retry_of: number for number, one in self.origins.items() if one.retry_of is not None}
 
-    def take(self, asked: Iterable[Asked]) -> None:
+    def take(self, asked: Iterable[AskedTrial]) -> None:
         """Trials were asked for, and the journal has them."""
         asked = list(asked)
         self._fold_asked({one.number: one.params for one in asked}, {one.number: one.queued for one in asked})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 
 
 def study_of(key: str) -> str:
@@ -44,7 +44,7 @@ class WorkItem:
     """Whether its scores are reported while it trains, and may end it."""
     rungs: tuple[int, ...] = ()
     """Epochs at which it is scored besides those at which all are."""
-    part: Part | None = None
+    part: FoldPart | None = None
     """The folds to train now; None: all."""
     rest: tuple[int, ...] = ()
     """The folds to train after these, if the score on these holds up."""

@@ -30,7 +30,7 @@ from rfe.study.pruning import ScoreComparison
 from rfe.study.rebuild import STATES, rebuild_study
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed, sampler_state
 from rfe.study.teaching import Teaching
-from rfe.study.trials import Asked, StudyHistory, TrialRow, end_row, read_history
+from rfe.study.trials import AskedTrial, StudyHistory, TrialRow, end_row, read_history
 from rfe.workspace import StudyFolder
 
 LOST = "the study's journal does not hold its parameters"
@@ -126,7 +126,7 @@ class StudyStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, n: int, queued: Mapping[str, Mapping[str, Value]] | None = None) -> list[Asked]:
+    def ask(self, n: int, queued: Mapping[str, Mapping[str, Value]] | None = None) -> list[AskedTrial]:
         """The next `n` trials, one cohort; fewer when a grid is exhausted. They stay `running` until told, also over a
         restart.
 
@@ -176,7 +176,7 @@ class StudyStore:
             self.journal.record_asked(event)
             self._rows |= {row.number: row for row in rows}
             self._trials |= {one.number: one for one in asked}
-        return [Asked(one.number, one.params, names.get(one.number, "")) for one in asked]
+        return [AskedTrial(one.number, one.params, names.get(one.number, "")) for one in asked]
 
     def narrow(self, narrowed: ResolvedSpace, first: int) -> None:
         """Propose points of a smaller space from now on.
@@ -263,9 +263,9 @@ class StudyStore:
         """All trials in the order of their numbers; those of a warm start are none of them."""
         return [self._rows[number] for number in sorted(self._rows)]
 
-    def running(self) -> list[Asked]:
+    def running(self) -> list[AskedTrial]:
         """Trials asked for and not told, of this process or an earlier one: they are trained under the same number."""
-        return [Asked(row.number, dict(row.params)) for row in self.trials() if row.state == "running"]
+        return [AskedTrial(row.number, dict(row.params)) for row in self.trials() if row.state == "running"]
 
     def _row(self, number: int) -> TrialRow:
         if number not in self._rows:

@@ -30,7 +30,7 @@ State = Literal["running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedTrial:
     """A trial that was asked for and is not trained yet."""
 
     number: int

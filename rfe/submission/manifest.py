@@ -42,7 +42,7 @@ def title(manifest: Mapping[str, Any]) -> str:
     return f"study {manifest['study']}, trial {manifest['trial']}"
 
 
-def describe_trial(candidate: Candidate, record: StudyRecord, crossfit: Mapping[str, float]) -> dict[str, Any]:
+def trial_entry(candidate: Candidate, record: StudyRecord, crossfit: Mapping[str, float]) -> dict[str, Any]:
     """The manifest's entry on the scores of a study's trial.
 
     Args:

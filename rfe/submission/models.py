@@ -16,7 +16,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.data.folds import ALL_TRAIN
-from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_study
+from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_candidates
 from rfe.ensemble.selection import Member
 from rfe.errors import StudyError, SubmissionError
 from rfe.progress import duration
@@ -185,7 +185,7 @@ def find_models(
             trains the folds again. None: as many as there are.
     """
     folder = workspace.study(member.candidate.study)
-    record = read_study(folder)
+    record = read_candidates(folder)
     check_exportable(member.candidate, record, dataset)
     run_id = mlflow_run(folder, member.candidate.number)
     if kind == "folds":

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from rfe.config.load import load_config
 from rfe.data.faults import list_names
 from rfe.data.scale import describe_scale
-from rfe.decoding.design import is_whole
+from rfe.decoding.design import shows_whole_design
 from rfe.ensemble.prediction import MatchedDecoder, decoder_from_dict
 from rfe.errors import DataError, SubmissionError, gather
 from rfe.submission.clips import NewClips
@@ -182,7 +182,7 @@ class Predictor:
 
     def _check_whole_sets(self, clips: NewClips, decoder: MatchedDecoder) -> None:
         actors, first, counts = np.unique(clips.actor, return_index=True, return_counts=True)
-        odd = [place for place, n in enumerate(counts.tolist()) if not is_whole(n, decoder.design)]
+        odd = [place for place, n in enumerate(counts.tolist()) if not shows_whole_design(n, decoder.design)]
         if odd:
             n = int(counts[odd[0]])
             raise DataError(

@@ -32,8 +32,8 @@ from rfe.tracking.presentation import (
     trial_description,
     trial_metrics,
     trial_name,
-    trial_table,
     trial_tags,
+    trial_view,
 )
 from rfe.tracking.run_server import BEGAN, RECORDED, STUDY_STATUS, TRIAL_STATUS, KnownRun, RunServer, RunStatus
 from rfe.workspace import StudyFolder
@@ -81,7 +81,7 @@ class RunWriter:
         """Find the existing runs, and set the study's run to RUNNING."""
         self.study, self._names, self._began = log, study_names(log), began(self.folder)
         self.experiment_id = self.server.find_experiment(log.study)
-        self.server.tag_experiment(self.experiment_id, VIEW_TAG, trial_table(log))
+        self.server.tag_experiment(self.experiment_id, VIEW_TAG, trial_view(log))
         runs = [run for run in self.server.search(self.experiment_id, log.study) if is_of_study(run, self._began)]
         self._runs = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
         former = [run for run in runs if "rfe.trial" not in run.tags]

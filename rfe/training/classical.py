@@ -100,7 +100,7 @@ def boosted(learning_rate: float, iterations: int) -> "Boosted":
     return Boosted(learning_rate, iterations)
 
 
-def with_seed(model: StateModel, seed: int) -> StateModel:
+def with_model_seed(model: StateModel, seed: int) -> StateModel:
     """The model with another seed; itself where it has none."""
     return replace(model, seed=seed) if isinstance(model, Boosted) else model
 

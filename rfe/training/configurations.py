@@ -15,7 +15,7 @@ from rfe.errors import ConfigError, DataError, TrialError
 from rfe.training.allocator import keep_freed_memory
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 from rfe.training.stack_run import OnEpoch, StackRun
 
 
@@ -30,7 +30,7 @@ def train_configurations(
     keep_weights: bool = True,
     checkpoints: Mapping[int, Checkpoint] | None = None,
     scored_epochs: Mapping[int, Sequence[int]] | None = None,
-    parts: Mapping[int, Part] | None = None,
+    parts: Mapping[int, FoldPart] | None = None,
     on_result: Callable[[int, TrialResult], None] | None = None,
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.

@@ -13,7 +13,7 @@ from rfe.model.projection import Dropout, dropout_factors
 from rfe.model.random import integers, stream, uniforms
 from rfe.model.stack import Mixing, Noise, StackedModel
 from rfe.model.transfer import to_device
-from rfe.training.build import Replica, StackShape, View
+from rfe.training.build import FeatureView, Replica, StackShape
 
 
 class FeatureSource(Protocol):
@@ -22,7 +22,7 @@ class FeatureSource(Protocol):
     available: Tensor
     """[encoder, clip] bool."""
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
         ...
 

@@ -24,8 +24,8 @@ class TrialResult:
     """Why it failed or was pruned; empty when complete."""
 
     folds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[fold] the folds' numbers; fewer than the data set's where only a part was trained (see `Part`), and then arrays
-    over clips hold nothing (NaN, -1) for the others' clips. -1 alone: final models, which have nothing out of fold."""
+    """[fold] the folds' numbers; fewer than the data set's where a part was trained (see `FoldPart`); arrays over
+    clips then hold nothing (NaN, -1) for the others' clips. -1 alone: final models, which have nothing out of fold."""
     seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[seed] the replica seeds."""
 
@@ -81,7 +81,7 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldPart:
     """Some folds of a configuration, to be trained without the others, or after them."""
 
     folds: tuple[int, ...]

@@ -79,7 +79,7 @@ def test_wrong_labels_are_refused(change: Row, said: str, tmp_path: Path) -> Non
 
 
 def test_what_is_no_table_of_labels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such folder or file"):
+    with pytest.raises(DataError, match="no such folder or file"):
         read_labelled_clips(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no metadata: expected metadata.csv"):
         read_labelled_clips(tmp_path)

@@ -10,9 +10,9 @@ from rfe.decoding.design import (
     DesignDecoder,
     DesignParameters,
     design_spread,
-    is_whole,
     match_design,
     mean_design,
+    shows_whole_design,
 )
 from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
@@ -153,9 +153,9 @@ def test_a_design_counts_the_clips_of_a_mean_actor() -> None:
     state, actor = np.array([0, 0, 1, 1, 1, 2]), np.array([5, 5, 5, 8, 8, 8])
     np.testing.assert_array_equal(mean_design(BLEMORE, state, actor)[:3], [1, 1.5, 0.5])
     assert mean_design(BLEMORE, state[:0], actor[:0]).sum() == 0
-    assert is_whole(3, mean_design(BLEMORE, state, actor))
-    assert not is_whole(2, mean_design(BLEMORE, state, actor))
-    assert not is_whole(5, mean_design(BLEMORE, state, actor))
+    assert shows_whole_design(3, mean_design(BLEMORE, state, actor))
+    assert not shows_whole_design(2, mean_design(BLEMORE, state, actor))
+    assert not shows_whole_design(5, mean_design(BLEMORE, state, actor))
 
 
 @pytest.mark.parametrize("kind", ["official", "decoupled"])

@@ -9,7 +9,7 @@ from rfe import api
 from rfe.ablation.study import read_arms
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.document import Points, Report, Text
+from rfe.reporting.report.document import Points, ReportDocument, Text
 from rfe.workspace import Workspace, open_workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import Train, pretend, run_here, train_truly
@@ -24,7 +24,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def ablate(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch, train: Train, **fields: object
-) -> Report:
+) -> ReportDocument:
     monkeypatch.setattr("rfe.api.ablations._run", run_here(train))
     monkeypatch.setattr("rfe.api.ablations._show", lambda *given: None)
     monkeypatch.setattr("rfe.api.ablations._Runner._start_fleet", lambda self, source: None)
@@ -34,7 +34,7 @@ def ablate(
     return build_report(["ours"], workspace, None, SilentProgress())[0]
 
 
-def names_of(report: Report) -> tuple[set[str], set[str]]:
+def names_of(report: ReportDocument) -> tuple[set[str], set[str]]:
     tables = {one.name.removeprefix("ours-") for one in report.tables}
     return tables, {one.name.removeprefix("ours-") for one in report.figures}
 
