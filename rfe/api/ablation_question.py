@@ -97,7 +97,7 @@ def _refuse_other_study(workspace: Workspace, name: str) -> None:
 
     folder = workspace.study(name)
     if folder.definition.is_file() and not is_ablation(folder):
-        raise StudyError(f"--name {name}: is a study of another kind; give the ablation a name of its own")
+        raise StudyError(f"--name {name}: is a study of another kind; give the ablation another name")
 
 
 def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:

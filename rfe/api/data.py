@@ -65,7 +65,7 @@ def fetch_data(
 
     Args:
         record: `15096942`, `10.5281/zenodo.15096942`, or an address that ends so.
-        output: folder for the files. The same call again fetches what is missing, and goes on within a file.
+        output: folder for the files. The same call again fetches what is missing, and resumes a partial file.
         only: names or patterns (`*train*`) of files; none: all.
         unpack: unpack archives to their names without suffix; those that Python cannot read stay packed, with a note.
         api: address of the API; default `RFE_RECORDS_API`, else Zenodo's.
@@ -90,7 +90,7 @@ def import_data(
 
     Args:
         folder: above the published files, at any depth; or where the mapping's paths start.
-        output: the data folder to make; new or empty. The same call again goes on with a broken-off import.
+        output: the data folder to make; new or empty. The same call again resumes an interrupted import.
         mapping: a YAML file, see `rfe.data.mapping`.
         workers: processes; default as many as pay, at most four.
 

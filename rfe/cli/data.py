@@ -133,7 +133,7 @@ def import_(
 ) -> None:
     """Make a data folder of the published record: metadata, series or statistics of every encoder, test clips.
 
-    Clips that cannot be used are skipped and listed. The same command again goes on where it broke off.
+    Clips that cannot be used are skipped and listed. The same command again resumes an interrupted import.
     """
     with settings.progress() as progress:
         report = api.import_data(folder, output, mapping=mapping, workers=workers, progress=progress)

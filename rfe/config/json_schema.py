@@ -32,7 +32,7 @@ def model_schema(
     Args:
         model: the model; each field is described by the docstring below it.
         title: of the document.
-        parts: field -> what stands in the place of its schema, where the model says less than is known.
+        parts: field -> what replaces its schema, where the model says less than is known.
         definitions: further ones that `parts` refer to; those of the configuration's fields are there.
     """
     schema = model.model_json_schema(by_alias=True)

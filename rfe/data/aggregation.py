@@ -76,7 +76,7 @@ class Aggregation:
     ignored: tuple[str, ...]
     """Names of stray files and folders."""
     resumed: int
-    """Clips that an earlier, broken-off run had done."""
+    """Clips that an earlier, interrupted run had completed."""
 
     @property
     def frames_left_out(self) -> int:

@@ -91,8 +91,8 @@ class _Kind:
         if any(where for where, _ in self._found.values()):
             told = [where + (f" ({_count(clips)})" if clips else "") for where, clips in self._found.values()]
             clips = self._found[first][1]
-            likewise = f"; also {list_names(told[1:])}" if others else ""
-            return first + (f" ({_count(clips)}: {list_names(clips)})" if clips else "") + likewise
+            also = f"; also {list_names(told[1:])}" if others else ""
+            return first + (f" ({_count(clips)}: {list_names(clips)})" if clips else "") + also
         clips = [clip for _, some in self._found.values() for clip in some]
         if not clips:
             return first + (f" (and {len(others)} more like this)" if others else "")

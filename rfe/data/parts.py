@@ -135,7 +135,7 @@ def fill_part(part: ClipPart, rows: Iterable[ClipRow | SeriesError]) -> PartSumm
     """Write a part's file from the features of its clips."""
     summary = PartSummary()
     values: list[NDArray[np.float32]] = []
-    for (name, _), row in zip(part.clips, rows, strict=False):  # a table's rows go on with the next part's clips
+    for (name, _), row in zip(part.clips, rows, strict=False):  # the table's next rows are the next part's clips
         if isinstance(row, SeriesError):
             summary.skip(name, row)
         else:

@@ -8,7 +8,7 @@ from rfe.metrics.metric import Float, Int, LabelShares, divide, set_probabilitie
 from rfe.task import Task
 
 RARE = 1e-3
-"""Smallest share of a set in the expected gain: a set that training hardly holds must not win every answer."""
+"""Smallest share of a set in the expected gain: a set that is rare in training must not win every answer."""
 ADJUSTMENT = 0.25
 """Power of a set's share that its probability is divided by. Between 0 (the likeliest set) and 1 (best for balanced
 accuracy); on simulated distributions over 6 to 16 uneven sets .25 gained up to .08 and never lost."""

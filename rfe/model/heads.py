@@ -54,7 +54,7 @@ def set_logits(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor | 
 
 
 def decide_blend(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor, blend_logit: Tensor) -> Tensor:
-    """Pairs' own logits by which the blends' total probability is the sigmoid of a logit of its own.
+    """Pairs' own logits by which the blends' total probability is the sigmoid of a separate logit.
 
     m'_T = m_T + b + log sum_singles exp(l_c) - log sum_pairs exp(logit of T): one or two is a head's question, and the
     classes' logits say which one, or which two. Equation ours.

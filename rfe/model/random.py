@@ -30,7 +30,7 @@ def stream(seed: int, fold: int, purpose: str, step: int = 0) -> np.random.Gener
         seed: the replica's seed (or the data seed, for batch order and target draws).
         fold: the held-out fold, -1 when all clips train.
         purpose: a name such as `"dropout/logmel"`; different purposes never share numbers.
-        step: optimiser step or epoch, at least 0; each has 2^64 blocks of its own.
+        step: optimiser step or epoch, at least 0; each has 2^64 separate blocks.
 
     Examples:
         >>> bool(stream(0, 1, "dropout").random() == stream(0, 1, "dropout").random())

@@ -132,7 +132,7 @@ def find_arm(journal: StudyJournal, name: str) -> ComparedTrial:
 
     Raises:
         ConfigError: not a name of either.
-        StudyError: there is none, or the trial did not complete.
+        StudyError: not found, or the trial did not complete.
     """
     found = Named.fullmatch(name)
     if found is None:

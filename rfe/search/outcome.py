@@ -210,7 +210,7 @@ def trial_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialTotals:
     """Sums of the complete trials that are no copies, in their order.
 
     Raises:
-        StudyError: there is none.
+        StudyError: not found.
     """
     complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
     return TrialTotals.of([log.number for log in complete], [recorded_totals(log, dataset) for log in complete])

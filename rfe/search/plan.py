@@ -179,7 +179,7 @@ def _expected(definition: StudyDefinition, folder: StudyFolder, trials: int | No
 
 
 def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:
-    """A few random configurations, all different; made up from `others` where hardly anything else is drawn."""
+    """A few random configurations, all different; filled up from `others` where few others are drawn."""
     rng = random.Random(SEED)
     found: dict[str, Config] = {}
     for params in chain((sample_params(resolved, rng) for _ in range(DRAWS)), others):

@@ -43,7 +43,7 @@ class WorkItem:
     compared: bool = False
     """Whether its scores are reported while it trains, and may end it."""
     rungs: tuple[int, ...] = ()
-    """Epochs at which it is scored besides those at which all are."""
+    """Epochs at which it is scored, in addition to those at which all are."""
     part: FoldPart | None = None
     """The folds to train now; None: all."""
     rest: tuple[int, ...] = ()

@@ -74,10 +74,10 @@ class SearchGain:
                 + ("; the search cannot be told from random search" if self.best <= self.random.high else "")
             )
         if self.more is not None:
-            hardly = self.more.high < WORTH
+            negligible = self.more.high < WORTH
             said.append(
                 f"{self.trials} more trials: about +{self.more} on the best"
-                + (f"; less than {WORTH:.3f}, so more trials are not worth it" if hardly else "")
+                + (f"; less than {WORTH:.3f}, so more trials are not worth it" if negligible else "")
             )
         return tuple(said)
 

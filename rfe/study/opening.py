@@ -122,5 +122,5 @@ def learn_again(
     if history.is_empty:
         return found, ""
     lost = n - len(found[:n])
-    note = f"{lost} of the {n} trials learnt from study {name} are no longer known: the sampler goes on without them"
+    note = f"{lost} of the {n} trials learnt from study {name} are no longer known: the sampler continues without them"
     return found[:n] + (LearntTrial(f"{name}/lost", {}, None),) * lost, note if lost else ""

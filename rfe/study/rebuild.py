@@ -83,7 +83,7 @@ def rebuild_study(
 def freeze_trial(
     row: TrialRow, definition: StudyDefinition, distributions: Distributions, state: TrialState | None = None
 ) -> FrozenTrial:
-    """The trial as Optuna has it, to be added to a study; `state` in place of its own.
+    """The trial as Optuna has it, to be added to a study; `state` replaces the trial's own.
 
     Raises:
         StudyError: the journal, of an earlier version, lacks the trial's parameters.

@@ -17,7 +17,7 @@ from rfe.suggestions import unknown
 LONGEST = 1000
 """Most characters of a condition; Python's parser takes deeply nested text to the end of its stack."""
 TRIAL_FIELDS = ("number", "score", "epoch", "seconds")
-"""What a trial has besides the fields of its configuration."""
+"""Names of a trial's values, in addition to the fields of its configuration."""
 EXAMPLE = 'e.g. "score < .3 and epoch > 5"'
 
 _MISSING = object()

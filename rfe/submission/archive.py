@@ -19,7 +19,7 @@ from rfe.workspace import member_problem
 
 MOST_FILES = 100_000
 MOST_INFLATED = 20
-"""An archive may unpack to so many times its own size, however it was packed; weights hardly shrink."""
+"""An archive may unpack to so many times its own size, however it was packed; weights barely shrink."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 
 

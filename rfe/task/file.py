@@ -42,7 +42,7 @@ class TaskFile(BaseModel):
     blends: Literal["all", "none"] | list[list[str]] = "none"
     """Which pairs of classes occur: `all`, `none`, or a list of pairs of codes."""
     never_blend: list[str] = Field(default_factory=list)
-    """With `blends: all`: classes that stand in no pair."""
+    """With `blends: all`: classes that are in no pair."""
     alone: Literal["all", "none"] | list[str] = "all"
     """Which classes a clip may show by themselves."""
     ratios: list[int | str] = Field(default_factory=list)

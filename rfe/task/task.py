@@ -1,7 +1,7 @@
 """One classification task: classes, blends of two of them, and the salience grid of a blend.
 
 A clip's **set** is which classes are present: one class, or one of the task's pairs. Its **state** adds the salience of
-a blend. Sets stand in the order singles, pairs; states in the order singles, then each pair at each ratio. Percentages
+a blend. Sets are ordered singles, pairs; states are ordered singles, then each pair at each ratio. Percentages
 exist in files only; everything in memory is a fraction in [0, 1].
 """
 

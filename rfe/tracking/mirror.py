@@ -186,7 +186,7 @@ def pull_mirror(folder: StudyFolder, storage: str) -> None:
     the mirrored one.
 
     Raises:
-        StudyError: there is no such mirror, it cannot be read, or the folder here has entries of its own.
+        StudyError: there is no such mirror, it cannot be read, or the folder here has entries that the mirror lacks.
     """
     beside = StudyFolder(folder.path.with_name(f".{folder.name}.mirrored") / folder.name)
     shutil.rmtree(beside.path.parent, ignore_errors=True)  # of a pull that was killed

@@ -53,7 +53,7 @@ def open_ui(
     """Run the UI while the block runs; yields its address once it answers.
 
     Args:
-        workspace: what to show; its `mlflow_uri` must not be a server, which has a UI of its own.
+        workspace: what to show; its `mlflow_uri` must not be a server, which serves its own UI.
         port: wanted; if taken, the next free one is used and said.
         note: told what happens.
         access: who reaches it; None: this machine alone.

@@ -37,7 +37,7 @@ NAMES = {"": "described, not tested", "no loss": "no loss (within .01)"}
 
 
 def ablation_subject(folder: StudyFolder, data: ReportData) -> Subject:
-    """Everything that is said of an ablation.
+    """Build the report's sections on an ablation.
 
     Raises:
         StudyError: its files are damaged, or its base has no result.

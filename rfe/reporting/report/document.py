@@ -77,7 +77,7 @@ class Points:
     high: Sequence[float] = ()
     interval_of: Literal["x", "y"] = "x"
     labels: Sequence[str] = ()
-    """What is said of each point when it is pointed at."""
+    """The text shown when the pointer is over each point."""
     in_legend: bool = True
 
 

@@ -33,7 +33,7 @@ DECODINGS = {
 
 
 def ensemble_subject(stored: StoredEnsemble, data: ReportData) -> Subject:
-    """Everything that is said of an ensemble."""
+    """Build the report's sections on an ensemble."""
     about = stored.about
     scores = about["scores"]
     nested = scores["score_nested"]

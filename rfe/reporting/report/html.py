@@ -125,7 +125,7 @@ def _code(words: str) -> Markup:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that cannot end the script it stands in."""
+    """JSON escaped so that it cannot end the script element around it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 

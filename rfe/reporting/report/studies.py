@@ -32,7 +32,7 @@ NOT_CHOSEN = "one trial, cross-validated: nothing was chosen by it"
 
 
 def study_subject(folder: StudyFolder, data: ReportData) -> Subject:
-    """Everything that is said of a study.
+    """Build the report's sections on a study.
 
     Raises:
         StudyError: its journal or definition cannot be read.

@@ -65,4 +65,4 @@ class Subject:
     attached: tuple[Table, ...] = ()
     """Files only."""
     remarks: tuple[str, ...] = ()
-    """Caveats of its own."""
+    """Caveats of this subject."""
