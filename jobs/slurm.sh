@@ -6,7 +6,7 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=12:00:00
 #SBATCH --signal=B:TERM@180
-# Three minutes before the end the search is stopped well; the same sbatch again goes on with it.
+# Three minutes before the end the search is stopped cleanly; submitting the same script again resumes it.
 set -euo pipefail
 : "${RFE_WORKSPACE:?name an absolute folder that all nodes see}"
 python="${RFE_PYTHON:-$(command -v python3)}"  # the interpreter that has rfe, under the same path on all nodes

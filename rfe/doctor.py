@@ -1,4 +1,4 @@
-"""What this machine has for a search, and what is wrong with it: `rfe doctor`."""
+"""Checks whether this machine can run a search: `rfe doctor`."""
 
 import importlib.metadata
 import platform
@@ -38,7 +38,7 @@ PORTS = {5000: "rfe ui takes the next free one", 8265: "a Ray cluster started he
 
 
 def examine(workspace: Workspace, *, start: bool = True) -> list[Finding]:
-    """Everything about this machine that a search depends on; nothing is left behind.
+    """Check everything on this machine that a search depends on; leaves no files behind.
 
     Args:
         start: whether to start a local Ray, which takes seconds and is the one sure answer.
@@ -192,7 +192,7 @@ def _ray(start: bool) -> Iterator[Finding]:
 
 
 def try_local_ray() -> Finding:
-    """Whether a local Ray starts, in a process of its own: one that cannot start may end its process, or hang."""
+    """Check in a separate process that a local Ray starts: a failed start may end the process, or hang."""
     command = [sys.executable, "-m", "rfe.search.trial_start"]
     began = time.monotonic()
     try:

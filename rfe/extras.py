@@ -58,7 +58,7 @@ def needs(*extras: str) -> Callable[[Callable[Arguments, Result]], Callable[Argu
 
     For functions that import such a module only after other work.
 
-    Example:
+    Examples:
         >>> @needs("search")
         ... def demo() -> str:
         ...     return "searched"

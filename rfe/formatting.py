@@ -30,6 +30,6 @@ def format_value(value: Any, form: str = "", joint: str = ", ") -> str:
 
 
 def format_bounds(low: float | None, high: float | None, form: str = ".3f") -> str:
-    """The ends of an interval, `0.310 to 0.350`; nothing where there is none."""
+    """The ends of an interval, `0.310 to 0.350`; empty without one."""
     ends = [format_value(low, form), format_value(high, form)]
     return " to ".join(ends) if all(ends) else ""

@@ -16,7 +16,7 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 def acquire_lock(path: Path, timeout_s: float = -1.0, *, instead: str = "RFE_WORKSPACE") -> FileLock:
     """Lock `path`, which is created; any thread may release it.
 
-    filelock would go on with a file whose mere existence is the lock, after deleting the one that is there: two
+    filelock would continue with a file whose mere existence is the lock, after deleting the one that is there: two
     processes could then hold it, and one that is killed leaves it behind.
 
     Args:

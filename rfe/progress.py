@@ -65,7 +65,7 @@ class SearchStatus:
 
 
 class Progress(Protocol):
-    """What a long command tells its user. A command calls `start`, then `update` and `note`, then `close`."""
+    """Reports progress of a long command. A command calls `start`, then `update` and `note`, then `close`."""
 
     def start(self, title: str, total: int | None = None) -> None:
         """Begin a stage of `total` steps; a stage that was open ends."""
@@ -80,7 +80,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Reports nothing."""
 
     def start(self, title: str, total: int | None = None) -> None:
         pass
@@ -116,7 +116,7 @@ class LastingStream:
 
 
 class PlainProgress:
-    """One plain line now and then: for log files and pipes."""
+    """Plain lines at intervals, for log files and pipes."""
 
     def __init__(self, stream: TextIO | None = None, interval_s: float = PLAIN_INTERVAL_S) -> None:
         self._stream = stream if stream is not None else sys.stderr

@@ -42,13 +42,13 @@ def cpu_quota() -> float:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this process may come to use."""
+    """Bytes of memory that this process may use."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([physical, *(limit for limit, _ in _memory_limits())])
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that could be had now; None where the system does not say."""
+    """Bytes of memory that are available now; None where the system does not report them."""
     found = [max(0, limit - used) for limit, used in _memory_limits()]
     for line in _read(MEMORY).splitlines():
         if line.startswith("MemAvailable:"):
@@ -68,7 +68,7 @@ def _affinity() -> int:
 def _memory_limits() -> Iterator[tuple[int, int]]:
     """(limit, bytes in use) of each control group that has a limit."""
     for group in _groups("memory"):
-        # above memory.high the kernel slows the group down until it has freed memory: as good as a limit
+        # above memory.high the kernel slows the group down until it has freed memory: in effect a limit
         names = ("memory.max", "memory.high", "memory.limit_in_bytes")
         limits = [limit for name in names if (limit := _number(_read(group / name))) is not None]
         if limits:

@@ -1,4 +1,4 @@
-"""A short, private folder for files that only this user's processes need, and what stands in for a missing HOME.
+"""A short, private folder for files that only this user's processes need, and a substitute for a missing HOME.
 
 Unix sockets have names of at most 107 bytes, Ray's among them, and it keeps them in its temporary folder: below a long
 TMPDIR (macOS, batch systems) it cannot start. Nor can it where another user's Ray made `/tmp/ray` first.
@@ -51,7 +51,7 @@ def scratch_folder() -> Path:
 
 
 def provide_home() -> None:
-    """Let libraries that write below HOME do without: set in the environment what they look at instead.
+    """Support libraries that write below HOME where it is missing, by setting the variables that they read instead.
 
     Where neither HOME nor an entry in the password file tells a home, libraries raise errors as soon as they are
     imported: HOME is then a folder of `scratch_folder`. One that cannot be written stays, because credentials may be

@@ -35,7 +35,7 @@ def environment_secrets() -> list[str]:
 def find_secret(text: str) -> str:
     """What kind of secret `text` seems to hold, e.g. `a private key`; "" if none is seen.
 
-    What is sought are forms that are secrets hardly ever by chance, and the values of this process's own secrets: a
+    It looks for forms that rarely occur by chance, and the values of this process's own secrets: a
     random text without either is not recognised.
     """
     if any(secret in text for secret in environment_secrets()):

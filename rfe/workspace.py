@@ -1,4 +1,4 @@
-"""Where things are kept: the workspace folder, its study folders, the cache."""
+"""Paths of the workspace: its folder, study folders and cache."""
 
 import os
 import re
@@ -74,7 +74,7 @@ class StudyFolder:
 
     @property
     def books(self) -> tuple[Path, ...]:
-        """What the study is rebuilt from, besides its trials' files."""
+        """The files that a study is rebuilt from, apart from its trials' files."""
         return self.space, self.definition, self.journal, self.outcome, self.arms, self.annotations
 
     @property
@@ -231,7 +231,7 @@ def find_study(workspace: Workspace, name: str) -> StudyFolder:
     """The folder of an existing study.
 
     Raises:
-        StudyError: there is none of this name; with the nearest.
+        StudyError: not found; suggests the closest name.
     """
     folder = find_folder(workspace, name)
     if not folder.journal.is_file():
@@ -246,7 +246,7 @@ def find_folder(workspace: Workspace, name: str) -> StudyFolder:
     """The folder of a study whose journal may be missing.
 
     Raises:
-        StudyError: there is none of this name; with the nearest.
+        StudyError: not found; suggests the closest name.
     """
     folder = workspace.study(name)
     if any(path.is_file() for path in folder.books):

@@ -125,7 +125,7 @@ def check_folder_place(path: Path) -> None:
 
 @contextmanager
 def fill_folder(folder: Path) -> Iterator[Path]:
-    """A scratch folder whose files come to stand in `folder` when the block ends well; when it raises, none does.
+    """A scratch folder whose files are moved to `folder` when the block succeeds; when it raises, none is.
 
     It lies in a folder that is there already, which may be a mount or the current one, and beside one that is not.
     """

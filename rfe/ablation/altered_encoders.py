@@ -24,7 +24,7 @@ from rfe.data.folds import held_out_clips
 from rfe.model.random import stream
 from rfe.training.assembly import held_out_place
 from rfe.training.batches import FeatureBank
-from rfe.training.build import View, build_replicas, stack_shape
+from rfe.training.build import FeatureView, build_replicas, stack_shape
 from rfe.training.fitted_stack import AnyStack, open_stack
 from rfe.training.inputs import FeatureSource
 from rfe.training.prediction import predict
@@ -58,11 +58,11 @@ class AlteredFeatures:
 
     def __init__(self, source: FeatureSource, encoder: int, order: Tensor | None) -> None:
         self._source, self._encoder, self._order = source, encoder, order
-        self._views: dict[View, Tensor] = {}
+        self._views: dict[FeatureView, Tensor] = {}
         self.available = source.available.clone()
         self.available[encoder] = False if order is None else self.available[encoder][order]
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         """[clip, dim] float32 of all clips."""
         if view.encoder != self._encoder or self._order is None:
             return self._source.view(view)

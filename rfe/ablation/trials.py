@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rfe.ablation.study import ArmPart, read_arms
 from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
-from rfe.ensemble.candidates import Candidate, read_study
+from rfe.ensemble.candidates import Candidate, read_candidates
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
 from rfe.journal.records import read_events
@@ -18,7 +18,7 @@ from rfe.workspace import StudyFolder
 
 def read_trials(folder: StudyFolder, dataset: Dataset) -> tuple[dict[str, Candidate], dict[str, str]]:
     """Configuration id -> its trial; configuration id -> why it has none."""
-    record = read_study(folder)
+    record = read_candidates(folder)
     if record.study.data_fingerprint not in ("", dataset.fingerprint):
         raise StudyError(f"ablation {folder.name!r}: was run on other data than {dataset.path}; give its own --data")
     reasons = {
@@ -76,6 +76,6 @@ def fold_rows(dataset: Dataset, folds: Sequence[int]) -> NDArray[np.bool_]:
 
 def arm_trials(folder: StudyFolder) -> dict[str, tuple[int, ...]]:
     """Arm -> the numbers of its trials, as far as they finished."""
-    numbers = {candidate.config_id: candidate.number for candidate in read_study(folder).candidates}
+    numbers = {candidate.config_id: candidate.number for candidate in read_candidates(folder).candidates}
     parts = read_arms(folder).parts
     return {arm: tuple(numbers[p.config_id] for p in mine if p.config_id in numbers) for arm, mine in parts.items()}

@@ -14,6 +14,12 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
         [replica], 0 for equal moments.
 
     Source: Sun & Saenko, arXiv 1607.01719, equation 1; the mean term is ours.
+
+    Examples:
+        >>> import torch
+        >>> features = torch.randn(1, 8, 4)
+        >>> coral(features, features).tolist(), round(coral(features, features + 2).item(), 3)
+        ([0.0], 4.0)
     """
     width = source.shape[-1]
     mean_source, mean_target = source.mean(1), target.mean(1)  # [replica, latent]

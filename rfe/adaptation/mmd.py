@@ -22,6 +22,11 @@ def mmd(source: Tensor, target: Tensor) -> Tensor:
         [replica], at least 0; the median is detached, so a gradient cannot shrink the bandwidth.
 
     Source: Gretton et al., JMLR 13 (2012), equation 5; several kernels as in Long et al., arXiv 1502.02791.
+
+    Examples:
+        >>> features = torch.randn(1, 32, 4, generator=torch.Generator().manual_seed(0))
+        >>> mmd(features, features).abs().item() < 1e-5, mmd(features, features + 3).item() > 0.5
+        (True, True)
     """
     discrepancy: Tensor = _Discrepancy.apply(torch.cat([source, target], 1), source.shape[1])  # type: ignore[no-untyped-call]
     return discrepancy

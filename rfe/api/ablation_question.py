@@ -84,7 +84,7 @@ def _refuse_other_study(workspace: Workspace, name: str) -> None:
 
     folder = workspace.study(name)
     if folder.definition.is_file() and not is_ablation(folder):
-        raise StudyError(f"--name {name}: is a study of another kind; give the ablation a name of its own")
+        raise StudyError(f"--name {name}: is a study of another kind; give the ablation another name")
 
 
 def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:
@@ -92,13 +92,13 @@ def _base(plan: Plan, workspace: Workspace) -> tuple[Config, int]:
     from rfe.ablation.plan import FIRST_SEED, StudyBase
     from rfe.config.load import change_config, load_config
     from rfe.config.schema import Config
-    from rfe.ensemble.candidates import read_study
+    from rfe.ensemble.candidates import read_candidates
     from rfe.ensemble.selection import select_single
     from rfe.search_space.ready_made import find_space
     from rfe.workspace import find_study
 
     if isinstance(plan.base, StudyBase):
-        record = read_study(find_study(workspace, plan.base.study))
+        record = read_candidates(find_study(workspace, plan.base.study))
         config = select_single(record.candidates, plan.base.trial).members[0].candidate.config
         configs = [candidate.config for candidate in record.candidates]
     else:

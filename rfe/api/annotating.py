@@ -33,7 +33,8 @@ def note_study(name: str, text: str, workspace: Workspace | None = None) -> Anno
         ConfigError: the note is too long, or holds a secret.
 
     Examples:
-        >>> rfe.api.note_study("first", "baseline of the paper, table 2")
+        >>> rfe.api.note_study("first", "baseline of the paper, table 2").note
+        'baseline of the paper, table 2'
     """
     from rfe.tracking.annotations import set_note
 
@@ -43,14 +44,15 @@ def note_study(name: str, text: str, workspace: Workspace | None = None) -> Anno
 def tag_study(
     name: str, tags: Sequence[str], workspace: Workspace | None = None, *, remove: bool = False
 ) -> AnnotatedStudy:
-    """Add tags to a study, or take them off it.
+    """Add tags to a study, or remove them.
 
     Raises:
         StudyError: there is no such study, or it does not have a tag that is to be removed.
         ConfigError: a tag has letters that a tag cannot have.
 
     Examples:
-        >>> rfe.api.tag_study("first", ["paper", "gpu"])
+        >>> rfe.api.tag_study("first", ["paper", "gpu"]).tags
+        ('paper', 'gpu')
     """
     from rfe.tracking.annotations import add_tags, remove_tags
 
@@ -59,13 +61,14 @@ def tag_study(
 
 
 def archive_study(name: str, workspace: Workspace | None = None, *, undo: bool = False) -> AnnotatedStudy:
-    """Leave a study out of `list_studies`, or have it there again. Nothing is moved or deleted.
+    """Hide a study from `list_studies`, or show it again. Nothing is moved or deleted.
 
     Raises:
         StudyError: there is no such study.
 
     Examples:
-        >>> rfe.api.archive_study("first")
+        >>> rfe.api.archive_study("first").archived
+        True
     """
     from rfe.tracking.annotations import set_archived
 

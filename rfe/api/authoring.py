@@ -28,6 +28,10 @@ def schema(kind: str = "space") -> dict[str, Any]:
 
     Raises:
         ConfigError: `kind` is none of these.
+
+    Examples:
+        >>> rfe.api.schema("space")["title"]
+        'A search space of rfe'
     """
     if kind == "config":
         from rfe.config.json_schema import config_schema
@@ -59,7 +63,7 @@ def schema(kind: str = "space") -> dict[str, Any]:
 
 def _plan_schema() -> dict[str, Any]:
     from rfe.ablation.plan import Plan
-    from rfe.config.json_schema import CONFIG, field_values, model_schema, refer
+    from rfe.config.json_schema import CONFIG, field_schemas, model_schema, refer
     from rfe.search_space.json_schema import searched_definitions, searched_fields
 
     def several(name: str) -> dict[str, Any]:
@@ -69,16 +73,16 @@ def _plan_schema() -> dict[str, Any]:
         "base": {"anyOf": [refer("StudyBase"), {"type": "string"}, refer(CONFIG)]},
         "fixed": refer(CONFIG),
         "retune_space": searched_fields(),
-        "sweeps": field_values(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
-        "factorial": field_values(several),
-        "custom": {"type": "object", "additionalProperties": field_values(refer)},
+        "sweeps": field_schemas(lambda name: {"anyOf": [{"const": "all"}, several(name)]}),
+        "factorial": field_schemas(several),
+        "custom": {"type": "object", "additionalProperties": field_schemas(refer)},
     }
     return model_schema(Plan, "A plan of ablations of rfe", parts, **searched_definitions())
 
 
 def init(folder: Path | str) -> list[Path]:
-    """Begin a project: a space, a plan, a job, ready jobs for clusters (`jobs/`), schemas for editors, what git should
-    leave out, and what to type.
+    """Create a project folder: a space, a plan, a job, ready jobs for clusters (`jobs/`), schemas for editors, a
+    `.gitignore`, and a README with the next commands.
 
     Args:
         folder: made if need be; its name becomes the study's.
@@ -88,6 +92,11 @@ def init(folder: Path | str) -> list[Path]:
 
     Raises:
         ConfigError: the folder is a file, or has one of the files already; nothing is written then.
+
+    Examples:
+        >>> _ = rfe.api.init(Path("my-project"))
+        >>> Path("my-project/space.yaml").is_file()
+        True
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

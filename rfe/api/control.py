@@ -36,8 +36,12 @@ def add_trial(
         workspace: whose study it is.
 
     Raises:
-        ConfigError: the configuration is none of the study's space, with each field that is in the way.
+        ConfigError: the configuration is none of the study's space, with lists the conflicting fields.
         StudyError: there is no such study, or a trial has this configuration already.
+
+    Examples:
+        >>> rfe.api.add_trial("first", {"train.lr": 0.001}).said
+        'queued as the next trial; the sampler draws model.n_kept, pool'
     """
     from rfe.search.requests import AddTrial
     from rfe.search_space.point import point_of_config, point_of_values
@@ -59,7 +63,7 @@ def add_trial(
 def prune_trials(
     name: str, trials: Sequence[int] = (), *, where: str | None = None, workspace: Workspace | None = None
 ) -> RequestAnswer:
-    """End trials that have not ended, as pruned: by number, or those that a condition matches now.
+    """Prune open trials: by number, or those that match a condition now.
 
     Args:
         name: of the study.
@@ -71,6 +75,10 @@ def prune_trials(
     Raises:
         ConfigError: numbers and a condition, or neither; or it is no condition.
         StudyError: there is no such study or trial, or the trial has ended.
+
+    Examples:
+        >>> rfe.api.prune_trials("first", [7]).said
+        'trial 7 was pruned'
     """
     from rfe.search.arguments import whole_number
     from rfe.search.requests import PruneTrials
@@ -105,6 +113,10 @@ def change_study(
     Raises:
         ConfigError: nothing is changed, or a value is no number above 0.
         StudyError: there is no such study.
+
+    Examples:
+        >>> rfe.api.change_study("first", trials=40).said
+        'the study now has 40 trials in all'
     """
     from rfe.search.requests import ChangeStudy
 
@@ -122,7 +134,7 @@ def narrow_study(
     *,
     workspace: Workspace | None = None,
 ) -> RequestAnswer:
-    """Search a smaller space from now on. Trials inside it go on teaching the sampler; all stay in the books.
+    """Search a smaller space from now on. Trials inside it still inform the sampler; all trials are kept.
 
     Args:
         name: of the study.
@@ -134,6 +146,10 @@ def narrow_study(
     Raises:
         ConfigError: it is no space, or not narrower, with each parameter that is not.
         StudyError: there is no such study.
+
+    Examples:
+        >>> rfe.api.narrow_study("first", overrides=["space.model.n_kept={int: [1, 2]}"]).said
+        'narrowed: 5 trials inside the new ranges still inform the sampler, 3 outside are kept but no longer used'
     """
     from rfe.search.requests import NarrowSpace, Range
     from rfe.search_space.load import load_space
@@ -171,6 +187,10 @@ def retry_trials(
     Raises:
         ConfigError: numbers and `failed`, or neither.
         StudyError: there is no such study; a trial did not fail, or is tried again already; none failed.
+
+    Examples:
+        >>> rfe.api.retry_trials("first", failed=True).said
+        'trials 5, 6 are queued to be tried again, under new numbers'
     """
     from rfe.errors import StudyError
     from rfe.search.answering import failed_trials

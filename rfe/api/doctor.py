@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def doctor(workspace: Workspace | None = None) -> list[Finding]:
-    """Look at everything that a search depends on; see `rfe.doctor`."""
+    """Check everything that a search depends on; see `rfe.doctor`."""
     from rfe.doctor import examine
 
     return examine(workspace or open_workspace())

@@ -62,6 +62,9 @@ def ensemble(
     Raises:
         ConfigError: no study is named.
         StudyError: no such study, other data, nothing to choose from, or an ensemble of other studies has the name.
+
+    Examples:
+        >>> rfe.api.ensemble(["first"], selection=Selection(method="nnls"))  # doctest: +SKIP
     """
     from rfe.data.caveats import TRANSDUCTIVE
     from rfe.data.dataset import load_dataset

@@ -20,7 +20,12 @@ def plan_job(
     name: str | None = None,
     workspace: Path | None = None,
 ) -> Job:
-    """The job that `submit` would submit: of a YAML file, or of a command's words; see `load_job`."""
+    """Build the job that `submit` would submit, from a YAML file or a command's words; see `load_job`.
+
+    Examples:
+        >>> rfe.api.plan_job(["search", "everything", "--data", "/data"], name="first", workspace=Path("/results")).name
+        'first'
+    """
     from rfe.jobs.description import load_job
 
     return load_job(source, address=address, name=name, workspace=workspace)
@@ -56,7 +61,7 @@ def follow_job(name: str, write: Callable[[str], None], *, address: str | None =
 
 @needs("search")
 def list_jobs(*, address: str | None = None) -> list[JobState]:
-    """The jobs of a cluster, the one submitted last first."""
+    """List the jobs of a cluster, most recently submitted first."""
     from rfe.jobs.client import open_jobs
 
     return open_jobs(address).all()
@@ -64,7 +69,7 @@ def list_jobs(*, address: str | None = None) -> list[JobState]:
 
 @needs("search")
 def show_job(name: str, *, address: str | None = None) -> JobState:
-    """One job of a cluster."""
+    """Return one job of a cluster."""
     from rfe.jobs.client import open_jobs
 
     return open_jobs(address).find(name)
@@ -72,7 +77,7 @@ def show_job(name: str, *, address: str | None = None) -> JobState:
 
 @needs("search")
 def job_logs(name: str, *, address: str | None = None) -> str:
-    """All that a job has printed so far."""
+    """Return a job's output so far."""
     from rfe.jobs.client import open_jobs
 
     return open_jobs(address).logs(name)
@@ -80,7 +85,7 @@ def job_logs(name: str, *, address: str | None = None) -> str:
 
 @needs("search")
 def stop_job(name: str, *, address: str | None = None) -> JobState:
-    """End a job as Ctrl-C would, and wait for its end; what it trained is kept."""
+    """Stop a job as Ctrl-C would, and wait until it has ended; what it trained is kept."""
     from rfe.jobs.client import open_jobs
 
     return open_jobs(address).stop(name)

@@ -35,6 +35,9 @@ def report(
     Raises:
         ConfigError: nothing is named, or `output` holds something else.
         StudyError: a name that nothing has, or something damaged.
+
+    Examples:
+        >>> rfe.api.report(["first"]).html  # doctest: +SKIP
     """
     from rfe.ensemble.stored import StoredEnsemble
     from rfe.reporting.report.build import build_report

@@ -54,6 +54,9 @@ def export(
     Raises:
         ConfigError: a trial of an ensemble is asked for, or seeds of fold models.
         StudyError: there is neither.
+
+    Examples:
+        >>> rfe.api.export("first", output=Path("first.zip"))  # doctest: +SKIP
     """
     from rfe.data.dataset import load_dataset
     from rfe.data.remote import local_folder
@@ -84,7 +87,7 @@ def export(
 
         from rfe.data.cache import FeatureCache
         from rfe.training.configurations import train_configurations
-        from rfe.training.record import EpochReport, Part, Stop
+        from rfe.training.record import EpochReport, FoldPart, Stop
 
         what = "on all clips" if folds is not None else "on each fold again, as its outputs or weights were not kept"
         started = False
@@ -98,7 +101,7 @@ def export(
             progress.update(report.epoch)
             return {}
 
-        parts = {} if folds is None else {0: Part(folds)}
+        parts = {} if folds is None else {0: FoldPart(folds)}
         cache = FeatureCache(dataset, workspace.cache)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return train_configurations([config], dataset, cache, device=device, parts=parts, on_epoch=on_epoch)[0]
@@ -149,6 +152,9 @@ def predict(bundle: Path, data: Path | str) -> BundlePrediction:
     Raises:
         SubmissionError: the bundle is not whole.
         DataError: data that the models cannot read.
+
+    Examples:
+        >>> rfe.api.predict(Path("first.zip"), "new-clips")  # doctest: +SKIP
     """
     from rfe.submission.use import predict_folder
 
@@ -180,6 +186,14 @@ def verify(path: Path, data: Path | str | None = None, *, key: Path | None = Non
 
     Raises:
         SubmissionError: with every fault found.
+
+    Examples:
+        >>> import json
+        >>> from rfe.submission.submission import build_submission
+        >>> from rfe.task import BLEMORE
+        >>> _ = Path("submission.json").write_text(json.dumps(build_submission(BLEMORE, ["test_0001"], [0])))
+        >>> rfe.api.verify(Path("submission.json"))
+        {'clips': 1}
     """
     from rfe.data.labelled import read_answered_clips
     from rfe.errors import SubmissionError
@@ -205,11 +219,14 @@ def verify(path: Path, data: Path | str | None = None, *, key: Path | None = Non
 
 
 def score(path: Path, data: Path | str) -> FileScore:
-    """The official metrics, with intervals, of a submission or of an `.npz` of probabilities.
+    """Compute the official metrics, with intervals, of a submission or of an `.npz` of probabilities.
 
     Args:
         path: the submission or `.npz`.
         data: a data folder or a CSV file; only its labels are read, and folds and actors where it has some.
+
+    Examples:
+        >>> rfe.api.score(Path("submission.json"), "my-data")  # doctest: +SKIP
     """
     from rfe.data.labelled import read_labelled_clips
     from rfe.submission.scoring import score_file

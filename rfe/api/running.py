@@ -29,7 +29,7 @@ def watch_study(
     tracking_uri: str | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Show how a running study goes, as `search` itself would, until it ends."""
+    """Show a running study's progress, as `search` itself would, until it ends."""
     progress = progress or SilentProgress()
     look, poll_s = _watcher(name, workspace or open_workspace(), tracking_uri)
     stage = None
@@ -66,7 +66,7 @@ def stop_study(
     wait: bool = False,
     progress: Progress | None = None,
 ) -> StopRequest:
-    """Ask the process that works on a study to stop as after Ctrl-C; through its folder, or through MLflow.
+    """Ask the process that searches a study to stop as Ctrl-C would; through its folder, or through MLflow.
 
     Args:
         name: of the study.
@@ -77,6 +77,9 @@ def stop_study(
 
     Raises:
         StudyError: there is no such study, or nothing works on it.
+
+    Examples:
+        >>> rfe.api.stop_study("first", wait=True)  # doctest: +SKIP
     """
     workspace, progress = workspace or open_workspace(), progress or SilentProgress()
     look, poll_s = _watcher(name, workspace, tracking_uri)

@@ -39,7 +39,7 @@ def search(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
-    """Search a space, or go on with the study of its name; arguments as the options of `rfe search`.
+    """Search a space, or resume the study of that name; takes the options of `rfe search`.
 
     Args:
         source: what is searched.
@@ -53,6 +53,9 @@ def search(
 
     Raises:
         RfeError: of the leaf that names what is wrong; see `rfe.search.driver.run_search`.
+
+    Examples:
+        >>> rfe.api.search("everything", "my-data", trials=50, study="first")  # doctest: +SKIP
     """
     space = _placed(_load_space(source, overrides, study), data, study)
     workspace = workspace or open_workspace()
@@ -70,7 +73,11 @@ def plan_search(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> SearchPlan:
-    """What `search` would do, with a measured estimate of how long it takes; no study is begun."""
+    """Describe what `search` would do, with a measured time estimate; creates no study.
+
+    Examples:
+        >>> rfe.api.plan_search("everything", "my-data", trials=50, study="second").minutes  # doctest: +SKIP
+    """
     from rfe.search.plan import plan
 
     space = _placed(_load_space(source, overrides, study), data, study)
@@ -100,6 +107,9 @@ def train(
     Raises:
         ConfigError: neither or both are given, or the configuration is wrong.
         StudyError: there is no such study or trial.
+
+    Examples:
+        >>> rfe.api.train({"model.n_kept": 3}, "my-data")  # doctest: +SKIP
     """
     from rfe.config.identity import config_id
     from rfe.config.load import load_config
@@ -138,7 +148,7 @@ def resume_study(
     progress: Progress | None = None,
     **arguments: Unpack[RunArguments],
 ) -> StudyOutcome:
-    """Go on with a study from what its folder keeps: its space, seed, data and last budget.
+    """Resume a study from its folder, which keeps its space, seed, data and last budget.
 
     Args:
         name: of the study.
@@ -148,6 +158,9 @@ def resume_study(
     Raises:
         StudyError: there is no such study, or a process works on it.
         ConfigError: the data folder is not there.
+
+    Examples:
+        >>> rfe.api.resume_study("first", trials=100)  # doctest: +SKIP
     """
     from rfe.journal.records import read_records
     from rfe.journal.study import read_journal
@@ -178,7 +191,7 @@ def baselines(
     workspace: Workspace | None = None,
     progress: Progress | None = None,
 ) -> list[Baseline]:
-    """Train and score what a search must beat; see `rfe.baselines.table`.
+    """Train and score the baselines that a search must beat; see `rfe.baselines.table`.
 
     Args:
         data: the data folder.
@@ -188,6 +201,9 @@ def baselines(
 
     Raises:
         ConfigError: `only` names no baseline.
+
+    Examples:
+        >>> rfe.api.baselines("my-data", only=["concat_mlp"])  # doctest: +SKIP
     """
     from rfe.baselines.table import run_baselines
     from rfe.data.cache import FeatureCache

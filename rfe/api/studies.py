@@ -31,7 +31,7 @@ def list_studies(
     state: str | None = None,
     archived: bool = False,
 ) -> list[StudySummary]:
-    """The studies of the workspace, or of a tracking server, the one changed last first.
+    """List the studies of the workspace, or of a tracking server, most recently changed first.
 
     Args:
         workspace: whose studies; None: as the command line finds it.
@@ -43,6 +43,10 @@ def list_studies(
     Raises:
         ConfigError: there is no such state.
         StudyError: MLflow does not answer.
+
+    Examples:
+        >>> [(study.name, study.state) for study in rfe.api.list_studies()]
+        [('first', 'stopped'), ('other', 'interrupted')]
     """
     from rfe.reporting.summaries import select_studies, summarize_remote, summarize_study
 
@@ -69,7 +73,13 @@ def show_study(
     sort: str = "score",
     tracking_uri: str | None = None,
 ) -> StudyDetail:
-    """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`."""
+    """One study with its best trials, from its folder or from a tracking server; see `rfe.reporting.studies`.
+
+    Examples:
+        >>> best = rfe.api.show_study("first").trials[0]
+        >>> best.number, best.state
+        (1, 'complete')
+    """
     from rfe.reporting.studies import describe_remote, describe_study
     from rfe.workspace import find_study
 
@@ -88,7 +98,7 @@ def show_study(
 
 @needs("search")
 def repair_study(name: str, workspace: Workspace | None = None, *, progress: Progress | None = None) -> RepairReport:
-    """Have MLflow agree with a study's journal again, and find what is damaged; see `rfe.search.repair`."""
+    """Bring MLflow in line with a study's journal, and find damaged files; see `rfe.search.repair`."""
     from rfe.search.repair import repair_study as repair
 
     workspace = workspace or open_workspace()
@@ -139,6 +149,10 @@ def export_optuna(name: str, output: Path | str, workspace: Workspace | None = N
     Raises:
         ConfigError: the file is there already, or its folder cannot be made.
         StudyError: no such study, or its journal is damaged.
+
+    Examples:
+        >>> rfe.api.export_optuna("first", "first.log").trials
+        8
     """
     from rfe.study.rebuild import write_optuna
     from rfe.workspace import find_study
@@ -203,7 +217,13 @@ def pull_study(
 def diff_trials(
     name: str, first: str, second: str, workspace: Workspace | None = None, *, data: Path | str | None = None
 ) -> TrialDifference:
-    """Two trials (`12`) or confirmations (`12:confirmed`) of a study side by side; see `rfe.reporting.difference`."""
+    """Compare two trials (`12`) or confirmations (`12:confirmed`) of a study; see `rfe.reporting.difference`.
+
+    Examples:
+        >>> difference = rfe.api.diff_trials("first", "0", "1", data="my-data")
+        >>> list(difference.to_dict())
+        ['study', 'first', 'second', 'parameters', 'scores', 'folds', 'notes']
+    """
     from rfe.journal.study import read_journal
     from rfe.reporting.difference import diff_trials as diff
     from rfe.workspace import find_study
@@ -216,7 +236,7 @@ def diff_trials(
 
 @dataclass(frozen=True)
 class DeletedStudy(PlainRecord):
-    """What `delete_study` did away with."""
+    """What `delete_study` removed."""
 
     study: str
     folder: str

@@ -33,7 +33,7 @@ class DemoResult:
 def demo(
     output: Path | None = None, *, workspace: Workspace | None = None, progress: Progress | None = None
 ) -> DemoResult:
-    """Simulate, check, search and export. What is there of an earlier demo is used again.
+    """Simulate, check, search and export. Results of an earlier demo are reused.
 
     Args:
         output: for data and bundle; default `demo` in the workspace.

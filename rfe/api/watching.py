@@ -22,14 +22,15 @@ LEAST_S, MOST_S = 0.5, 3600.0
 
 
 def study_table(name: str, workspace: Workspace | None = None, *, parameters: Parameters = "searched") -> pd.DataFrame:
-    """All trials of a study that have ended, a row each: see `rfe.reporting.trial_table.trial_table`.
+    """Return a table of a study's ended trials, one row each; see `rfe.reporting.trial_table.trial_table`.
 
     Raises:
         StudyError: there is no such study.
 
     Examples:
         >>> table = rfe.api.study_table("first")
-        >>> table.sort_values("score").tail()
+        >>> len(table), table["score"].idxmax() in table.index
+        (6, True)
     """
     from rfe.journal.study import read_journal
     from rfe.reporting.trial_table import trial_table
@@ -56,6 +57,10 @@ def write_study_table(
     Raises:
         StudyError: there is no such study.
         ConfigError: the file's name ends otherwise, or Parquet is not installed.
+
+    Examples:
+        >>> rfe.api.write_study_table("first", Path("trials.csv")).rows
+        6
     """
     from rfe.reporting.trial_table import check_table_file, write_table
 
@@ -74,7 +79,7 @@ def show_page(
     every_s: float = EVERY_S,
     note: Callable[[str], None] = print,
 ) -> None:
-    """Show how a study goes on a page that refreshes itself, until interrupted; on this machine only.
+    """Serve a page with a study's progress that refreshes itself, until interrupted; on this machine only.
 
     Args:
         name: of the study, running or not.
@@ -103,13 +108,17 @@ def show_page(
 
 
 def write_page(name: str, output: Path, workspace: Workspace | None = None) -> Path:
-    """Write a study's live page as it is now to a file, which does not refresh itself; `show_page` keeps one that does.
+    """Write a snapshot of a study's live page to a file; `show_page` serves one that refreshes itself.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
         ConfigError: the file is a folder.
+
+    Examples:
+        >>> rfe.api.write_page("first", Path("first.html")).name
+        'first.html'
     """
-    from rfe.reporting.watch.serve import write_page as write
+    from rfe.reporting.watch.serve import write_live_page as write
     from rfe.workspace import find_study
 
     _check_file(name, output)
@@ -123,10 +132,14 @@ def _check_file(name: str, output: Path) -> None:
 
 
 def page_data(name: str, workspace: Workspace | None = None) -> dict[str, Any]:
-    """What the live page of a study shows now, as plain values.
+    """Return what a study's live page shows now, as plain values.
 
     Raises:
         StudyError: there is no such study, or its journal is damaged.
+
+    Examples:
+        >>> rfe.api.page_data("first")["counts"]
+        {'complete': 4, 'pruned': 0, 'failed': 2}
     """
     from rfe.reporting.watch.study import WatchedStudy
     from rfe.workspace import find_study

@@ -15,7 +15,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder, crossfit_decode
-from rfe.training.classical import StateModel, answer_classical, with_seed
+from rfe.training.classical import StateModel, answer_classical, with_model_seed
 from rfe.training.configurations import train_configurations
 from rfe.training.record import TrialResult
 
@@ -178,7 +178,7 @@ class Trainer:
                 model: StateModel = model,
                 predicted: States = predicted,
             ) -> States:
-                fresh = [with_seed(model, FIRST_FRESH_SEED + seed) for seed in range(n)]
+                fresh = [with_model_seed(model, FIRST_FRESH_SEED + seed) for seed in range(n)]
                 if fresh[0] is model:
                     return predicted
                 return np.stack([answers(by_fold, standardize, one) for one in fresh])

@@ -46,7 +46,7 @@ def ablate(
             metavar="STUDY",
             show_default=False,
             autocompletion=complete_study,
-            help="A study's best as the base.",
+            help="Use a study's best trial as the base.",
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(show_default=False, help="Of the ablation; default the plan's.")] = None,
@@ -60,7 +60,7 @@ def ablate(
     workers: Workers = None,
     address: Address = None,
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the arms, and train nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the arms without training.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a base and arms that differ from it in one thing each, with fresh seeds, and compare them in pairs."""
@@ -88,7 +88,7 @@ def ablate(
             **asked,
         )
     if result is None:
-        print_lines("stopped; the same command goes on with the arms that are left")
+        print_lines("stopped; the same command resumes with the remaining arms")
         raise typer.Exit(INTERRUPTED)
     if as_json:
         print_json(result.to_dict())

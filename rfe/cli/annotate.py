@@ -33,7 +33,7 @@ def tag(
     settings: Settings,
     study: Study,
     tags: Annotated[list[str], typer.Argument(metavar="TAG...", show_default=False, help="Words without blanks.")],
-    remove: Annotated[bool, typer.Option("--remove", help="Take these tags off the study.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these tags.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add tags to a study, by which `rfe studies list --tag` and MLflow find it; a running search is not disturbed."""
@@ -44,10 +44,10 @@ def tag(
 def archive(
     settings: Settings,
     study: Study,
-    undo: Annotated[bool, typer.Option("--undo", help="Have the study in lists again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Show the study in lists again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Leave a study out of `rfe studies list`. Nothing of it is moved or deleted."""
+    """Hide a study from `rfe studies list`. Nothing is moved or deleted."""
     _say(api.archive_study(study, settings.workspace(), undo=undo), as_json)
 
 

@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 @command
 def init(
     settings: Settings,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="Made if need be.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False, help="Created if it does not exist.")],
     as_json: AsJson = False,
 ) -> None:
-    """Begin a project: a commented space, a plan, a job, and a README that says what to type next.
+    """Create a project folder: a commented space, a plan, a job, and a README with the next commands.
 
     A folder that has one of these files is left as it is.
     """
@@ -42,7 +42,7 @@ def schema(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="[config|space|plan|job|mapping|task]", autocompletion=complete_kind, help="Of which kind of file."
+            metavar="[config|space|plan|job|mapping|task]", autocompletion=complete_kind, help="The kind of file."
         ),
     ] = "space",
 ) -> None:

@@ -46,7 +46,7 @@ def baselines(
         ),
     ] = None,
     target_actors: Annotated[
-        str, typer.Option(help="What held-out clips tell of their actors: auto, known, pseudo or unknown.")
+        str, typer.Option(help="What is known of held-out clips' actors: auto, known, pseudo or unknown.")
     ] = "auto",
     confirm: Annotated[
         int, typer.Option(min=0, help="Fresh seeds that train each one's best candidate again; 0 for none.")

@@ -117,7 +117,7 @@ def verify(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", metavar="PUB", show_default=False, help="Public key (PEM) of who must have signed it."),
+        typer.Option("--key", metavar="PUB", show_default=False, help="The signer's public key (PEM)."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -130,7 +130,7 @@ def verify(
         print_heading(f"{path}: whole, {len(found['files'])} files{signed}")
         print_manifest(found)
     else:
-        print_lines(f"{path}: a right submission of {found['clips']} clips")
+        print_lines(f"{path}: a valid submission of {found['clips']} clips")
 
 
 @command

@@ -90,7 +90,7 @@ _COMMON = [
         "verbose",
         False,
         Annotated[
-            bool, typer.Option("--verbose", "-v", rich_help_panel="Common", help="Show the traceback of a fault.")
+            bool, typer.Option("--verbose", "-v", rich_help_panel="Common", help="Show tracebacks of internal errors.")
         ],
     ),
 ]
@@ -141,7 +141,7 @@ def _failures(verbose: bool) -> Iterator[None]:
 
 
 def _output_has_ended() -> bool:
-    """Whether what shows our output is gone: a closed terminal, or a pipe whose reader has seen enough (`| head`).
+    """Whether the output can no longer be written: a closed terminal, or a pipe whose reader ended (`| head`).
 
     If so the output goes nowhere from then on, with what is still in buffers, which Python writes when it ends.
     """
@@ -158,7 +158,7 @@ def _output_has_ended() -> bool:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM, and a terminal that is closed, end a command as Ctrl-C does: it cleans up, and says so.
+    """Let SIGTERM and a closed terminal end a command as Ctrl-C does: it cleans up, and says so.
 
     A signal that is ignored stays so, as SIGHUP with `nohup`.
     """

@@ -1,4 +1,4 @@
-"""What the shell offers after a tab: names of studies, trials, encoders, spaces and fields. Nothing heavy is loaded.
+"""Shell completion: names of studies, trials, encoders, spaces and fields. Loads no heavy library.
 
 `rfe --install-completion` sets it up. A completion never fails: what cannot be read is not offered.
 """
@@ -17,7 +17,7 @@ SUFFIXES = ("_static_features.npz", ".npz")
 
 
 def _completion(offer: Callable[[typer.Context], Iterable[str]]) -> Complete:
-    """A function as typer wants it: what is offered and begins as typed."""
+    """Return a completion function for typer, which keeps the candidates that start with the typed text."""
 
     def complete(context: typer.Context, incomplete: str) -> list[str]:
         try:

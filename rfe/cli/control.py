@@ -33,7 +33,7 @@ def add(
         Path | None,
         typer.Option("--config", metavar="FILE", show_default=False, help="A whole configuration, as YAML."),
     ] = None,
-    first: Annotated[bool, typer.Option("--first", help="Before what else is queued.")] = False,
+    first: Annotated[bool, typer.Option("--first", help="Ahead of other queued configurations.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue a configuration into a running or stopped study; it is tried next.
@@ -65,7 +65,7 @@ def prune(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """End trials of a study as pruned; the others that train beside them go on."""
+    """End trials of a study as pruned; the others continue."""
     answer = api.prune_trials(study, trials or (), where=where, workspace=settings.workspace())
     _print(answer, as_json)
 
@@ -77,7 +77,7 @@ def change(
     trials: Trials = None,
     hours: Hours = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, show_default=False, help="How many train from now on.")
+        int | None, typer.Option("--workers", min=1, show_default=False, help="Number of workers from now on.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -101,7 +101,7 @@ def narrow(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search a smaller space from now on; earlier trials inside it go on teaching the sampler.
+    """Search a smaller space from now on; earlier trials inside it still inform the sampler.
 
     Trials outside stay in the study. A space that is not narrower in every parameter is refused.
     """
@@ -119,7 +119,7 @@ def retry(
             metavar="[TRIAL]...", show_default=False, autocompletion=complete_trial, help="Numbers of failed trials."
         ),
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed and are not tried again yet.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All failed trials that were not retried yet.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Try failed trials again, under new numbers; the failed ones stay in the study."""
@@ -133,6 +133,6 @@ def _print(answer: "RequestAnswer", as_json: bool) -> None:
         return
     print_lines(f"study {answer.study}: {answer.said}")
     if not answer.running:
-        print_lines(f"it is not running; go on with: rfe studies resume {answer.study}")
+        print_lines(f"it is not running; resume it with: rfe studies resume {answer.study}")
     if answer.left:
         print_lines(answer.left)

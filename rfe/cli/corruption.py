@@ -30,7 +30,7 @@ def corrupt(
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Make features wrong for a random part of the clips of each encoder, and keep the truth beside them.
+    """Corrupt the features of a random share of each encoder's clips, and record which ones.
 
     A gate that sees the clip must notice which. The same with --mode mask is the oracle that knows it.
     """

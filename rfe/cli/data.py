@@ -56,7 +56,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Equal seeds give equal files.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a data set like the challenge's with a known truth; it says of itself that it is simulated."""
+    """Simulate a data set like the challenge's, with known truth; its files mark it as simulated."""
     from rfe.data.simulate import SimulationSpec, default_clips_per_actor
     from rfe.task import BLEMORE
 
@@ -99,7 +99,7 @@ def fetch(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download a public record and check it; the same command again goes on where it broke off."""
+    """Download a public record and verify its checksums; running the same command again resumes the download."""
     with settings.progress() as progress:
         report = api.fetch_data(record, output, only=only or (), unpack=unpack, api=api_address, progress=progress)
     if as_json:
@@ -125,7 +125,7 @@ def import_(
     mapping: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", show_default=False, help="YAML that says where a folder of another layout has what."
+            metavar="FILE", show_default=False, help="YAML that describes the folder, where its layout is another."
         ),
     ] = None,
     workers: Workers = None,
@@ -133,14 +133,14 @@ def import_(
 ) -> None:
     """Make a data folder of the published record: metadata, series or statistics of every encoder, test clips.
 
-    Clips that cannot be used are skipped and listed. The same command again goes on where it broke off.
+    Clips that cannot be used are skipped and listed. The same command again resumes an interrupted import.
     """
     with settings.progress() as progress:
         report = api.import_data(folder, output, mapping=mapping, workers=workers, progress=progress)
     if as_json:
         print_json(report)
     else:
-        print_lines(*(f"taken over as it was: {name}" for name in report.copied), *report.notes)
+        print_lines(*(f"copied unchanged: {name}" for name in report.copied), *report.notes)
         _print_aggregations(report.aggregated)
         print_report(report.check)
     raise typer.Exit(0 if report.check.usable else 2)
@@ -175,7 +175,7 @@ def _print_aggregations(made: "Sequence[Aggregation]") -> None:
     from rfe.data.faults import list_names
 
     if resumed := sum(one.resumed for one in made):
-        print_lines(f"{resumed} series were done already, by a run that was broken off")
+        print_lines(f"{resumed} series were already done by an interrupted run")
     if made:
         print_table(
             ["encoder", "clips", "dimension", "clips skipped", "frames left out"],
@@ -218,7 +218,7 @@ def _explain(made: "Aggregation") -> Iterator[str]:
 @group.command(epilog="Example: rfe data check my-data")
 @command
 def check(settings: Settings, folder: Folder, as_json: AsJson = False) -> None:
-    """Describe a data folder and say what would spoil a result; exit code 2 if anything would."""
+    """Describe a data folder and report what would invalidate a result; exit code 2 if anything would."""
     report = api.check_data(folder)
     if as_json:
         print_json(report.to_dict())
@@ -228,7 +228,7 @@ def check(settings: Settings, folder: Folder, as_json: AsJson = False) -> None:
 
 
 def print_report(report: "CheckReport") -> None:
-    """The tables by which a person judges a data folder."""
+    """Print the tables that describe a data folder."""
     print_heading(f"{report.folder}: {report.name}" + (" (simulated)" if report.simulated else ""))
     if report.source_clips is None:
         print_lines("clips, actors and folds: not known while the metadata have problems (below)")
@@ -269,7 +269,7 @@ def print_report(report: "CheckReport") -> None:
     for title, sentences in (("caveat", report.caveats), ("warning", report.warnings), ("PROBLEM", report.problems)):
         print_lines(*(f"{title}: {sentence}" for sentence in sentences))
     n = len(report.problems)
-    print_lines("usable" if report.usable else f"not usable: {n} problem{'s' * (n != 1)} would spoil a result")
+    print_lines("usable" if report.usable else f"not usable: {n} problem{'s' * (n != 1)} would invalidate a result")
 
 
 def describe_task(task: "Task") -> str:

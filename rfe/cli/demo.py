@@ -22,9 +22,9 @@ def register(app: typer.Typer) -> None:
 
 @command
 def demo(settings: Settings, output: Output = None, as_json: AsJson = False) -> None:
-    """Go the whole path in a couple of minutes: simulate data, check it, search, export.
+    """Run the whole workflow in a few minutes: simulate data, check it, search, export.
 
-    It can be stopped and started again; what is there is used again.
+    It can be stopped and started again; existing results are reused.
     """
     workspace = settings.workspace()
     with settings.progress() as progress:
@@ -46,7 +46,7 @@ def demo(settings: Settings, output: Output = None, as_json: AsJson = False) -> 
 
 
 def print_where(outcome: "StudyOutcome", bundle: Path) -> None:
-    """Where the demo's things are, and what to type next."""
+    """Print where the demo's files are, and the next commands."""
     data = short_path(outcome.data)
     print_heading("\nwhere it is")
     print_settings(

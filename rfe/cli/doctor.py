@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 @command
 def doctor(settings: Settings, as_json: AsJson = False) -> None:
-    """Look at what a search depends on (versions, GPUs, memory, disk, folders, MLflow, ports), and say what to do.
+    """Check what a search depends on (versions, GPUs, memory, disk, folders, MLflow, ports), and suggest remedies.
 
     Exit code 1 only if no search could run.
     """
@@ -26,6 +26,6 @@ def doctor(settings: Settings, as_json: AsJson = False) -> None:
         marks = {"fine": "", "look": "look", "wrong": "WRONG"}
         print_table(["what", "found", ""], [[one.what, one.found, marks[one.verdict]] for one in findings])
         remedies = [f"{one.what}: {one.remedy}" for one in findings if one.remedy]
-        print_lines(*(remedies or ["all is well; begin with: rfe demo"]))
+        print_lines(*(remedies or ["no problems found; start with: rfe demo"]))
     if any(one.verdict == "wrong" for one in findings):
         raise typer.Exit(1)

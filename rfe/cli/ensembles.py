@@ -32,12 +32,12 @@ def ensemble(
     ] = None,
     method: Annotated[str, typer.Option(help="greedy, top_k, nnls, likelihood or single.")] = "greedy",
     members: Annotated[
-        int, typer.Option(min=1, help="greedy: steps of the selection; top_k: how many share alike.")
+        int, typer.Option(min=1, help="greedy: steps of the selection; top_k: members of equal weight.")
     ] = 20,
-    candidates: Annotated[int, typer.Option(min=1, help="So many of the best trials are considered.")] = 60,
+    candidates: Annotated[int, typer.Option(min=1, help="How many of the best trials to consider.")] = 60,
     bags: Annotated[int, typer.Option(min=1, help="greedy: selections on random halves, averaged.")] = 20,
     separate_heads: Annotated[
-        bool, typer.Option("--separate-heads", help="Weigh presence and salience apart.")
+        bool, typer.Option("--separate-heads", help="Weight presence and salience separately.")
     ] = False,
     decode: Annotated[
         str,
@@ -46,11 +46,11 @@ def ensemble(
             "(transductive); official: averaged q, two thresholds."
         ),
     ] = "states",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the bags.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the bags.")] = 0,
     data: DataOrKnown = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose an ensemble of trials by their out-of-fold outputs, and say honestly what it scores.
+    """Choose an ensemble of trials by their out-of-fold outputs, and estimate its score by nested evaluation.
 
     The nested score answers each fold with what was chosen without that fold's labels.
     """

@@ -49,11 +49,11 @@ def submit(
         str | None, typer.Option("--name", show_default=False, help="Of the job; default the study's name.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what the job prints until it ends.")] = False,
-    new: Annotated[bool, typer.Option("--new", help="Submit another one, also where the name is taken.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Submit a new job even if the name is taken.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be submitted.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hand a command that trains to a Ray cluster as a job, and go home; the same again finds the job.
+    """Submit a training command to a Ray cluster as a job; running the same command again reattaches to it.
 
     The workspace must be an absolute folder of the cluster. Ctrl-C leaves the job running.
     """
@@ -73,9 +73,7 @@ def submit(
             state = api.follow_job(state.name, _write_error if as_json else _write, address=job.address)
     except KeyboardInterrupt:
         submitted = state.name if state else job.name
-        print_lines(
-            "", f"job {submitted} goes on without you; end it with: rfe jobs stop {submitted}{_at(job.address)}"
-        )
+        print_lines("", f"job {submitted} keeps running; stop it with: rfe jobs stop {submitted}{_at(job.address)}")
         raise typer.Exit(INTERRUPTED) from None
     print_json(state.to_dict()) if as_json else _print_next(state, job.address)
     if follow:
@@ -85,12 +83,12 @@ def submit(
 @group.command("list", epilog="Example: rfe jobs list")
 @command
 def list_(settings: Settings, address: Dashboard = None, as_json: AsJson = False) -> None:
-    """List the jobs of a cluster, the one submitted last first."""
+    """List the jobs of a cluster, most recently submitted first."""
     jobs = api.list_jobs(address=address)
     if as_json:
         print_json([job.to_dict() for job in jobs])
     elif not jobs:
-        print_lines("no jobs; begin with: rfe submit -- search everything --data DIR")
+        print_lines("no jobs; start one with: rfe submit -- search everything --data DIR")
     else:
         rows = [[job.name, job.status, job.study, _time(job.started), _time(job.ended)] for job in jobs]
         print_table(["job", "state", "study", "submitted", "ended"], rows)
@@ -126,7 +124,7 @@ def logs(
 @group.command(epilog="Example: rfe jobs stop everything")
 @command
 def stop(settings: Settings, name: Name, address: Dashboard = None, as_json: AsJson = False) -> None:
-    """End a job as Ctrl-C would: what it trained is kept, and submitting it again with --new goes on."""
+    """Stop a job as Ctrl-C would: what it trained is kept, and submitting it again with --new resumes the work."""
     job = api.stop_job(name, address=address)
     print_json(job.to_dict()) if as_json else _print_state(job)
 
@@ -165,7 +163,7 @@ def _print_submission(submission: "Submission") -> None:
 
 
 def _print_next(job: "JobState", address: str) -> None:
-    """How it stands, where its results are, and what to type next."""
+    """Print the job's state, where its results are, and the next commands."""
     if job.has_ended:
         print_lines(f"job {job.name}: {job.status}" + (f" ({job.message})" if job.status == "FAILED" else ""))
     else:
@@ -209,6 +207,6 @@ def _write(text: str) -> None:
 
 
 def _write_error(text: str) -> None:
-    """Where standard output is for JSON."""
+    """Write to standard error, as standard output is for JSON."""
     sys.stderr.write(text)
     sys.stderr.flush()

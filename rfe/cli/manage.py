@@ -38,7 +38,7 @@ def stop(
     wait: Annotated[bool, typer.Option("--wait", help="Return when it has stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have a running search stop as after Ctrl-C: what is finished is kept, and it can be resumed.
+    """Stop a running search as Ctrl-C would: finished trials are kept, and the study can be resumed.
 
     With --tracking-uri it is asked through MLflow, from any machine; that takes some seconds more.
     """
@@ -50,7 +50,7 @@ def stop(
     said = "has stopped" if asked.ended else "was asked to stop, and does so within seconds"
     print_lines(
         f"study {study}: process {asked.pid} on {asked.host} {said}",
-        f"go on with: rfe studies resume {study}",
+        f"resume it with: rfe studies resume {study}",
     )
 
 
@@ -65,7 +65,7 @@ def resume(
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a study from what its folder keeps, as the same `rfe search` again would."""
+    """Resume a study from its folder, as running the same `rfe search` again would."""
     workspace, options = settings.workspace(), RunOptions(trials, hours, workers, address=address)
     with settings.progress() as progress:
         outcome = api.resume_study(study, data, options, workspace=workspace, progress=progress)
@@ -82,7 +82,7 @@ def repair(
     every: Annotated[bool, typer.Option("--all", help="All studies of the workspace, in place of STUDY.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Have MLflow agree with a study's journal again, and say which files of its trials are damaged.
+    """Bring MLflow in line with a study's journal, and list damaged trial files.
 
     A healthy study is left as it is.
     """
@@ -130,7 +130,7 @@ def pull(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild a study's folder on this machine from MLflow alone, so that show, export and resume work here."""
+    """Rebuild a study's folder on this machine from MLflow, so that show, export and resume work here."""
     workspace = settings.workspace()
     with settings.progress() as progress:
         pulled = api.pull_study(study, workspace, tracking_uri=tracking_uri, storage=storage, progress=progress)
@@ -168,7 +168,7 @@ def optuna(
 def delete(
     settings: Settings,
     study: Study,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     keep_runs: Annotated[bool, typer.Option("--keep-runs", help="Leave its runs in MLflow as they are.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ Data = Annotated[str, typer.Option("--data", "-d", metavar="DIR", help="The data
 DataOrKnown = Annotated[
     str | None,
     typer.Option(
-        "--data", "-d", metavar="DIR", show_default=False, help="The data folder, where it is not known already."
+        "--data", "-d", metavar="DIR", show_default=False, help="The data folder, if the study does not record it."
     ),
 ]
 Overrides = Annotated[
@@ -34,7 +34,7 @@ StudyName = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, show_default=False, help="How many train; default one per GPU, else one per core up to 4."
+        "--workers", min=1, show_default=False, help="Number of workers; default: one per GPU, else per core up to 4."
     ),
 ]
 Address = Annotated[

@@ -38,7 +38,7 @@ def print_json(value: Any) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    """Plain lines, taken literally and never cut."""
+    """Print plain lines, without markup and without truncation."""
     console = open_console()
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
@@ -50,7 +50,7 @@ def print_heading(line: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table; numbers stand to the right."""
+    """A table; numbers are right-aligned."""
     rows = [list(row) for row in rows]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
@@ -62,13 +62,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def short_path(path: Path | str) -> str:
-    """`path` as one would type it here: relative where it lies below the current folder."""
+    """`path` for display: relative if it is below the current folder."""
     absolute = Path(path).absolute()
     return str(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def typed_path(path: Path | str) -> str:
-    """`short_path` as a shell takes it."""
+    """`short_path`, quoted for a shell."""
     return shlex.quote(short_path(path))
 
 

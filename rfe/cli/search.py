@@ -46,15 +46,15 @@ def search(
             metavar="OLD",
             show_default=False,
             autocompletion=complete_study,
-            help="Begin a new study with what study OLD's trials teach.",
+            help="Start a new study from the trials of study OLD.",
         ),
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done and how long it takes.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and a time estimate.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Search a space for the best model, or go on with the study of that name.
+    """Search a space for the best model, or resume the study of that name.
 
     The same command again goes on where it was stopped; more --trials make a finished study larger.
     """
@@ -83,7 +83,7 @@ def finish(outcome: "StudyOutcome", workspace: "Workspace", *, as_json: bool) ->
 
 
 def print_outcome(outcome: "StudyOutcome") -> None:
-    """The study's numbers, each with what it is, and its best configuration."""
+    """Print the study's scores, each with its definition, and its best configuration."""
     from rfe.progress import duration
     from rfe.reporting.studies import changed_settings
 
@@ -109,7 +109,7 @@ def print_outcome(outcome: "StudyOutcome") -> None:
         note = f"trial {confirmed.number}: {seeds}{spread}; in the search {confirmed.search_score:.3f}"
         rows.append([confirmed.mean, None, None, "confirmed", note])
     if rows:
-        print_table(["score", "presence", "salience", "which", "what it is"], rows)
+        print_table(["score", "presence", "salience", "estimate", "definition"], rows)
     if outcome.gain is not None:
         print_heading("what the search gained, by its own scores (all optimistic)")
         print_lines(*(f"  {sentence}" for sentence in outcome.gain.sentences()))
@@ -124,7 +124,7 @@ def print_outcome(outcome: "StudyOutcome") -> None:
 
 
 def print_next(outcome: "StudyOutcome", workspace: "Workspace") -> None:
-    """Where things are, and what to type next."""
+    """Print where results are, and the next commands."""
     from rfe.secrets import redact_uri
 
     where = "" if workspace.mlflow_uri.startswith("sqlite") else f" at {redact_uri(workspace.mlflow_uri)}"

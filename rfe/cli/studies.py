@@ -55,13 +55,11 @@ def list_(
             show_default=False, help="Only running, interrupted, finished, stopped, failed or damaged studies."
         ),
     ] = None,
-    archived: Annotated[
-        bool, typer.Option("--archived", help="The archived studies, which are left out otherwise.")
-    ] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="List archived studies instead.")] = False,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the studies of the workspace (or of an MLflow), the one changed last first."""
+    """List the studies of the workspace (or of an MLflow server), most recently changed first."""
     workspace = settings.workspace()
     studies = api.list_studies(workspace, tracking_uri=tracking_uri, tags=tag or (), state=state, archived=archived)
     if as_json:
@@ -74,7 +72,7 @@ def list_(
                 f"no such study in {place}; without options, `rfe studies list` shows all that are not archived"
             )
         else:
-            print_lines(f"no studies in {place}; begin with: rfe demo")
+            print_lines(f"no studies in {place}; start with: rfe demo")
         return
     columns = ["study", "state", "data", "trials", "failed", "selected", "confirmed", "best (optimistic)", "changed"]
     annotated = [name for name in ("tags", "note") if any(getattr(one, name) for one in studies)]
@@ -165,7 +163,7 @@ def _print_changes(detail: "StudyDetail") -> None:
         ]
         print_table(["", "values", "again"], rows)
     for number, reason in detail.pruned.items():
-        print_lines(f"trial {number} ends as pruned when the study goes on ({reason})")
+        print_lines(f"trial {number} will be pruned when the study resumes ({reason})")
 
 
 def _print_trials(lines: "Sequence[TrialLine]") -> None:

@@ -20,7 +20,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="If it is taken, the next free one.")] = 5000,
     tracking_uri: Annotated[
         str | None,
-        typer.Option(metavar="URI", show_default=False, help="Of other runs than the workspace's: sqlite:///PATH."),
+        typer.Option(metavar="URI", show_default=False, help="Show other runs than the workspace's: sqlite:///PATH."),
     ] = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0 lets other machines in.")
@@ -38,7 +38,7 @@ def ui(
         bool,
         typer.Option(
             "--auth",
-            help="Ask for a password. The first start makes the user MLFLOW_TRACKING_USERNAME (else admin) with "
+            help="Require a password. The first start creates the user MLFLOW_TRACKING_USERNAME (else admin) with "
             "MLFLOW_TRACKING_PASSWORD.",
         ),
     ] = False,

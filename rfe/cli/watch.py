@@ -39,7 +39,7 @@ def watch(
     every: Annotated[float, typer.Option(metavar="SECONDS", help="How often it is refreshed.")] = 5.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a study goes in a browser: progress, best so far, parameters, importance, workers, failures.
+    """Show a study's progress in a browser: best so far, parameters, importance, workers, failures.
 
     The page refreshes itself, is served on this machine only and loads nothing from any other; the search is not
     disturbed.
@@ -67,7 +67,7 @@ def table(
     ] = "searched",
     as_json: AsJson = False,
 ) -> None:
-    """Write all trials that have ended to a table, also of a running study: a row each.
+    """Write a table of all ended trials, one row each; also while the study runs.
 
     Columns: state, times, memory, worker, scores with standard errors, each fold's, the parameters, and of confirmed
     trials mean and standard deviation over fresh seeds.

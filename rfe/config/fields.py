@@ -243,7 +243,7 @@ def _quote_hint(annotation: Any, given: Any) -> str:
 
 
 def _takes_text(annotation: Any) -> bool:
-    """Whether text of the user's own can stand in a field, alone or in a list."""
+    """Whether a field accepts free text, alone or in a list."""
     return annotation is str or (get_origin(annotation) is not dict and any(map(_takes_text, get_args(annotation))))
 
 

@@ -32,7 +32,7 @@ def model_schema(
     Args:
         model: the model; each field is described by the docstring below it.
         title: of the document.
-        parts: field -> what stands in the place of its schema, where the model says less than is known.
+        parts: field -> what replaces its schema, where the model says less than is known.
         definitions: further ones that `parts` refer to; those of the configuration's fields are there.
     """
     schema = model.model_json_schema(by_alias=True)
@@ -53,7 +53,7 @@ def refer(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def field_values(value: Callable[[str], Schema], *, nested: bool = False, prefix: str = "") -> Schema:
+def field_schemas(value: Callable[[str], Schema], *, nested: bool = False, prefix: str = "") -> Schema:
     """A map from a field's dotted name to `value` of it; entries of a map by encoder count as fields.
 
     Args:
@@ -62,7 +62,7 @@ def field_values(value: Callable[[str], Schema], *, nested: bool = False, prefix
         prefix: what is left out of the names; only fields that begin with it are in the map.
     """
     sections = {
-        name.removeprefix(prefix): field_values(value, nested=True, prefix=f"{name}.")
+        name.removeprefix(prefix): field_schemas(value, nested=True, prefix=f"{name}.")
         for name in SECTIONS
         if nested and name.startswith(prefix)
     }
@@ -91,7 +91,7 @@ def field_definitions() -> dict[str, Schema]:
     for name in MAP_FIELDS:
         [by_encoder] = [one for one in found[name]["anyOf"] if "additionalProperties" in one]
         found[_entry(name)] = {**by_encoder["additionalProperties"], "title": f"{name} of one encoder"}
-    return found | {CONFIG: field_values(refer, nested=True)}
+    return found | {CONFIG: field_schemas(refer, nested=True)}
 
 
 def _entry(name: str) -> str:

@@ -16,7 +16,7 @@ LARGEST = 2**31 - 1
 LARGEST_SEED = 2**32 - 1
 """What every generator takes; the seeds that follow a first one stay far from the end of 64 bits."""
 MOST_SEEDS = 1000
-"""Each is a model of its own."""
+"""Each seed is a separate model."""
 MOST_MEMBERS = 64
 """Of one model: each has its own activations."""
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -161,7 +161,7 @@ class ModelSection(Section):
 class LossSection(Section):
     presence: Literal["bce", "states", "sets"] = "bce"
     """Binary cross-entropy to the set, or the likelihood of the set among all. A set's logit is the sum of its classes'
-    (`states`); `sets` adds one of its own for each pair."""
+    (`states`); `sets` adds a separate one for each pair."""
     lambda_presence: Annotated[float, Field(ge=0)] = 1.0
     lambda_salience: Annotated[float, Field(ge=0)] = 1.0
     lambda_fused: Annotated[float, Field(ge=0)] = 1.0

@@ -1,4 +1,4 @@
-"""One encoder's files of clips into one feature file: in parallel, in bounded memory, and going on where it broke off.
+"""Aggregates one encoder's per-clip files into one feature file: parallel, in bounded memory, resumable.
 
 A clip that cannot be used gets no row and is reported with the reason; it will be masked.
 """
@@ -20,7 +20,7 @@ from rfe.data.explanations import explain_misfits, explain_nothing, warn_of_coun
 from rfe.data.faults import Faults
 from rfe.data.features import feature_file
 from rfe.data.metadata import clip_key
-from rfe.data.parts import Files, Header, Part, PartSummary, find_part, make_part, read_rows, split_clips
+from rfe.data.parts import ClipPart, Files, Header, PartSummary, find_part, make_part, read_rows, split_clips
 from rfe.data.reading import Reading
 from rfe.data.series import SERIES_SUFFIXES
 from rfe.errors import DataError
@@ -37,7 +37,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal clips give equal files
 
 @dataclass(frozen=True)
 class SeriesFiles:
-    """What is there of one encoder."""
+    """One encoder's series files."""
 
     encoder: str
     clips: Mapping[str, Files]
@@ -51,7 +51,7 @@ class SeriesFiles:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """A feature file that was made, and what did not go into it."""
+    """A feature file that was written, and what was left out."""
 
     encoder: str
     path: Path
@@ -76,7 +76,7 @@ class Aggregation:
     ignored: tuple[str, ...]
     """Names of stray files and folders."""
     resumed: int
-    """Clips that an earlier, broken-off run had done."""
+    """Clips that an earlier, interrupted run had completed."""
 
     @property
     def frames_left_out(self) -> int:
@@ -187,7 +187,7 @@ def aggregate_files(
 
 
 def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> SeriesFiles:
-    """What folders hold for an encoder, by name; a clip that stands there twice is noted.
+    """List the series that folders hold for an encoder, by clip; a duplicate clip is noted.
 
     Raises:
         DataError: one is no folder.
@@ -214,14 +214,19 @@ def list_series(folders: Sequence[Path], encoder: str, faults: Faults) -> Series
 
 
 def name_encoder(folder: Path) -> str:
-    """`ImageBind_train` -> `imagebind`."""
+    """`ImageBind_train` -> `imagebind`.
+
+    Examples:
+        >>> name_encoder(Path("ImageBind_train"))
+        'imagebind'
+    """
     return folder.name.removesuffix("_train").removesuffix("_test").lower()
 
 
 def _complete_parts(
-    files: SeriesFiles, parts: Sequence[Part], workers: int | None, progress: Progress
+    files: SeriesFiles, parts: Sequence[ClipPart], workers: int | None, progress: Progress
 ) -> tuple[list[PartSummary], int]:
-    """What became of each part, in order, and how many clips were done already."""
+    """Return each part's summary, in order, and how many clips were already done."""
     progress.start(f"{files.encoder}: clips", sum(len(part.clips) for part in parts))
     found = {part.path: summary for part in parts if (summary := find_part(part)) is not None}
     missing = [part for part in parts if part.path not in found]
@@ -240,7 +245,7 @@ def _complete_parts(
     return [found[part.path] for part in parts], resumed
 
 
-def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Part, PartSummary]]:
+def _make_parts(parts: Sequence[ClipPart], workers: int | None) -> Iterator[tuple[ClipPart, PartSummary]]:
     """Each part as it is done, in any order."""
     if not parts:
         return
@@ -256,12 +261,12 @@ def _make_parts(parts: Sequence[Part], workers: int | None) -> Iterator[tuple[Pa
     yield from pool(joblib.delayed(_make_and_tell)(part) for part in parts)
 
 
-def _make_and_tell(part: Part) -> tuple[Part, PartSummary]:
+def _make_and_tell(part: ClipPart) -> tuple[ClipPart, PartSummary]:
     return part, make_part(part)
 
 
 def _write_features(
-    path: Path, names: Sequence[str], alignment: Alignment, parts: Sequence[tuple[Part, PartSummary]]
+    path: Path, names: Sequence[str], alignment: Alignment, parts: Sequence[tuple[ClipPart, PartSummary]]
 ) -> list[int]:
     """Write `X` and `filenames` as `np.savez` does, with one part in memory at a time.
 

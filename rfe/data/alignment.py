@@ -1,4 +1,4 @@
-"""Which rows of an encoder fit together, and in which order their channels are.
+"""Aligns an encoder's rows: the channels that most clips have, and their order.
 
 Clips of one encoder have the same channels. Tables may have them in another order from clip to clip: they are put in
 order by name. A clip with other channels than most is left out, and where most agree on none, nothing is made.

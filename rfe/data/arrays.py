@@ -33,7 +33,7 @@ DAMAGED_ZIP = (
 
 
 class ArrayHeader(NamedTuple):
-    """An array as its first bytes have it."""
+    """The header of an array: its shape and type."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
@@ -85,7 +85,7 @@ class Arrays:
         return ArrayHeader(shape, dtype)
 
     def read(self, name: str) -> NDArray[Any]:
-        """An array whose header is sound.
+        """Read an array with a valid header.
 
         Raises:
             DataError: as `header`.
@@ -106,7 +106,7 @@ def open_arrays(path: Path) -> Iterator[Arrays]:
         with zipfile.ZipFile(path) as archive:
             yield Arrays(archive, path)
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; check the path") from None
+        raise DataError(f"{path}: file not found; check the path") from None
     except MemoryError:
         raise DataError(f"{path}: does not fit into this machine's memory; reduce or split it") from None
     except (*UNREADABLE_ARRAY, *DAMAGED_ZIP) as error:

@@ -131,7 +131,7 @@ class FeatureCache:
         return Prepared(values, file.available, path)
 
     def _aligned(self, file: EncoderFile) -> NDArray[np.float32]:
-        """[clip, dim] raw features in the clips' order; an entry of its own, so that no fold unpacks the file again."""
+        """[clip, dim] raw features in the clips' order; cached separately, so that no fold unpacks the file again."""
 
         def build(entry: Path) -> None:
             if inspect_features(file.path).sha256 != file.sha256:

@@ -1,4 +1,4 @@
-"""What every report on a data folder must say, and the optional `dataset.yaml` that says it.
+"""Caveats that every report on a data folder must show, and the optional `dataset.yaml` with them.
 
 ```yaml
 name: my-set              # default: the folder's name

@@ -1,4 +1,4 @@
-"""Validate and describe a data folder: what a person needs to judge it, and what would spoil a result."""
+"""Validates and describes a data folder: what a user needs to judge it, and what would invalidate a result."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -74,7 +74,7 @@ class CheckReport:
     states: dict[str, int]
     """Training clips of each state: a set with the ratio of its blend."""
     problems: tuple[str, ...]
-    """Each would spoil a result: training refuses them all."""
+    """Each would invalidate a result: training refuses them all."""
     warnings: tuple[str, ...]
     caveats: tuple[str, ...]
 
@@ -185,7 +185,7 @@ def _warn_of_lookalikes(clips: Clips, faults: Faults) -> None:
     """Ids that a person takes for the same, and the program does not."""
     for column, names, question in (
         ("filename", clips.filename.tolist(), "are they the same clip?"),
-        ("video_id", clips.actor_names, "are they one actor, who then stands in two groups?"),
+        ("video_id", clips.actor_names, "are they one actor, who is then in two groups?"),
     ):
         if pairs := find_lookalikes(names):
             faults.warn(f"{column}: {list_pairs(pairs)} look alike; {question} Write each in one way")

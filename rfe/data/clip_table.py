@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from rfe.data.columns import choose_columns, list_columns
 from rfe.data.frame_table import Frames, FrameTable, open_frame_table
 from rfe.data.metadata import clip_key
-from rfe.data.parts import Part, PartSummary, fill_part
+from rfe.data.parts import ClipPart, PartSummary, fill_part
 from rfe.data.reading import Reading, SeriesError
 from rfe.data.series import ClipRow, make_row
 from rfe.errors import DataError
@@ -46,7 +46,7 @@ def list_table_clips(path: Path, reading: Reading) -> list[str]:
     return list(found)
 
 
-def make_table_parts(parts: Sequence[Part]) -> Iterator[tuple[Part, PartSummary]]:
+def make_table_parts(parts: Sequence[ClipPart]) -> Iterator[tuple[ClipPart, PartSummary]]:
     """Write the files of an encoder's parts, all of them, in one pass over its tables.
 
     Raises:
@@ -57,7 +57,7 @@ def make_table_parts(parts: Sequence[Part]) -> Iterator[tuple[Part, PartSummary]
         yield part, fill_part(part, rows)
 
 
-def _read_rows(parts: Sequence[Part]) -> Iterator[ClipRow | SeriesError]:
+def _read_rows(parts: Sequence[ClipPart]) -> Iterator[ClipRow | SeriesError]:
     """What each clip of the parts comes to, in their order, which is that of the tables."""
     reading = parts[0].reading
     clips = [(name, paths[0]) for part in parts for name, paths in part.clips]

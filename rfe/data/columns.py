@@ -16,12 +16,22 @@ _OURS = frozenset(map(normalize_name, COLUMNS))
 
 
 def is_ours(name: str) -> bool:
-    """Whether a column is one of the metadata's: labels, actors, folds."""
+    """Whether a column is one of the metadata's: labels, actors, folds.
+
+    Examples:
+        >>> is_ours("emotion_1"), is_ours("AU12")
+        (True, False)
+    """
     return normalize_name(name) in _OURS
 
 
 def is_known(name: str) -> bool:
-    """Whether a column is known to be no channel: one of the metadata's, or of `rfe.data.known_names`."""
+    """Whether a column is known to be no channel: one of the metadata's, or of `rfe.data.known_names`.
+
+    Examples:
+        >>> is_known("timestamp"), is_known("AU12")
+        (True, False)
+    """
     return is_ours(name) or is_no_channel(name)
 
 
@@ -37,7 +47,7 @@ def choose_columns(
     Args:
         names: [column] the table's header.
         columns: what to take, in this order; none: all that are not known to be something else.
-        without: what to leave out, likewise.
+        without: what to leave out, in the same form.
 
     Raises:
         LookupError: with a sentence, for what is not in the table.

@@ -41,6 +41,10 @@ class CorruptionSpec:
 
     Raises:
         ConfigError: for impossible values, all of them in one message.
+
+    Examples:
+        >>> CorruptionSpec(share=0.3)
+        CorruptionSpec(share=0.3, seed=0, mode='swap', within='actor')
     """
 
     share: float

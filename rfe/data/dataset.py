@@ -1,4 +1,4 @@
-"""A data folder as everything above sees it: clips, encoders, a fingerprint and what reports must say."""
+"""A data folder as the rest of the package uses it: clips, encoders, a fingerprint and caveats."""
 
 import hashlib
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ _COMPANIONS = frozenset((*METADATA_FILES, DESCRIPTION_FILE, TASK_FILE, TRUTH_FIL
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder whose metadata and feature files were found to be sound."""
+    """A folder whose metadata and feature files passed all checks."""
 
     path: Path
     name: str
@@ -55,7 +55,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Survey:
-    """All that could be read of a folder, sound or not; the faults say which."""
+    """The readable content of a folder, with its faults."""
 
     path: Path
     clips: Clips | None
@@ -97,7 +97,7 @@ def load_dataset(
         unlabelled_as: the task of a folder that has neither labels nor `task.yaml`.
 
     Raises:
-        DataError: everything that would spoil a result, in one message.
+        DataError: everything that would invalidate a result, in one message.
     """
     faults = Faults()
     survey = survey_folder(
@@ -167,7 +167,7 @@ def survey_folder(
 
 
 def list_encoders(folder: Path) -> tuple[str, ...]:
-    """Names of the encoders that a data folder has files of, sorted; none is opened."""
+    """List the encoders that a data folder has files for, sorted; opens none of them."""
     return tuple(_find_encoders(folder, Faults())) if folder.is_dir() else ()
 
 
@@ -239,7 +239,7 @@ def _note_coverage(
     constant = inspection.constant_columns
     if constant == inspection.dim:
         faults.warn(
-            f"{file}: every column is constant; the encoder tells nothing of a clip",
+            f"{file}: every column is constant; the encoder carries no information",
             kind="all constant",
             where=file,
         )

@@ -1,4 +1,4 @@
-"""Whether a data set was recorded to a plan that tells how frequent each state is among a new actor's clips."""
+"""Checks whether the actors' designs agree, so that they predict how frequent each state is for a new actor."""
 
 from rfe.data.dataset import Dataset
 from rfe.data.domains import ActorKnowledge
@@ -7,7 +7,7 @@ from rfe.errors import ConfigError
 
 
 def check_design(dataset: Dataset, setting: str, remedy: str) -> None:
-    """Refuse the design decoder where actors' designs do not tell one another's.
+    """Refuse the design decoder where the actors' designs do not predict one another.
 
     Args:
         dataset: the data set; of its labels only how frequent they are for each training actor is read.
@@ -34,7 +34,7 @@ def check_design(dataset: Dataset, setting: str, remedy: str) -> None:
 
 
 def check_design_actors(known: ActorKnowledge, setting: str, dataset: Dataset, remedy: str) -> None:
-    """Refuse the design decoder where held-out and target clips are taken as of unknown actors.
+    """Refuse the design decoder where the actors of held-out and target clips are treated as unknown.
 
     Args:
         known: what is known of them; see `resolve_target_actors`.

@@ -1,4 +1,4 @@
-"""What a person is told of an encoder's clips: why some have no features, and which channels are probably none."""
+"""Messages about an encoder's clips: why some have no features, and which channels are probably not features."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ ENOUGH_CLIPS = 5
 def explain_nothing(
     reading: Reading, skipped: Mapping[str, Sequence[str]], examples: Mapping[str, str], ignored: Sequence[str]
 ) -> str:
-    """Why no clip has features, with the commonest reasons first.
+    """Explain why no clip has features, most common reasons first.
 
     Args:
         reading: how the clips were read.

@@ -1,4 +1,4 @@
-"""What is wrong with a data folder: every kind of fault once, with the clips it concerns."""
+"""Collects the faults of a data folder: each kind once, with the clips that it affects."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from rfe.errors import DataError, gather
 SHOWN = 3
 """How many names a sentence lists before it counts the rest."""
 _VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"[^\"]*\"|(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
-"""Values in a sentence: what stands in quotes, and numbers that are no part of a name."""
+"""Values in a sentence: quoted text, and numbers that are not part of a name."""
 
 
 def list_names(names: Sequence[str]) -> str:
@@ -27,7 +27,7 @@ def kind_of(sentence: str) -> str:
 
 
 class Faults:
-    """Problems (they spoil a result, so reading is refused) and warnings (worth knowing), in order of appearance.
+    """Problems (they invalidate a result, so reading is refused) and warnings, in order of appearance.
 
     Each kind makes one sentence, however many clips, lines or files it concerns: the first one's, with the first few
     of the clips and the number of the others. Faults of one kind have equal sentences but for their values
@@ -41,7 +41,7 @@ class Faults:
     >>> faults.warn("a.npz: every column is constant", kind="constant", where="a.npz")
     >>> faults.warn("b.npz: every column is constant", kind="constant", where="b.npz")
     >>> faults.warnings
-    ['a.npz: every column is constant; likewise b.npz']
+    ['a.npz: every column is constant; also b.npz']
     """
 
     def __init__(self) -> None:
@@ -91,8 +91,8 @@ class _Kind:
         if any(where for where, _ in self._found.values()):
             told = [where + (f" ({_count(clips)})" if clips else "") for where, clips in self._found.values()]
             clips = self._found[first][1]
-            likewise = f"; likewise {list_names(told[1:])}" if others else ""
-            return first + (f" ({_count(clips)}: {list_names(clips)})" if clips else "") + likewise
+            also = f"; also {list_names(told[1:])}" if others else ""
+            return first + (f" ({_count(clips)}: {list_names(clips)})" if clips else "") + also
         clips = [clip for _, some in self._found.values() for clip in some]
         if not clips:
             return first + (f" (and {len(others)} more like this)" if others else "")

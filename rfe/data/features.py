@@ -24,7 +24,12 @@ _SUFFIXES = ("_static_features.npz", ".npz")
 
 
 def feature_file(encoder: str) -> str:
-    """Name of an encoder's file, as the challenge names them."""
+    """Name of an encoder's file, in the challenge's naming.
+
+    Examples:
+        >>> feature_file("wavlm")
+        'wavlm_static_features.npz'
+    """
     return f"{encoder}{_SUFFIXES[0]}"
 
 
@@ -63,7 +68,12 @@ class Inspection:
 
 
 def encoder_name(path: Path) -> str:
-    """The file's name without `_static_features.npz` or `.npz`."""
+    """The file's name without `_static_features.npz` or `.npz`.
+
+    Examples:
+        >>> encoder_name(Path("wavlm_static_features.npz")), encoder_name(Path("clip.npz"))
+        ('wavlm', 'clip')
+    """
     for suffix in _SUFFIXES:
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
@@ -71,7 +81,12 @@ def encoder_name(path: Path) -> str:
 
 
 def encoder_name_problem(name: object) -> str | None:
-    """Why no file of features should be made for an encoder of this name; None if it may."""
+    """Why an encoder cannot have this name; None if it can.
+
+    Examples:
+        >>> encoder_name_problem("wavlm"), encoder_name_problem("../wavlm") is None
+        (None, False)
+    """
     if isinstance(name, str) and _NAME.fullmatch(name):
         return None
     return (
@@ -161,7 +176,13 @@ def too_large_sentence(n_clips: int) -> str:
 
 
 def to_float32(values: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(values, [row] how many of them were finite and are infinite now, as they are too large) of real numbers."""
+    """(values, [row] how many of them were finite and are infinite now, as they are too large) of real numbers.
+
+    Examples:
+        >>> values, overflowed = to_float32(np.array([[1.0, 1e300]]))
+        >>> values.tolist(), overflowed.tolist()
+        ([[1.0, inf]], [1])
+    """
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(values, np.float32)
     if values.dtype == np.float32:

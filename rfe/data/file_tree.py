@@ -1,4 +1,4 @@
-"""Everything below a folder, whether it lies there or is linked to."""
+"""Walks everything below a folder, symbolic links included."""
 
 import os
 from collections.abc import Iterator

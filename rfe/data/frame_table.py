@@ -1,4 +1,4 @@
-"""Tables of numbers as extractors write them: `.csv` with or without a header, one line for each frame (or clip).
+"""Reads tables of numbers as extractors write them: `.csv` with or without a header, one line for each frame (or clip).
 
 Read are UTF-8 and UTF-16; commas, semicolons, tabs, bars or blanks between the fields; and the ways in which programs
 write that a value is missing. A cell that is neither a number nor a gap is refused with its line.
@@ -42,7 +42,7 @@ class FrameTable:
 
     path: Path
     names: tuple[str, ...]
-    """[column] as the header has them; "0", "1", ... where there is none."""
+    """[column] as the header has them; "0", "1", ... without a header."""
     rows: Iterator[tuple[int, list[str]]]
     """(line, cells), as many cells as names; blank lines are passed over."""
 
@@ -207,7 +207,7 @@ def _encoding(path: Path) -> str:
 
 
 def _find_separator(line: str) -> str:
-    """The first separator outside of quotes; blanks where there is none."""
+    """The first separator outside of quotes; blanks if none occurs."""
     bare = re.sub(r'"[^"]*"', "", line)
     for separator in _SEPARATORS:
         if separator in bare:

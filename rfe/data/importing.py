@@ -1,7 +1,7 @@
-"""A folder of metadata and per-clip files into one data folder, going on where an earlier import broke off.
+"""Imports a folder of metadata and per-clip files as a data folder; resumes an interrupted import.
 
 The data folder appears whole or not at all. Until then, what is done lies beside it in `.NAME.partial`; an import that
-is interrupted or killed leaves it there, and the same import again goes on with it.
+is interrupted or killed leaves it there, and running the same import again resumes from it.
 """
 
 import csv
@@ -30,12 +30,12 @@ from rfe.writing import DISK_FULL
 
 NO_FILE = "no file"
 NOT_A_CLIP = "no clip of the metadata"
-_KEPT = "what is done is kept in {}; the same command goes on with it"
+_KEPT = "completed parts are kept in {}; the same command resumes from them"
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported, and the check of the folder that came of it."""
+    """What was imported, and the check of the resulting folder."""
 
     output: Path
     aggregated: tuple[Aggregation, ...]
@@ -46,7 +46,7 @@ class ImportReport:
 
     @property
     def resumed(self) -> int:
-        """Clips (of all encoders) that an earlier, broken-off import had done."""
+        """Clips (of all encoders) that an earlier, interrupted import had completed."""
         return sum(one.resumed for one in self.aggregated)
 
 

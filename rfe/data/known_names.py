@@ -1,4 +1,4 @@
-"""Names by which tables of features call what is no feature: numbers, times, names, ratings and labels of frames.
+"""Known names of columns that are not features: numbers, times, names, ratings and labels of frames.
 
 Names are compared without regard to capital letters, blanks and underscores: `frameTime` is `frame_time`.
 """
@@ -62,20 +62,40 @@ _NO_CHANNELS = _normalized(_LABELS, _FOLDS, _INDEX, _TIMES, _ACTORS, _FACES, _PE
 
 
 def is_no_channel(name: str) -> bool:
-    """Whether a column is known to number, time, name, rate or label a frame, by its name."""
+    """Whether a column's name is known as a frame's number, time, name, rating or label, and so no feature.
+
+    Examples:
+        >>> is_no_channel("frame"), is_no_channel("AU12")
+        (True, False)
+    """
     return normalize_name(name) in _NO_CHANNELS
 
 
 def is_detection(name: str) -> bool:
-    """Whether a column says by 0 that nothing was found in the frame."""
+    """Whether a column's name marks a detection flag, where 0 means that nothing was found in the frame.
+
+    Examples:
+        >>> is_detection("success")
+        True
+    """
     return normalize_name(name) in _DETECTIONS
 
 
 def is_face(name: str) -> bool:
-    """Whether a column numbers the faces that were found in a recording."""
+    """Whether a column's name marks the number of a face in a recording.
+
+    Examples:
+        >>> is_face("face_id")
+        True
+    """
     return normalize_name(name) in _FACE_NAMES
 
 
 def may_name_actor(name: str) -> bool:
-    """Whether a column may be meant to name the actor."""
+    """Whether a column's name suggests that it names the actor.
+
+    Examples:
+        >>> may_name_actor("speaker"), may_name_actor("AU12")
+        (True, False)
+    """
     return normalize_name(name) in _ACTOR_NAMES

@@ -1,4 +1,4 @@
-"""Labels alone: all that scoring needs of a data folder, or of a CSV file of labels."""
+"""Reads labels only, which is all that scoring needs, from a data folder or a CSV file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,14 +46,14 @@ def read_labelled_clips(source: Path) -> LabelledClips:
 
 @dataclass(frozen=True)
 class AnsweredClips:
-    """Clips that an answer is asked for."""
+    """Clips to predict."""
 
     names: list[str]
     task: Task
 
 
 def read_answered_clips(source: Path) -> AnsweredClips:
-    """The clips that an answer is asked for: the target clips, or all where none is one.
+    """Read the clips to predict: the target clips, or all where there are none.
 
     Args:
         source: a data folder, of which its metadata are read, or a CSV file with `filename`.
@@ -71,5 +71,5 @@ def read_answered_clips(source: Path) -> AnsweredClips:
 
 def _existing(source: Path) -> Path:
     if not source.exists():
-        raise DataError(f"{source}: there is no such folder or file; give the data folder, or a CSV file of its clips")
+        raise DataError(f"{source}: no such folder or file; give the data folder, or a CSV file of its clips")
     return source

@@ -8,11 +8,16 @@ _NO_LABEL = "a training clip needs its label (clips without one are test clips)"
 
 
 def label_columns(task: Task) -> dict[str, str]:
-    """Column that training clips of the task must have -> what to do where it is not there."""
+    """Column that training clips of the task must have -> what to do where it is not there.
+
+    Examples:
+        >>> list(label_columns(Task("ab", ("a", "b")))), list(label_columns(Task("ab", ("a", "b"), pairs=((0, 1),))))
+        (['emotion_1'], ['emotion_1', 'emotion_2'])
+    """
     return dict.fromkeys(_COLUMNS[: 4 if task.has_ratios else 2 if task.pairs else 1], _NO_LABEL)
 
 
-def read_state(task: Task, row: Row) -> int:
+def parse_state(task: Task, row: Row) -> int:
     """The state a training row's columns name; saliences are not read where the task asks no ratio.
 
     Raises:
@@ -52,7 +57,13 @@ def _checked_state(task: Task, saliences_percent: dict[str, float]) -> int:
 
 
 def unknown_class(task: Task, code: str) -> str:
-    """`unknown class 'joy'; this task has ang, disg`, or which code was meant by a class's name."""
+    """`unknown class 'joy'; this task has ang, disg`, or which code was meant by a class's name.
+
+    Examples:
+        >>> task = Task("ab", ("ang", "hap"), ("anger", "happiness"))
+        >>> unknown_class(task, "joy"), unknown_class(task, "anger")
+        ("unknown class 'joy'; this task has ang, hap", "unknown class 'anger'; write ang")
+    """
     for known, name in zip(task.classes, task.class_names, strict=True):
         if code.lower() in (known.lower(), name.lower()):
             return f"unknown class {code!r}; write {known}"

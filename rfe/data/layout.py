@@ -1,4 +1,4 @@
-"""Where a folder has metadata, series and feature files: the layout of the published record.
+"""Recognises the layout of the published record: where metadata, series and feature files are.
 
 Found, wherever below the given folder they lie: `train_metadata.csv` and `test_metadata.csv` (or one `metadata.csv`),
 `pre_extracted_train_data/<Encoder>_train/<filename>.npy` or `.csv`, `pre_extracted_test_data/<Encoder>_test/...`, and
@@ -23,7 +23,7 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Layout:
-    """What a data folder is made of."""
+    """The files that a data folder is made from."""
 
     metadata: Mapping[str, Path]
     """Name in the data folder -> file."""
@@ -33,7 +33,7 @@ class Layout:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column of our metadata -> what the given files call it, where that is another name."""
     test_clips: tuple[str, ...] = ()
-    """Clips that stand in folders of test clips."""
+    """Clips in folders of test clips."""
     task: Task | None = None
     """Which labels the clips have, where the mapping says it."""
 
@@ -69,7 +69,7 @@ def find_metadata(folder: Path) -> dict[str, Path]:
     """The metadata files below a folder, by name.
 
     Raises:
-        DataError: there is none, or one of them twice.
+        DataError: none is found, or one is found twice.
     """
     return _choose_metadata(folder, list(walk_tree(folder)))
 

@@ -1,4 +1,4 @@
-"""Columns of features that tell a clip's label, actor or fold: what a table kept beside its features by mistake."""
+"""Finds feature columns that encode a clip's label, actor or fold, left in a table by mistake."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ _BLOCK = 256
 
 
 def find_leaks(values: NDArray[np.float32], clips: Clips, available: NDArray[np.bool_]) -> dict[Told, list[int]]:
-    """What columns tell: the numbers of the columns, from 0.
+    """Find columns that encode labels, actors or folds: the numbers of the columns, from 0.
 
     A column tells the label if it has few values and is a function of the state; or whether a clip is a blend, or its
     set, is a function of the column; or all clips of each value share a class; or clips in the column's order stand

@@ -1,4 +1,4 @@
-"""What is left to train on when a fold is held out: without it, training fails in the middle of a study."""
+"""Checks what is left to train on when each fold is held out; otherwise training fails in the middle of a study."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ def report_folds(clips: Clips, encoders: Mapping[str, EncoderFile], faults: Faul
     blend_folds = np.unique(fold[task.state_is_blend[state]]).tolist()
     if len(blend_folds) == 1 and task.scores_saliences:
         faults.problem(
-            f"fold: all blends stand in fold {blend_folds[0]}, so none is left to train and to choose on when it is "
+            f"fold: all blends are in fold {blend_folds[0]}, so none is left to train and to choose on when it is "
             "held out; put actors who show blends into at least two folds"
         )
     sets = {number: np.unique(task.state_set[state[fold == number]]) for number in clips.folds}

@@ -1,4 +1,4 @@
-"""A YAML file that says where a folder of any layout has its metadata and the files of each clip.
+"""Mapping files: YAML that describes where a folder of any layout has its metadata and each clip's files.
 
 ```yaml
 metadata: {file: labels.csv, columns: {video_id: speaker}}   # our column: its name there
@@ -72,7 +72,7 @@ class EncoderFiles(Section):
     (`mfcc_0:mfcc_12`). Left out: all but those that are known to number, time, name, rate or label a frame; the import
     says which these are."""
     without: list[str] = Field(default_factory=list)
-    """`.csv` only: columns that are left out, likewise."""
+    """`.csv` only: columns that are left out, in the same form."""
     header: bool | None = None
     """`.csv` only: whether the first line names the columns. Left out: it does unless it is all numbers; a first line
     of which this cannot be told, as `0,1`, is refused. Columns without names are 0, 1, ..."""
@@ -93,7 +93,7 @@ class ImportMapping(Section):
 
 
 def read_mapping(path: Path, folder: Path) -> Layout:
-    """What a data folder is made of, as a mapping file says.
+    """Read from a mapping file which files a data folder is made from.
 
     Args:
         path: the YAML file.

@@ -69,7 +69,7 @@ def match_rows_files(pattern: str, folder: Path, rows: Sequence[Row], filename: 
 
 
 def pattern_problem(pattern: str, columns: Sequence[str], clip_column: str | None) -> str | None:
-    """Why no file can be found by a pattern; None if it is sound.
+    """Why a pattern is invalid; None if it is valid.
 
     Args:
         pattern: the mapping's.
@@ -104,7 +104,12 @@ def pattern_problem(pattern: str, columns: Sequence[str], clip_column: str | Non
 
 
 def path_problem(text: str) -> str | None:
-    """Why a text is no path below a folder; None if it is."""
+    """Why a text is not a path below a folder; None if it is one.
+
+    Examples:
+        >>> path_problem("train/{clip}.npy") is None, path_problem("../other.npy")
+        (True, "'../other.npy' must be a path below the folder")
+    """
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         return f"{text!r} must be a path below the folder"

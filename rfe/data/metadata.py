@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rfe.data.faults import Faults, list_names
 from rfe.data.known_names import may_name_actor
-from rfe.data.labels import label_columns, read_state
+from rfe.data.labels import label_columns, parse_state
 from rfe.data.table import Row, read_table, require_columns
 from rfe.data.task import TASK_FILE, folder_task
 from rfe.task import BLEMORE, Task
@@ -87,7 +87,12 @@ class Clips:
 
 
 def clip_key(filename: str) -> str:
-    """What a clip's name is compared by: without the extensions of its recording and series (`test_0001.mov.npy`)."""
+    """The key that clips are compared by: the name without extensions, e.g. `test_0001` for `test_0001.mov.npy`.
+
+    Examples:
+        >>> clip_key("test_0001.mov.npy"), clip_key("test_0001")
+        ('test_0001', 'test_0001')
+    """
     return _EXTENSION.sub("", filename)
 
 
@@ -171,7 +176,7 @@ def _read_labels(source: list[Row], task: Task, faults: Faults) -> tuple[list[in
     states: list[int] = []
     folds: list[int] = []
     for row in source:
-        for values, read in ((states, partial(read_state, task)), (folds, _read_fold)):
+        for values, read in ((states, partial(parse_state, task)), (folds, _read_fold)):
             try:
                 values.append(read(row))
             except ValueError as error:
@@ -187,7 +192,7 @@ def _read_given_labels(source: list[Row], task: Task, faults: Faults) -> tuple[l
     for row in source:
         labelled = bool(row["emotion_1"] or row["emotion_2"])
         try:
-            states.append(read_state(task, row) if labelled else -1)
+            states.append(parse_state(task, row) if labelled else -1)
         except ValueError as error:
             faults.problem(f"{row.file}, {error}", row.filename)
         try:
@@ -265,7 +270,7 @@ def _report_repeated(rows: list[Row], faults: Faults) -> None:
         if other is row:
             continue
         if other.file == row.file and other["split"] == row["split"]:
-            faults.problem(f"{row.file}: a clip stands there more than once; keep one row for each", row.filename)
+            faults.problem(f"{row.file}: a clip occurs more than once; keep one row for each", row.filename)
         else:
             faults.problem("a clip is both a training and a test clip; keep one row for it", row.filename)
 
@@ -289,7 +294,7 @@ def _report_folds(source: list[Row], folds: list[int], actors: list[str], faults
         return
     if len(set(folds)) < 2:
         faults.problem(
-            f"{source[0].file}, fold: all training clips stand in fold {folds[0]}; cross-validation needs at least two"
+            f"{source[0].file}, fold: all training clips are in fold {folds[0]}; cross-validation needs at least two"
         )
     folds_of_actor: dict[str, set[int]] = {}
     for actor, fold in zip(actors, folds, strict=False):  # target clips have no fold
@@ -301,7 +306,7 @@ def _report_folds(source: list[Row], folds: list[int], actors: list[str], faults
     ]
     if split_actors:
         faults.problem(
-            f"{source[0].file}, fold: actor {list_names(split_actors)} stands in more than one fold, so a model is "
+            f"{source[0].file}, fold: actor {list_names(split_actors)} is in more than one fold, so a model is "
             "scored on people it was trained on; put all clips of an actor into one fold"
         )
 

@@ -1,4 +1,4 @@
-"""The features of a few clips in one file, named by what it was made of: what a broken-off import leaves done.
+"""Parts: features of a few clips in one file, named by a hash of its inputs, so that an interrupted import can resume.
 
 A part appears whole or not at all. When a clip's file, or how it is read, is another one, so is the part's name;
 what lies under a name is therefore never stale.
@@ -29,7 +29,7 @@ Files = tuple[Path, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipPart:
     """A few clips of one encoder."""
 
     path: Path
@@ -74,7 +74,7 @@ class Header:
 
 @dataclass
 class PartSummary:
-    """What became of a part's clips."""
+    """The summary of a part: clips with features, and clips skipped."""
 
     names: list[str] = field(default_factory=list)
     """[row] clips that have features."""
@@ -119,23 +119,23 @@ class PartSummary:
         self.examples.setdefault(error.reason, error.example)
 
 
-def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> list[Part]:
+def split_clips(clips: Mapping[str, Files], reading: Reading, folder: Path) -> list[ClipPart]:
     """The parts, in order, that hold all `clips`; their files will be in `folder`."""
     items = list(clips.items())
     groups = [tuple(items[start : start + CLIPS_PER_PART]) for start in range(0, len(items), CLIPS_PER_PART)]
-    return [Part(folder / f"{_name_part(group, reading)}.npz", group, reading) for group in groups]
+    return [ClipPart(folder / f"{_name_part(group, reading)}.npz", group, reading) for group in groups]
 
 
-def make_part(part: Part) -> PartSummary:
+def make_part(part: ClipPart) -> PartSummary:
     """Read a part's clips one after the other and write its file."""
     return fill_part(part, (_read(paths, part.reading) for _, paths in part.clips))
 
 
-def fill_part(part: Part, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
-    """Write a part's file of what each of its clips came to."""
+def fill_part(part: ClipPart, rows: Iterable[ClipRow | SeriesError]) -> PartSummary:
+    """Write a part's file from the features of its clips."""
     summary = PartSummary()
     values: list[NDArray[np.float32]] = []
-    for (name, _), row in zip(part.clips, rows, strict=False):  # a table's rows go on with the next part's clips
+    for (name, _), row in zip(part.clips, rows, strict=False):  # the table's next rows are the next part's clips
         if isinstance(row, SeriesError):
             summary.skip(name, row)
         else:
@@ -157,8 +157,8 @@ def _read(paths: Files, reading: Reading) -> ClipRow | SeriesError:
         return error
 
 
-def find_part(part: Part) -> PartSummary | None:
-    """What became of a part's clips, if its file is there and whole."""
+def find_part(part: ClipPart) -> PartSummary | None:
+    """Read a part's summary, if its file exists and is complete."""
     try:
         return _load(part.path)[1]
     except FileNotFoundError:
@@ -168,7 +168,7 @@ def find_part(part: Part) -> PartSummary | None:
         return None
 
 
-def read_rows(part: Part) -> list[NDArray[np.float32]]:
+def read_rows(part: ClipPart) -> list[NDArray[np.float32]]:
     """[row] each [dim], in the order of the summary's names."""
     values, summary = _load(part.path)
     return np.split(values, np.cumsum(summary.dims)[:-1]) if summary.dims else []

@@ -1,4 +1,4 @@
-"""How a clip's file is read, what is read of it, and why it cannot be."""
+"""How a clip's file is read, the series read from it, and errors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from rfe.errors import DataError
 
 @dataclass(frozen=True)
 class Reading:
-    """How a clip's file is read, and what becomes of it."""
+    """How a clip's file is read and turned into features."""
 
     form: Literal["series", "vector"] = "series"
     """`series`: seven statistics over time; `vector`: one vector for each clip, taken as it is."""
@@ -28,12 +28,12 @@ class Reading:
     header: bool | None = None
     """Whether a table's first line names its columns; None: told by whether it is all numbers."""
     clip_column: str | None = None
-    """The column of one table of all clips that names the clip; None: each clip has files of its own."""
+    """The column of one table of all clips that names the clip; None: each clip has separate files."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One clip's series as its file has it."""
+    """One clip's series, as read from its file."""
 
     values: NDArray[np.float32]
     """[time, channel]; gaps are NaN or infinite."""

@@ -23,7 +23,12 @@ _VERSION = ("size", "ETag", "etag", "md5Hash", "md5", "checksum", "LastModified"
 
 
 def is_uri(source: str | Path) -> bool:
-    """Whether `source` is a URI, as `s3://bucket/folder`, and not a path."""
+    """Whether `source` is a URI, as `s3://bucket/folder`, and not a path.
+
+    Examples:
+        >>> is_uri("s3://bucket/folder"), is_uri("my-data")
+        (True, False)
+    """
     return "://" in str(source)
 
 

@@ -1,4 +1,4 @@
-"""Features that are far off the scale of those a model was trained on: standardised meanwhile, or in another unit."""
+"""Detects features far from the scale that a model was trained on: standardised, or in another unit."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ FEWEST = 20
 
 
 def describe_scale(values: NDArray[np.float32], mean: NDArray[np.float64], variance: NDArray[np.float64]) -> str | None:
-    """How features are off the training clips' scale, in words; None where they may well be of it.
+    """Describe how features differ in scale from the training clips'; None where they may match.
 
     Medians over all values and columns: other people and rooms move them by a deviation or two (in the data this was
     made with, clips of one actor lie .5 to 1.0 deviations from the mean, and spread .5 to 1.2 times as wide).

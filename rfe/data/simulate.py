@@ -17,7 +17,7 @@ from rfe.data.caveats import TRUTH_FILE
 from rfe.data.features import feature_file
 from rfe.data.simulation.appearance import Appearance, appearance_of
 from rfe.data.simulation.content import Performers, draw_content, draw_performers
-from rfe.data.simulation.encoders import EncoderSpec, View, build_view, draw_lengths, iterate_features
+from rfe.data.simulation.encoders import EncoderSpec, EncoderView, build_view, draw_lengths, iterate_features
 from rfe.data.simulation.files import write_features, write_metadata
 from rfe.data.simulation.knobs import KNOBS, Knobs
 from rfe.data.simulation.room import check_room
@@ -36,7 +36,7 @@ __all__ = ["EncoderSpec", "Knobs", "SimulationSpec", "World", "build_world", "de
 
 @dataclass(frozen=True)
 class World:
-    """All that is drawn before any frame is."""
+    """Everything that is drawn before the frames."""
 
     look: Appearance
     skeleton: Skeleton
@@ -45,7 +45,7 @@ class World:
     """[clip, coordinate] m."""
     lengths: NDArray[np.int64]
     """[clip] frames."""
-    views: tuple[View, ...]
+    views: tuple[EncoderView, ...]
     """How each encoder sees the clips."""
 
 
@@ -72,7 +72,7 @@ def build_world(spec: SimulationSpec, knobs: Knobs = KNOBS, progress: Progress |
     content = draw_content(skeleton.cell, skeleton.actor, cells, look, performers, knobs, stream)
     by_name = {encoder.name: encoder for encoder in spec.encoder_specs}
     first = spec.encoder_specs[0].name
-    views: list[View] = []
+    views: list[EncoderView] = []
     for encoder in spec.encoder_specs:
         source = by_name[encoder.copies or encoder.name]
         # The encoder whose gain changes on test clips is the first one, and what copies it.
@@ -140,7 +140,7 @@ def files_of(spec: SimulationSpec) -> tuple[str, ...]:
 
 
 def _planned(folder: Path) -> Any:
-    """What the simulated set in a folder was planned as; None where there is none."""
+    """The plan of the simulated set in a folder; None if it has none."""
     try:
         truth = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
         return {name: truth[name] for name in ("spec", "knobs")}

@@ -18,7 +18,7 @@ LEAST_DEVIATION = 1e-30
 """What varies by less is constant, too: its standardised values would overflow float32."""
 LARGEST = 1e15
 """Standardised values end here, so that what a model makes of them stays finite: a clip may lie as far off as float32
-reaches from training clips that hardly vary."""
+reaches from training clips that barely vary."""
 UNGROUPED = -1
 """Group of clips that are standardised by the training statistics alone."""
 
@@ -82,7 +82,13 @@ def fit_preprocessing(values: Float32, group: NDArray[np.int64], reduce: int | N
 
 
 def fit_statistics(values: Float32) -> tuple[Float64, Float64]:
-    """[dim] mean and variance of features [clip, dim]; the variance of constant columns is 0."""
+    """[dim] mean and variance of features [clip, dim]; the variance of constant columns is 0.
+
+    Examples:
+        >>> mean, variance = fit_statistics(np.array([[0.0, 5.0], [2.0, 5.0]], np.float32))
+        >>> mean.tolist(), variance.tolist()
+        ([1.0, 5.0], [1.0, 0.0])
+    """
     mean: Float64 = values.mean(axis=0, dtype=np.float64)
     variance: Float64 = values.var(axis=0, dtype=np.float64)
     variance[is_constant(mean, variance)] = 0.0
@@ -90,12 +96,22 @@ def fit_statistics(values: Float32) -> tuple[Float64, Float64]:
 
 
 def is_constant(mean: Float64, variance: Float64) -> NDArray[np.bool_]:
-    """[dim] whether a column is constant, or varies by less than float32 tells apart or can be divided by."""
+    """[dim] whether a column is constant, or varies by less than float32 tells apart or can be divided by.
+
+    Examples:
+        >>> is_constant(np.array([1.0, 1.0]), np.array([0.5, 0.0])).tolist()
+        [False, True]
+    """
     return (variance <= (RESOLUTION * mean) ** 2) | (variance < LEAST_DEVIATION**2)
 
 
 def reduced_dim(dim: int, reduce: int | None) -> int:
-    """Width of an encoder after `reduce`: an encoder that is no wider keeps its own."""
+    """Width of an encoder after `reduce`: an encoder that is no wider keeps its own.
+
+    Examples:
+        >>> reduced_dim(768, 64), reduced_dim(32, 64), reduced_dim(768, None)
+        (64, 32, 768)
+    """
     return dim if reduce is None else min(dim, reduce)
 
 
@@ -109,6 +125,12 @@ def standardize(values: Float32, group: NDArray[np.int64], mean: Float64, varian
         values: [clip, dim], all finite.
         group: [clip] any integers; `UNGROUPED` clips are standardised by `mean` and `variance` themselves.
         mean, variance: [dim] of the training clips.
+
+    Examples:
+        >>> values = np.array([[0.0], [2.0]], np.float32)
+        >>> mean, variance = fit_statistics(values)
+        >>> standardize(values, np.full(2, UNGROUPED), mean, variance).round(3).tolist()
+        [[-1.0], [1.0]]
     """
     result = np.empty(values.shape, np.float32)
     informative = variance > 0

@@ -26,6 +26,11 @@ def clip_statistics(series: NDArray[np.floating]) -> NDArray[np.float32]:
 
     Raises:
         ValueError: if `series` is not two-dimensional or has no time step.
+
+    Examples:
+        >>> series = np.array([[0.0], [1.0], [2.0], [3.0], [4.0]])  # five frames of one channel
+        >>> [round(value, 2) for value in clip_statistics(series).tolist()]  # mean, deviation, p10, p25, p50, p75, p90
+        [2.0, 1.41, 0.4, 1.0, 2.0, 3.0, 3.6]
     """
     if series.ndim != 2:
         raise ValueError(f"a clip's series is [time, channel], not {series.ndim}-dimensional")
@@ -44,6 +49,10 @@ def batch_statistics(series: NDArray[np.floating]) -> NDArray[np.float32]:
 
     Raises:
         ValueError: if `series` is not three-dimensional or has no time step.
+
+    Examples:
+        >>> batch_statistics(np.zeros((2, 5, 3))).shape
+        (2, 21)
     """
     if series.ndim != 3:
         raise ValueError(f"a batch of series is [clip, time, channel], not {series.ndim}-dimensional")

@@ -25,7 +25,12 @@ def read_task(path: Path) -> Task:
 
 
 def parse_task(value: Mapping[str, Any], heading: str) -> Task:
-    """As `read_task`, of plain values; `heading` names them in messages."""
+    """As `read_task`, of plain values; `heading` names them in messages.
+
+    Examples:
+        >>> parse_task({"name": "valence", "classes": ["neg", "pos"]}, "task.yaml").n_states
+        2
+    """
     gather(problems_of(TaskFile, dict(value)), ConfigError, heading)
     return TaskFile.model_validate(value).to_task(heading)
 
@@ -48,5 +53,10 @@ def write_task(path: Path, task: Task) -> None:
 
 
 def compared_labels(task: Task) -> tuple[Any, ...]:
-    """What two tasks must have in common for a model of one to answer the other's clips: classes, blends and ratios."""
+    """What two tasks must have in common for a model of one to answer the other's clips: classes, blends and ratios.
+
+    Examples:
+        >>> compared_labels(Task("ab", ("a", "b"))) == compared_labels(Task("other", ("a", "b")))
+        True
+    """
     return (task.classes, task.pairs, task.ratios_percent, task.alone)

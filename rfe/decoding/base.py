@@ -16,6 +16,11 @@ class Outputs:
 
     Raises:
         ValueError: the three arrays differ in shape.
+
+    Examples:
+        >>> outputs = Outputs(np.zeros((3, 5, 2)), np.zeros((3, 5, 2)), np.full((3, 5, 2), 0.5))
+        >>> outputs.leading, outputs.n_clips
+        ((3,), 5)
     """
 
     presence_logits: Float

@@ -18,7 +18,12 @@ States = NDArray[np.signedinteger[Any]]
 
 
 def fits_thresholds(task: Task) -> bool:
-    """Whether two thresholds can tell the task's answers apart: they know 50/50 and one leaning ratio each way."""
+    """Whether two thresholds can tell the task's answers apart: they know 50/50 and one leaning ratio each way.
+
+    Examples:
+        >>> fits_thresholds(Task("ab", ("a", "b"), pairs=((0, 1),), ratios_percent=(75, 25)))  # no 50/50
+        False
+    """
     return not task.has_ratios or task.n_ratios == 3  # three that are symmetric have 50 in their middle
 
 
@@ -186,7 +191,7 @@ class Hits:
     """[clip] the truth is a blend."""
 
 
-def group_clips(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def group_by_folds(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Clips that belong to the same folds, as one group each.
 
     Args:
@@ -194,6 +199,11 @@ def group_clips(membership: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArr
 
     Returns:
         group of each clip [clip], and [fold, group] 1 where the fold holds the group.
+
+    Examples:
+        >>> group, fold_of_group = group_by_folds(np.array([[True, True, False], [False, False, True]]))
+        >>> group.tolist(), fold_of_group.tolist()
+        ([1, 1, 0], [[0.0, 1.0], [1.0, 0.0]])
     """
     code = np.zeros(membership.shape[1], np.int64)
     for row in membership:  # relabelling at each fold keeps codes small for any number of folds

@@ -58,7 +58,7 @@ class DesignDecoder(ValidStatesDecoder):
         omega: as `ValidStatesDecoder`.
         actor: [clip] whose clips the outputs are; equal numbers are one actor.
 
-    Example:
+    Examples:
         By the design an actor shows two classes equally often; the outputs for one actor's clips lean to the first.
 
         >>> import numpy as np
@@ -136,6 +136,11 @@ def mean_design(task: Task, state: Int, actor: Int) -> NDArray[np.float64]:
     Args:
         task: whose states they are.
         state, actor: [clip]; no clip at all has the design 0.
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"))
+        >>> mean_design(task, np.array([0, 1, 1, 0, 1, 1]), np.array([3, 3, 3, 7, 7, 7])).tolist()
+        [1.0, 2.0]
     """
     return np.bincount(state, minlength=task.n_states) / max(1, len(np.unique(actor)))
 
@@ -151,6 +156,11 @@ def design_spread(task: Task, state: Int, actor: Int) -> float:
     Args:
         task: whose states they are.
         state, actor: [clip] of at least two actors.
+
+    Examples:
+        >>> task, actor = Task("ab", ("a", "b")), np.array([0, 0, 1, 1])
+        >>> float(design_spread(task, np.array([0, 1, 0, 1]), actor))  # both actors show each state once
+        0.0
     """
     index = np.unique(actor, return_inverse=True)[1]
     n_actors = int(index.max(initial=-1)) + 1
@@ -167,8 +177,13 @@ def design_spread(task: Task, state: Int, actor: Int) -> float:
     return float(distance.mean() / expected) if expected > 0 else 0.0
 
 
-def is_whole(n_clips: float, design: Float) -> bool:
-    """Whether an actor with so many clips can have shown the whole design [state]."""
+def shows_whole_design(n_clips: float, design: Float) -> bool:
+    """Whether an actor with so many clips can have shown the whole design [state].
+
+    Examples:
+        >>> shows_whole_design(54, np.ones(54)), shows_whole_design(20, np.ones(54))
+        (True, False)
+    """
     low, high = WHOLE
     return bool(low * np.sum(design) <= n_clips <= high * np.sum(design))
 

@@ -43,6 +43,12 @@ def measure_calibration(
 
     Returns:
         Numbers over all clips and leading axes together; clips without a distribution (nan) are left out.
+
+    Examples:
+        >>> task, probabilities = Task("ab", ("a", "b")), np.array([[0.75, 0.25], [0.5, 0.5]])
+        >>> fit = measure_calibration(task, probabilities, np.array([0, 1]), np.array([0, 0]))
+        >>> round(fit.nll, 3)
+        0.49
     """
     kept = np.isfinite(probabilities[..., 0])  # [..., clip]
     truth = np.broadcast_to(truth_state, kept.shape)[kept]

@@ -35,6 +35,11 @@ def build_decoder(
     Raises:
         ConfigError: another kind or way to set thresholds, one that the task's ratios rule out, or a design for
             thresholds.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> type(build_decoder(BLEMORE, "official")).__name__, type(build_decoder(BLEMORE, "valid_states")).__name__
+        ('OfficialDecoder', 'ValidStatesDecoder')
     """
     if actor is not None and kind != "valid_states":
         raise ConfigError(
@@ -74,6 +79,15 @@ def crossfit_decode(
 
     Raises:
         ValueError: there is one fold only.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> truth, fold = np.tile([0, 1, 2, 3], 5), np.repeat([0, 1], 10)
+        >>> logits = 4.0 * (np.arange(BLEMORE.n_classes) == truth[:, None]) - 2.0
+        >>> outputs = Outputs(logits, logits, np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))
+        >>> states, _ = crossfit_decode(build_decoder(BLEMORE, "official"), outputs, truth, fold)
+        >>> bool((states == truth).all())
+        True
     """
     folds, fold_index = np.unique(fold, return_inverse=True)
     if len(folds) < 2:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float
-from rfe.decoding.candidates import Hits, group_clips
+from rfe.decoding.candidates import Hits, group_by_folds
 
 
 def fit_grid(
@@ -45,7 +45,7 @@ def grid_scores(
 ) -> NDArray[np.float64]:
     """[replica, fold, blend point, even point] Score at every grid point (ACC_salience counts 0 without blends)."""
     n_replicas = len(strength)
-    group, member = group_clips(membership)
+    group, member = group_by_folds(membership)
     n_groups, n_blend, n_even = member.shape[1], len(blend_grid), len(even_grid)
     # tables are indexed by how many grid points a clip's number reaches: 0 .. number of points
     cell = np.arange(n_replicas)[:, None] * n_groups + group  # [replica, clip]

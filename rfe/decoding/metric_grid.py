@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Int
-from rfe.decoding.candidates import Candidates, group_clips
+from rfe.decoding.candidates import Candidates, group_by_folds
 from rfe.metrics.metric import Metric
 from rfe.task import Task
 
@@ -93,7 +93,7 @@ def _values(
     even: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """[point, fold] values of the metric at thresholds [point]; candidates [clip]."""
-    group, member = group_clips(membership)
+    group, member = group_by_folds(membership)
     answers = candidates.answer(blend[:, None], even[:, None])
     totals = metric.totals(task, truth_state, answers, np.eye(member.shape[1])[group])
     return metric.value(np.einsum("fg,pgn->pfn", member, totals))

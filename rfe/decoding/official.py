@@ -41,6 +41,11 @@ def two_largest(values: Float) -> tuple[NDArray[np.int8], NDArray[np.int8], Floa
     Returns:
         Index of the largest and of the second, then their values, each [..., clip]. The largest value is nan where
         any of the row is.
+
+    Examples:
+        >>> first, second, largest, next_largest = two_largest(np.array([[0.2, 0.5, 0.3]]))
+        >>> first.tolist(), second.tolist(), largest.tolist()
+        ([1], [2], [0.5])
     """
     planes = np.ascontiguousarray(np.moveaxis(values, -1, 0))  # [class, ..., clip]: whole-array comparisons
     largest, next_largest = planes[0], np.full_like(planes[0], -np.inf)

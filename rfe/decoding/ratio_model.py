@@ -31,7 +31,13 @@ def ratio_evidence(task: Task, salience_logits: Float) -> Array:
 
 
 def n_levels(task: Task) -> int:
-    """How many beta there are: ratios at or above 50, less the outermost."""
+    """How many beta there are: ratios at or above 50, less the outermost.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> n_levels(BLEMORE)
+        1
+    """
     return (task.n_ratios + 1) // 2 - 1
 
 

@@ -53,7 +53,13 @@ def salience_evidence(task: Task, salience_logits: Float) -> Array:
 
 @cache
 def pair_members(task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """[pair] the first and the second class of each pair."""
+    """[pair] the first and the second class of each pair.
+
+    Examples:
+        >>> first, second = pair_members(Task("abc", ("a", "b", "c"), pairs=((0, 1), (0, 2))))
+        >>> first.tolist(), second.tolist()
+        ([0, 0], [1, 2])
+    """
     first, second = np.array(task.pairs, np.int64).reshape(-1, 2).T
     return first, second
 
@@ -62,6 +68,12 @@ def softmax_sets(logits: Array, weight: Array | float = 1.0) -> Array:
     """Turn logits [..., set, clip] into probabilities times weight [..., clip], in place; returns the log normaliser.
 
     Working in place halves the memory traffic of a fit, which is most of its time.
+
+    Examples:
+        >>> logits = np.log(np.array([[1.0], [3.0]]))
+        >>> normaliser = softmax_sets(logits)
+        >>> logits.round(3).tolist(), float(np.exp(normaliser[0]).round(3))
+        ([[0.25], [0.75]], 4.0)
     """
     largest = logits.max(-2)
     logits -= largest[..., None, :]

@@ -1,4 +1,4 @@
-"""From candidates to answers while a fold is held out: one alone, or several averaged and decoded once.
+"""Answers while a fold is held out, of one candidate or of several averaged and decoded once.
 
 `states`: the candidates' calibrated distributions over states are averaged, recalibrated and answered by
 expected score. `design`: before the answer, they are matched actor by actor to the other actors' mean design, as
@@ -23,7 +23,7 @@ from rfe.ensemble.recalibration import Recalibration
 
 @dataclass(frozen=True)
 class Together:
-    """What an average answers. Only the held-out fold's clips had no part in it."""
+    """The answers of an average. Only the held-out fold's clips are independent of it."""
 
     answers: NDArray[np.int64]
     """[clip]"""

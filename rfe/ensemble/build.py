@@ -1,4 +1,4 @@
-"""From studies to an ensemble and an honest estimate of what it scores."""
+"""Builds an ensemble from studies, with a nested estimate of its score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,10 +14,10 @@ from rfe.data.design import check_design, check_design_actors
 from rfe.data.domains import resolve_target_actors
 from rfe.decoding.candidates import check_ratios
 from rfe.ensemble.calibrated import CalibratedCandidate, Decoding, Float32, Truth, map_in_threads
-from rfe.ensemble.candidates import Candidate, load_outputs, read_study
+from rfe.ensemble.candidates import Candidate, load_outputs, read_candidates
 from rfe.ensemble.nested import Chosen, choose_nested, nested_answers, nested_states
 from rfe.ensemble.preselection import preselect
-from rfe.ensemble.selection import Ensemble, Member, Selection, Weights, first_step
+from rfe.ensemble.selection import Member, Selection, WeightedTrials, Weights, first_step
 from rfe.errors import StudyError
 from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import InfluenceTable, Interval, difference_interval, score_interval
@@ -27,9 +27,9 @@ from rfe.workspace import StudyFolder
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """An ensemble, and what is known of it."""
+    """An ensemble with its scores."""
 
-    ensemble: Ensemble
+    ensemble: WeightedTrials
     how: Selection
     decoding: Mapping[str, float]
     """What was fitted to answer the final members' average; see `answering`."""
@@ -41,7 +41,7 @@ class EnsembleResult:
     """Score of the final members on the very clips they were chosen and weighted by: no estimate for new clips. It is
     mostly above the nested score, but of few clips it may lie below, as the two answer with different members."""
     single: Interval
-    """Score of the best single candidate, chosen and answered likewise, nested."""
+    """Score of the best single candidate, chosen and answered in the same way, nested."""
     difference: Interval
     """Nested ensemble minus nested best single, paired by clip."""
     by_fold: dict[int, tuple[Member, ...]]
@@ -67,12 +67,12 @@ class EnsembleResult:
 
     @property
     def one_member(self) -> str:
-        """Why an ensemble of one trial does not answer as the trial does; empty where nothing is to be explained."""
+        """Why an ensemble of one trial answers differently from the trial; empty otherwise."""
         return explain_one_member(len(self.ensemble.members), self.how.decoding)
 
     @property
     def is_transductive(self) -> bool:
-        """Whether one of its numbers, or a member's own score, is of the design decoder."""
+        """Whether one of its scores, or a member's own score, uses the design decoder."""
         return self.how.decoding == "design" or any(
             one.candidate.config.decode.design == "actor" for one in self.ensemble.members
         )
@@ -176,7 +176,7 @@ def build_ensemble(
     answers = nested_answers(chosen)
     nested, single = table(answers), table(nested_answers(chosen, single=True))
     return EnsembleResult(
-        ensemble=Ensemble(_chosen_members(candidates, final.weights), how.method),
+        ensemble=WeightedTrials(_chosen_members(candidates, final.weights), how.method),
         how=how,
         decoding=final.decoding,
         blend_share=float(truth.shares(None).blend),
@@ -210,7 +210,7 @@ def _as_searched(folders: Sequence[StudyFolder], candidates: Sequence[Candidate]
     former = {
         (one.study, one.number): one
         for folder in (folders if again else ())
-        for one in read_study(folder, confirmed=False, numbers=again).candidates
+        for one in read_candidates(folder, confirmed=False, numbers=again).candidates
     }
     return [former[one.study, one.number] if one.confirmed_models else one for one in candidates]
 
@@ -250,7 +250,7 @@ def _candidates(folders: Sequence[StudyFolder], dataset: Dataset) -> list[Candid
     """Finished trials of all studies, each configuration once, and none that looked at the fold it reports."""
     found: dict[str, Candidate] = {}
     for folder in folders:
-        record = read_study(folder)
+        record = read_candidates(folder)
         fingerprint = record.study.data_fingerprint
         if fingerprint and fingerprint != dataset.fingerprint:
             raise StudyError(

@@ -1,6 +1,6 @@
 """Candidates as distributions over states, each calibrated without the fold whose clips it is asked about.
 
-What is said of a fold in a nested evaluation may use no label of that fold: so every calibration exists once without
+A nested evaluation of a fold may use no label of that fold, so every calibration exists once without
 each pair of folds. A clip of fold j, seen while fold k is held out, is described by parameters fitted without j and k.
 """
 
@@ -151,8 +151,8 @@ class CalibratedCandidate:
 
 
 @dataclass(frozen=True)
-class View:
-    """What may be known of the candidates while a fold is held out."""
+class FoldView:
+    """The candidates as seen while a fold is held out, without its labels."""
 
     set_likelihood: Float32
     """[candidate, clip] probability of the true set."""
@@ -169,8 +169,8 @@ def view_candidates(
     held_out: int | None,
     decoding: Decoding = "states",
     on_each: Callable[[], None] = lambda: None,
-) -> View:
-    """Look at the candidates while a fold is held out.
+) -> FoldView:
+    """Build the view of the candidates while a fold is held out.
 
     Args:
         calibrated: the candidates.
@@ -193,15 +193,19 @@ def view_candidates(
 
     sets, ratios, scores = zip(*map_in_threads(look, calibrated, on_each), strict=True)
     of_sets, of_ratios = np.asarray(sets, np.float32), np.asarray(ratios, np.float32)
-    return View(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
+    return FoldView(of_sets, of_ratios, np.array(scores), lambda index: calibrated[index].states(held_out))
 
 
 def map_in_threads(
     function: Callable[[Item], Found], items: Iterable[Item], on_each: Callable[[], None]
 ) -> list[Found]:
-    """The function of each item, in the items' order, on a few cores: NumPy's loops leave the interpreter free.
+    """Apply the function to each item, in order, on a few threads: NumPy's loops release the interpreter lock.
 
-    BLAS is left one thread: its products are small, and threads of its own would only wait for one another.
+    BLAS is limited to one thread: its products are small, and more threads would only wait for one another.
+
+    Examples:
+        >>> map_in_threads(abs, [-1, 2, -3], on_each=lambda: None)
+        [1, 2, 3]
     """
     found = []
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(THREADS, available_cpus())) as pool:

@@ -1,4 +1,4 @@
-"""What a final predictor can be made of: a study's finished trials with the outputs their fold models logged."""
+"""Candidates for the final predictor: a study's finished trials with the logged outputs of their fold models."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -52,7 +52,7 @@ class Candidate:
 
     @property
     def rank_score(self) -> tuple[bool, float]:
-        """What candidates are ranked by: confirmed ones first, by their mean; the others by the search's score."""
+        """The ranking key: confirmed candidates first, by their mean; the others by the search's score."""
         return (True, float(np.mean(self.confirmed))) if self.confirmed else (False, self.score)
 
 
@@ -72,7 +72,7 @@ class ModelOutputs:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What a study's journal says of it."""
+    """A study's candidates and metadata from its journal."""
 
     study: StudyLog
     candidates: tuple[Candidate, ...]
@@ -81,7 +81,9 @@ class StudyRecord:
     """`score_best`, `score_selected` ... of the study as it last ended; empty while it has not."""
 
 
-def read_study(folder: StudyFolder, *, confirmed: bool = True, numbers: Collection[int] | None = None) -> StudyRecord:
+def read_candidates(
+    folder: StudyFolder, *, confirmed: bool = True, numbers: Collection[int] | None = None
+) -> StudyRecord:
     """Read a study's journal; of a trial or confirmation recorded more than once the last holds.
 
     Args:
@@ -132,7 +134,7 @@ def load_logits(candidate: Candidate, dataset: Dataset) -> Outputs:
     with _usable_file(candidate) as path:
         arrays = read_arrays(path, ("seeds", "presence_logits", "salience_logits"))
         task = dataset.clips.task
-        arrays["fused"] = arrays["salience_logits"][..., : task.n_classes]  # stands in: states are told by logits
+        arrays["fused"] = arrays["salience_logits"][..., : task.n_classes]  # unused: states need logits only
         return _part(arrays, "", (len(arrays["seeds"]), dataset.clips.n_source), task, candidate.config)
 
 

@@ -1,4 +1,4 @@
-"""How one configuration's models answer together: their probabilities are averaged first, then decoded once.
+"""Decodes one configuration's models together: their probabilities are averaged, then decoded once.
 
 `official` and `decoupled` decode averaged probabilities with thresholds fitted on out-of-fold probabilities that were
 averaged over seeds. `valid_states` averages the models' distributions over states, each calibrated on all
@@ -28,7 +28,7 @@ TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is answered of clips."""
+    """Answers to clips."""
 
     state: NDArray[np.int64]
     """[clip] -1 where a model's output is not finite."""
@@ -39,7 +39,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class FinalDecoder:
-    """How the average of a configuration's models is answered; fitted on all out-of-fold outputs."""
+    """Decodes the average of a configuration's models; fitted on all out-of-fold outputs."""
 
     task: Task
     """Whose states are answered; `to_dict` leaves it out, and `from_dict` is given it."""
@@ -144,8 +144,8 @@ def average_states(decoder: FinalDecoder, target: Outputs) -> NDArray[np.float64
 def average_outputs(task: Task, outputs: Outputs) -> Outputs:
     """Outputs [clip, class] whose probabilities are the average over all leading axes.
 
-    Presence probabilities, the salience head's softmax and the fused probabilities are averaged each; logits of the
-    averages stand in for them, so that any decoder reads the averages back.
+    Presence probabilities, the salience head's softmax and the fused probabilities are averaged each; the result
+    holds the averages' logits, from which any decoder recovers them.
     """
     axes, n_classes = tuple(range(len(outputs.leading))), task.n_classes
     presence = np.clip(presence_probabilities(task, outputs).mean(axes), TINY, 1 - np.finfo(np.float32).epsneg)
@@ -161,7 +161,13 @@ def average_outputs(task: Task, outputs: Outputs) -> Outputs:
 
 
 def expected_salience(task: Task, states: Float) -> NDArray[np.float64]:
-    """[clip, class] from [clip, state]."""
+    """[clip, class] from [clip, state].
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"), pairs=((0, 1),))
+        >>> expected_salience(task, np.array([[0.5, 0.0, 0.5]])).tolist()
+        [[0.75, 0.25]]
+    """
     return np.asarray(states, np.float64) @ task.state_salience.astype(np.float64)
 
 

@@ -11,7 +11,7 @@ from rfe.task import Task
 Float = NDArray[np.floating[Any]]
 
 
-def ratio_probabilities(task: Task, states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
+def split_probabilities(task: Task, states: Float, pair: NDArray[np.int64]) -> NDArray[np.float64]:
     """[..., clip, ratio] how a pair is split, given that it is the pair.
 
     Args:
@@ -33,6 +33,12 @@ def mix_states(task: Task, states: Sequence[Float], weights: Float, ratio_weight
         weights: [model] of their sets.
         ratio_weights: [model] of the ratios within a pair; where they equal `weights` the states are averaged as they
             are.
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"))
+        >>> first, second = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+        >>> mix_states(task, [first, second], np.array([0.75, 0.25]), np.array([0.75, 0.25])).tolist()
+        [[0.75, 0.25]]
     """
     mixed = _weighted(states, weights)
     if np.array_equal(weights, ratio_weights):
@@ -53,6 +59,10 @@ def mix_fused(fused: Sequence[Float], weights: Float) -> NDArray[np.float64]:
     Args:
         fused: [model] of [clip, class].
         weights: [model] that sum to 1.
+
+    Examples:
+        >>> mix_fused([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])], np.array([0.75, 0.25])).tolist()
+        [[0.75, 0.25]]
     """
     return _weighted(fused, weights)
 

@@ -1,4 +1,4 @@
-"""Nested evaluation: what an ensemble chosen like this one scores on clips that had no part in choosing it.
+"""Nested evaluation: the score of an ensemble chosen in the same way, on clips that had no part in the choice.
 
 For each fold, candidates are ranked and calibrated, members chosen and weighted, and the final decoding fitted on the
 other folds' labels alone; the fold's own clips are then answered. Fold models of other folds did see the fold's labels
@@ -20,7 +20,7 @@ from rfe.progress import Progress
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen while a fold was held out (None: none was)."""
+    """The choice made while a fold was held out (None: no fold was)."""
 
     held_out: int | None
     weights: Weights
@@ -29,11 +29,11 @@ class Chosen:
     answers: NDArray[np.int64]
     """[clip] of the held-out fold, -1 elsewhere; of all clips where none was held out."""
     states: Float32 | None
-    """[clip, state] the distributions behind the answers, NaN where there is none; None where thresholds decode."""
+    """[clip, state] the distributions behind the answers, NaN where missing; None where thresholds decode."""
     best_single: int
     """The candidate with the best Score on the clips that were looked at."""
     single_answers: NDArray[np.int64]
-    """[clip] that candidate's answers, likewise."""
+    """[clip] that candidate's answers, nested too."""
 
 
 def choose_nested(

@@ -1,4 +1,4 @@
-"""One answer from many models of several configurations: their probabilities are averaged, then decoded once.
+"""Decodes many models of several configurations: their probabilities are averaged, then decoded once.
 
 An ensemble is answered by states, or by official thresholds on its averaged fused probabilities, whatever decoder its
 members were searched with; or, by states, with each actor's clips matched to the training actors' mean design.
@@ -31,7 +31,7 @@ from rfe.task import Task
 
 @dataclass(frozen=True)
 class EnsembleDecoder:
-    """How the average of several configurations is answered."""
+    """Decodes the average of several configurations."""
 
     task: Task
     members: tuple[FinalDecoder, ...]
@@ -92,7 +92,7 @@ class EnsembleDecoder:
 
 @dataclass(frozen=True)
 class MatchedDecoder:
-    """How an ensemble's average is answered with each actor's clips matched to the design; transductive."""
+    """Decodes an ensemble's average with each actor's clips matched to the design; transductive."""
 
     ensemble: EnsembleDecoder
     design: NDArray[np.float64]
@@ -162,7 +162,7 @@ AnyDecoder = FinalDecoder | EnsembleDecoder | MatchedDecoder | AveragedDecoder
 def fit_decoder(
     members: Sequence[Member], outputs: Sequence[ModelOutputs], truth: Truth, decoding: Decoding | None = None
 ) -> AnyDecoder:
-    """Fit what answers the average of several configurations' models, on all of their out-of-fold outputs.
+    """Fit the decoder for the average of several configurations' models, on all of their out-of-fold outputs.
 
     Out-of-fold outputs are averaged over a configuration's seeds: the average is as flat as that of so many final
     models.
@@ -203,7 +203,7 @@ def fit_decoder(
 
 
 def own_decoding(members: Sequence[Member]) -> Decoding:
-    """How members that are answered by states are, where nothing else is asked for: one configuration as it says."""
+    """Return the default decoding of members that are decoded by states: that of a single configuration is its own."""
     alone = members[0].candidate.config if len(members) == 1 else None
     return "design" if alone is not None and alone.decode.design == "actor" else "states"
 

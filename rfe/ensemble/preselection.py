@@ -1,4 +1,4 @@
-"""Of many candidates those worth calibrating, which takes ten times as long as a first look at their outputs.
+"""Preselects candidates for calibration, which takes ten times as long as a first look at their outputs.
 
 Calibrated candidates are ranked by Score, and the best `Selection.candidates` are considered. Which ones these may be
 is seen before: a decoder with fixed parameters answers nearly as well, candidate by candidate. A fold's preselection
@@ -28,7 +28,7 @@ MARGIN = 3
 
 @dataclass(frozen=True)
 class Preselection:
-    """What is worth calibrating."""
+    """The candidates to calibrate."""
 
     places: Mapping[int | None, NDArray[np.int64]]
     """Held-out fold (None: none is) -> candidates by their place, ascending."""
@@ -43,7 +43,7 @@ def preselect(
     how: Selection,
     on_each: Callable[[], None],
 ) -> Preselection:
-    """For each fold the candidates worth calibrating; all of them where they are few, or decoded by thresholds.
+    """Choose the candidates to calibrate for each fold; all of them where they are few, or decoded by thresholds.
 
     Args:
         candidates: of the studies.

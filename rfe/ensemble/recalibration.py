@@ -1,4 +1,4 @@
-"""Averages of distributions are flatter than what they average: two numbers put that right."""
+"""Recalibrates averages of distributions, which are flatter than their members, by two parameters."""
 
 from dataclasses import dataclass
 from typing import Any

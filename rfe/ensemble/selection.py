@@ -1,4 +1,4 @@
-"""Which candidates make the final predictor, and with what weights. The best single one is the ensemble of one.
+"""Selects the members of the final predictor and their weights. The best single candidate is the ensemble of one.
 
 Selection sees how probable the true states are, never Score itself: the one is smooth where the other jumps.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rfe.config.schema import LARGEST, LARGEST_SEED
-from rfe.ensemble.calibrated import Decoding, View
+from rfe.ensemble.calibrated import Decoding, FoldView
 from rfe.ensemble.candidates import Candidate
-from rfe.ensemble.mixing import ratio_probabilities
+from rfe.ensemble.mixing import split_probabilities
 from rfe.ensemble.stacking import TINY, least_squares_weights, likeliest_weights
 from rfe.errors import ConfigError, StudyError
 from rfe.metrics.metric import set_probabilities
@@ -41,7 +41,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class WeightedTrials:
     """Members whose weights sum to 1, and so do their ratio weights."""
 
     members: tuple[Member, ...]
@@ -56,6 +56,10 @@ class Selection:
     a few that differ. `nnls`: stacking by non-negative least squares of the out-of-fold probabilities on the truth's
     indicator (Breiman, Machine Learning 1996). `likelihood`: stacking by the mixture that makes the truth likeliest
     (Yao et al., Bayesian Analysis 2018).
+
+    Examples:
+        >>> Selection(method="top_k", members=5).members
+        5
     """
 
     method: Method = "greedy"
@@ -87,7 +91,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Weights:
-    """What was chosen."""
+    """The chosen weights."""
 
     sets: NDArray[np.float64]
     """[candidate] sum to 1."""
@@ -98,12 +102,28 @@ class Weights:
 
 
 def find_method(name: str) -> Method:
-    """The method called `name`; raises ConfigError with the nearest where there is none."""
+    """The method called `name`.
+
+    Raises:
+        ConfigError: not found; suggests the closest name.
+
+    Examples:
+        >>> find_method("nnls")
+        'nnls'
+    """
     return cast(Method, _known("method", "--method", name, get_args(Method)))
 
 
 def find_decoding(name: str) -> Decoding:
-    """The decoding called `name`; raises ConfigError with the nearest where there is none."""
+    """The decoding called `name`.
+
+    Raises:
+        ConfigError: not found; suggests the closest name.
+
+    Examples:
+        >>> find_decoding("states")
+        'states'
+    """
     return cast(Decoding, _known("decoding", "--decode", name, get_args(Decoding)))
 
 
@@ -113,7 +133,7 @@ def _known(kind: str, option: str, name: str, names: tuple[str, ...]) -> str:
     return name
 
 
-def select_single(candidates: Sequence[Candidate], number: int | None = None) -> Ensemble:
+def select_single(candidates: Sequence[Candidate], number: int | None = None) -> WeightedTrials:
     """The ensemble of one.
 
     Args:
@@ -125,13 +145,13 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
         StudyError: no trial is finished, or there is no finished trial of that number.
     """
     if not candidates:
-        raise StudyError("the study has no finished trial, so there is nothing to export; go on with `rfe search`")
+        raise StudyError("the study has no finished trial, so there is nothing to export; resume it with `rfe search`")
     if number is None:
         best = max(candidates, key=lambda candidate: (candidate.rank_score, -candidate.number))
-        return Ensemble((Member(best, 1.0, 1.0),))
+        return WeightedTrials((Member(best, 1.0, 1.0),))
     for candidate in candidates:
         if candidate.number == number:
-            return Ensemble((Member(candidate, 1.0, 1.0),))
+            return WeightedTrials((Member(candidate, 1.0, 1.0),))
     numbers = [candidate.number for candidate in candidates]
     nearest = ", ".join(map(str, sorted(numbers, key=lambda other: abs(other - number))[:5]))
     raise StudyError(
@@ -142,14 +162,14 @@ def select_single(candidates: Sequence[Candidate], number: int | None = None) ->
 
 def select_weights(
     task: Task,
-    view: View,
+    view: FoldView,
     clips: NDArray[np.bool_],
     truth_state: NDArray[np.int64],
     how: Selection,
     where: NDArray[np.int64] | None = None,
     n: int | None = None,
 ) -> Weights:
-    """Choose among candidates by the clips that may be looked at.
+    """Choose weights of the candidates by the clips that may be used.
 
     Args:
         task: the clips'; without ratios there is nothing that heads could be weighted apart by.
@@ -175,7 +195,7 @@ def select_weights(
 
 def _least_squares(
     task: Task,
-    view: View,
+    view: FoldView,
     considered: NDArray[np.int64],
     clips: NDArray[np.bool_],
     truth: NDArray[np.int64],
@@ -190,12 +210,12 @@ def _least_squares(
     pair, ratio = np.divmod(truth[blend] - task.n_classes, task.n_ratios)
     return (
         least_squares_weights(set_probabilities(task, states), task.state_set[truth]),
-        least_squares_weights(ratio_probabilities(task, states[:, blend], pair), ratio),
+        least_squares_weights(split_probabilities(task, states[:, blend], pair), ratio),
     )
 
 
 def _choose(likelihood: NDArray[np.float32], how: Selection) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-    """Weights of candidates that stand in order of their Score, and the trajectory.
+    """Weights of candidates that are ordered by Score, and the trajectory.
 
     Args:
         likelihood: [candidate, clip] of the truth.

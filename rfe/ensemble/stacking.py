@@ -18,6 +18,11 @@ def least_squares_weights(probabilities: NDArray[np.floating[Any]], truth: NDArr
         truth: [clip] the true outcome.
 
     Source: Breiman, "Stacked regressions", Machine Learning 1996.
+
+    Examples:
+        >>> good, uniform = np.eye(2)[[0, 1, 0]], np.full((3, 2), 0.5)
+        >>> least_squares_weights(np.stack([good, uniform]), np.array([0, 1, 0])).round(3).tolist()
+        [1.0, 0.0]
     """
     n_outcomes = probabilities.shape[-1]
     design = np.asarray(probabilities, np.float64).reshape(len(probabilities), -1).T  # [clip * outcome, candidate]
@@ -36,6 +41,10 @@ def likeliest_weights(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
         likelihood: [candidate, clip] of the truth.
 
     Source: stacking of predictive distributions by the logarithmic score, Yao et al., Bayesian Analysis 2018.
+
+    Examples:
+        >>> likeliest_weights(np.array([[0.9, 0.8], [0.1, 0.2]])).round(3).tolist()
+        [1.0, 0.0]
     """
     weights = np.full(len(likelihood), 1 / len(likelihood))
     for _ in range(STEPS):

@@ -1,4 +1,4 @@
-"""Ensembles as the workspace keeps them: `ensembles/NAME/` with `ensemble.json`, the nested answers, the trajectory."""
+"""Stores ensembles in the workspace: `ensembles/NAME/` with `ensemble.json`, the nested answers, the trajectory."""
 
 import csv
 import io
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rfe.data.arrays import read_arrays
 from rfe.ensemble.build import EnsembleResult
 from rfe.ensemble.calibrated import Decoding, Float32
-from rfe.ensemble.candidates import StudyRecord, read_study
-from rfe.ensemble.selection import Ensemble, Member
+from rfe.ensemble.candidates import StudyRecord, read_candidates
+from rfe.ensemble.selection import Member, WeightedTrials
 from rfe.errors import DataError, StudyError
 from rfe.suggestions import nearest, unknown
 from rfe.workspace import Workspace
@@ -33,28 +33,28 @@ ENSEMBLE_SUFFIX = "-ensemble"
 
 @dataclass(frozen=True)
 class StoredEnsemble:
-    """An ensemble that was chosen."""
+    """A stored ensemble."""
 
     name: str
     folder: Path
-    ensemble: Ensemble
+    ensemble: WeightedTrials
     about: Mapping[str, Any]
     """All of `ensemble.json`."""
 
     @property
     def decoding(self) -> Decoding:
-        """How its average is answered."""
+        """The decoding of its average."""
         stored = self.about["selection"]["decoding"]
         return next((one for one in get_args(Decoding) if one == stored), "states")
 
     @property
     def data(self) -> str:
-        """Where its data was."""
+        """The data it was chosen on."""
         return str(self.about["data"]["path"])
 
     @property
     def run_id(self) -> str | None:
-        """The run that shows it; None where MLflow did not answer."""
+        """Id of its MLflow run; None where MLflow did not answer."""
         try:
             return str(json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))["run_id"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -86,7 +86,7 @@ def check_name(workspace: Workspace, name: str, studies: Sequence[str]) -> Path:
         StudyError: the name is a study's, an ensemble's of other studies, or none.
     """
     if workspace.study(name).exists():
-        raise StudyError(f"--name {name}: is a study's name; an ensemble needs one of its own, e.g. {name}-ensemble")
+        raise StudyError(f"--name {name}: is a study's name; an ensemble needs another name, e.g. {name}-ensemble")
     folder = workspace.ensembles / name
     former = _about(folder).get("studies", studies)
     if set(former) != set(studies):
@@ -98,7 +98,7 @@ def check_name(workspace: Workspace, name: str, studies: Sequence[str]) -> Path:
 
 
 def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data: Mapping[str, Any]) -> Path:
-    """Keep an ensemble; a former one of that name and the same studies is replaced.
+    """Store an ensemble; an earlier one of that name and the same studies is replaced.
 
     Args:
         workspace: where it is kept.
@@ -120,7 +120,7 @@ def write_ensemble(workspace: Workspace, name: str, result: EnsembleResult, data
 
 
 def record_run(folder: Path, run_id: str | None) -> None:
-    """Keep the id of the run that shows the ensemble; None: it has none (any more)."""
+    """Store the id of the ensemble's MLflow run; None: it has none (any more)."""
     if run_id is None:
         (folder / RUN_FILE).unlink(missing_ok=True)
     else:
@@ -133,7 +133,7 @@ def ensemble_names(workspace: Workspace) -> tuple[str, ...]:
 
 
 def unknown_result(workspace: Workspace, name: str) -> str:
-    """A sentence on a name that neither a study nor an ensemble has, with the nearest."""
+    """A message that no study or ensemble has the name, with the closest one."""
     studies = workspace.study_names()
     known = [*studies, *ensemble_names(workspace)]
     if not known:
@@ -156,7 +156,7 @@ def ensembles_with(workspace: Workspace, study: str) -> tuple[str, ...]:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """What `ensemble.json` says; nothing where there is none that can be read."""
+    """The content of `ensemble.json`; empty where it is missing or cannot be read."""
     try:
         about = json.loads((folder / ENSEMBLE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -168,7 +168,7 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
     """The ensemble called `name`, with its members as their studies have them now.
 
     Raises:
-        StudyError: there is none, its file is damaged, or a member's study or trial is gone.
+        StudyError: not found, its file is damaged, or a member's study or trial no longer exists.
     """
     workspace.study(name)  # a name that leads elsewhere is refused
     folder = workspace.ensembles / name
@@ -185,9 +185,9 @@ def read_ensemble(workspace: Workspace, name: str) -> StoredEnsemble:
                     f"with `rfe studies pull {study}` where MLflow has it, or choose the ensemble again"
                 )
         wanted = {study: {entry["trial"] for entry in about["members"] if entry["study"] == study} for study in studies}
-        records = {study: read_study(workspace.study(study), numbers=wanted[study]) for study in studies}
+        records = {study: read_candidates(workspace.study(study), numbers=wanted[study]) for study in studies}
         members = tuple(_member(records[str(entry["study"])], name, entry) for entry in about["members"])
-        return StoredEnsemble(name, folder, Ensemble(members, about["method"]), about)
+        return StoredEnsemble(name, folder, WeightedTrials(members, about["method"]), about)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise StudyError(f"{path}: damaged ({problem}); choose the ensemble again with `rfe ensemble`") from None
 

@@ -1,4 +1,4 @@
-"""Ray Jobs: searches that go on on a cluster when the terminal is closed.
+"""Ray Jobs: searches on a cluster that keep running when the terminal is closed.
 
 ```
 description.py     a job's file, and what it comes to

@@ -37,7 +37,7 @@ OWN_NAMES = {"CPU": "entrypoint_num_cpus", "GPU": "entrypoint_num_gpus", "memory
 
 @dataclass(frozen=True)
 class JobState(PlainRecord):
-    """What the cluster knows of a job."""
+    """The state of a job on the cluster."""
 
     name: str
     """Its submission id."""
@@ -63,7 +63,7 @@ class JobState(PlainRecord):
 
 @dataclass(frozen=True)
 class Submission:
-    """What came of submitting."""
+    """The result of submitting a job."""
 
     state: JobState
     attached: bool
@@ -86,16 +86,16 @@ class Jobs:
     # ---- looking
 
     def all(self) -> list[JobState]:
-        """All submitted jobs, the one submitted last first."""
+        """List all submitted jobs, most recently submitted first."""
         with self._answered():
             found = [_state(one) for one in self._client.list_jobs() if one.submission_id]
         return sorted(found, key=lambda job: -(job.started or 0.0))
 
     def find(self, name: str) -> JobState:
-        """The job of that name.
+        """Find the job of that name.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: not found.
         """
         jobs = self.all()
         for job in jobs:
@@ -107,7 +107,7 @@ class Jobs:
         )
 
     def logs(self, name: str) -> str:
-        """All that the job has printed so far."""
+        """Return the job's output so far."""
         self.find(name)
         with self._answered():
             return str(self._client.get_job_logs(name))
@@ -151,7 +151,7 @@ class Jobs:
         """Wait until the job is no longer PENDING.
 
         Raises:
-            ConfigError: it still is after `timeout_s`; Ray was told to stop it.
+            ConfigError: it still is after `timeout_s`; Ray was asked to stop it.
         """
         deadline = time.monotonic() + timeout_s
         while (job := self.find(name)).status == "PENDING":
@@ -167,7 +167,7 @@ class Jobs:
         return job
 
     def follow(self, name: str, write: Callable[[str], None]) -> JobState:
-        """Pass on all that the job prints, from its beginning, until it ends; a lost connection is taken up again."""
+        """Pass on the job's output, from its beginning, until it ends; reconnects when the connection is lost."""
         seen = 0
         unheard: BaseException | None = None
 
@@ -211,7 +211,7 @@ class Jobs:
 
     @contextmanager
     def _answered(self) -> Iterator[None]:
-        """Say it in a sentence where the cluster does not answer, or not as hoped."""
+        """Turn errors of the connection and the cluster into one sentence."""
         try:
             yield
         except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What is handed to a cluster as a Ray job: a YAML file or a command as typed, made complete; nothing is sent.
+"""Descriptions of Ray jobs, from a YAML file or a typed command, with all defaults filled in; sends nothing.
 
 Source: Ray Jobs, https://docs.ray.io/en/latest/cluster/running-applications/job-submission/.
 """
@@ -60,7 +60,7 @@ class JobSpec(Section):
 
 @dataclass(frozen=True)
 class Job:
-    """A job with nothing left open. Secret values are in `secrets` only, which is never shown."""
+    """A complete job description. Secret values are in `secrets` only, which is never shown."""
 
     name: str
     study: str | None

@@ -1,4 +1,4 @@
-"""A command as typed after `rfe`, read as far as a job must know it: its study, its data, the files it names."""
+"""Reads a command as typed after `rfe`, as far as a job needs: its study, its data, the files it names."""
 
 import shlex
 from collections.abc import Sequence

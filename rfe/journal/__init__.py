@@ -1,1 +1,1 @@
-"""The journal of a study: the one truth about it, an append-only file of events on the disk."""
+"""The journal of a study: an append-only file of events, the authoritative record of the study."""

@@ -1,4 +1,4 @@
-"""What a study asks for, compares and learns from: the events that only its sampler and pruner need.
+"""Events that only a study's sampler and pruner need: trials asked for, scores compared, trials learnt from.
 
 `ask`: a cohort of trials with their parameters. `report`: scores of running trials, and the pruner's answers.
 `warm_start`: trials of another study that the sampler learns from before its own.

@@ -1,4 +1,4 @@
-"""What happens to a study and its trials: the journal's events."""
+"""The journal's events: what happens to a study and its trials."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ KEEP_TOP = 20
 
 @dataclass(frozen=True)
 class StudyLog:
-    """What is known of a study when it starts (or goes on)."""
+    """The description of a study when it starts or is resumed."""
 
     study: str
     data: str = ""
@@ -42,7 +42,7 @@ class StudyLog:
     narrowed: Mapping[str, str] = field(default_factory=dict)
     """Of `space` the lines of dimensions that users narrowed since the study began."""
     starts: bool = True
-    """False: users changed the study, as `settings` and `space` say; it neither starts nor goes on by this."""
+    """False: users changed the study, as `settings` and `space` say; the study neither starts nor resumes here."""
 
     @property
     def changed(self) -> bool:
@@ -125,7 +125,7 @@ class ConfirmationLog:
 
 @dataclass(frozen=True)
 class OutcomeLog:
-    """How a study ended (for now: it may go on later)."""
+    """How a study ended; it may be resumed later."""
 
     study: str
     state: StudyState

@@ -1,4 +1,4 @@
-"""The journal of a study: an append-only file of JSON lines, on disk before anything else hears of a result.
+"""The journal of a study: an append-only file of JSON lines. A result is on disk before anything else uses it.
 
 It is the one truth of a study: Optuna's study in memory and MLflow's runs are made from it. Each line is one record:
 `time`, `study`, `number` (the trial, or null), `kind`, and what belongs to the kind. Arrays and files stand in
@@ -115,7 +115,7 @@ class Journal:
             self.record("time")
 
     def record_study(self, log: StudyLog) -> StudyLog:
-        """Append that the study starts or goes on."""
+        """Append that the study starts or is resumed."""
         self.record("study", **own_fields(log))
         return log
 
@@ -153,7 +153,7 @@ class Journal:
         return read_records(self._folder.journal)
 
     def close(self) -> None:
-        """Let other processes work on the study."""
+        """Release the lock, so that another process can open the study."""
         if self._file is not None:
             self._file.close()
         self._lock.release()

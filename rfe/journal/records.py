@@ -51,7 +51,7 @@ class Record:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a journal, oldest first; a missing file has none, a torn last line is passed over.
+    """Read the records of a journal, oldest first; a missing file has none, an incomplete last line is ignored.
 
     Raises:
         StudyError: a line that is not the last is no record.

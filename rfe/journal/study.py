@@ -1,4 +1,4 @@
-"""A study as its journal has it: what it is, its trials, how it ended."""
+"""Reads a study from its journal: its definition, its trials, how it ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rfe.workspace import StudyFolder
 
 @dataclass(frozen=True)
 class StudyJournal:
-    """What a study's journal says, each trial as last recorded."""
+    """The content of a study's journal, each trial as last recorded."""
 
     study: StudyLog
     trials: dict[int, TrialLog]
@@ -27,7 +27,7 @@ class StudyJournal:
         """A trial that ended.
 
         Raises:
-            StudyError: there is none.
+            StudyError: not found.
         """
         if number not in self.trials:
             last = f"its trials go from 0 to {max(self.trials)}" if self.trials else "it has no trial yet"
@@ -36,7 +36,7 @@ class StudyJournal:
 
 
 def read_journal(folder: StudyFolder) -> StudyJournal:
-    """The study's journal, read once."""
+    """Read the study's journal."""
     study, trials, confirmations = StudyLog(folder.name), {}, {}
     outcome, ended = None, False
     changed = folder.journal.stat().st_mtime if folder.journal.is_file() else 0.0

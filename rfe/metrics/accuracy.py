@@ -9,7 +9,16 @@ from rfe.task import Task
 
 
 class Accuracy:
-    """Numbers: clips that are right, clips. BlEmoRE calls it ACC_presence (arXiv 2601.13225)."""
+    """Numbers: clips that are right, clips. BlEmoRE calls it ACC_presence (arXiv 2601.13225).
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> task = Task("valence", ("neg", "pos"))
+        >>> metric = Accuracy()
+        >>> totals = totals_of(metric, task, np.array([0, 1, 1]), np.array([0, 1, 0]))
+        >>> totals.tolist(), round(float(metric.value(totals)), 3)
+        ([2.0, 3.0], 0.667)
+    """
 
     name = "accuracy"
     title = "accuracy"

@@ -14,7 +14,16 @@ from rfe.task import Task
 
 
 class Blemore:
-    """Numbers: clips whose set is right, blends whose state is right, clips, blends."""
+    """Numbers: clips whose set is right, blends whose state is right, clips, blends.
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> from rfe.task import BLEMORE
+        >>> single, blend = 0, BLEMORE.n_classes
+        >>> totals = totals_of(Blemore(), BLEMORE, np.array([single, blend]), np.array([single, blend + 1]))
+        >>> totals.tolist(), float(Blemore().value(totals))
+        ([2.0, 0.0, 2.0, 1.0], 0.5)
+    """
 
     name = "blemore"
     title = "Score"
@@ -55,7 +64,15 @@ class Blemore:
 
 
 class SalienceAccuracy:
-    """Numbers: blends whose state is right, blends. Not a task's metric by itself, as it asks nothing of singles."""
+    """Numbers: blends whose state is right, blends. Not a task's metric by itself, as it asks nothing of singles.
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> from rfe.task import BLEMORE
+        >>> totals = totals_of(SalienceAccuracy(), BLEMORE, np.array([0, 6, 7]), np.array([0, 6, 6]))
+        >>> totals.tolist(), float(SalienceAccuracy().value(totals))
+        ([1.0, 2.0], 0.5)
+    """
 
     name = "acc_salience"
     title = "salience accuracy"

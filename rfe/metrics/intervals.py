@@ -147,7 +147,13 @@ def _groups(n_clips: int, actor: Int | None, fold: Int | None) -> tuple[Int, Int
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and how sure it is."""
+    """An estimate and how sure it is.
+
+    Examples:
+        >>> interval = Interval(0.5, 0.1, degrees_of_freedom=10, paired=False, n_seeds=1, n_actors=11)
+        >>> [round(end, 3) for end in interval.bounds(0.95)]
+        [0.277, 0.723]
+    """
 
     estimate: float
     standard_error: float
@@ -205,7 +211,16 @@ class Interval:
 
 
 def score_interval(table: InfluenceTable, part: str = "score") -> Interval:
-    """Interval of one arm's score or part of it; the estimate is of the sums averaged over seeds."""
+    """Interval of one arm's score or part of it; the estimate is of the sums averaged over seeds.
+
+    Examples:
+        >>> from rfe.task import Task
+        >>> truth, answers, actor = np.array([0, 1, 0, 1]), np.array([[0, 1, 0, 0]]), np.array([0, 0, 1, 1])
+        >>> table = InfluenceTable.of_answers(Task("ab", ("a", "b")), truth, answers, actor)
+        >>> interval = score_interval(table)
+        >>> interval.estimate, interval.n_actors
+        (0.75, 2)
+    """
     return _interval(table, part, paired=False)
 
 

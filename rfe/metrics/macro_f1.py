@@ -8,7 +8,7 @@ from rfe.metrics.metric import Float, Int, LabelShares, divide, set_probabilitie
 from rfe.task import Task
 
 RARE = 1e-3
-"""Smallest share of a set in the expected gain: a set that training hardly holds must not win every answer."""
+"""Smallest share of a set in the expected gain: a set that is rare in training must not win every answer."""
 ADJUSTMENT = 0.25
 """Power of a set's share that its probability is divided by. Between 0 (the likeliest set) and 1 (best for balanced
 accuracy); on simulated distributions over 6 to 16 uneven sets .25 gained up to .08 and never lost."""
@@ -18,6 +18,13 @@ class MacroF1:
     """Numbers: for each set its true positives, its answers, its true clips; one after another.
 
     Source: Opitz and Burst, arXiv 1911.03347 (the mean of the classes' F1, not F1 of the mean precision and recall).
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> task = Task("valence", ("neg", "pos"))
+        >>> totals = totals_of(MacroF1(), task, np.array([0, 0, 1]), np.array([0, 1, 1]))
+        >>> round(float(MacroF1().value(totals)), 3)
+        0.667
     """
 
     name = "macro_f1"

@@ -19,7 +19,13 @@ Int = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True)
 class LabelShares:
-    """How frequent labels are among the clips a decoder was fitted on; leading axes `...` as the distribution's."""
+    """How frequent labels are among the clips a decoder was fitted on; leading axes `...` as the distribution's.
+
+    Examples:
+        >>> shares = LabelShares.of(Task("ab", ("a", "b"), pairs=((0, 1),)), np.array([0, 1, 1, 2]))
+        >>> shares.blend, shares.sets.tolist()
+        (0.25, [0.25, 0.5, 0.25])
+    """
 
     blend: Float | float
     """[..., clip or 1] or scalar, share of blends."""
@@ -86,18 +92,35 @@ class Metric(Protocol):
 
 
 def set_probabilities(task: Task, states: Float) -> Float:
-    """[..., set] from a distribution over states [..., state]."""
+    """[..., set] from a distribution over states [..., state].
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"), pairs=((0, 1),), ratios_percent=(75, 25))
+        >>> set_probabilities(task, np.array([0.5, 0.0, 0.25, 0.25])).tolist()
+        [0.5, 0.0, 0.5]
+    """
     pairs = states[..., task.n_classes :].reshape(*states.shape[:-1], task.n_pairs, task.n_ratios).sum(-1)
     return np.concatenate([states[..., : task.n_classes], pairs], -1)
 
 
 def totals_of(metric: Metric, task: Task, truth_state: Int, predicted_state: Int) -> NDArray[np.float64]:
-    """[..., number] a metric's sums over all clips."""
+    """[..., number] a metric's sums over all clips.
+
+    Examples:
+        >>> from rfe.metrics.accuracy import Accuracy
+        >>> totals_of(Accuracy(), Task("ab", ("a", "b")), np.array([0, 1]), np.array([0, 0])).tolist()  # right, all
+        [1.0, 2.0]
+    """
     return metric.totals(task, truth_state, predicted_state, np.ones((len(truth_state), 1)))[..., 0, :]
 
 
 def divide(numerator: NDArray[Any] | float, denominator: NDArray[Any] | float) -> NDArray[np.float64]:
-    """The ratio; nan where the denominator is 0: not measured, which is not 0."""
+    """The ratio; nan where the denominator is 0: not measured, which is not 0.
+
+    Examples:
+        >>> divide(np.array([1, 0]), np.array([2, 0])).tolist()
+        [0.5, nan]
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.asarray(numerator, np.float64) / np.asarray(denominator, np.float64)
     return np.where(np.isfinite(ratio), ratio, np.nan)

@@ -23,6 +23,11 @@ def presence_hits(
 
     Returns:
         [..., clip] bool; its mean over clips is ACC_presence.
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"), pairs=((0, 1),), ratios_percent=(75, 25))
+        >>> presence_hits(task, np.array([0, 2]), np.array([1, 3])).tolist()  # the blend's ratio does not count
+        [False, True]
     """
     answered, true = task.state_set[predicted_state], task.state_set[truth_state]
     hits: NDArray[np.bool_] = (answered == true) & (predicted_state >= 0)

@@ -23,6 +23,11 @@ def salience_hits(
 
     Returns:
         [..., clip] bool, False wherever the truth is a single; its sum over the number of true blends is ACC_salience.
+
+    Examples:
+        >>> task = Task("ab", ("a", "b"), pairs=((0, 1),), ratios_percent=(75, 25))
+        >>> salience_hits(task, np.array([0, 2, 2]), np.array([0, 2, 3])).tolist()  # a single never counts
+        [False, True, False]
     """
     hits: NDArray[np.bool_] = (predicted_state == truth_state) & task.state_is_blend[truth_state]
     return hits

@@ -15,7 +15,15 @@ CHUNK = 64
 
 
 class SalienceMae:
-    """Numbers: the errors' sum, clips."""
+    """Numbers: the errors' sum, clips.
+
+    Examples:
+        >>> from rfe.metrics.metric import totals_of
+        >>> from rfe.task import BLEMORE
+        >>> blend = np.array([BLEMORE.n_classes])  # 70/30; the next state is 50/50 of the same two
+        >>> round(float(SalienceMae().value(totals_of(SalienceMae(), BLEMORE, blend, blend + 1))), 3)
+        0.8
+    """
 
     name = "salience_mae"
     title = "1 - salience MAE"

@@ -34,7 +34,13 @@ class Scores:
 class FoldTotals:
     """Sums of metrics by fold; leading axes are trials, seeds, replicas or whatever the predictions had.
 
-    The one way from answers to scores: all that is said of a trial, a study or a baseline is pooled from these.
+    The one way from answers to scores: all scores of a trial, a study or a baseline are pooled from these.
+
+    Examples:
+        >>> task, truth, answers = Task("ab", ("a", "b")), np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1])
+        >>> totals = fold_totals(task, truth, answers, fold=np.array([0, 0, 1, 1]))
+        >>> totals.score_by_fold.tolist(), float(totals.score), totals.without(1).score
+        ([1.0, 0.5], 0.75, 1.0)
     """
 
     metrics: Mapping[str, Metric]
@@ -108,6 +114,12 @@ def fold_totals(
 
     Returns:
         Sums with the leading axes of `predicted_state`.
+
+    Examples:
+        >>> task, fold = Task("ab", ("a", "b")), np.array([0, 0, 1])
+        >>> totals = fold_totals(task, np.array([0, 1, 1]), np.array([0, 0, 1]), fold)
+        >>> totals.totals["score"].tolist()  # [fold, number]: right, all
+        [[1.0, 2.0], [1.0, 1.0]]
     """
     order = np.unique(fold) if folds is None else np.asarray(folds)
     member = (fold[:, None] == order).astype(np.float32)  # [clip, fold]; counts below 2^24 are exact
@@ -123,5 +135,9 @@ def score(task: Task, truth_state: Int, predicted_state: Int) -> Scores:
         task: whose metric it is.
         truth_state: [clip] true states.
         predicted_state: [clip] answers; -1 is no answer. With leading axes the mean over them.
+
+    Examples:
+        >>> score(Task("ab", ("a", "b")), np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])).score
+        0.75
     """
     return fold_totals(task, truth_state, predicted_state, np.zeros(len(truth_state), np.int64), [0]).pooled()

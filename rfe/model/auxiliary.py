@@ -30,7 +30,7 @@ LEAST = 1e-6
 
 @dataclass
 class AuxiliaryOutput:
-    """Of the replicas that have auxiliary heads."""
+    """The outputs of the replicas that have auxiliary heads."""
 
     presence_logits: Tensor
     """a, [holder, slot, clip, class]."""
@@ -132,7 +132,7 @@ def linear_by_slot(latent: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 @torch.no_grad()
 def agreement(log_sets: Tensor, available: Tensor) -> Tensor:
-    """What each encoder's prediction says of itself and of the others'.
+    """Statistics of each encoder's prediction and its agreement with the others'.
 
     Args:
         log_sets: log pi, [replica, slot, clip, set].

@@ -94,7 +94,7 @@ class Boosting(FittedModel):
                 raise ValueError(f"{name} goes beyond the {bound} that there are")
         for name in ("left", "right"):
             if not (weights[name] >= np.arange(shape[1])).all():
-                raise ValueError(f"{name} leads back to an earlier node, so that a tree would never end")
+                raise ValueError(f"{name} leads back to an earlier node, so the tree has a cycle")
 
     def memory_bytes(self, n_clips: int, dims: Mapping[str, int], task: Task) -> int:
         """The columns, their histograms' codes and what a few trees at a time need."""

@@ -49,7 +49,7 @@ class PoolFeatures:
 
 @dataclass(frozen=True)
 class TrainingClips:
-    """What a model is fitted to."""
+    """The training clips of a fitted model."""
 
     features: PoolFeatures
     task: Task
@@ -73,7 +73,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class FittedOutputs:
-    """What a fitted model says of clips; see `rfe.decoding.base.Outputs` for the first three."""
+    """The outputs of a fitted model; see `rfe.decoding.base.Outputs` for the first three."""
 
     presence_logits: Float32
     """[clip, set]"""

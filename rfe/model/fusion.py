@@ -81,6 +81,11 @@ def sum_weighted(latent: Tensor, weights: Tensor) -> Tensor:
 
     Returns:
         [replica, clip, latent].
+
+    Examples:
+        >>> latent = torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]])  # one replica, two encoders, one clip
+        >>> sum_weighted(latent, torch.tensor([[[0.25], [0.75]]]))
+        tensor([[[0.2500, 0.7500]]])
     """
     fused: Tensor = _WeightedSum.apply(latent, weights)  # type: ignore[no-untyped-call]
     return fused
@@ -120,6 +125,10 @@ def place_of(rank: Tensor, n_kept: Tensor) -> Tensor:
 
     Returns:
         [replica, slot, clip] int in [0, n_kept).
+
+    Examples:
+        >>> place_of(torch.tensor([[[0], [1], [2]]]), torch.tensor([2])).flatten()
+        tensor([0, 1, 1])
     """
     return torch.minimum(rank, (n_kept - 1).view(-1, 1, 1))
 

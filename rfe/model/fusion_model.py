@@ -13,12 +13,12 @@ from rfe.model.early import activate_early, scale_weights, share_of_entry
 from rfe.model.fusion import Fusion, place_of, shuffle_places
 from rfe.model.gate import gumbel, score_encoders
 from rfe.model.head_fusion import fuse_heads
-from rfe.model.heads import linear, presence_probabilities
+from rfe.model.heads import linear, presence_distribution
 from rfe.model.members import average_members, scale_members, split_members, unfold
 from rfe.model.pair_heads import PairHeads, pair_parameters
 from rfe.model.parameters import of_replicas
 from rfe.model.projection import Dropout, activate, project
-from rfe.model.selection import Selection, keep_top_n
+from rfe.model.selection import KeptEncoders, keep_top_n
 from rfe.model.settings import ReplicaSettings
 from rfe.model.slot_table import SlotTable
 from rfe.model.stack import ModelOutput, Noise, StackedModel
@@ -134,7 +134,7 @@ class FusionModel(StackedModel):
             pair_logits = pair_logits if pairs is None or pair_logits is None else pair_logits + pairs
         pair_logits = self.pairs.decide_blend(answered, presence_logits, pair_logits, value)
         with full_precision(self.device):  # a probability in bf16 has two digits
-            presence = presence_probabilities(self.sets, presence_logits, scalars.by_states, pair_logits)
+            presence = presence_distribution(self.sets, presence_logits, scalars.by_states, pair_logits)
             log_fused = fuse_heads(presence, log_salience, scalars.presence_weight, scalars.geometric)
         return ModelOutput(
             presence_logits,
@@ -230,7 +230,7 @@ class FusionModel(StackedModel):
         latent: Tensor,
         mask: Tensor,
         scores: Tensor,
-        selection: Selection,
+        selection: KeptEncoders,
         value: dict[str, Tensor],
         noise: Noise,
     ) -> Tensor:

@@ -117,7 +117,12 @@ class _AdditiveAttention(torch.autograd.Function):
 
 
 def gumbel(uniform: Tensor) -> Tensor:
-    """Standard Gumbel noise from uniforms in [0, 1)."""
+    """Standard Gumbel noise from uniforms in [0, 1).
+
+    Examples:
+        >>> [round(value, 3) for value in gumbel(torch.tensor([0.1, 0.5, 0.9])).tolist()]
+        [-0.834, 0.367, 2.25]
+    """
     return -torch.log(-torch.log(uniform.clamp(1e-7, 1.0 - 1e-7)))
 
 
@@ -133,6 +138,11 @@ def balance_loss(weights: Tensor, kept: Tensor, available: Tensor) -> Tensor:
         [replica] at least about 1; E is the replica's number of encoders seen in the batch.
 
     Source: load balancing of arXiv 2101.03961, equation 4.
+
+    Examples:
+        >>> even, here = torch.full((1, 2, 4), 0.5), torch.ones(1, 2, 4, dtype=torch.bool)
+        >>> balance_loss(even, here, here)
+        tensor([1.])
     """
     places = kept.to(weights.dtype)
     share = places.sum(2) / places.sum((1, 2), keepdim=False).clamp(min=1.0).unsqueeze(1)  # [replica, slot]

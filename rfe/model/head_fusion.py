@@ -17,6 +17,11 @@ def fuse_heads(presence: Tensor, log_salience: Tensor, presence_weight: Tensor, 
         [replica, clip, class] log-probabilities, rows normalised.
 
     Source: "probability-level fusion" of arXiv 2605.21417 (abstract); equations ours.
+
+    Examples:
+        >>> presence, salience = torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[0.9, 0.1]]])
+        >>> fuse_heads(presence, salience.log(), torch.tensor([0.5]), None).exp()
+        tensor([[[0.7000, 0.3000]]])
     """
     omega = presence_weight.view(-1, 1, 1)
     log_fused = torch.log((omega * presence + (1 - omega) * log_salience.exp()).clamp(min=1e-12))

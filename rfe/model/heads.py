@@ -38,7 +38,12 @@ class SetTensors:
 
 
 def linear(values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """[replica, clip, in] @ [replica, in, out] + [replica, out] -> [replica, clip, out]."""
+    """[replica, clip, in] @ [replica, in, out] + [replica, out] -> [replica, clip, out].
+
+    Examples:
+        >>> linear(torch.ones(1, 2, 3), torch.ones(1, 3, 1), torch.tensor([[0.5]])).flatten()
+        tensor([3.5000, 3.5000])
+    """
     return torch.baddbmm(bias.unsqueeze(1), values, weight)
 
 
@@ -49,7 +54,7 @@ def set_logits(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor | 
 
 
 def decide_blend(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor, blend_logit: Tensor) -> Tensor:
-    """Pairs' own logits by which the blends' total probability is the sigmoid of a logit of its own.
+    """Pairs' own logits by which the blends' total probability is the sigmoid of a separate logit.
 
     m'_T = m_T + b + log sum_singles exp(l_c) - log sum_pairs exp(logit of T): one or two is a head's question, and the
     classes' logits say which one, or which two. Equation ours.
@@ -68,7 +73,7 @@ def decide_blend(sets: SetTensors, presence_logits: Tensor, pair_logits: Tensor,
     return pair_logits + (blend_logit + singles - pairs).unsqueeze(-1)
 
 
-def presence_probabilities(
+def presence_distribution(
     sets: SetTensors, presence_logits: Tensor, by_states: Tensor | None, pair_logits: Tensor | None = None
 ) -> Tensor:
     """Presence of each class as a distribution over classes.
@@ -104,7 +109,7 @@ def presence_loss(
         presence_logits: [replica, clip, class].
         target: [replica, clip, set] distribution over sets; all of it on the true set where labels are hard.
         by_states: [replica] bool; which of the two. None: the former everywhere.
-        pair_logits: as in `presence_probabilities`.
+        pair_logits: as in `presence_distribution`.
 
     Returns:
         [replica, clip], nats.
@@ -119,5 +124,11 @@ def presence_loss(
 
 
 def divergence(soft_label: Tensor, log_probabilities: Tensor) -> Tensor:
-    """KL(soft label || probabilities) in nats. Both [replica, clip, class]; returns [replica, clip]."""
+    """KL(soft label || probabilities) in nats. Both [replica, clip, class]; returns [replica, clip].
+
+    Examples:
+        >>> label, probabilities = torch.tensor([[[0.5, 0.5]]]), torch.tensor([[[0.5, 0.5]]])
+        >>> divergence(label, probabilities.log())
+        tensor([[0.]])
+    """
     return (torch.xlogy(soft_label, soft_label) - soft_label * log_probabilities).sum(-1)

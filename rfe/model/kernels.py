@@ -111,6 +111,10 @@ def median_distance(values: Float32) -> float:
 
     Args:
         values: [clip, dim] of clips that have the encoder.
+
+    Examples:
+        >>> median_distance(np.array([[0.0], [3.0], [4.0]], np.float32))
+        3.0
     """
     sample = evenly_spaced(values, SAMPLE).astype(np.float64)
     norms = np.einsum("cd,cd->c", sample, sample)
@@ -121,12 +125,22 @@ def median_distance(values: Float32) -> float:
 
 
 def evenly_spaced(values: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """At most `n` of the rows."""
+    """At most `n` of the rows.
+
+    Examples:
+        >>> evenly_spaced(np.arange(9, dtype=np.float32), 3).tolist()
+        [0.0, 4.0, 8.0]
+    """
     return values[spaced_index(len(values), n)]
 
 
 def spaced_index(n_clips: int, n: int) -> NDArray[np.int64]:
-    """At most `n` positions among `n_clips`, evenly spaced."""
+    """At most `n` positions among `n_clips`, evenly spaced.
+
+    Examples:
+        >>> spaced_index(9, 3).tolist(), spaced_index(2, 3).tolist()
+        ([0, 4, 8], [0, 1])
+    """
     return np.linspace(0, n_clips - 1, min(n, n_clips)).astype(np.int64)
 
 

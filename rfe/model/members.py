@@ -48,7 +48,14 @@ def scale_members(values: Tensor, scale: Tensor) -> Tensor:
 
 
 def split_members(values: Tensor, n_members: int, axis: int = 1) -> Tensor:
-    """[..., clip x member, ...] -> [..., clip, member, ...], the clips in the given axis."""
+    """[..., clip x member, ...] -> [..., clip, member, ...], the clips in the given axis.
+
+    Examples:
+        >>> split_members(torch.arange(6).view(1, 6), n_members=2)
+        tensor([[[0, 1],
+                 [2, 3],
+                 [4, 5]]])
+    """
     return values.reshape(*values.shape[:axis], -1, n_members, *values.shape[axis + 1 :])
 
 

@@ -1,4 +1,4 @@
-"""What is said of pairs beside their classes' logits: a logit of each, whether a clip is a blend, and its ratio."""
+"""Heads for pairs beside their classes' logits: a logit for each pair, whether a clip is a blend, and its ratio."""
 
 from collections.abc import Sequence
 
@@ -98,7 +98,12 @@ def lean_pairs(feature: Tensor, weight: Tensor, embedding: Tensor, query: Tensor
 
 
 def pair_differences(salience_logits: Tensor, leanings: Tensor, pairs: Tensor) -> Tensor:
-    """d_ab = g_a - g_b + delta_ab, [..., pair], of g [..., class], delta [..., pair] and pairs' classes [pair, 2]."""
+    """d_ab = g_a - g_b + delta_ab, [..., pair], of g [..., class], delta [..., pair] and pairs' classes [pair, 2].
+
+    Examples:
+        >>> pair_differences(torch.tensor([2.0, 0.5]), torch.tensor([0.1]), torch.tensor([[0, 1]]))
+        tensor([1.6000])
+    """
     first, second = (salience_logits.index_select(-1, classes) for classes in pairs.T)
     return first - second + leanings
 

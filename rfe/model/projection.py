@@ -41,6 +41,11 @@ def dropout_factors(noise: Tensor, rate: Tensor) -> Tensor:
 
     Returns:
         [mask, clip, latent] of the rate's dtype.
+
+    Examples:
+        >>> noise = torch.tensor([[[-32768, -1, 32767]]], dtype=torch.int16)
+        >>> dropout_factors(noise, torch.tensor([0.25]))
+        tensor([[[0.0000, 1.3333, 1.3333]]])
     """
     rate = rate.view(-1, 1, 1)
     last = ((rate * 65536.0).round() - 32769.0).clamp(max=32766.0)  # of the numbers that stand for 0

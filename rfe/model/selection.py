@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 
-class Selection(NamedTuple):
-    """What was kept of each clip."""
+class KeptEncoders(NamedTuple):
+    """The encoders kept for each clip, and their weights."""
 
     weights: Tensor
     """[replica, slot, clip] sum to 1 over slots where any is available; 0 outside the kept ones in value, not always
@@ -20,7 +20,7 @@ class Selection(NamedTuple):
     """[replica, slot, clip] 0 for the highest score; ties rank by encoder order."""
 
 
-def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor | None) -> Selection:
+def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_through: Tensor | None) -> KeptEncoders:
     """Softmax weights over each clip's `n_kept` highest-scored encoders.
 
     Args:
@@ -36,6 +36,12 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
 
     Source: "fuses only the top-n most informative encoders", abstract of arXiv 2605.21417; equation ours; straight
     through after arXiv 1308.3432.
+
+    Examples:
+        >>> scores = torch.tensor([[[2.0], [1.0], [0.0]]])  # one replica, three encoders, one clip
+        >>> selection = keep_top_n(scores, scores > -1, torch.tensor([2]), None)
+        >>> [round(weight, 3) for weight in selection.weights.flatten().tolist()]
+        [0.731, 0.269, 0.0]
     """
     some = available.any(1, keepdim=True)
     scores = scores.masked_fill(~some, 0.0)
@@ -48,4 +54,4 @@ def keep_top_n(scores: Tensor, available: Tensor, n_kept: Tensor, straight_throu
     hard = hard / hard.sum(1, keepdim=True).clamp(min=1e-30)
     through = soft + (hard - soft).detach()
     weights = through if straight_through is None else torch.where(straight_through.view(-1, 1, 1), through, hard)
-    return Selection(weights, soft, kept, rank)
+    return KeptEncoders(weights, soft, kept, rank)

@@ -38,7 +38,7 @@ class ReplicaSettings:
     sees_predictions: bool = False
     """The gate's score depends on how the encoders' predictions agree; needs `auxiliary`."""
     auxiliary: bool = False
-    """Each encoder predicts the set by a head of its own."""
+    """Each encoder predicts the set by a separate head."""
     residual: bool = False
     """The encoders' own logits are added to the fused ones; needs `auxiliary`."""
     uniform: bool = False
@@ -65,9 +65,9 @@ class ReplicaSettings:
     pair_logits: bool = False
     """Pairs, where the task has any, have a logit of their own beside their classes'."""
     blend_logit: bool = False
-    """Whether a clip is a blend has a logit of its own; needs `by_states`, and a task in which it is a question."""
+    """A separate logit decides whether a clip is a blend; needs `by_states`, and a task in which it is a question."""
     pair_ratio: bool = False
-    """Each pair's ratio has a logit of its own beside the salience logits; for tasks whose blends have ratios."""
+    """Each pair's ratio has a separate logit beside the salience logits; for tasks whose blends have ratios."""
     tells_domains: bool = False
     """Has a discriminator of source and target."""
     n_actors: int = 0

@@ -1,4 +1,4 @@
-"""What every stacked model has: parameters with a replica axis, and how to go on with some of the replicas."""
+"""The base of stacked models: parameters with a replica axis, of which a subset of replicas can be kept."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 from rfe.model.heads import SetTensors
 from rfe.model.parameters import StackedParameter, initialise
 from rfe.model.projection import Dropout
-from rfe.model.selection import Selection
+from rfe.model.selection import KeptEncoders
 from rfe.model.settings import ReplicaSettings, SettingTensors
 from rfe.task import Task
 
@@ -59,7 +59,7 @@ class Mixing:
 
 @dataclass
 class ModelOutput:
-    """What a stack says of clips. With members, heads' outputs are of clips x members."""
+    """The outputs of a stack. With members, heads' outputs are of clips x members."""
 
     presence_logits: Tensor
     """l, [replica, clip, class]."""
@@ -73,7 +73,7 @@ class ModelOutput:
     """f, [replica, clip, latent]; the members' mean."""
     scores: Tensor
     """[replica, slot, clip] gate scores, -inf where not available."""
-    selection: Selection | None
+    selection: KeptEncoders | None
     """None for a model without a gate."""
     pair_logits: Tensor | None = None
     """m, [replica, clip, pair], added to the pairs' logits; 0 for replicas without; None where no replica has them."""
@@ -171,7 +171,7 @@ class StackedModel(ABC):
         return holders
 
     def take(self, kept: Sequence[bool]) -> None:
-        """Go on with the replicas where `kept` ([replica]) is True."""
+        """Keep only the replicas where `kept` ([replica]) is True."""
         self.parameters = {
             name: parameter.take(kept) for name, parameter in self.parameters.items() if parameter.kept_rows(kept)
         }

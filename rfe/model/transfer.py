@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def to_device(values: NDArray[Any] | Sequence[float] | Sequence[Sequence[float]], device: torch.device) -> Tensor:
-    """What the host worked out for a step, on the device; the host goes on while a GPU copies it.
+    """Copy a step's tensors from the host to the device; the host continues while a GPU copies.
 
     A copy from ordinary memory would wait for all that the GPU was given before. Plain numbers become float32.
     """

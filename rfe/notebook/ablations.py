@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Ablation(Shown):
-    """Arms held against their base; what `ablate` returns."""
+    """Arms compared with their base; returned by `ablate`."""
 
     result: "AblationResult"
     """What it says, for the functions of the package below."""
@@ -133,8 +133,8 @@ def ablate(
         RfeError: in a sentence what is wrong with the input; TrialError: the base could not be trained.
 
     Examples:
-        >>> parts = rfe.ablate("components", base=study)
-        >>> parts.arms["difference"]
+        >>> parts = rfe.ablate("components", base=study)  # doctest: +SKIP
+        >>> parts.arms["difference"]  # doctest: +SKIP
     """
     place = base.workspace if isinstance(base, Study) and workspace is None else find_workspace(workspace)
     with shown_progress(progress) as shown:

@@ -21,12 +21,13 @@ class Annotated:
         """Replace the study's note; "" removes it. See `rfe.api.note_study`.
 
         Examples:
-            >>> rfe.open_study("first").note("baseline of the paper, table 2")
+            >>> rfe.open_study("first").note("baseline of the paper, table 2").note
+            'baseline of the paper, table 2'
         """
         return api.note_study(self.name, text, self.workspace)
 
     def tag(self, *tags: str, remove: bool = False) -> AnnotatedStudy:
-        """Add tags to the study, or take them off it; see `rfe.api.tag_study`.
+        """Add tags to the study, or remove them; see `rfe.api.tag_study`.
 
         Examples:
             >>> rfe.open_study("first").tag("paper", "gpu").tags
@@ -35,7 +36,12 @@ class Annotated:
         return api.tag_study(self.name, tags, self.workspace, remove=remove)
 
     def archive(self, *, undo: bool = False) -> AnnotatedStudy:
-        """Leave the study out of lists, or have it there again; see `rfe.api.archive_study`."""
+        """Hide the study from lists, or show it again; see `rfe.api.archive_study`.
+
+        Examples:
+            >>> rfe.open_study("first").archive().archived
+            True
+        """
         return api.archive_study(self.name, self.workspace, undo=undo)
 
 
@@ -47,7 +53,7 @@ def list_studies(
     tracking_uri: str | None = None,
     workspace: WorkspaceLike = None,
 ) -> pd.DataFrame:
-    """The studies of the workspace as a table, the one changed last first.
+    """List the studies of the workspace as a table, most recently changed first.
 
     Args:
         tags: only studies that have all of these.
@@ -65,7 +71,8 @@ def list_studies(
         StudyError: MLflow does not answer.
 
     Examples:
-        >>> rfe.list_studies(tags="paper", state="finished")
+        >>> rfe.list_studies(state="stopped").index.tolist()
+        ['first']
     """
     wanted = (tags,) if isinstance(tags, str) else tags
     found = api.list_studies(

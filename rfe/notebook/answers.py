@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from rfe import api
-from rfe.notebook.places import DataLike, find_folder
+from rfe.notebook.places import DataLike, find_data_folder
 
 
 def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
@@ -27,10 +27,13 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
 
     Warns:
         UserWarning: an encoder is missing, or its features are far off the scale of those in training.
+
+    Examples:
+        >>> rfe.predict("first.zip", "new-clips")  # doctest: +SKIP
     """
     from rfe.submission.table import prediction_columns
 
-    folder = find_folder(data)
+    folder = find_data_folder(data)
     assert folder is not None
     found = api.predict(Path(bundle), folder)
     answered = found.prediction
@@ -42,6 +45,6 @@ def predict(bundle: Path | str, data: DataLike) -> pd.DataFrame:
 
 
 def predict_exported(export: Callable[[Path], Path], data: DataLike) -> pd.DataFrame:
-    """The answers of a bundle that is not kept."""
+    """Return the answers of a temporary bundle."""
     with tempfile.TemporaryDirectory(prefix="rfe-") as scratch:
         return predict(export(Path(scratch) / "bundle"), data)

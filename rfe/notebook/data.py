@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Data(Shown):
-    """A data folder that was found to be sound; what `load_data` returns."""
+    """A validated data folder; returned by `load_data`.
+
+    Examples:
+        >>> data = rfe.load_data("my-data")
+        >>> len(data.clips), data.encoders.index.tolist()
+        (228, ['good', 'noise', 'weak'])
+    """
 
     dataset: "Dataset"
     """The same for the functions of the package below."""
@@ -91,11 +97,11 @@ def load_data(
         encoders: names of those to use; None: all.
 
     Raises:
-        DataError: with everything that would spoil a result.
+        DataError: with everything that would invalidate a result.
 
     Examples:
-        >>> data = rfe.load_data("my-data", encoders=["clip", "wavlm"])
-        >>> data = rfe.load_data(metadata, {"clip": clip_features}, folder="my-data")
+        >>> data = rfe.load_data("my-data", encoders=["good", "weak"])
+        >>> data = rfe.load_data(metadata, {"clip": clip_features}, folder="my-data")  # doctest: +SKIP
     """
     if not isinstance(source, str | Path | pd.DataFrame):
         raise DataError(

@@ -11,7 +11,7 @@ import pandas as pd
 from rfe import api
 from rfe.api import DEFAULT_MODELS
 from rfe.notebook.answers import predict_exported
-from rfe.notebook.places import DataLike, WorkspaceLike, find_folder, find_workspace
+from rfe.notebook.places import DataLike, WorkspaceLike, find_data_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown
 from rfe.notebook.studies import Study
@@ -28,7 +28,7 @@ NESTED = "nested: each fold is answered by what was chosen without its labels; i
 
 @dataclass(frozen=True, repr=False)
 class Ensemble(Shown):
-    """An average of trials; what `ensemble` returns."""
+    """An average of trials; returned by `ensemble`."""
 
     built: api.BuiltEnsemble
     """What was chosen, for the functions of the package below."""
@@ -93,7 +93,7 @@ class Ensemble(Shown):
         with shown_progress(progress) as shown:
             return api.export(
                 self.name,
-                find_folder(data),
+                find_data_folder(data),
                 models=models,
                 seeds=seeds,
                 output=None if output is None else Path(output),
@@ -135,7 +135,7 @@ def ensemble(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Ensemble:
-    """Choose an ensemble among the trials of studies on the same data, and say honestly what it scores.
+    """Choose an ensemble among the trials of studies on the same data, and estimate its score by nested evaluation.
 
     Args:
         studies: studies or their names.
@@ -150,8 +150,8 @@ def ensemble(
         StudyError: no such study, other data, or nothing to choose from.
 
     Examples:
-        >>> final = rfe.ensemble(study, method="nnls")
-        >>> final.members
+        >>> final = rfe.ensemble(study, method="nnls")  # doctest: +SKIP
+        >>> final.members  # doctest: +SKIP
     """
     from rfe.ensemble.selection import Selection, find_decoding, find_method
 
@@ -168,5 +168,5 @@ def ensemble(
     place = given[0] if given and workspace is None else find_workspace(workspace)
     names = [one.name if isinstance(one, Study) else one for one in studies]
     with shown_progress(progress) as shown:
-        built = api.ensemble(names, find_folder(data), name=name, selection=how, workspace=place, progress=shown)
+        built = api.ensemble(names, find_data_folder(data), name=name, selection=how, workspace=place, progress=shown)
     return Ensemble(built, place)

@@ -1,4 +1,4 @@
-"""What the functions take in several forms: a workspace, data."""
+"""Converts arguments that have several forms: a workspace, data."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ DataLike: TypeAlias = Data | Path | str
 
 
 def find_workspace(given: WorkspaceLike) -> Workspace:
-    """The workspace."""
+    """The workspace.
+
+    Examples:
+        >>> find_workspace("rfe-workspace").root.name
+        'rfe-workspace'
+    """
     return given if isinstance(given, Workspace) else open_workspace(None if given is None else Path(given))
 
 
 def find_data(given: DataLike | None) -> DataSource | None:
-    """The data as `rfe.api` takes it; DataError where it is something else."""
-    return given.dataset if isinstance(given, Data) else find_folder(given)
+    """Return the data in the form that `rfe.api` takes; DataError for anything else."""
+    return given.dataset if isinstance(given, Data) else find_data_folder(given)
 
 
-def find_folder(given: DataLike | None) -> Path | str | None:
-    """The data's folder or URI; DataError where it is something else."""
+def find_data_folder(given: DataLike | None) -> Path | str | None:
+    """Return the data's folder or URI; DataError for anything else."""
     if given is None or isinstance(given, str | Path):
         return given
     if isinstance(given, Data):

@@ -19,7 +19,7 @@ HTML = "<pre style='line-height:1.3;margin:0;font-family:Menlo,DejaVu Sans Mono,
 
 
 class NotebookProgress:
-    """One block of the cell's output that is redrawn in place; needs no widgets, so that it also stays in the file."""
+    """One block of the cell's output that is redrawn in place; uses no widgets, so that it is saved with the file."""
 
     def __init__(self, interval_s: float = INTERVAL_S) -> None:
         self._interval_s = interval_s
@@ -76,7 +76,12 @@ def render(parts: list[RenderableType]) -> dict[str, str]:
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this."""
+    """Whether a Jupyter kernel runs this.
+
+    Examples:
+        >>> in_notebook()
+        False
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return hasattr(shell, "kernel")
@@ -84,7 +89,13 @@ def in_notebook() -> bool:
 
 @contextmanager
 def shown_progress(wanted: Progress | bool) -> Iterator[Progress]:
-    """The progress to give to `rfe.api`, closed when the block ends; False: none, True: as fits where it runs."""
+    """The progress to give to `rfe.api`, closed when the block ends; False: none, True: as fits where it runs.
+
+    Examples:
+        >>> with shown_progress(False) as progress:
+        ...     progress is None
+        False
+    """
     if not isinstance(wanted, bool):
         progress = wanted
     elif not wanted:

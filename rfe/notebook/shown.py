@@ -18,14 +18,14 @@ class Shown(ABC):
 
     @abstractmethod
     def _heading(self) -> str:
-        """One line: what it is."""
+        """A one-line heading."""
 
     @abstractmethod
     def _tables(self) -> Mapping[str, pd.DataFrame]:
         """Title -> table, as they are shown; the titles are the properties that have them whole."""
 
     def _notes(self) -> Sequence[str]:
-        """What a reader must know besides."""
+        """Notes shown below the tables."""
         return ()
 
     def __repr__(self) -> str:
@@ -44,7 +44,12 @@ class Shown(ABC):
 
 
 def drop_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the columns that say nothing."""
+    """Drop columns without any value.
+
+    Examples:
+        >>> drop_empty(pd.DataFrame({"score": [0.5], "confirmed": [None]})).columns.tolist()
+        ['score']
+    """
     empty = [name for name in table.columns if table[name].isna().all() or (table[name] == "").all()]
     return table.drop(columns=empty)
 

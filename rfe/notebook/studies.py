@@ -15,7 +15,7 @@ from rfe.errors import StudyError
 from rfe.notebook.annotating import Annotated
 from rfe.notebook.answers import predict_exported
 from rfe.notebook.control import Controlled
-from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_folder, find_workspace
+from rfe.notebook.places import DataLike, WorkspaceLike, find_data, find_data_folder, find_workspace
 from rfe.notebook.progress import shown_progress
 from rfe.notebook.shown import Shown, drop_empty
 from rfe.notebook.watching import Watched
@@ -36,7 +36,15 @@ OPTIMISTIC = (
 
 @dataclass(frozen=True, repr=False)
 class Study(Shown, Controlled, Annotated, Watched):
-    """A study as it was when it was opened; what `search`, `fit` and `open_study` return."""
+    """A study as it was when it was opened; returned by `search`, `fit` and `open_study`.
+
+    Examples:
+        >>> study = rfe.open_study("first")
+        >>> study.scores.columns.tolist()
+        ['score', 'acc_presence', 'acc_salience', 'trial']
+        >>> sorted(study.best_config)
+        ['pool', 'train.lr']
+    """
 
     name: str
     workspace: Workspace
@@ -83,7 +91,7 @@ class Study(Shown, Controlled, Annotated, Watched):
         """Number of the trial that `export` takes: the best confirmed one, else the one with the best score.
 
         Raises:
-            StudyError: no trial is finished.
+            StudyError: no trial is complete.
         """
         return self._best_line.number
 
@@ -125,7 +133,7 @@ class Study(Shown, Controlled, Annotated, Watched):
         with shown_progress(progress) as shown:
             return api.export(
                 self.name,
-                find_folder(data),
+                find_data_folder(data),
                 trial=trial,
                 models=models,
                 seeds=seeds,
@@ -150,7 +158,7 @@ class Study(Shown, Controlled, Annotated, Watched):
     def _best_line(self) -> "TrialLine":
         lines = [line for line in self.detail.trials if line.score is not None]
         if not lines:
-            raise StudyError(f"study {self.name!r} has no finished trial; go on with `rfe.search`")
+            raise StudyError(f"study {self.name!r} has no finished trial; resume it with `rfe.search`")
         confirmed = [line for line in lines if line.confirmed is not None]
         return max(confirmed, key=lambda line: line.confirmed or 0.0) if confirmed else max(lines, key=_score)
 
@@ -184,7 +192,7 @@ def search(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Study:
-    """Search a space for the best model, or go on with the study of that name.
+    """Search a space for the best model, or resume the study of that name.
 
     Args:
         space: a YAML file, the name of a ready-made space (`everything`), or what such a file holds as a mapping.
@@ -207,8 +215,8 @@ def search(
         RfeError: in a sentence what is wrong with the input; TrialError: no trial finished.
 
     Examples:
-        >>> study = rfe.search("everything", data, trials=50)
-        >>> study.trials.sort_values("score").tail()
+        >>> study = rfe.search("everything", data, trials=50)  # doctest: +SKIP
+        >>> study.trials.sort_values("score").tail()  # doctest: +SKIP
     """
     earlier, place = warm_start.name if isinstance(warm_start, Study) else warm_start, find_workspace(workspace)
     options = RunOptions(trials, hours, workers, seed, earlier, address)
@@ -230,7 +238,7 @@ def fit(
     workspace: WorkspaceLike = None,
     progress: Progress | bool = True,
 ) -> Study:
-    """Cross-validate one configuration: a study of one trial, which can be exported and asked as any other.
+    """Cross-validate one configuration as a study of one trial, which can be exported and used like any other.
 
     Args:
         config: a YAML file, a ready-made one (`baselines/concat_mlp`), or fields by dotted name; `{}`: the defaults.
@@ -245,8 +253,8 @@ def fit(
         RfeError: in a sentence what is wrong with the input; TrialError: the configuration could not be trained.
 
     Examples:
-        >>> model = rfe.fit({"model.n_kept": 3, "train.epochs": 30}, data)
-        >>> model.predict("new-clips")
+        >>> model = rfe.fit({"model.n_kept": 3, "train.epochs": 30}, data)  # doctest: +SKIP
+        >>> model.predict("new-clips")  # doctest: +SKIP
     """
     place = find_workspace(workspace)
     with shown_progress(progress) as shown:
@@ -264,10 +272,15 @@ def fit(
 
 
 def open_study(name: str, *, workspace: WorkspaceLike = None) -> Study:
-    """A study of the workspace, also one that still runs.
+    """Open a study of the workspace, also one that is still running.
 
     Raises:
-        StudyError: there is none of this name; with the nearest.
+        StudyError: not found; suggests the closest name.
+
+    Examples:
+        >>> study = rfe.open_study("first")
+        >>> study.state, study.best, len(study.trials)
+        ('stopped', 1, 6)
     """
     study = Study(name, find_workspace(workspace))
     assert study.detail is not None  # what is not there is said now

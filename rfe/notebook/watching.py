@@ -26,7 +26,9 @@ class Watched:
             parameters: `searched`, or `all` fields of the configurations.
 
         Examples:
-            >>> rfe.open_study("first").table("trials.csv").sort_values("score").tail()
+            >>> table = rfe.open_study("first").table("trials.csv")
+            >>> len(table), "score" in table
+            (6, True)
         """
         if output is not None:
             api.write_study_table(self.name, Path(output), self.workspace, parameters=parameters)
@@ -42,7 +44,8 @@ class Watched:
             The file, to be shown with `IPython.display.IFrame` or opened in a browser.
 
         Examples:
-            >>> rfe.open_study("first").page("first.html")
+            >>> rfe.open_study("first").page("first.html").name
+            'first.html'
         """
         path = Path(f"{self.name}.html" if output is None else output)
         return api.write_page(self.name, path, self.workspace)

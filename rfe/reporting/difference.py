@@ -25,7 +25,7 @@ Named = re.compile(r"(\d+)(:confirmed)?")
 
 
 @dataclass(frozen=True)
-class Arm:
+class ComparedTrial:
     """One of the two."""
 
     name: str
@@ -124,12 +124,12 @@ def diff_trials(journal: StudyJournal, first: str, second: str, data: Path | Non
     return TrialDifference(journal.study.study, arms[0].name, arms[1].name, parameters, scores, folds, notes)
 
 
-def find_arm(journal: StudyJournal, name: str) -> Arm:
+def find_arm(journal: StudyJournal, name: str) -> ComparedTrial:
     """The trial or confirmation called so.
 
     Raises:
         ConfigError: not a name of either.
-        StudyError: there is none, or the trial did not complete.
+        StudyError: not found, or the trial did not complete.
     """
     found = Named.fullmatch(name)
     if found is None:
@@ -140,7 +140,7 @@ def find_arm(journal: StudyJournal, name: str) -> Arm:
             f"study {trial.study!r}, trial {trial.number}: it {trial.state}, so it has no score to compare"
         )
     if not found[2]:
-        return Arm(name, trial.config, trial)
+        return ComparedTrial(name, trial.config, trial)
     confirmation = journal.confirmations.get(trial.number)
     if confirmation is None:
         known = ", ".join(f"{number}:confirmed" for number in sorted(journal.confirmations))
@@ -149,10 +149,10 @@ def find_arm(journal: StudyJournal, name: str) -> Arm:
         )
     config = confirmation.artifacts.get("config.yaml")
     known_config = config if isinstance(config, Path) and config.is_file() else None
-    return Arm(name, flatten(load_config(known_config)) if known_config else trial.config, confirmation)
+    return ComparedTrial(name, flatten(load_config(known_config)) if known_config else trial.config, confirmation)
 
 
-def _read_answers(study: str, arms: list[Arm], data: Path | None) -> tuple[Clips, list[NDArray[np.int64]]]:
+def _read_answers(study: str, arms: list[ComparedTrial], data: Path | None) -> tuple[Clips, list[NDArray[np.int64]]]:
     """The data folder's clips, and for each arm the states [seed, source clip] that it answered."""
     if data is None or not data.is_dir():
         raise StudyError(f"study {study!r}: its data folder {data or ''} is not here; name it with --data")
@@ -160,7 +160,7 @@ def _read_answers(study: str, arms: list[Arm], data: Path | None) -> tuple[Clips
     return clips, [_predicted(study, arm, clips) for arm in arms]
 
 
-def _predicted(study: str, arm: Arm, clips: Clips) -> NDArray[np.int64]:
+def _predicted(study: str, arm: ComparedTrial, clips: Clips) -> NDArray[np.int64]:
     path = arm.log.artifacts.get("outputs.npz")
     if not isinstance(path, Path) or not path.is_file():
         raise StudyError(f"study {study!r}, trial {arm.name}: its outputs.npz is not here")
@@ -170,13 +170,13 @@ def _predicted(study: str, arm: Arm, clips: Clips) -> NDArray[np.int64]:
     return states.astype(np.int64)
 
 
-def _logged(arm: Arm) -> dict[str, float]:
+def _logged(arm: ComparedTrial) -> dict[str, float]:
     if isinstance(arm.log, ConfirmationLog):
         return {"score": arm.log.mean}
     return dict(arm.log.scores)
 
 
-def _logged_folds(arms: list[Arm]) -> dict[int, tuple[float, float]]:
+def _logged_folds(arms: list[ComparedTrial]) -> dict[int, tuple[float, float]]:
     rows = [arm.log.per_fold.get("score", {}) if isinstance(arm.log, TrialLog) else {} for arm in arms]
     return {fold: (rows[0][fold], rows[1][fold]) for fold in sorted(rows[0].keys() & rows[1].keys())}
 

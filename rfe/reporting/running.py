@@ -13,7 +13,7 @@ from rfe.workspace import StudyFolder
 
 
 def find_running(folder: StudyFolder) -> LiveStatus | None:
-    """What the process that works on the study says of itself; None if there is none.
+    """Return the live status of the process that searches the study; None if none does.
 
     On this host the study's lock tells, as a process's number may be another's by now. A process on another host is
     believed while it speaks. One that has said nothing yet (it starts, or repairs the study) has no session.

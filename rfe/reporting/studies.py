@@ -55,7 +55,7 @@ class StudyDetail(PlainRecord):
     trials: tuple[TrialLine, ...]
     """The first ones in the order asked for."""
     live: LiveStatus | None = None
-    """What the process that works on it says of itself; None if there is none."""
+    """The live status of the process that searches it; None if none does."""
     front: tuple[TrialLine, ...] = ()
     """The Pareto front so far, best in the first objective first; empty with one objective."""
     narrowed: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a request comes to in a study as it stands: its effects and a sentence for the user, or why it is refused.
+"""Evaluates a request against a study's current state: its effects and a sentence for the user, or why it is refused.
 
 Pure: a command asks before it leaves the request, and the process that takes it up asks again, as the study may have
 gone on meanwhile.
@@ -25,7 +25,7 @@ PRUNED_BY_HAND = "pruned by the user"
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """How far an open trial is; None where it is not known."""
+    """The progress of an open trial; None where unknown."""
 
     epoch: int | None = None
     score: float | None = None
@@ -34,7 +34,7 @@ class TrialProgress:
 
 @dataclass(frozen=True)
 class StudyState:
-    """A study as requests meet it."""
+    """The state of a study that requests are evaluated against."""
 
     definition: StudyDefinition
     changes: StudyChanges
@@ -69,7 +69,7 @@ class StudyState:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request comes to."""
+    """The outcome of a request."""
 
     said: str
     """What happens, in a sentence."""
@@ -78,7 +78,7 @@ class Answer:
 
 
 def answer_request(request: Request, state: StudyState, name: str = "") -> Answer:
-    """What the request comes to now; `name` is its id.
+    """Evaluate the request against the current state; `name` is its id.
 
     Raises:
         StudyError, ConfigError: it cannot be done, with the reason.
@@ -112,8 +112,8 @@ def _add(request: AddTrial, state: StudyState, name: str) -> Answer:
         for log in state.logs.values():
             if log.config_id == identity and log.score is not None:
                 raise StudyError(
-                    f"study {state.name}: trial {log.number} has this configuration already (score {log.score:.3f}); "
-                    "it would not be trained again: change a value"
+                    f"study {state.name}: trial {log.number} already has this configuration (score {log.score:.3f}); "
+                    "change a value"
                 )
     ahead = 0 if request.first else len(state.changes.queue)
     place = f"queued behind {ahead} other{'s' * (ahead > 1)}" if ahead else "queued as the next trial"
@@ -211,8 +211,8 @@ def _narrow(request: NarrowSpace, state: StudyState) -> Answer:
     if dropped:
         lost = f"; {len(dropped)} queued configuration{'s were' if len(dropped) > 1 else ' was'} outside and dropped"
     return Answer(
-        f"narrowed: {inside} of its trials lie inside and go on teaching the sampler, {outside} outside stay in the "
-        f"books alone{lost}",
+        f"narrowed: {inside} trials inside the new ranges still inform the sampler, {outside} outside are kept but no "
+        f"longer used{lost}",
         {"ranges": ranges, "dropped": dropped},
     )
 

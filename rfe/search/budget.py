@@ -1,4 +1,4 @@
-"""How long a study goes on: trials, hours over all resumes, and the limits that end it early."""
+"""When a study ends: trials, hours over all resumes, and limits that end it early."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def plan_budget(space: SearchSpace, options: RunOptions) -> Budget:
 
 
 def spent_seconds(records: Iterable[Record]) -> float:
-    """Seconds that former commands worked on the study, from the journal: each counts up to its last record.
+    """Seconds that earlier commands worked on the study, from the journal; each counts up to its last record.
 
     Journals of earlier versions have times of day only. Of those a step backwards, or of more than a day, is a clock
     that was set and no work.

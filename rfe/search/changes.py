@@ -1,4 +1,4 @@
-"""What users' requests have made of a study: the journal's records of them, folded in their order.
+"""The changes that users requested of a study: the journal's records, applied in order.
 
 A request takes effect in one way only: its record is folded into `StudyChanges`, by the process that wrote it and by
 every later one that reads the journal. So a study that is killed and resumed is as one that went on.
@@ -15,7 +15,7 @@ from rfe.search.budget import SESSION, Budget
 from rfe.search_space import ResolvedSpace
 from rfe.search_space.dimensions import Value
 from rfe.search_space.narrowing import narrowed_dimensions, with_ranges
-from rfe.study import Asked
+from rfe.study import AskedTrial
 
 REQUEST = "request"
 """Kind of the journal's record of a request that was taken up, or refused."""
@@ -84,7 +84,7 @@ class StudyChanges:
             self._fold_asked(event.trials, event.queued)
         elif record.kind == SESSION:
             started = _limits(record.data)
-            if self.started_with is not None:  # the same command again goes on with what was changed
+            if self.started_with is not None:  # running the same command again keeps the changes
                 other = {name for name in CHANGEABLE if started[name] != self.started_with[name]}
                 if started["workers"] is None:  # no number was asked for
                     other.discard("workers")
@@ -123,7 +123,7 @@ class StudyChanges:
         queued = {one.retry_of: None for one in self.queue if one.retry_of is not None}
         return queued | {one.retry_of: number for number, one in self.origins.items() if one.retry_of is not None}
 
-    def take(self, asked: Iterable[Asked]) -> None:
+    def take(self, asked: Iterable[AskedTrial]) -> None:
         """Trials were asked for, and the journal has them."""
         asked = list(asked)
         self._fold_asked({one.number: one.params for one in asked}, {one.number: one.queued for one in asked})

@@ -1,4 +1,4 @@
-"""How a message leaves: through a program, or through Apprise. What it says holds no secret."""
+"""Channels that send notifications: a program, or Apprise. Messages contain no secrets."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ from rfe.threads import BackgroundThread
 
 @dataclass(frozen=True)
 class Message:
-    """What is told."""
+    """A notification."""
 
     event: str
     study: str
@@ -26,14 +26,14 @@ class Message:
 
 
 class Channel(Protocol):
-    """One way to tell."""
+    """A way to send notifications."""
 
     @property
     def name(self) -> str:
         """What it is in messages about it, without secrets."""
 
     def send(self, message: Message, timeout_s: float) -> str:
-        """Tell; returns "" or why it failed, without secrets. Ends after about `timeout_s` at the latest."""
+        """Send; returns "" or why it failed, without secrets. Ends after about `timeout_s` at the latest."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class CommandChannel:
 
 @dataclass(frozen=True)
 class AppriseChannel:
-    """Tells through a service that Apprise knows."""
+    """Sends messages through a service that Apprise supports."""
 
     variable: str
     """The environment variable that holds the address."""

@@ -1,4 +1,4 @@
-"""The best trials once more, with seeds the search never used: what they score then is no longer luck of the draw."""
+"""Retrains the best trials with seeds the search never used, so that selection does not inflate their scores."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -92,7 +92,10 @@ def confirm_best(
             if done:
                 kept = in_a_row(done)
                 if left := len(done) - len(kept):
-                    progress.note(f"confirming trial {log.number}: {left} seeds are left out, parted by a failed one")
+                    progress.note(
+                        f"confirming trial {log.number}: {left} seeds are left out, as a failed seed "
+                        "separates them from the others"
+                    )
                 yield _confirmation(log, kept, trial_tracker)
     progress.update(n_epochs - sum(epochs_of[key] for key in waiting))
     fleet.queue.cancel(run)
@@ -128,7 +131,7 @@ def first_fresh_seed(logs: Collection[TrialLog], n: int = 1) -> int:
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """The configuration with one seed, which also assignment the data: the spread over seeds then holds both."""
+    """The configuration with one seed, which also orders the data: the spread over seeds then holds both."""
     return change_config(config, {"train.seed": seed, "train.seeds": 1, "train.data_seed": seed})
 
 

@@ -26,7 +26,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class RequestAnswer:
-    """What became of a request."""
+    """The outcome of a request."""
 
     study: str
     said: str
@@ -55,7 +55,7 @@ def read_state(folder: StudyFolder) -> StudyState:
 
 
 def take_up(folder: StudyFolder, journal: Journal, state: Callable[[], StudyState]) -> list[Answer]:
-    """Take up what is asked of the study: into the journal, then into the state's changes; the files are removed.
+    """Apply the waiting requests: to the journal, then to the state's changes; removes their files.
 
     Args:
         folder: the study's.
@@ -87,7 +87,7 @@ def take_up(folder: StudyFolder, journal: Journal, state: Callable[[], StudyStat
 
 
 def changes_study(answers: Iterable[Answer]) -> bool:
-    """Whether requests came to another budget, other workers or another space."""
+    """Whether requests changed the budget, the workers or the space."""
     return any(answer.effects.get("change") or answer.effects.get("ranges") for answer in answers)
 
 
@@ -105,7 +105,7 @@ def record_changes(folder: StudyFolder, journal: Journal, state: StudyState) -> 
 
 
 def is_free(folder: StudyFolder) -> bool:
-    """Whether nothing works on the study; the journal itself would wait for its lock."""
+    """Whether no process works on the study; opening the journal would wait for its lock instead."""
     if not (folder.path / LOCK_FILE).exists():  # looking makes no file
         return True
     try:
@@ -123,7 +123,7 @@ def _take_up_alone(folder: StudyFolder, journal: Journal) -> None:
 
 
 def submit_request(folder: StudyFolder, request: Request, state: StudyState) -> RequestAnswer:
-    """Leave a request, and see what becomes of it.
+    """Submit a request, and wait for its outcome.
 
     Args:
         folder: the study's.

@@ -63,7 +63,7 @@ def run_search(
     fleet: "Fleet | None" = None,
     opened: Callable[[StudyFolder], None] = lambda folder: None,
 ) -> StudyOutcome:
-    """Search `space`, or go on with the study of its name.
+    """Search `space`, or resume the study of that name.
 
     A space without searched fields is a fixed list of configurations: its `first_trials`, or the base alone.
 

@@ -1,6 +1,6 @@
 """Workers of Ray Train that share no process group.
 
-A module of its own: Ray Train's controller reads it, and would spend a second of every start on importing torch too.
+A separate module: Ray Train's controller imports it, and importing torch with it would add a second to every start.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Signals that ask a search to end: the first one ends it in order, a second Ctrl-C or SIGTERM at once."""
+"""Signals that stop a search: the first one stops it cleanly, a second Ctrl-C or SIGTERM exits at once."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Tells people how a study goes, from its journal: on a thread of its own, for which a search waits at its end only.
+"""Sends notifications about a study from its journal, on a separate thread; a search waits for it only at its end.
 
 What fails here is one line of warning.
 """
@@ -47,7 +47,7 @@ class WorkspaceSettings(Section):
     """The workspace's `settings.yaml`."""
 
     notify: Notify | None = None
-    """For studies whose space has no `notify:` of its own."""
+    """For studies whose space has no `notify:` section."""
 
 
 def find_notify(notify: Notify | None, root: Path) -> Notify | None:
@@ -72,7 +72,7 @@ def keep_notified(
     note: Callable[[str], None],
     metric: str = "score",
 ) -> Iterator[None]:
-    """While the block runs, and once more when it ends or raises, people are told how the study goes.
+    """Send notifications about the study while the block runs, and once more when it ends or raises.
 
     Args:
         notify: what to tell of; None: nothing.
@@ -98,7 +98,7 @@ def keep_notified(
 
 
 class Notifier:
-    """See the module. It is told nothing: it reads the journal, as a tracker or a page does."""
+    """See the module. It reads the journal, as a tracker or a page does; the search does not call it."""
 
     def __init__(
         self,
@@ -133,12 +133,12 @@ class Notifier:
         self._thread.start()
 
     def cancel(self) -> None:
-        """End without a word."""
+        """Stop without sending anything."""
         self._notify = self._notify.model_copy(update={"events": []})
         self._closing.set()
 
     def close(self, error: str = "") -> None:
-        """Tell how the study ended, and wait until that is told, a bounded time.
+        """Send how the study ended, and wait for it for a bounded time.
 
         Args:
             error: what ended it, if it was an error.
@@ -254,7 +254,7 @@ class Notifier:
 
 
 def prepare_notify(space: Notify | None, root: Path) -> tuple[Notify | None, list[Channel]]:
-    """What to tell of and how, before a search begins.
+    """Read the notification settings and open their channels, before a search starts.
 
     Raises:
         ConfigError: a channel cannot be used, or the workspace's settings are wrong.

@@ -1,4 +1,4 @@
-"""A trial of the books: while it is open, and the log of how it ended."""
+"""An open trial, and the log of how it ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

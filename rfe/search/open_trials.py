@@ -43,7 +43,7 @@ def plan_open_trials(
         stack: most configurations that one of them trains at a time.
         prefetch: how many stacks are asked for ahead, for half of the workers; 0: cohort by cohort.
 
-    Example:
+    Examples:
         >>> from rfe.search_space import load_space
         >>> tpe = load_space({"study": "s", "space": {"train.lr": {"float": [0.001, 0.01]}}})
         >>> plan_open_trials(tpe, 100, n_workers=1, stack=32, prefetch=1)

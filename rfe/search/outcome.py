@@ -1,4 +1,4 @@
-"""What a study comes to: three numbers that are always named, the confirmed trials, and where all of it stands."""
+"""The result of a study: three named scores, the confirmed trials, and where the files are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -75,7 +75,7 @@ class StudyOutcome:
     front: tuple[FrontTrial, ...] = ()
     """The Pareto front, best in the first objective first; empty with one objective."""
     notes: tuple[str, ...] = field(default_factory=tuple)
-    """What the user should know besides, e.g. that MLflow lags."""
+    """Notes for the user, e.g. that MLflow lags."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"gain": None if self.gain is None else self.gain.to_dict()}
@@ -126,7 +126,7 @@ def build_outcome(
     origins: Mapping[int, str] | None = None,
     **known: Any,
 ) -> StudyOutcome:
-    """What a study's trials and confirmations come to.
+    """Build the outcome of a study from its trials and confirmations.
 
     Args:
         folder: the study's.
@@ -178,7 +178,7 @@ def constant_score(dataset: Dataset) -> tuple[float, float]:
 
 
 def _doubts(score: StudyScore | None, dataset: Dataset) -> tuple[str, ...]:
-    """What makes a result questionable that is one all the same."""
+    """Return reasons to doubt a result that is valid otherwise."""
     constant, error = constant_score(dataset)
     if score is None or score.score > constant + 2 * error:
         return ()
@@ -210,7 +210,7 @@ def trial_table(logs: Sequence[TrialLog], dataset: Dataset) -> TrialTotals:
     """Sums of the complete trials that are no copies, in their order.
 
     Raises:
-        StudyError: there is none.
+        StudyError: not found.
     """
     complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
     return TrialTotals.of([log.number for log in complete], [recorded_totals(log, dataset) for log in complete])

@@ -1,4 +1,4 @@
-"""What a search would do, and about how long it would take: nothing of a study is begun."""
+"""Plans a search: what it would do and an estimate of the time, without creating a study."""
 
 import random
 import time
@@ -179,7 +179,7 @@ def _expected(definition: StudyDefinition, folder: StudyFolder, trials: int | No
 
 
 def _draw(resolved: ResolvedSpace, others: Iterable[dict[str, Value]]) -> list[Config]:
-    """A few random configurations, all different; made up from `others` where hardly anything else is drawn."""
+    """A few random configurations, all different; filled up from `others` where few others are drawn."""
     rng = random.Random(SEED)
     found: dict[str, Config] = {}
     for params in chain((sample_params(resolved, rng) for _ in range(DRAWS)), others):

@@ -1,4 +1,4 @@
-"""What a local Ray needs of this machine: looked at before it is started, and by `rfe doctor`."""
+"""Preconditions for a local Ray: checked before it starts, and by `rfe doctor`."""
 
 import os
 import resource
@@ -28,7 +28,7 @@ LEAST_ADDRESSES = 32 * 2**30
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     found: str
@@ -50,7 +50,7 @@ def refuse_impossible() -> None:
     """Refuse a machine on which no Ray starts.
 
     Raises:
-        ConfigError: names what is in the way, and the remedy.
+        ConfigError: names each obstacle and its remedy.
     """
     if problems := [f"{one.what}: {one.found}; {one.remedy}" for one in find_conditions() if one.verdict == "wrong"]:
         raise ConfigError(f"no local Ray can start here: {'; '.join(problems)}")

@@ -34,7 +34,7 @@ class RepairReport:
     repairs: tuple[Repair, ...]
     """None for a healthy study."""
     adoptable: tuple[int, ...]
-    """Trials of a process that is gone, to be trained by who goes on with the study."""
+    """Open trials of a process that ended; resuming the study trains them."""
     left: str = ""
     """What MLflow still lacks, in a sentence."""
 

@@ -81,7 +81,7 @@ _READER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminat
 
 
 def write_request(folder: StudyFolder, request: Request) -> Path:
-    """Leave a request in the study's folder; returns its file. It is there whole or not at all."""
+    """Write a request to the study's folder atomically; returns its file."""
     path = folder.requests / f"{time.time_ns()}-{uuid4().hex[:8]}.json"
     write_text(path, request.model_dump_json(indent=2) + "\n")
     return path
@@ -107,13 +107,13 @@ def read_request(path: Path) -> Request:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
         return _READER.validate_json(path.read_bytes(), strict=True)
     except ValidationError as error:
-        raise StudyError(f"{path}: {first_problem(error)}; it was removed, ask again with `rfe studies`") from None
+        raise StudyError(f"{path}: {first_problem(error)}; it was removed, repeat it with `rfe studies`") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: cannot be read ({error}); it was removed, ask again with `rfe studies`") from None
+        raise StudyError(f"{path}: cannot be read ({error}); it was removed, repeat it with `rfe studies`") from None
 
 
 def find_answer(journal: Path, request: str, offset: int = 0) -> dict[str, object] | None:
-    """The journal's record of what became of a request; None while it has none.
+    """Return the journal's record of a request's outcome; None while it is pending.
 
     Args:
         journal: the file.

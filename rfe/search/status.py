@@ -21,11 +21,11 @@ def search_status(
     left_s: float | None,
     resumed: int,
 ) -> SearchStatus:
-    """The books and the queue at one moment.
+    """Return the state of the trials and the queue, for display.
 
     Args:
         space, budget: what is searched, and for how long.
-        trial_tracker: the study's books.
+        trial_tracker: tracks the study's trials.
         queue: of its workers.
         elapsed_s: since the command began.
         left_s: of the budget's time; None: it has none.

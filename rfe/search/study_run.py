@@ -51,7 +51,7 @@ class StudyRun:
 
     Args:
         space, budget: what is searched, and for how long.
-        trial_tracker, journal, tracker: the study's books.
+        trial_tracker, journal, tracker: record the study's trials.
         find_fleet: called once, when there is something to train.
         progress: told how it goes.
         interrupt: asked whether the user wants an end.
@@ -129,7 +129,7 @@ class StudyRun:
                 raise
             raise TrialError(
                 f"study {self.space.study}: the disk of {self.trial_tracker.folder.path} is full; what finished is "
-                "kept: make room, and the same command goes on"
+                "kept: free some space, then run the same command to resume"
             ) from error
         return self._conclude(confirmed)
 
@@ -237,12 +237,12 @@ class StudyRun:
             self.interrupt.ask()
 
     def _fail_open(self, reason: str) -> None:
-        """Cancel what is open: no worker is left to train it."""
+        """Cancel all open trials: no worker is left to train them."""
         for key in self.trial_tracker.open_keys():
             self.trial_tracker.settle(ItemResult(key, "failed", reason))
 
     def _settle(self) -> int:
-        """Book what ended; then its cohort may end, and another be asked for. Returns how many ended."""
+        """Record ended items, so that their cohort may end and another be asked for. Returns how many ended."""
         updates = self.fleet.queue.collect(self.space.study, POLL_S)
         for item_result in updates.results:
             self.trial_tracker.settle(item_result)
@@ -322,9 +322,9 @@ class StudyRun:
             self.progress.note(f"no worker after {NO_WORKER_S:.0f} s: {self.fleet.why_none()}")
         hours = self.budget.hours
         left_s = None if hours is None else max(0.0, 3600 * hours - self.elapsed_s)
-        elapsed_s, books = now - self.began, self.trial_tracker
+        elapsed_s, trial_tracker = now - self.began, self.trial_tracker
         running = search_status(
-            self.space, self.budget, books, status, elapsed_s=elapsed_s, left_s=left_s, resumed=self.resumed
+            self.space, self.budget, trial_tracker, status, elapsed_s=elapsed_s, left_s=left_s, resumed=self.resumed
         )
         self.progress.update(running)
 

@@ -1,4 +1,4 @@
-"""Start a local Ray and have it do one thing, as a search does; run by `rfe doctor` in a process of its own."""
+"""Start a local Ray and run one task, as a search does; `rfe doctor` runs this in a separate process."""
 
 import sys
 

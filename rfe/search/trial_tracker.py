@@ -1,6 +1,6 @@
-"""The books of one study: which trials were asked for, which are open, how each ended.
+"""Tracks the trials of one study: which were asked for, which are open, how each ended.
 
-Whatever ends goes to the study's journal first, then to the tracker. Only the driver's process keeps books.
+An ended trial goes to the study's journal first, then to the tracker. Only the driver's process tracks trials.
 """
 
 import threading
@@ -20,10 +20,10 @@ from rfe.search.open_trial import OpenTrial, copy_log, log_of_result
 from rfe.search.requests import waiting_requests
 from rfe.search.work import ItemResult, Report, WorkItem, trial_of
 from rfe.search_space import ARM, effective_config
-from rfe.study import Asked, StudyStore, covers, rungs
+from rfe.study import AskedTrial, StudyStore, covers, rungs
 from rfe.tracking.base import Tracker
 from rfe.training.build import memory_bytes, shape_key
-from rfe.training.record import Part
+from rfe.training.record import FoldPart
 from rfe.workspace import StudyFolder
 
 
@@ -62,7 +62,7 @@ class TrialTracker:
         self._logs: dict[int, TrialLog] = {}
         self._trained: dict[str, int] = {}
         """Configuration id -> the first complete trial that has it."""
-        self._adopted: deque[Asked] = deque()
+        self._adopted: deque[AskedTrial] = deque()
         self._failures_in_a_row = 0
         self._front: list[tuple[float, ...]] = []
         """The objectives' values of the trials that no other is better than; the best score, if that is the one."""
@@ -103,7 +103,7 @@ class TrialTracker:
 
     @property
     def exhausted(self) -> bool:
-        """Whether a grid holds nothing more to ask for."""
+        """Whether every point of a grid was asked for."""
         with self._lock:
             return self._store.exhausted
 
@@ -191,7 +191,7 @@ class TrialTracker:
             return {}
         options: dict[str, Any] = {"compared": True, "rungs": rungs(pruner, trial.config.train.epochs)}
         if pruner.folds_first is not None:
-            options |= {"part": Part(folds[: pruner.folds_first]), "rest": folds[pruner.folds_first :]}
+            options |= {"part": FoldPart(folds[: pruner.folds_first]), "rest": folds[pruner.folds_first :]}
         return options
 
     def _keeps_weights(self, trial: OpenTrial) -> bool:
@@ -200,7 +200,7 @@ class TrialTracker:
     def _key(self, number: int) -> str:
         return f"{self.folder.name}/{number}"
 
-    def _effective(self, asked: Asked) -> OpenTrial | None:
+    def _effective(self, asked: AskedTrial) -> OpenTrial | None:
         """The trial's configuration; None (and a failed trial) if its values do not go together."""
         try:
             config = effective_config(self._store.definition.resolved, asked.params)
@@ -287,7 +287,7 @@ class TrialTracker:
     # ---- settling
 
     def settle(self, item_result: ItemResult) -> TrialLog | None:
-        """Book how an item ended, and its copies; None for an item that is no open trial of this study."""
+        """Record how an item and its copies ended; None for an item that is not an open trial of this study."""
         with self._lock:
             trial = self._open.get(trial_of(item_result.key))
             if trial is None:

@@ -1,10 +1,10 @@
-"""What travels between driver, queue and workers: items of work, what a worker is told, what comes back."""
+"""Messages between driver, queue and workers: work items, assignments to workers, and results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 
 
 def study_of(key: str) -> str:
@@ -43,8 +43,8 @@ class WorkItem:
     compared: bool = False
     """Whether its scores are reported while it trains, and may end it."""
     rungs: tuple[int, ...] = ()
-    """Epochs at which it is scored besides those at which all are."""
-    part: Part | None = None
+    """Epochs at which it is scored, in addition to those at which all are."""
+    part: FoldPart | None = None
     """The folds to train now; None: all."""
     rest: tuple[int, ...] = ()
     """The folds to train after these, if the score on these holds up."""
@@ -109,7 +109,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Updates:
-    """What happened to a study's items since it last asked."""
+    """What happened to a study's items since the last call."""
 
     results: tuple[ItemResult, ...] = ()
     reports: tuple[Report, ...] = ()

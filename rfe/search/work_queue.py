@@ -14,7 +14,7 @@ from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_chec
 from rfe.search.lease import Entry, Holder
 from rfe.search.packing import pack_stack
 from rfe.search.work import Assignment, ItemResult, Report, Updates, WorkItem, WorkQueueStatus, over_time, study_of
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 
 LEASE_S = 60.0
 """A worker not heard of for so long has lost its leases; a busy machine keeps a living one silent for half of that. One
@@ -297,7 +297,7 @@ class WorkQueue:
         """The first folds are trained: the others wait for the study to compare the score on these."""
         item = entry.item
         remove_checkpoint(item)
-        entry.item = replace(item, part=Part(item.rest, first), rest=(), compared=False, rungs=())
+        entry.item = replace(item, part=FoldPart(item.rest, first), rest=(), compared=False, rungs=())
         entry.undecided = True
         for worker in self._workers.values():
             worker.leases.pop(item.key, None)

@@ -54,7 +54,7 @@ class TrainStack(Protocol):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker is told when it starts."""
+    """Settings that a worker receives when it starts."""
 
     queue: str
     """Name of the queue's actor."""
@@ -111,7 +111,7 @@ def work(config: dict[str, Any]) -> None:
 
 
 def stack_memory(most: float, n_workers: int) -> float:
-    """Bytes that a stack on this node may need: at most `most`, and what `n_workers` have of its free memory."""
+    """Bytes that a stack on this node may use: at most `most`, and a share of the free memory for `n_workers`."""
     free = free_memory()
     return most if free is None else min(most, CPU_PART * free / n_workers)
 
@@ -172,7 +172,7 @@ def _train_items(
 
 
 class HeartbeatReporter:
-    """Tells the queue in the background that the worker lives and how far it is."""
+    """Reports in the background that the worker is alive, and its progress."""
 
     def __init__(self, queue: WorkQueueSide, name: str, settings: WorkerSettings) -> None:
         self._queue, self._name = queue, name
@@ -187,7 +187,7 @@ class HeartbeatReporter:
         """Guards `assignment`, which belong to a stack."""
         self.assignment = Assignment()
         self.dropped: set[str] = set()
-        """Keys that the stack was told to end because they were cancelled."""
+        """Keys of items that the stack ended because they were cancelled."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> "HeartbeatReporter":

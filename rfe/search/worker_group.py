@@ -28,7 +28,7 @@ class WorkerGroup:
     Args:
         session: says what a worker needs.
         n_workers: how many there are.
-        settings: what each worker is told.
+        settings: what each worker receives.
         folder: absolute; Ray Train keeps its own state there.
         name: of the run.
     """

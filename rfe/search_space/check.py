@@ -31,7 +31,12 @@ def space_problems(space: SearchSpace) -> list[str]:
 
 
 def dimension_of(name: str, spec: DimensionSpec) -> Dimension:
-    """The parameter that a line with `int`, `float` or `choice` describes."""
+    """The parameter that a line with `int`, `float` or `choice` describes.
+
+    Examples:
+        >>> dimension_of("model.n_kept", DimensionSpec(int=[1, 3])).corners()
+        (1, 3)
+    """
     when = tuple((field, tuple(v) if isinstance(v, list) else (v,)) for field, v in spec.when.items())
     if spec.choice is not None:
         return Dimension(name, "choice", choices=tuple(spec.choice), when=when)

@@ -18,7 +18,13 @@ POOL_PREFIX = "pool."
 
 @dataclass(frozen=True)
 class Dimension:
-    """One parameter, with a range that never depends on another parameter."""
+    """One parameter, with a range that never depends on another parameter.
+
+    Examples:
+        >>> dropout = Dimension("model.dropout", "float", low=0.0, high=0.5)
+        >>> dropout.corners(), dropout.holds(0.7)
+        ((0.0, 0.5), False)
+    """
 
     name: str
     """A field's dotted name, or `pool.ENCODER`."""

@@ -20,12 +20,19 @@ LEFT_OUT: dict[str, Any] = {"data.standardize": "fold", "data.reduce": None, "mo
 
 
 def effective_config(resolved: ResolvedSpace, params: Mapping[str, Value]) -> Config:
-    """The configuration that the point `params` (a value for every dimension) trains.
+    """Return the configuration that the point `params` (a value for every dimension) trains.
 
     The pool is repaired, inactive parameters give way to the base, and the result is normalised (`normalize`).
 
     Raises:
         ConfigError: the values do not go together.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> from rfe.search_space.resolve import resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> effective_config(resolve(space, ["face", "text", "voice"]), {"model.n_kept": 2}).model.n_kept
+        2
     """
     values = base_values(resolved)
     if resolved.pool_encoders:
@@ -70,9 +77,17 @@ def counted_values(resolved: ResolvedSpace, params: Mapping[str, Value]) -> dict
 
 
 def find_point(resolved: ResolvedSpace, config: Config, arm: str = "") -> dict[str, Value] | None:
-    """A point that trains the effective configuration `config`; None if the space holds none.
+    """Find a point that trains the effective configuration `config`; None if the space has none.
 
     What has no effect in it has some value of its range. `arm` is the one that was tried, in a space of arms.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> from rfe.search_space.resolve import resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> resolved = resolve(space, ["face", "text"])
+        >>> find_point(resolved, effective_config(resolved, {"model.n_kept": 1}))
+        {'model.n_kept': 1}
     """
     values = field_values(config)
     params: dict[str, Value] = {}
@@ -103,7 +118,13 @@ def base_values(resolved: ResolvedSpace) -> dict[str, Any]:
 
 
 def active(dimension: Dimension, values: Mapping[str, Any]) -> bool:
-    """Whether the dimension counts where the fields its `when` names have these values."""
+    """Whether the dimension counts where the fields its `when` names have these values.
+
+    Examples:
+        >>> kept = Dimension("adaptation.strength", "float", 0.1, 1.0, when=(("adaptation.kind", ("coral", "mmd")),))
+        >>> active(kept, {"adaptation.kind": "none"}), active(kept, {"adaptation.kind": "mmd"})
+        (False, True)
+    """
     return all(look_up(values, name) in allowed for name, allowed in dimension.when)
 
 
@@ -138,6 +159,12 @@ def normalize(config: Config, encoders: Sequence[str]) -> Config:
 
     Raises:
         ConfigError: the pool or a map names an encoder that the data does not have.
+
+    Examples:
+        >>> config = Config.model_validate({"pool": ["voice", "face"], "model": {"n_kept": 5}})
+        >>> same = normalize(config, ["face", "text", "voice"])
+        >>> same.pool, same.model.n_kept
+        (['face', 'voice'], 'all')
     """
     values = field_values(config)
     pool = sorted(encoders if values["pool"] == "all" else values["pool"])

@@ -17,6 +17,13 @@ def grid_points(resolved: ResolvedSpace) -> Iterator[tuple[dict[str, Value], str
     The last dimension changes fastest, values ascend or are in the order of the choice. A dimension that does not count
     where it stands is not varied; points that no configuration allows are left out.
     Float ranges must have a `step`.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> from rfe.search_space.resolve import resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> [params for params, _ in grid_points(resolve(space, ["face", "text"]))]  # keeping 3 of 2 is keeping 2
+        [{'model.n_kept': 1}, {'model.n_kept': 2}]
     """
     values = {dimension.name: grid_values(dimension) for dimension in resolved.dimensions}
     seen: set[str] = set()
@@ -31,7 +38,12 @@ def grid_points(resolved: ResolvedSpace) -> Iterator[tuple[dict[str, Value], str
 
 
 def grid_values(dimension: Dimension) -> tuple[Value, ...]:
-    """Every value of a dimension that has so many: a choice, an int range, a float range with a step."""
+    """Every value of a dimension that has so many: a choice, an int range, a float range with a step.
+
+    Examples:
+        >>> grid_values(Dimension("model.dropout", "float", 0.0, 0.5, step=0.25))
+        (0.0, 0.25, 0.5)
+    """
     if dimension.kind == "choice":
         return dimension.choices
     assert dimension.low is not None

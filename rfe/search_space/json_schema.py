@@ -1,7 +1,7 @@
 """JSON Schema of a search space's file: every field by its dotted name, with the values that it can take."""
 
 from rfe.config.fields import FIELDS
-from rfe.config.json_schema import CONFIG, Schema, field_definitions, field_values, model_schema, refer
+from rfe.config.json_schema import CONFIG, Schema, field_definitions, field_schemas, model_schema, refer
 from rfe.search_space.schema import DimensionSpec, SearchSpace
 
 POOL_ONLY = ("subset", "min_size")
@@ -9,25 +9,30 @@ FORMS = ("int", "float", "choice")
 
 
 def space_schema() -> Schema:
-    """Of a search space."""
+    """Of a search space.
+
+    Examples:
+        >>> sorted(space_schema()["properties"])[:4]
+        ['arms', 'base', 'budget', 'cohort']
+    """
     parts = {
         "base": refer(CONFIG),
         "space": searched_fields(),
-        "first_trials": {"type": "array", "items": field_values(refer)},
-        "arms": {"type": "object", "additionalProperties": field_values(refer)},
+        "first_trials": {"type": "array", "items": field_schemas(refer)},
+        "arms": {"type": "object", "additionalProperties": field_schemas(refer)},
     }
     return model_schema(SearchSpace, "A search space of rfe", parts, **searched_definitions())
 
 
 def searched_fields() -> Schema:
     """Lines as under `space`; refers to `searched_definitions`."""
-    return field_values(lambda name: refer(_searched(name)), nested=True)
+    return field_schemas(lambda name: refer(_searched(name)), nested=True)
 
 
 def searched_definitions() -> dict[str, Schema]:
     """How each field is searched: ranges within its bounds, choices among its values."""
     given = DimensionSpec.model_json_schema(by_alias=True)["properties"]
-    conditions = field_values(lambda name: {"anyOf": [refer(name), {"type": "array", "items": refer(name)}]})
+    conditions = field_schemas(lambda name: {"anyOf": [refer(name), {"type": "array", "items": refer(name)}]})
     del conditions["properties"]["pool"]
     shared = {name: one for name, one in given.items() if name not in (*POOL_ONLY, *FORMS)}
     shared["when"] = {**conditions, "description": given["when"]["description"]}

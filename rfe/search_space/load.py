@@ -14,7 +14,7 @@ from rfe.suggestions import unknown
 
 
 def load_space(source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> SearchSpace:
-    """The search space of a YAML file or a mapping; nothing of it is left to be found wrong while trials run.
+    """Load a search space from a YAML file or a mapping, and check all of it before trials run.
 
     Args:
         source: a file's path, or what such a file holds.
@@ -24,6 +24,11 @@ def load_space(source: Path | str | Mapping[str, Any], overrides: Sequence[str] 
     Raises:
         ConfigError: every unknown name, wrong type, wrong bound, and combination of values that no configuration
             allows. Names of encoders are checked by `resolve`, which knows the data.
+
+    Examples:
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}}, ["budget.trials=20"])
+        >>> space.budget.trials, list(space.space)
+        (20, ['model.n_kept'])
     """
     if isinstance(source, Mapping):
         given, heading, text = dict(source), "search space", write_yaml(dict(source))

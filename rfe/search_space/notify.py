@@ -1,4 +1,4 @@
-"""Who is told what of a running study: `notify:` of a search space, or of a workspace's settings."""
+"""Notification settings: `notify:` of a search space, or of a workspace's settings."""
 
 import re
 import shlex
@@ -44,7 +44,7 @@ def _without_secret(word: str) -> str:
 
 
 class Notify(Section):
-    """Messages when a study ends, fails, stalls, or finds a better best trial. One that fails is no harm to the
+    """Messages when a study ends, fails, stalls, or finds a better best trial. A failed message does not stop the
     search."""
 
     command: Annotated[

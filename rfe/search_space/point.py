@@ -24,6 +24,13 @@ def point_of_values(resolved: ResolvedSpace, values: Mapping[str, Any], heading:
     Raises:
         ConfigError: a name that is no field, a field that the space fixes at another value, a value outside its range,
             or values that do not go together; all of them at once.
+
+    Examples:
+        >>> from rfe.search_space import load_space, resolve
+        >>> lines = {"pool": {"subset": "all"}, "model.n_kept": {"int": [1, 2]}}
+        >>> resolved = resolve(load_space({"study": "first", "space": lines}), ["voice", "face"])
+        >>> point_of_values(resolved, {"pool": ["voice"], "model.n_kept": 1})
+        {'pool.face': False, 'pool.voice': True, 'model.n_kept': 1}
     """
     dimensions = {one.name: one for one in resolved.dimensions}
     problems: list[str] = []
@@ -53,7 +60,7 @@ def point_of_config(resolved: ResolvedSpace, fields: Mapping[str, Any], heading:
         heading: names the source in messages.
 
     Raises:
-        ConfigError: it is no configuration, or none of the space: each field that is in the way.
+        ConfigError: it is no configuration, or none of the space: lists the conflicting fields.
     """
     values = base_values(resolved)
     for name, value in fields.items():

@@ -10,12 +10,17 @@ FOLDER = Path(__file__).parents[1] / "search_spaces"
 
 
 def ready_made() -> dict[str, Path]:
-    """Name -> file: `everything`, ..., configurations as `baselines/concat_mlp`, plans as `ablations/encoders`."""
+    """Name -> file: `everything`, ..., configurations as `baselines/concat_mlp`, plans as `ablations/encoders`.
+
+    Examples:
+        >>> [name for name in ready_made() if "/" not in name][:3]
+        ['adaptation', 'boosting', 'concat_mlp']
+    """
     return {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in sorted(FOLDER.rglob("*.yaml"))}
 
 
 def find_space(given: str | Path, group: str = "") -> Path:
-    """The file that `given` names: a path, or the name of a ready-made one.
+    """Find the file that `given` names: a path, or a ready-made space.
 
     Args:
         given: as the user gave it.
@@ -23,6 +28,10 @@ def find_space(given: str | Path, group: str = "") -> Path:
 
     Raises:
         ConfigError: neither.
+
+    Examples:
+        >>> find_space("everything").name
+        'everything.yaml'
     """
     path, known = Path(given), ready_made()
     if group:

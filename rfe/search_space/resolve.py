@@ -18,7 +18,7 @@ CHECKED_POINTS = 400
 
 
 def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
-    """The space with `all` replaced by the data's encoders, every parameter's range fixed.
+    """Resolve the space for a data set: `all` becomes the data's encoders, every parameter's range is fixed.
 
     Args:
         space: from `load_space`.
@@ -27,6 +27,13 @@ def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
     Raises:
         ConfigError: an encoder that the data does not have (with the nearest it has), a smallest pool that is larger
             than the data, or values that are searched together but go together in no configuration.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> lines = {"pool": {"subset": "all"}, "model.n_kept": {"int": [1, 2]}}
+        >>> resolved = resolve(load_space({"study": "first", "space": lines}), ["voice", "face"])
+        >>> [dimension.name for dimension in resolved.dimensions]
+        ['pool.face', 'pool.voice', 'model.n_kept']
     """
     known = tuple(sorted(encoders))
     heading = f"search space {space.study}"
@@ -72,7 +79,14 @@ def resolve(space: SearchSpace, encoders: Sequence[str]) -> ResolvedSpace:
 
 
 def sample_params(resolved: ResolvedSpace, rng: random.Random) -> dict[str, Value]:
-    """One random point; `--dry-run` shows a few."""
+    """Draw one random point; `--dry-run` shows a few.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> sample_params(resolve(space, ["face", "voice", "text"]), random.Random(0))
+        {'model.n_kept': 2}
+    """
     params: dict[str, Value] = {}
     for dimension in resolved.dimensions:
         if dimension.kind == "choice":
@@ -106,7 +120,14 @@ def alike_values(resolved: ResolvedSpace) -> tuple[str, ...]:
 
 
 def space_size(resolved: ResolvedSpace) -> int | None:
-    """How many points the space has; None where a parameter is continuous."""
+    """Count the points of the space; None where a parameter is continuous.
+
+    Examples:
+        >>> from rfe.search_space.load import load_space
+        >>> lines = {"model.n_kept": {"int": [1, 3]}, "model.gate.kind": {"choice": ["attention", "static"]}}
+        >>> space_size(resolve(load_space({"study": "first", "space": lines}), ["face", "text", "voice"]))
+        6
+    """
     size = 1
     for dimension in resolved.dimensions:
         if dimension.kind == "choice":

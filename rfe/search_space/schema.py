@@ -85,7 +85,7 @@ class DataSource(Section):
 
 
 class Sampler(Section):
-    """What proposes configurations."""
+    """The sampler, which proposes configurations."""
 
     kind: Literal["tpe", "gp", "nsga2", "cmaes", "random", "grid"] = "tpe"
     """`tpe`: tree-structured Parzen estimator. `gp`: Gaussian process; seconds for each trial. `nsga2`: genetic.
@@ -201,8 +201,8 @@ class SearchSpace(Section):
     storage: Annotated[str | None, AfterValidator(_without_secret)] = None
     """Path or fsspec URI under which a copy of the study's folder is kept up to date; null: none."""
     notify: Notify | None = None
-    """Who is told when the study ends, fails, stalls or finds a better trial; null: as the workspace's `settings.yaml`
-    says."""
+    """Notifications when the study ends, fails, stalls or finds a better trial; null: as in the workspace's
+    `settings.yaml`."""
 
     _source: str = PrivateAttr(default="")
 
@@ -232,7 +232,7 @@ class SearchSpace(Section):
     @model_validator(mode="after")
     def _arms_alone(self) -> "SearchSpace":
         if self.arms and (self.space or self.first_trials):
-            raise ValueError("arms: stand in the place of space and first_trials; leave those out")
+            raise ValueError("arms: replace space and first_trials; leave those out")
         if self.arms and self.sampler.kind != "grid":
             raise ValueError("arms: are tried one after another; set sampler.kind to grid")
         return self

@@ -6,10 +6,10 @@ from rfe.study.pareto import covers, pareto_front
 from rfe.study.pruning import rungs
 from rfe.study.result import StudyScore, TrialTotals, score_best, score_selected
 from rfe.study.store import StudyStore
-from rfe.study.trials import Asked, StudyView, TrialRow, read_study
+from rfe.study.trials import AskedTrial, StudyView, TrialRow, read_study
 
 __all__ = [
-    "Asked",
+    "AskedTrial",
     "StudyDefinition",
     "StudyScore",
     "StudyStore",

@@ -1,4 +1,4 @@
-"""Does the optimum sit on a bound of the space? Then the space was too small there."""
+"""Finds parameters whose best trials are at a bound of their range, which is then probably too small."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CHANCE = 0.01
 
 @dataclass(frozen=True)
 class BoundHit:
-    """A parameter whose best trials sit at one end of its range."""
+    """A parameter whose best trials are at one end of its range."""
 
     name: str
     side: Literal["lower", "upper"]
@@ -37,7 +37,7 @@ class BoundHit:
 
 
 def find_bound_hits(resolved: ResolvedSpace, points: Sequence[Point]) -> tuple[BoundHit, ...]:
-    """Every bound at which at least half of the best tenth of trials sit, more than chance would put there.
+    """Find bounds that at least half of the best tenth of trials are at, more than expected by chance.
 
     Args:
         resolved: the space.

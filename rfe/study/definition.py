@@ -1,4 +1,4 @@
-"""What a study is: the part that may not change while it goes on, and the files that keep it."""
+"""Study definitions: what may not change when a study is resumed, and the files that hold it."""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class StudyDefinition:
     """The study whose trials its sampler learnt from before its own; it cannot be changed later."""
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this study: a change of any of it makes another one.
+        """The values that identify the study: changing any of them makes another study.
 
         Budget, limits, confirmation, sampler, pruner and cohort size are left out: they may change when a study is
         resumed.
@@ -60,6 +60,12 @@ def define_study(space: SearchSpace, encoders: tuple[str, ...], *, seed: int, fi
 
     Raises:
         ConfigError: as `rfe.search_space.resolve`.
+
+    Examples:
+        >>> from rfe.search_space import load_space
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> define_study(space, ("face", "voice"), seed=0, fingerprint="").resolved.encoders
+        ('face', 'voice')
     """
     return StudyDefinition(space, resolve(space, encoders), seed, fingerprint)
 
@@ -102,7 +108,7 @@ def read_definition(folder: Path) -> StudyDefinition:
 
 
 def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
-    """Refuse to go on with the study in `folder` under another definition; nothing is refused of a new study.
+    """Refuse to resume the study in `folder` under another definition; a new study always passes.
 
     Raises:
         StudyError: with every difference.
@@ -124,13 +130,13 @@ def check_unchanged(folder: Path, definition: StudyDefinition) -> None:
         f"study {definition.space.study} in {folder} was started differently; what is searched, on which data and with "
         "which seed cannot change:\n"
         + "\n".join(f"  - {one}" for one in found)
-        + "\nUndo the change to go on with it, or give the changed study another name: --study NAME, or --name NAME of "
+        + "\nUndo the change to resume it, or give the changed study another name: --study NAME, or --name NAME of "
         f"`rfe ablate`. A search learns from this one's trials with --warm-start {definition.space.study}."
     )
 
 
 def _data_of(settings: Any) -> str:
-    """Where a study's data was."""
+    """The location of a study's data."""
     try:
         return str(settings["data"]["path"])
     except (KeyError, TypeError):
@@ -138,7 +144,12 @@ def _data_of(settings: Any) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line for each value in which two nested mappings differ: `base.train.lr: was 0.001, now 0.01`."""
+    """One line for each value in which two nested mappings differ: `base.train.lr: was 0.001, now 0.01`.
+
+    Examples:
+        >>> differences({"train": {"lr": 0.001}}, {"train": {"lr": 0.01, "epochs": 5}})
+        ['train.epochs: is new, 5', 'train.lr: was 0.001, now 0.01']
+    """
     before, after = _flat(old), _flat(new)
     lines = []
     for name in sorted(before | after):

@@ -18,7 +18,7 @@ FIXED = "fixed"
 PROPOSALS = 2
 """How often a sampler is asked for one trial before a random point takes the place of what it proposes."""
 DRAWS = 10
-"""How many random points are tried before a copy is accepted: the space then holds hardly anything new."""
+"""How many random points are tried before a duplicate is accepted: few new points are then left in the space."""
 MOST_COUNTED = 2000
 """A grid of more configurations is not counted before it is searched."""
 
@@ -33,7 +33,7 @@ class Known:
         self.ids: set[str | None] = set()
 
     def add(self, params: Params) -> None:
-        """A trial was asked for."""
+        """Add a trial that was asked for."""
         self.ids.add(self.identify(params))
 
     def identify(self, params: Params) -> str | None:
@@ -113,7 +113,7 @@ class GridSampler(BaseSampler):  # type: ignore[misc]
         self._next: tuple[dict[str, Value], str] | None = next(self._points, None)
 
     def next_point(self) -> dict[str, Value] | None:
-        """What is proposed next; None when the study has them all."""
+        """The next proposal; None when the study has all points."""
         while self._next is not None and self._next[1] in self._known.ids:
             self._next = next(self._points, None)
         return None if self._next is None else self._next[0]

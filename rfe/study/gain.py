@@ -21,12 +21,12 @@ FEWEST = 5
 DRAWS = 2000
 COVERAGE = 0.95
 WORTH = 0.003
-"""A gain that is hardly found again with another seed."""
+"""A smaller gain is unlikely to repeat with another seed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the interval that holds it with 95%."""
+    """An estimate with its 95% interval."""
 
     value: float
     low: float
@@ -38,7 +38,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class SearchGain:
-    """Scores of single trials, all as the search saw them: optimistic, and so comparable."""
+    """The gain of a search. All scores are single trials' as the search saw them: optimistic, but comparable."""
 
     trials: int
     """Scored trials."""
@@ -74,16 +74,16 @@ class SearchGain:
                 + ("; the search cannot be told from random search" if self.best <= self.random.high else "")
             )
         if self.more is not None:
-            hardly = self.more.high < WORTH
+            negligible = self.more.high < WORTH
             said.append(
                 f"{self.trials} more trials: about +{self.more} on the best"
-                + (f"; less than {WORTH:.3f}, so more trials are not worth it" if hardly else "")
+                + (f"; less than {WORTH:.3f}, so more trials are not worth it" if negligible else "")
             )
         return tuple(said)
 
 
 def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]) -> SearchGain | None:
-    """How much the trials of a search gained.
+    """Measure how much a search gained over its first trials and over random search.
 
     Args:
         scores: of the complete trials that are no copies, by number.
@@ -92,7 +92,7 @@ def search_gain(scores: Mapping[int, float], origins: Mapping[int, Origin | str]
     Returns:
         None with fewer than two trials: nothing was searched.
 
-    Example:
+    Examples:
         >>> found = search_gain({0: 0.25, 1: 0.27, 2: 0.29}, {0: "first", 1: "sampler", 2: "sampler"})
         >>> found.sentences()[1]
         'best first trial: 0.250; the search gained 0.040'
@@ -122,7 +122,7 @@ def expected_best(scores: Sequence[float] | NDArray[np.float64], n: int) -> floa
         scores: at least two, in any order.
         n: how many draws.
 
-    Example:
+    Examples:
         >>> round(expected_best([NormalDist().inv_cdf((i + 0.5) / 50) for i in range(50)], 100), 1)
         2.5
     """

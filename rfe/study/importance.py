@@ -1,4 +1,4 @@
-"""Which parameters of a study mattered: two of Optuna's evaluators side by side, as they answer different questions."""
+"""Parameter importance by two of Optuna's evaluators, which answer different questions."""
 
 import math
 import warnings
@@ -30,7 +30,7 @@ TOP_TRIALS = 5
 
 @dataclass(frozen=True)
 class Importance:
-    """What one evaluator says."""
+    """Importances by one evaluator."""
 
     evaluator: str
     """`PED-ANOVA` or `fANOVA`."""

@@ -1,4 +1,4 @@
-"""What a study is opened with: whether it may be, and what it learns from another one. Nothing is written here."""
+"""Checks before a study is opened, and what it learns from another one; writes nothing."""
 
 import json
 from collections.abc import Collection, Iterable
@@ -17,11 +17,11 @@ from rfe.workspace import StudyFolder
 def check_opening(
     folder: Path, definition: StudyDefinition, warm_start: Path | None
 ) -> tuple[StudyDefinition, tuple[LearntTrial, ...]]:
-    """The study as it would be opened in `folder`.
+    """Check that the study can be opened in `folder`, and return its definition.
 
     Args:
         folder: the study's own; need not be there.
-        definition: what it is.
+        definition: of the study.
         warm_start: folder of a study that it is to learn from.
 
     Returns:
@@ -39,7 +39,7 @@ def check_opening(
             raise StudyError(
                 f"--warm-start {warm_start.name}: study {name} was begun "
                 + (f"from {kept}" if kept else "without one")
-                + "; leave the option out to go on with it, or give the new study another name (--study NAME)"
+                + "; leave the option out to resume it, or give the new study another name (--study NAME)"
             )
         return replace(definition, warm_start=kept), ()
     if warm_start is None:
@@ -50,7 +50,7 @@ def check_opening(
 
 
 def describe_opening(folder: Path, definition: StudyDefinition, warm_start: Path | None) -> str:
-    """What the study learns from another one, in words; "" where from none. Raises as `check_opening`."""
+    """Describe what the study learns from another one; "" where nothing. Raises as `check_opening`."""
     definition, earlier = check_opening(folder, definition, warm_start)
     if definition.warm_start is None:
         return ""
@@ -87,7 +87,7 @@ def find_unrecorded(folder: StudyFolder, recorded: Collection[int]) -> list[int]
 
 
 def describe_unrecorded(folder: StudyFolder, numbers: Collection[int]) -> str:
-    """What `find_unrecorded` found, in words; "" where nothing."""
+    """Describe what `find_unrecorded` found; "" where nothing."""
     if not numbers:
         return ""
     return (
@@ -98,7 +98,12 @@ def describe_unrecorded(folder: StudyFolder, numbers: Collection[int]) -> str:
 
 
 def name_trials(numbers: Iterable[int], most: int = 8) -> str:
-    """`trials 1, 2, 3 and 4 more`."""
+    """`trials 1, 2, 3 and 4 more`.
+
+    Examples:
+        >>> name_trials([3, 1]), name_trials(range(12), most=3)
+        ('trials 1, 3', 'trials 0, 1, 2 and 9 more')
+    """
     ordered = sorted(numbers)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
     return f"trial{'s' * (len(ordered) != 1)} {', '.join(map(str, ordered[:most]))}{more}"
@@ -117,5 +122,5 @@ def learn_again(
     if history.is_empty:
         return found, ""
     lost = n - len(found[:n])
-    note = f"{lost} of the {n} trials learnt from study {name} are no longer known: the sampler goes on without them"
+    note = f"{lost} of the {n} trials learnt from study {name} are no longer known: the sampler continues without them"
     return found[:n] + (LearntTrial(f"{name}/lost", {}, None),) * lost, note if lost else ""

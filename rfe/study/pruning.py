@@ -13,7 +13,12 @@ _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 
 
 def build_pruner(settings: Pruner) -> BasePruner:
-    """Optuna's pruner for these settings; one that never prunes for `none`."""
+    """Optuna's pruner for these settings; one that never prunes for `none`.
+
+    Examples:
+        >>> type(build_pruner(Pruner(kind="asha"))).__name__
+        'SuccessiveHalvingPruner'
+    """
     if settings.kind == "asha":
         return optuna.pruners.SuccessiveHalvingPruner(
             min_resource=settings.min_epochs, reduction_factor=settings.reduction_factor
@@ -50,7 +55,7 @@ class ScoreComparison:
     It has a study of Optuna's for itself, in memory, of the score alone: Optuna takes no reports in a study with
     several objectives.
 
-    Example:
+    Examples:
         >>> comparison = ScoreComparison(Pruner(kind="asha", min_epochs=1))
         >>> comparison.report(0, 1, 0.5), comparison.report(1, 1, 0.4)
         (False, True)

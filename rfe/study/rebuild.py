@@ -52,7 +52,7 @@ def rebuild_study(
     rows: Mapping[int, TrialRow],
     distributions: Distributions,
 ) -> tuple[optuna.Study, dict[int, optuna.Trial]]:
-    """Optuna's study in memory, as it was when the last process that worked on it ended.
+    """Rebuild Optuna's study in memory, as the last process that searched it left it.
 
     Args:
         definition: of the study.
@@ -83,7 +83,7 @@ def rebuild_study(
 def freeze_trial(
     row: TrialRow, definition: StudyDefinition, distributions: Distributions, state: TrialState | None = None
 ) -> FrozenTrial:
-    """The trial as Optuna has it, to be added to a study; `state` in place of its own.
+    """The trial as Optuna has it, to be added to a study; `state` replaces the trial's own.
 
     Raises:
         StudyError: the journal, of an earlier version, lacks the trial's parameters.
@@ -143,7 +143,7 @@ def write_optuna(folder: StudyFolder, file: Path) -> int:
         StudyError: there is no study, or its journal is damaged.
     """
     if file.exists():
-        raise ConfigError(f"--output {file}: is there already; delete it, or name another file")
+        raise ConfigError(f"--output {file}: already exists; delete it, or name another file")
     definition = read_definition(folder.path)
     history = read_history(folder, definition)
     distributions = build_distributions(definition.resolved)

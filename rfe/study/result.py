@@ -1,4 +1,4 @@
-"""A study's result from its trials' sums: the best trial's score, and the one to believe.
+"""A study's scores from its trials' sums: the best trial's (optimistic) and the selected one (unbiased by selection).
 
 Source: ours. The best of many trials is lucky as well as good, so its own score is optimistic; choosing for each fold
 on the other folds only takes that out.

@@ -25,6 +25,10 @@ def cohort_seed(study_seed: int, first_number: int) -> int:
     """The sampler's seed for the cohort whose first trial is `first_number`: a hash of both, 32 bits.
 
     A sampler that keeps one seed would repeat its first points after every restart.
+
+    Examples:
+        >>> cohort_seed(0, 8), cohort_seed(0, 16)
+        (2446201407, 3313817674)
     """
     digest = hashlib.sha256(f"{study_seed}:{first_number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
@@ -35,6 +39,10 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
 
     `tpe`: multivariate, and unfinished trials count as bad, so that a cohort's points keep apart. `gp` conditions on
     unfinished trials. `nsga2` and `cmaes` draw a cohort from one distribution; their generations stand in the trials.
+
+    Examples:
+        >>> type(build_sampler(Sampler(kind="random"), seed=0)).__name__
+        'RandomSampler'
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -59,7 +67,7 @@ def build_sampler(settings: Sampler, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def sampler_state(attributes: Mapping[str, Any], number: int) -> dict[str, int]:
-    """What a sampler needs again of a trial's system attributes: its generation.
+    """Return the system attributes of a trial that a sampler needs after a restart: its generation.
 
     All else is left out, on writing and on reading: Optuna's CMA-ES keeps a pickle there, and unpickles what it finds.
 
@@ -72,7 +80,14 @@ def sampler_state(attributes: Mapping[str, Any], number: int) -> dict[str, int]:
 
 
 def build_distributions(resolved: ResolvedSpace) -> dict[str, BaseDistribution]:
-    """Parameter name -> its fixed range; conditional parameters are drawn like all others."""
+    """Parameter name -> its fixed range; conditional parameters are drawn like all others.
+
+    Examples:
+        >>> from rfe.search_space import load_space, resolve
+        >>> space = load_space({"study": "first", "space": {"model.n_kept": {"int": [1, 3]}}})
+        >>> build_distributions(resolve(space, ["face", "text", "voice"]))
+        {'model.n_kept': IntDistribution(high=3, log=False, low=1, step=1)}
+    """
     return {dimension.name: _distribution(dimension) for dimension in resolved.dimensions}
 
 

@@ -17,7 +17,7 @@ from rfe.suggestions import unknown
 LONGEST = 1000
 """Most characters of a condition; Python's parser takes deeply nested text to the end of its stack."""
 TRIAL_FIELDS = ("number", "score", "epoch", "seconds")
-"""What a trial has besides the fields of its configuration."""
+"""Names of a trial's values, in addition to the fields of its configuration."""
 EXAMPLE = 'e.g. "score < .3 and epoch > 5"'
 
 _MISSING = object()
@@ -36,7 +36,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 @dataclass(frozen=True)
-class Selection:
+class TrialSelection:
     """A checked condition; use `parse_selection`."""
 
     text: str
@@ -64,7 +64,7 @@ class Selection:
         return _decide(self._tree, values, self._option) is True
 
 
-def parse_selection(text: str, option: str = "--where") -> Selection:
+def parse_selection(text: str, option: str = "--where") -> TrialSelection:
     """The condition in `text`.
 
     Comparisons (`<`, `<=`, `>`, `>=`, `==`, `!=`, `in`, `not in`) of names, numbers, quoted words, `True`, `False`,
@@ -91,7 +91,7 @@ def parse_selection(text: str, option: str = "--where") -> Selection:
         reason = error.msg if isinstance(error, SyntaxError) else "it cannot be parsed"
         raise ConfigError(f"{heading}: is not a condition ({reason}); write comparisons, {EXAMPLE}") from None
     _check_condition(tree, heading)
-    return Selection(text, tree, heading)
+    return TrialSelection(text, tree, heading)
 
 
 def _check_condition(node: ast.expr, heading: str) -> None:

@@ -1,4 +1,4 @@
-"""The study's trials: asked of Optuna, recorded in the journal, told when they end. One process writes.
+"""Stores a study's trials: asks Optuna for them, records them in the journal, tells Optuna when they end.
 
 The journal is the truth. Optuna's study lives in memory and is made from it whenever the study is opened.
 """
@@ -30,14 +30,14 @@ from rfe.study.pruning import ScoreComparison
 from rfe.study.rebuild import STATES, rebuild_study
 from rfe.study.samplers import build_distributions, build_sampler, cohort_seed, sampler_state
 from rfe.study.teaching import Teaching
-from rfe.study.trials import Asked, StudyHistory, TrialRow, end_row, read_history
+from rfe.study.trials import AskedTrial, StudyHistory, TrialRow, end_row, read_history
 from rfe.workspace import StudyFolder
 
 LOST = "the study's journal does not hold its parameters"
 
 
 class StudyStore:
-    """The one writer of a study's trials; a second one is kept out by the journal's lock.
+    """The single writer of a study's trials; the journal's lock refuses a second one.
 
     Use `StudyStore.open`, and `close` (or `with`) when done.
     """
@@ -76,13 +76,13 @@ class StudyStore:
 
     @classmethod
     def open(cls, folder: Path, definition: StudyDefinition, *, warm_start: Path | None = None) -> "StudyStore":
-        """Create the study in `folder`, or go on with it.
+        """Create the study in `folder`, or resume it.
 
         Budget, limits, confirmation, sampler, pruner and cohort size may differ from the last time.
 
         Args:
             folder: the study's own.
-            definition: what it is.
+            definition: of the study.
             warm_start: folder of a study whose trials the new one's sampler learns from before its own. They take the
                 first numbers and are none of its trials.
 
@@ -117,7 +117,7 @@ class StudyStore:
             raise
 
     def close(self) -> None:
-        """Let others work on the study."""
+        """Release the study's lock."""
         self.journal.close()
 
     def __enter__(self) -> "StudyStore":
@@ -126,7 +126,7 @@ class StudyStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, n: int, queued: Mapping[str, Mapping[str, Value]] | None = None) -> list[Asked]:
+    def ask(self, n: int, queued: Mapping[str, Mapping[str, Value]] | None = None) -> list[AskedTrial]:
         """The next `n` trials, one cohort; fewer when a grid is exhausted. They stay `running` until told, also over a
         restart.
 
@@ -176,7 +176,7 @@ class StudyStore:
             self.journal.record_asked(event)
             self._rows |= {row.number: row for row in rows}
             self._trials |= {one.number: one for one in asked}
-        return [Asked(one.number, one.params, names.get(one.number, "")) for one in asked]
+        return [AskedTrial(one.number, one.params, names.get(one.number, "")) for one in asked]
 
     def narrow(self, narrowed: ResolvedSpace, first: int) -> None:
         """Propose points of a smaller space from now on.
@@ -195,7 +195,7 @@ class StudyStore:
 
     @property
     def exhausted(self) -> bool:
-        """Whether a grid holds nothing that was not asked for; False with another sampler."""
+        """Whether every point of a grid was asked for; False with another sampler."""
         return self._grid is not None and self._grid.next_point() is None and not self._waiting()
 
     def report(self, scores: Sequence[tuple[int, int, float]]) -> list[bool]:
@@ -263,9 +263,9 @@ class StudyStore:
         """All trials in the order of their numbers; those of a warm start are none of them."""
         return [self._rows[number] for number in sorted(self._rows)]
 
-    def running(self) -> list[Asked]:
+    def running(self) -> list[AskedTrial]:
         """Trials asked for and not told, of this process or an earlier one: they are trained under the same number."""
-        return [Asked(row.number, dict(row.params)) for row in self.trials() if row.state == "running"]
+        return [AskedTrial(row.number, dict(row.params)) for row in self.trials() if row.state == "running"]
 
     def _row(self, number: int) -> TrialRow:
         if number not in self._rows:

@@ -24,7 +24,7 @@ from rfe.study.trials import TrialRow
 
 
 class Teaching:
-    """What a sampler learns of a narrowed space.
+    """The trials that a sampler learns from in a narrowed space.
 
     Args:
         narrowed: the space.

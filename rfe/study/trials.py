@@ -30,8 +30,8 @@ State = Literal["running", "complete", "pruned", "failed"]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A trial that waits to be trained."""
+class AskedTrial:
+    """A trial that was asked for and is not trained yet."""
 
     number: int
     """Its identity everywhere: in Tune, MLflow, journal and folders."""
@@ -43,7 +43,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as it stands."""
+    """The current state of a trial."""
 
     number: int
     state: State
@@ -68,7 +68,7 @@ class TrialRow:
 
 @dataclass
 class StudyHistory:
-    """What a study's journal says of its trials."""
+    """A study's trials as its journal records them."""
 
     rows: dict[int, TrialRow] = field(default_factory=dict)
     """By number; those of a warm start are none of them."""
@@ -87,7 +87,7 @@ class StudyHistory:
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study to look at; nothing of it is written."""
+    """A read-only view of a study."""
 
     folder: Path
     definition: StudyDefinition
@@ -96,7 +96,7 @@ class StudyView:
 
 
 def read_study(folder: Path) -> StudyView:
-    """The study in `folder` as it stands, also while another process works on it.
+    """Read the study in `folder`, also while another process searches it.
 
     Raises:
         StudyError: there is no study, or its journal is damaged.
@@ -107,7 +107,7 @@ def read_study(folder: Path) -> StudyView:
 
 
 def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHistory:
-    """What the journal in `folder` says of each trial that was asked for.
+    """Read each trial that was asked for from the journal in `folder`.
 
     Raises:
         StudyError: a record of the journal cannot be read.
@@ -145,7 +145,7 @@ def read_history(folder: StudyFolder, definition: StudyDefinition) -> StudyHisto
 
 
 def end_row(row: TrialRow, log: TrialLog, objectives: tuple[str, ...]) -> TrialRow:
-    """The row of a running trial once it has ended.
+    """Return the row of a running trial after it ended.
 
     Args:
         row: of the trial.

@@ -52,7 +52,7 @@ def earlier_trials(old: StudyDefinition, trials: Iterable[TrialRow], new: StudyD
 
 
 def _fitting(old: StudyDefinition, trained: Mapping[str, Value], new: StudyDefinition) -> dict[str, Value] | None:
-    """The point of the new space that is the old trial's; None if there is none."""
+    """The old trial's point in the new space; None if it is outside."""
     try:
         then = field_values(effective_config(old.resolved, trained))
         base = field_values(old.resolved.base)

@@ -14,7 +14,7 @@ def read_answers(
     """Read every clip's answer.
 
     Args:
-        answers: key -> what stands in the file.
+        answers: key -> the value in the file.
         read: the state that it names; ValueError with a sentence where it is illegal.
 
     Returns:

@@ -19,7 +19,7 @@ from rfe.workspace import member_problem
 
 MOST_FILES = 100_000
 MOST_INFLATED = 20
-"""An archive may unpack to so many times its own size, however it was packed; weights hardly shrink."""
+"""An archive may unpack to so many times its own size, however it was packed; weights barely shrink."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 
 
@@ -87,7 +87,7 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if problem := member_problem(member.filename):
             raise SubmissionError(f"{path}: {problem}")
         if member.filename in seen:
-            raise SubmissionError(f"{path}: {member.filename} stands in it twice; export it again")
+            raise SubmissionError(f"{path}: {member.filename} is in it twice; export it again")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise SubmissionError(f"{path}: {member.filename} is a link; a bundle holds plain files")
         if member.flag_bits & 0x1:

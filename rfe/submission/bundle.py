@@ -52,7 +52,7 @@ def write_bundle(
         output: the bundle's place.
         manifest: what `MANIFEST.json` says beside format and file hashes, as it is on leaving; needs `study` and
             `trial`, or `ensemble`.
-        target_filenames: the clips that the submission must answer; None where there is none.
+        target_filenames: the clips that the submission must answer; None without a submission.
 
     Raises:
         SubmissionError: `output` holds something else, or what was written does not pass `verify_bundle`.

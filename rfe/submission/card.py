@@ -1,4 +1,4 @@
-"""The bundle's model card: what it is, how good it is, what to beware of, in words made from the manifest."""
+"""Builds the bundle's model card from the manifest: what the model is, its scores, and caveats."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,16 +11,16 @@ from rfe.task import BLEMORE, Task
 
 SCORE_NAMES: dict[str, str] = {
     "score_crossfit": "this configuration, each fold answered without its labels, mean over its seeds",
-    "acc_presence_crossfit": "presence accuracy, likewise",
-    "acc_salience_crossfit": "salience accuracy, likewise",
+    "acc_presence_crossfit": "presence accuracy, same protocol",
+    "acc_salience_crossfit": "salience accuracy, same protocol",
     "score": "the trial's score in the search (optimistic for the best of many trials)",
     "score_confirmed": "mean over fresh seeds that the search never used",
     "score_confirmed_sd": "standard deviation over those seeds",
     "score_best": "the study's best trial (optimistic)",
     "score_selected": "the study's headline: for each fold the trial that is best on the other folds",
     "score_nested": "the ensemble, each fold answered by what was chosen without its labels",
-    "acc_presence_nested": "presence accuracy, likewise",
-    "acc_salience_nested": "salience accuracy, likewise",
+    "acc_presence_nested": "presence accuracy, same protocol",
+    "acc_salience_nested": "salience accuracy, same protocol",
     "score_in_sample": "the members on the very clips they were chosen by: no estimate for new clips",
     "score_single_nested": "the best single trial, chosen without each fold's labels",
     "difference_nested": "nested ensemble minus nested best single, paired by clip",
@@ -59,7 +59,7 @@ MODELS: dict[str, str] = {
 
 
 def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
-    """Markdown for people; everything in it stands in the manifest too.
+    """Return the card as Markdown; everything in it is in the manifest too.
 
     Args:
         manifest: of the bundle.
@@ -81,7 +81,7 @@ def describe_bundle(manifest: Mapping[str, Any], config_yaml: str) -> str:
         "",
         *([TRANSDUCTIVE_CARD, ""] if manifest.get("transductive") else []),
         "## Scores" + (" (transductive)" if manifest.get("transductive") else ""),
-        "| score | value | what it is |",
+        "| score | value | definition |",
         "|---|---|---|",
         *(
             f"| `{score}` | {_value(score, manifest['scores'])} | {SCORE_NAMES.get(score, score)} |"

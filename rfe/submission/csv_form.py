@@ -26,7 +26,7 @@ CSV_NAME = "submission.csv"
 
 
 class CsvSubmission:
-    """One file, `submission.csv`; clips stand under the metadata's names."""
+    """One file, `submission.csv`; clips have the metadata's names."""
 
     names = (CSV_NAME,)
 
@@ -102,7 +102,7 @@ def _read_rows(task: Task, path: Path) -> dict[str, dict[str, str]]:
         twice += [row["filename"]] if row["filename"] in rows else []
         rows[row["filename"]] = row
     if twice:
-        raise SubmissionError(f"{path}: {list_names(twice)}: stands there more than once; keep one row for each clip")
+        raise SubmissionError(f"{path}: {list_names(twice)}: occurs more than once; keep one row for each clip")
     return rows
 
 

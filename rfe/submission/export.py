@@ -15,7 +15,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.caveats import TRANSDUCTIVE
 from rfe.data.dataset import Dataset
 from rfe.ensemble.calibrated import Decoding, Truth
-from rfe.ensemble.candidates import read_study
+from rfe.ensemble.candidates import read_candidates
 from rfe.ensemble.final_decoder import FinalDecoder
 from rfe.ensemble.prediction import AnyDecoder, AveragedDecoder, MatchedDecoder, fit_decoder, own_decoding
 from rfe.ensemble.selection import Member, select_single
@@ -30,9 +30,9 @@ from rfe.submission.manifest import (
     describe_data,
     describe_ensemble,
     describe_submission,
-    describe_trial,
     ensemble_yaml,
     title,
+    trial_entry,
 )
 from rfe.submission.models import Models, Train, check_whole_sets, describe_training, find_models
 from rfe.submission.predictor import Prediction, Predictor
@@ -79,13 +79,13 @@ def export_study(
         SubmissionError: the configuration may not be exported, `output` holds something else, or the bundle fails its
             own verification.
     """
-    record = read_study(workspace.study(study))
+    record = read_candidates(workspace.study(study))
     member = select_single(record.candidates, trial).members[0]
     candidate = member.candidate
     _announce([member], dataset, kind, seeds, train, note)
     models = find_models(workspace, member, dataset, kind, train, seeds)
     own = crossfit_scores(models.member.candidate.config, models.outputs, dataset)
-    about = {"study": study, "trial": candidate.number} | describe_trial(candidate, record, own)
+    about = {"study": study, "trial": candidate.number} | trial_entry(candidate, record, own)
     output = output or workspace.root / "bundles" / f"{study}-trial-{candidate.number}"
     return _write(output, about, (models,), kind, workspace, dataset, extension)
 

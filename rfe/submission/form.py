@@ -72,7 +72,7 @@ def bundle_task(manifest: Mapping[str, Any], name: str) -> Task:
 
 
 def form_problems(manifest: Mapping[str, Any]) -> list[str]:
-    """Sentences on what a manifest lacks, or has otherwise than a bundle's predictor reads it."""
+    """List what a manifest lacks, or has in a form that the predictor cannot read."""
     problems = problems_of(ManifestForm, dict(manifest))
     if not problems and manifest.get("ensemble") is None and None in (manifest.get("study"), manifest.get("trial")):
         problems.append("names neither an ensemble nor a study and its trial")

@@ -13,5 +13,10 @@ ModelKind = Literal["final", "folds"]
 
 
 def part_name(fold: int) -> str:
-    """What a model was trained on, as its files are called: `fold3` was trained without fold 3, `all` on every clip."""
+    """What a model was trained on, as its files are called: `fold3` was trained without fold 3, `all` on every clip.
+
+    Examples:
+        >>> part_name(3), part_name(-1)
+        ('fold3', 'all')
+    """
     return "all" if fold == ALL_TRAIN else f"fold{fold}"

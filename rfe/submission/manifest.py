@@ -1,4 +1,4 @@
-"""What a bundle's manifest says: where the model comes from, how good it is, what made it."""
+"""Builds a bundle's manifest: the model's origin, its scores, and the software that made it."""
 
 import json
 import platform
@@ -36,14 +36,14 @@ NO_TARGET = "The data has no target clips, so the bundle holds no submission."
 
 
 def title(manifest: Mapping[str, Any]) -> str:
-    """What a bundle is of."""
+    """The name of what a bundle holds, for titles."""
     if "ensemble" in manifest:
         return f"ensemble {manifest['ensemble']}"
     return f"study {manifest['study']}, trial {manifest['trial']}"
 
 
-def describe_trial(candidate: Candidate, record: StudyRecord, crossfit: Mapping[str, float]) -> dict[str, Any]:
-    """The manifest's word on the scores of a study's trial.
+def trial_entry(candidate: Candidate, record: StudyRecord, crossfit: Mapping[str, float]) -> dict[str, Any]:
+    """The manifest's entry on the scores of a study's trial.
 
     Args:
         candidate: the trial.
@@ -76,7 +76,7 @@ def crossfit_scores(config: Config, outputs: ModelOutputs, dataset: Dataset) -> 
 
 
 def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
-    """The manifest's word on the scores of an ensemble; intervals stand as `..._low` and `..._high`."""
+    """The manifest's entry on the scores of an ensemble; intervals are `..._low` and `..._high`."""
     scores: dict[str, float] = {}
     for name, value in stored.about["scores"].items():
         if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def describe_ensemble(stored: StoredEnsemble) -> dict[str, Any]:
 
 
 def describe_data(configs: Sequence[Config], dataset: Dataset, caveats: Sequence[str] = ()) -> dict[str, Any]:
-    """The manifest's word on the data, and on what made the bundle.
+    """The manifest's entry on the data and on the software that made the bundle.
 
     Args:
         configs: of the members.
@@ -149,7 +149,7 @@ def mlflow_run(folder: StudyFolder, number: int) -> str | None:
 
 
 def describe_submission(task: Task, answers: NDArray[np.int64], extension: str, kind: ModelKind) -> dict[str, Any]:
-    """The manifest's word on the submission.
+    """The manifest's entry on the submission.
 
     Args:
         task: whose states are answered.

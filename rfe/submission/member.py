@@ -26,7 +26,7 @@ from rfe.resources import machine_memory
 from rfe.submission.clips import NewClips
 from rfe.submission.layout import part_name
 from rfe.task import Task
-from rfe.training.build import Replica, View, model_settings, shape_of, standardized_by
+from rfe.training.build import FeatureView, Replica, model_settings, shape_of, standardized_by
 from rfe.training.inputs import StackInputs
 from rfe.training.kinds import fitted_model
 from rfe.training.prediction import run_models
@@ -82,7 +82,7 @@ def _run_fitted(
     for fold in member.folds:
         path = member.folder / "weights" / f"{part_name(fold)}.safetensors"
         tensors = read_tensors(path)
-        views = {index: View(index, fold, "", "", None, 0) for index in member.pool}
+        views = {index: FeatureView(index, fold, "", "", None, 0) for index in member.pool}
         features = PoolFeatures({names[index]: source.view(one).numpy() for index, one in views.items()}, there)
         for seed in member.seeds:
             prefix = f"seed{seed}."
@@ -123,7 +123,7 @@ def _run_networks(
 def _replica(member: BundleMember, fold: int, seed: int) -> Replica:
     """Without a discriminator, which training alone needs."""
     settings = replace(model_settings(member.config, member.pool, seed, fold), tells_domains=False)
-    views = {encoder: View(encoder, fold, "", "", None, 0) for encoder in member.pool}
+    views = {encoder: FeatureView(encoder, fold, "", "", None, 0) for encoder in member.pool}
     return Replica(0, settings, TrainSettings(), views)
 
 
@@ -136,7 +136,7 @@ class _Features:
         self.available = torch.from_numpy(np.stack([clips.available.get(name, nowhere) for name in names]))
         self._views: dict[tuple[int, int], Tensor] = {}
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         key = (view.encoder, view.fold)
         if key not in self._views:
             self._views[key] = torch.from_numpy(self._prepare(view.encoder, view.fold))

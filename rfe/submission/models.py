@@ -16,7 +16,7 @@ from rfe.config.schema import Config
 from rfe.data.dataset import Dataset
 from rfe.data.domains import resolve_target_actors
 from rfe.data.folds import ALL_TRAIN
-from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_study
+from rfe.ensemble.candidates import Candidate, ModelOutputs, StudyRecord, load_outputs, outputs_of, read_candidates
 from rfe.ensemble.selection import Member
 from rfe.errors import StudyError, SubmissionError
 from rfe.progress import duration
@@ -57,7 +57,7 @@ class Models:
         return log_set_weights(self.member.candidate.config, dataset.clips, self.folds)
 
     def describe(self, dataset: Dataset) -> dict[str, Any]:
-        """The manifest's word on it."""
+        """The manifest's entry on it."""
         candidate, clips = self.member.candidate, dataset.clips
         by_actor = standardizes_by_actor(candidate.config, dataset)
         return {
@@ -78,7 +78,7 @@ class Models:
 
 
 def check_exportable(candidate: Candidate, record: StudyRecord, dataset: Dataset) -> None:
-    """Refuse what could not be handed in honestly.
+    """Refuse models whose scores would be misleading in a submission.
 
     Raises:
         StudyError: the data is not the study's.
@@ -185,7 +185,7 @@ def find_models(
             trains the folds again. None: as many as there are.
     """
     folder = workspace.study(member.candidate.study)
-    record = read_study(folder)
+    record = read_candidates(folder)
     check_exportable(member.candidate, record, dataset)
     run_id = mlflow_run(folder, member.candidate.number)
     if kind == "folds":

@@ -1,4 +1,4 @@
-"""A bundle's models at work: from raw features of new clips to answers. Free of ray, optuna and mlflow.
+"""Predicts with a bundle's models, from raw features of new clips to answers. Imports no ray, optuna or mlflow.
 
 The export asks this very code for the answers that it stores, on one thread, so that a bundle answers its own data with
 the same bits again on the same machine.
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from rfe.config.load import load_config
 from rfe.data.faults import list_names
 from rfe.data.scale import describe_scale
-from rfe.decoding.design import is_whole
+from rfe.decoding.design import shows_whole_design
 from rfe.ensemble.prediction import MatchedDecoder, decoder_from_dict
 from rfe.errors import DataError, SubmissionError, gather
 from rfe.submission.clips import NewClips
@@ -30,7 +30,7 @@ from rfe.submission.member import BundleMember, read_tensors, run_member
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a bundle answers."""
+    """The answers of a bundle."""
 
     filename: tuple[str, ...]
     state: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Prediction:
     probabilities: NDArray[np.float64]
     """[clip, class] expected share of each class's salience."""
     notes: tuple[str, ...]
-    """Sentences on what the models had to do without."""
+    """Sentences on missing inputs."""
 
 
 class Predictor:
@@ -140,7 +140,7 @@ class Predictor:
 
     def _check(self, clips: NewClips) -> tuple[str, ...]:
         if not len(clips):
-            raise DataError(f"{clips.where}: there is no clip to answer")
+            raise DataError(f"{clips.where}: no clips to predict")
         missing = [name for name in self.pool if name not in clips.features or not clips.available[name].any()]
         if len(missing) == len(self.pool):
             raise DataError(
@@ -182,7 +182,7 @@ class Predictor:
 
     def _check_whole_sets(self, clips: NewClips, decoder: MatchedDecoder) -> None:
         actors, first, counts = np.unique(clips.actor, return_index=True, return_counts=True)
-        odd = [place for place, n in enumerate(counts.tolist()) if not is_whole(n, decoder.design)]
+        odd = [place for place, n in enumerate(counts.tolist()) if not shows_whole_design(n, decoder.design)]
         if odd:
             n = int(counts[odd[0]])
             raise DataError(

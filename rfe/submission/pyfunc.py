@@ -66,7 +66,7 @@ class RegisteredBundle:
 
 
 class BundleModel:
-    """What MLflow loads.
+    """The model that MLflow loads.
 
     Args:
         bundle: a folder.
@@ -175,7 +175,7 @@ def _tracking_at(uri: str) -> Iterator[None]:
 
 
 def log_model(folder: Path, manifest: dict[str, Any]) -> Any:
-    """Log the model to the active run; returns MLflow's word on it."""
+    """Log the model to the active run; returns MLflow's model info."""
     import mlflow
 
     predictor = Predictor(folder, manifest)

@@ -77,7 +77,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
-        raise _JsonError(f"{list_names(twice)}: the key stands twice; which answer counts would be a matter of luck")
+        raise _JsonError(f"{list_names(twice)}: the key occurs twice, so the answer is ambiguous; keep one")
     return value
 
 

@@ -54,7 +54,7 @@ class Rating:
 
 @dataclass(frozen=True)
 class FileScore:
-    """What `rfe score` says of a file."""
+    """The result of `rfe score`."""
 
     path: Path
     data: str
@@ -192,7 +192,7 @@ def _match(
     row_of: dict[str, int] = {}
     for row, name in enumerate(names):
         if clip_key(name) in row_of:
-            raise SubmissionError(f"{path}: clip {clip_key(name)} stands twice; keep one answer")
+            raise SubmissionError(f"{path}: clip {clip_key(name)} is answered twice; keep one answer")
         row_of[clip_key(name)] = row
     keys = [clip_key(name) for name in dataset.clips.filename.tolist()]
     if strange := row_of.keys() - set(keys):

@@ -19,7 +19,12 @@ PASSWORD = "RFE_SIGNING_PASSWORD"
 
 
 def signature_path(bundle: Path) -> Path:
-    """Where the signature of a bundle, folder or archive, lies."""
+    """Return the path of the signature of a bundle, folder or archive.
+
+    Examples:
+        >>> signature_path(Path("final.zip")).name
+        'final.zip.sig'
+    """
     return bundle.with_name(f"{bundle.name}.sig")
 
 

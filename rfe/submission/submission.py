@@ -26,7 +26,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold: equal answers 
 
 
 def submission_key(filename: str, extension: str = VIDEO_EXTENSION) -> str:
-    """The submission's key of a clip: `test_0001` -> `test_0001.mov`; a name with an extension is kept."""
+    """The submission's key of a clip: `test_0001` -> `test_0001.mov`; a name with an extension is kept.
+
+    Examples:
+        >>> submission_key("test_0001"), submission_key("test_0001.mp4")
+        ('test_0001.mov', 'test_0001.mp4')
+    """
     return filename + extension if clip_key(filename) == filename else filename
 
 
@@ -43,6 +48,11 @@ def build_submission(
 
     Raises:
         SubmissionError: two clips have the same key, or names and states differ in number.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> build_submission(BLEMORE, ["test_0001"], [BLEMORE.n_classes])
+        {'predictions': {'test_0001.mov': [{'emotion': 'ang', 'salience': 70}, {'emotion': 'disg', 'salience': 30}]}}
     """
     answers = [int(state) for state in states]
     if len(answers) != len(filenames):

@@ -14,7 +14,12 @@ ANSWERS = ("set", "emotion_1", "emotion_1_salience", "emotion_2", "emotion_2_sal
 
 
 def column_names(task: Task) -> tuple[str, ...]:
-    """The columns behind `filename`; `p_CLASS` is the expected share of the class's salience, 0 to 1."""
+    """The columns behind `filename`; `p_CLASS` is the expected share of the class's salience, 0 to 1.
+
+    Examples:
+        >>> column_names(Task("ab", ("a", "b")))
+        ('set', 'emotion_1', 'emotion_1_salience', 'emotion_2', 'emotion_2_salience', 'p_a', 'p_b')
+    """
     return (*ANSWERS, *(f"p_{code}" for code in task.classes))
 
 
@@ -27,6 +32,11 @@ def prediction_columns(
         task: whose states are answered.
         state: [clip] answers, none of them -1.
         probabilities: [clip, class].
+
+    Examples:
+        >>> columns = prediction_columns(Task("ab", ("a", "b")), np.array([1]), np.array([[0.25, 0.75]]))
+        >>> columns["set"], columns["emotion_2"], columns["p_b"]
+        (['b'], [None], [0.75])
     """
     columns: dict[str, list[object]] = {name: [] for name in column_names(task)}
     for answer, shares in zip(state.tolist(), probabilities.tolist(), strict=True):
@@ -42,7 +52,15 @@ def prediction_columns(
 
 
 def predictions_csv(task: Task, prediction: Prediction) -> str:
-    """The table as text; numbers with all their digits, so that equal predictions give equal bytes."""
+    """The table as text; numbers with all their digits, so that equal predictions give equal bytes.
+
+    Examples:
+        >>> from rfe.submission.predictor import Prediction
+        >>> answers = Prediction(("test_0001",), np.array([1]), np.array([[0.25, 0.75]]), ())
+        >>> print(predictions_csv(Task("ab", ("a", "b")), answers), end="")
+        filename,set,emotion_1,emotion_1_salience,emotion_2,emotion_2_salience,p_a,p_b
+        test_0001,b,b,100,,,0.25,0.75
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["filename", *column_names(task)])

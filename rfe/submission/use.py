@@ -1,4 +1,4 @@
-"""A bundle used on a data folder: checked, read, asked, and its answers written."""
+"""Predicts with a bundle on a data folder: checks and reads both, and writes the answers."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checking a submission, whatever its form: every fault gets its own sentence, before a server gives a zero."""
+"""Validates a submission in any form; each fault gets its own sentence."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -57,7 +57,7 @@ class SubmissionWriter(Protocol):
         """All that a file says, to compare two of `names` that must say the same."""
 
     def key(self, filename: str, extension: str) -> str:
-        """The name under which a clip stands in the file."""
+        """The name of a clip in the file."""
 
 
 WRITERS: dict[str, SubmissionWriter] = {"blemore": JsonSubmission(), "csv": CsvSubmission()}
@@ -65,5 +65,11 @@ WRITERS: dict[str, SubmissionWriter] = {"blemore": JsonSubmission(), "csv": CsvS
 
 
 def writer_of(task: Task) -> SubmissionWriter:
-    """The form in which answers of a task are handed in."""
+    """Return the submission writer for a task.
+
+    Examples:
+        >>> from rfe.task import BLEMORE
+        >>> type(writer_of(BLEMORE)).__name__, type(writer_of(Task("ab", ("a", "b")))).__name__
+        ('JsonSubmission', 'CsvSubmission')
+    """
     return WRITERS[task.submission]

@@ -42,7 +42,7 @@ class TaskFile(BaseModel):
     blends: Literal["all", "none"] | list[list[str]] = "none"
     """Which pairs of classes occur: `all`, `none`, or a list of pairs of codes."""
     never_blend: list[str] = Field(default_factory=list)
-    """With `blends: all`: classes that stand in no pair."""
+    """With `blends: all`: classes that are in no pair."""
     alone: Literal["all", "none"] | list[str] = "all"
     """Which classes a clip may show by themselves."""
     ratios: list[int | str] = Field(default_factory=list)
@@ -62,7 +62,7 @@ class TaskFile(BaseModel):
         Raises:
             ConfigError: everything about it that is impossible, in one message.
 
-        Example:
+        Examples:
             >>> file = TaskFile(name="valence", classes=["neg", "pos"], blends="all", ratios=["75/25", "25/75"])
             >>> file.to_task().n_states
             4
@@ -128,7 +128,7 @@ class TaskFile(BaseModel):
             else:
                 first, second = sorted(codes.index(code) for code in pair)
                 if (first, second) in found:
-                    problems.append(f"blends: {written} stands there more than once, in any order; keep one")
+                    problems.append(f"blends: {written} occurs more than once, in any order; keep one")
                 found[first, second] = None
         return tuple(found)
 

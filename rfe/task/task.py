@@ -1,7 +1,7 @@
 """One classification task: classes, blends of two of them, and the salience grid of a blend.
 
 A clip's **set** is which classes are present: one class, or one of the task's pairs. Its **state** adds the salience of
-a blend. Sets stand in the order singles, pairs; states in the order singles, then each pair at each ratio. Percentages
+a blend. Sets are ordered singles, pairs; states are ordered singles, then each pair at each ratio. Percentages
 exist in files only; everything in memory is a fraction in [0, 1].
 """
 
@@ -31,7 +31,7 @@ class Task:
     Raises:
         ConfigError: everything about it that is impossible, in one message.
 
-    Example:
+    Examples:
         >>> task = Task("valence", ("neg", "pos"), pairs=((0, 1),), ratios_percent=(75, 25))
         >>> task.n_sets, task.n_states
         (3, 4)
@@ -253,7 +253,7 @@ def _problems(task: Task) -> list[str]:
     if not 2 <= n <= MOST_CLASSES:
         problems.append(f"classes: there are {n}; a task has 2 to {MOST_CLASSES}")
     for code in dict.fromkeys(code for code in codes if codes.count(code) > 1):
-        problems.append(f"classes: {code!r} stands there more than once; codes must differ")
+        problems.append(f"classes: {code!r} occurs more than once; codes must differ")
     for code in codes:
         if not code or code != code.strip() or any(mark in code for mark in "+,;/\"'\n\t"):
             problems.append(f"classes: {code!r} cannot be a code; use letters, digits, _ and -")
@@ -264,7 +264,7 @@ def _problems(task: Task) -> list[str]:
         if len(pair) != 2 or not (0 <= pair[0] < pair[1] < n):
             problems.append(f"pairs: {pair} is not two different classes, the lower index first")
     if len(set(task.pairs)) < len(task.pairs):
-        problems.append("pairs: one stands there more than once")
+        problems.append("pairs: one occurs more than once")
     blending = {index for pair in task.pairs for index in pair}
     for index in range(n):
         if not task.alone[index] and index not in blending:

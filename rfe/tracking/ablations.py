@@ -1,4 +1,4 @@
-"""An ablation on the tracking server: what the comparison says, on the runs of its arms and of its study."""
+"""Writes an ablation's comparison to the runs of its arms and its study on the tracking server."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Who reaches the page of the runs: where it listens, by which names it answers, whether it asks for a password.
+"""Access to the MLflow page: the address it listens on, allowed host names, and login.
 
 MLflow looks at the Host and Origin headers, so that no page elsewhere reads the runs through a visitor's browser; its
 basic-auth app asks for a password. Source: https://mlflow.org/docs/latest/self-hosting/security/network.
@@ -42,7 +42,7 @@ authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 
 @dataclass(frozen=True)
 class Access:
-    """Who reaches the page. As it is without arguments: this machine alone."""
+    """Access to the page. The default allows this machine only."""
 
     host: str = LOOPBACK
     """The address to listen on; 0.0.0.0: all of this machine's."""
@@ -53,16 +53,16 @@ class Access:
 
     @property
     def is_local(self) -> bool:
-        """Whether no other machine reaches it."""
+        """Whether only this machine can reach it."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @property
     def here(self) -> str:
-        """Where this machine finds the server."""
+        """The server's address on this machine."""
         return _ANYWHERE.get(self.host, self.host)
 
     def names(self) -> tuple[str, ...]:
-        """What the server may be called, beside localhost.
+        """Allowed host names, beside localhost.
 
         Raises:
             ConfigError: a name that lets everyone in.
@@ -110,7 +110,7 @@ class Access:
 
     @contextmanager
     def environment(self, workspace: Workspace) -> Iterator[dict[str, str]]:
-        """Variables of the server; what they name is gone after the block.
+        """Environment variables of the server; files that they name are removed after the block.
 
         The first start makes the user MLFLOW_TRACKING_USERNAME (else `admin`) with MLFLOW_TRACKING_PASSWORD, the two by
         which MLflow's clients log in.

@@ -1,4 +1,4 @@
-"""What people say of a study: a note, tags, whether it is archived.
+"""User annotations of a study: a note, tags, whether it is archived.
 
 They are kept in a small file of their own in the study's folder, not in the journal, which only the study's driver
 writes: so a study can be annotated while a search works on it. MLflow shows them with the study's run.
@@ -79,7 +79,7 @@ def read_annotations(folder: StudyFolder) -> Annotations:
 
 
 def annotations_shown(folder: StudyFolder) -> Annotations:
-    """As `read_annotations`; empty ones where the file is damaged, as a search does not end for it."""
+    """As `read_annotations`, but empty for a damaged file, which must not end a search."""
     try:
         return read_annotations(folder)
     except StudyError:
@@ -104,7 +104,7 @@ def set_note(folder: StudyFolder, text: str) -> Annotations:
 
 
 def add_tags(folder: StudyFolder, tags: Iterable[str]) -> Annotations:
-    """Add tags to the study; those that it has stay.
+    """Add tags to the study; existing tags stay.
 
     Raises:
         ConfigError: a tag has other letters than a tag may have, or there are too many.
@@ -129,7 +129,7 @@ def add_tags(folder: StudyFolder, tags: Iterable[str]) -> Annotations:
 
 
 def remove_tags(folder: StudyFolder, tags: Iterable[str]) -> Annotations:
-    """Take tags off the study.
+    """Remove tags from the study.
 
     Raises:
         StudyError: it does not have one of them; or as `set_note`.
@@ -147,7 +147,7 @@ def remove_tags(folder: StudyFolder, tags: Iterable[str]) -> Annotations:
 
 
 def set_archived(folder: StudyFolder, archived: bool) -> Annotations:
-    """Leave the study out of lists from now on, or have it in them again. Nothing of it is moved or deleted.
+    """Hide the study from lists, or show it again. Nothing is moved or deleted.
 
     Raises:
         StudyError: as `set_note`.

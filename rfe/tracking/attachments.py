@@ -1,4 +1,4 @@
-"""Files shown beside a run: a report of its study, ablation or ensemble. A server that is away is no reason to fail."""
+"""Attaches reports of studies, ablations and ensembles to their runs; an unavailable server is not an error."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ def attach_files(workspace: Workspace, what: str, run: str | None, files: Mappin
     Args:
         workspace: whose MLflow it is.
         what: the run shows, in words.
-        run: its id; None: there is none.
+        run: its id, or None.
         files: folder among the run's artifacts ("" is the top) -> files.
 
     Returns:

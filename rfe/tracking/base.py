@@ -1,4 +1,4 @@
-"""The protocol of everything that shows a study to people."""
+"""The interface of trackers, which show a study to people."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -7,7 +7,7 @@ from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyEvent, StudyLog
 
 
 class Tracker(Protocol):
-    """Shows a study to people. The journal is the truth: a tracker may lag, be away, or be replayed from it.
+    """Shows a study to people. The journal is authoritative: a tracker may lag, be unavailable, or be replayed from it.
 
     Methods return at once; nothing they do stops a search. Logging the same trial twice shows it once.
     """
@@ -25,16 +25,16 @@ class Tracker(Protocol):
     def finish_study(self, log: OutcomeLog) -> None: ...
 
     def replay(self, events: Iterable[StudyEvent]) -> None:
-        """Show what the journal knows and the tracker may have missed; call after `start_study`."""
+        """Write journal entries that the tracker may have missed; call after `start_study`."""
 
     def flush(self, timeout_s: float = 60.0) -> bool:
-        """Wait until everything told so far is shown; False when time ran out."""
+        """Wait until everything so far is written; False on timeout."""
 
     def close(self, timeout_s: float = 60.0) -> str:
-        """Finish what is queued and end open runs; returns a sentence on what is not shown yet, or ""."""
+        """Finish queued work and end open runs; returns a sentence on what is not written yet, or ""."""
 
     def where(self) -> str:
-        """A sentence for the user: where the results can be seen; "" if nowhere."""
+        """A sentence on where the user can see the results; "" if nowhere."""
 
 
 class NullTracker:

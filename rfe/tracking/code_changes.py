@@ -1,4 +1,4 @@
-"""The code that a search was started from: its commit, and what of it is not committed, kept with the study."""
+"""Records the code that a search was started from: its commit and uncommitted changes."""
 
 import hashlib
 import os

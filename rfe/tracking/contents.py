@@ -1,4 +1,4 @@
-"""What is kept of a trained configuration: its result as a trial's log with its files."""
+"""Builds the log and files of a trial from a training result."""
 
 import csv
 import io

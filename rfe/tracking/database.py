@@ -1,4 +1,4 @@
-"""The SQLite file in which MLflow keeps runs: whether it is whole, and how it is made.
+"""The SQLite database of MLflow: checks, creation and upgrades.
 
 MLflow makes its tables by some sixty migrations that are no one transaction: a process killed meanwhile leaves a file
 that no later one can open. So the file is made, or upgraded, beside its place and renamed, under a lock.
@@ -31,7 +31,7 @@ State = Literal["missing", "ready", "older", "newer", "broken"]
 
 @dataclass(frozen=True)
 class Condition:
-    """How a database's file was found."""
+    """The condition of a database file."""
 
     state: State
     """`ready` also where it cannot be told, as while another process has it locked."""
@@ -45,7 +45,7 @@ def is_missing_database(uri: str) -> bool:
 
 
 def inspect_database(file: Path, *, pages: bool = True) -> Condition:
-    """Whether MLflow can open the file, told without MLflow and without changing anything.
+    """Check whether MLflow can open the file, without using MLflow and without changing the file.
 
     Args:
         file: of the database.
@@ -80,7 +80,7 @@ def inspect_database(file: Path, *, pages: bool = True) -> Condition:
 
 
 def database_problem(workspace: Workspace) -> str:
-    """Why MLflow cannot open its database as it is, and the remedy; "" where it can, or there is none."""
+    """Why MLflow cannot open its database, and the remedy; "" where it can, or the file does not exist."""
     file = database_file(workspace.mlflow_uri)
     if file is None:
         return ""

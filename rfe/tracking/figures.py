@@ -1,4 +1,4 @@
-"""Pictures of one trial, drawn from the files and numbers that the journal keeps of it."""
+"""Figures of one trial, drawn from the journal's files and numbers."""
 
 import csv
 import io

@@ -10,12 +10,13 @@ from rfe.workspace import StudyFolder
 class JournalFollower:
     """Reads one study's journal piece by piece.
 
-    Example:
-        >>> follower = JournalFollower(workspace.study("first"))
-        >>> len(follower.read())  # all so far
-        120
-        >>> len(follower.read())  # what came since
-        3
+    Examples:
+        >>> from pathlib import Path
+        >>> follower = JournalFollower(StudyFolder(Path("rfe-workspace/studies/first")))
+        >>> len(follower.read()) > 0  # all records so far
+        True
+        >>> follower.read()  # only those written since
+        []
     """
 
     def __init__(self, folder: StudyFolder) -> None:

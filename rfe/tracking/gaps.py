@@ -1,4 +1,4 @@
-"""Where MLflow's runs are not as the journal has them, and the end of runs whose process is gone."""
+"""Differences between MLflow's runs and the journal, and closing runs whose process has ended."""
 
 import json
 from collections.abc import Iterable
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def began(folder: StudyFolder) -> str:
-    """When the study's first record was written, as text; "" where there is none."""
+    """The time of the study's first record, as text; "" for an empty journal."""
     return next((str(record.time) for record in read_records(folder.journal)), "")
 
 
 def is_of_study(run: KnownRun, began: str) -> bool:
-    """Whether a run is not of an earlier study of the same name."""
+    """Whether a run belongs to this study, not to an earlier one of the same name."""
     return began == "" or run.tags.get(BEGAN, began) == began
 
 
 def final_outcome(events: Iterable[StudyEvent]) -> OutcomeLog | None:
-    """How the study ended, if it did not go on since."""
+    """The study's outcome, if it was not resumed since."""
     last = None
     for event in events:
         if not isinstance(event, StudyLog) or event.starts:  # a change of an ended study has it stay ended
@@ -40,7 +40,7 @@ def final_outcome(events: Iterable[StudyEvent]) -> OutcomeLog | None:
 
 
 def trial_gap(run: KnownRun, log: TrialLog) -> str:
-    """How a trial's run is not as the journal has it; "" if it is."""
+    """Describe how a trial's run differs from the journal; "" if it agrees."""
     if (run.status, run.tags.get("rfe.state")) != (TRIAL_STATUS[log.state], log.state):
         shown = run.tags.get("rfe.state")
         return f"{run.status if shown in (None, log.state) else shown}, in the journal {log.state}"
@@ -78,7 +78,7 @@ def study_gap(run: KnownRun, study: StudyLog, outcome: OutcomeLog | None, annota
 
 
 def find_gaps(workspace: Workspace, folder: StudyFolder, keep_top: int = KEEP_TOP) -> list[str]:
-    """What MLflow does not show of a study that no process works on, or not as the journal has it; one line each.
+    """List where MLflow differs from the journal, for a study that no process searches; one line each.
 
     Args:
         workspace: says where MLflow is.
@@ -147,7 +147,7 @@ def _is_damaged(path: Path) -> bool:
 
 
 def close_stale_runs(workspace: Workspace, study: str | None = None) -> list[str]:
-    """End RUNNING runs whose process is gone: as the journal says the study ended, else as interrupted.
+    """End RUNNING runs whose process has ended: with the journal's outcome, else as interrupted.
 
     Args:
         workspace: says where MLflow is.

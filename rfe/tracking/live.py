@@ -1,4 +1,4 @@
-"""A study while a process works on it: what that process says of itself, and how it is asked to stop.
+"""The live status of a running study: written by its process, read by others, and a way to ask it to stop.
 
 Two small files in the study's folder, which any process that sees the folder can read and write; a tracker shows the
 first one to those who do not see it, and passes their wish to stop on as the second.
@@ -34,7 +34,7 @@ SESSION_TAG, LIVE_TAG, STOP_TAG = "rfe.session", "rfe.live", "rfe.stop"
 
 @dataclass(frozen=True)
 class LiveStatus(PlainRecord):
-    """A driver's word on itself."""
+    """The status that a driver reports."""
 
     session: str
     """Tells this run of the study from earlier and later ones."""
@@ -52,16 +52,16 @@ class LiveStatus(PlainRecord):
 
     @property
     def silent_s(self) -> float:
-        """Seconds since its last sign of life."""
+        """Seconds since the last heartbeat."""
         return max(0.0, time.time() - self.time)
 
     def without_config(self) -> "LiveStatus":
-        """The same in fewer words."""
+        """The same without the configuration."""
         return replace(self, search=self.search and replace(self.search, best_config={}))
 
     @classmethod
     def of_text(cls, text: str) -> "LiveStatus | None":
-        """From JSON; None if it cannot be read (it is shown to people and nothing hangs on it)."""
+        """Parse JSON; None if it cannot be read. The status is for display only."""
         try:
             return _STATUS.validate_json(text, strict=True)
         except ValueError:
@@ -72,7 +72,7 @@ _STATUS = TypeAdapter(LiveStatus)
 
 
 def read_live(folder: StudyFolder) -> LiveStatus | None:
-    """What the study's driver said last; None where none is at work, or none that can be understood."""
+    """Read the driver's last status; None where no driver runs, or its status cannot be parsed."""
     try:
         return LiveStatus.of_text(folder.live.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
@@ -93,7 +93,7 @@ def stop_requested(folder: StudyFolder, session: str) -> bool:
 
 
 class LiveProgress:
-    """Passes on what it is told, and keeps it in the study's folder; use `keep_live`."""
+    """Forwards progress and writes it to the study's folder; use `keep_live`."""
 
     def __init__(self, progress: Progress, folder: StudyFolder, session: str) -> None:
         self._progress, self._folder = progress, folder
@@ -130,8 +130,7 @@ class LiveProgress:
 
 @contextmanager
 def keep_live(folder: StudyFolder, session: str, progress: Progress) -> Iterator[Progress]:
-    """While the block runs, what `progress` is told can be read in the study's folder; only the holder of the study's
-    lock may."""
+    """Publish `progress` in the study's folder while the block runs; the caller must hold the study's lock."""
     folder.stop_request.unlink(missing_ok=True)  # of a session that has ended
     try:
         yield LiveProgress(progress, folder, session)
@@ -152,7 +151,7 @@ def process_start(pid: int) -> str:
 
 
 def process_tags() -> dict[str, str]:
-    """Who writes a study's run."""
+    """Tags that identify the process that writes a study's run."""
     return {
         "rfe.host": socket.gethostname(),
         "rfe.pid": str(os.getpid()),
@@ -162,7 +161,7 @@ def process_tags() -> dict[str, str]:
 
 
 def is_left_behind(tags: Mapping[str, str]) -> bool:
-    """Whether the process that wrote a RUNNING run is gone: seen on this host, or silent for an hour.
+    """Whether the process that wrote a RUNNING run has ended: not found on this host, or silent for an hour.
 
     A process of that number may be another one by now. Where its start does not tell, as without /proc or for runs of
     earlier versions, the run's last refresh does.

@@ -1,4 +1,4 @@
-"""A copy of a study's folder on another disk or in an object store, kept up to date while the study is worked on.
+"""Mirrors a study's folder to another disk or an object store while the study runs.
 
 Files are copied whole, and in an order that makes the copy a study at any moment: the journal is read first and written
 last, so that everything it names is there before it says so. A store that does not answer delays the copy only.
@@ -48,7 +48,7 @@ class Mirror:
         """State of each file as it was copied, None of one that an earlier command copied; None: not looked yet."""
 
     def check(self) -> None:
-        """Refuse a place that cannot be written, or that holds what this study's folder does not.
+        """Refuse storage that cannot be written, or that holds entries which this study's folder lacks.
 
         Raises:
             ConfigError: with the remedy.
@@ -68,7 +68,7 @@ class Mirror:
             )
 
     def copy(self) -> None:
-        """Bring the copy up to date; whatever the file system raises is passed on."""
+        """Update the copy; errors of the file system propagate."""
         journal = self.folder.journal.read_bytes() if self.folder.journal.is_file() else b""
         journal = journal[: journal.rfind(b"\n") + 1]
         if self._copied is None:
@@ -135,7 +135,7 @@ class Mirror:
             file.write(content)
 
     def sentence(self, what: str, error: Exception) -> str:
-        """What is wrong with the store, and what to look at."""
+        """A message on an error of the storage, and what to check."""
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return (
             f"storage: {redact_uri(self.storage)} {what} ({redact_text(reason, self.storage)}); check the path or URI, "
@@ -144,7 +144,7 @@ class Mirror:
 
 
 def open_mirror(folder: StudyFolder, storage: str | None) -> Mirror | None:
-    """The mirror of a study that is about to be worked on; None where it has none.
+    """Open the mirror of a study before a search; None where it has none.
 
     Raises:
         ConfigError: see `Mirror.check`.
@@ -160,7 +160,7 @@ def open_mirror(folder: StudyFolder, storage: str | None) -> Mirror | None:
 
 @contextmanager
 def keep_mirror(mirror: Mirror | None, note: Callable[[str], None]) -> Iterator[None]:
-    """While the block runs, and once more at its end, the copy is kept up to date.
+    """Keep the copy up to date while the block runs, and update it once more at its end.
 
     Args:
         mirror: of a study whose lock this process holds; None: nothing is copied.
@@ -180,13 +180,13 @@ def keep_mirror(mirror: Mirror | None, note: Callable[[str], None]) -> Iterator[
 
 
 def pull_mirror(folder: StudyFolder, storage: str) -> None:
-    """Rebuild a study's folder from its mirror. The caller has seen that no process works on it.
+    """Rebuild a study's folder from its mirror. The caller checks that no process searches it.
 
     The folder is written beside its place and renamed. One that is there is replaced if its journal is the beginning of
     the mirrored one.
 
     Raises:
-        StudyError: there is no such mirror, it cannot be read, or the folder here has entries of its own.
+        StudyError: there is no such mirror, it cannot be read, or the folder here has entries that the mirror lacks.
     """
     beside = StudyFolder(folder.path.with_name(f".{folder.name}.mirrored") / folder.name)
     shutil.rmtree(beside.path.parent, ignore_errors=True)  # of a pull that was killed
@@ -201,7 +201,7 @@ def pull_mirror(folder: StudyFolder, storage: str) -> None:
 
 
 def check_replaceable(place: StudyFolder, pulled: StudyFolder) -> None:
-    """Refuse to put `pulled` where a study stands with entries that it does not have.
+    """Refuse to replace a study's folder with `pulled` if the folder has entries that `pulled` lacks.
 
     Raises:
         StudyError: with the remedy.

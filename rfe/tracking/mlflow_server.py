@@ -1,4 +1,4 @@
-"""A tracking server (or database) of MLflow: the few things it is asked. The only home of mlflow.
+"""An MLflow tracking server or database, reduced to the requests that are needed. Only this module imports mlflow.
 
 MLflow takes a second to import, which a search has better use for while Ray starts: it is imported where it is used.
 """
@@ -50,7 +50,7 @@ _DRIVER_SAYS = re.compile(r"\((?:\w+\.)+\w*Error\) ([^\n]+)")
 
 
 def hush_mlflow() -> None:
-    """Keep its libraries' warnings, and the tracebacks of errors that it also raises, off the terminal."""
+    """Suppress warnings of MLflow's libraries, and tracebacks of errors that it also raises."""
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
@@ -91,7 +91,7 @@ class MlflowServer:
         return self._connected
 
     def look_up(self, name: str) -> tuple[str, bool] | None:
-        """(id of the experiment, whether it is deleted); None where there is none. Changes nothing."""
+        """(id of the experiment, whether it is deleted); None if not found. Changes nothing."""
         found = self._client.get_experiment_by_name(name)
         return None if found is None else (str(found.experiment_id), found.lifecycle_stage == "deleted")
 
@@ -224,7 +224,7 @@ class MlflowServer:
             Path(self._client.download_artifacts(run_id, file, scratch)).replace(to)
 
     def delete_experiment(self, name: str) -> bool:
-        """Mark the experiment deleted, which MLflow can undo; False where there is none.
+        """Mark the experiment deleted, which MLflow can undo; False if not found.
 
         It is renamed first: a later study of that name would otherwise find the runs of this one.
         """
@@ -294,7 +294,7 @@ def _check_driver(uri: str) -> None:
 
 
 def is_hopeless(error: Exception) -> bool:
-    """Whether trying again cannot help: the entry itself is refused, or we are wrong."""
+    """Whether retrying cannot help: the server refuses the entry, or this is an internal error."""
     from mlflow.exceptions import MlflowException
 
     if isinstance(error, MlflowException):

@@ -1,4 +1,4 @@
-"""Shows a study in MLflow, behind the search and without holding it up."""
+"""Writes a study to MLflow in the background, without delaying the search."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -35,7 +35,7 @@ class Names:
     are keep theirs, the others come in sorted order. A name that is not among `encoders` is numbered as it comes, which
     is the journal's order.
 
-    Example:
+    Examples:
         >>> names = Names(["clip+336", "clip@336", "声音"])
         >>> [names.of(f"kept.{encoder}") for encoder in ("clip+336", "clip@336", "声音")]
         ['kept.clip_336', 'kept.clip_336_2', 'kept.声音']

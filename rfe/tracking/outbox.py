@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class AbandonedError(Exception):
-    """Time ran out: nothing more is sent."""
+    """Raised when the time for sending is over: nothing more is sent."""
 
 
 class Outbox:
@@ -39,7 +39,7 @@ class Outbox:
         is_hopeless: whether trying again after this error cannot help.
         note: told in one line of an outage, its end, and of actions given up; called on the thread.
         describe: an error as a short text fit for people (no secrets).
-        tick: an action for every `tick_s` seconds, run between the others.
+        tick: called every `tick_s` seconds, between the actions.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Outbox:
             self._changed.notify_all()
 
     def request(self, call: Callable[[], T]) -> T:
-        """The answer of `call`, which is repeated while it raises what may pass; only for the thread's actions.
+        """Return the result of `call`, repeated while it raises transient errors; only for the thread's actions.
 
         Raises:
             AbandonedError: there is no more time.
@@ -108,7 +108,7 @@ class Outbox:
             return self._changed.wait_for(lambda: not self._actions, timeout_s)
 
     def close(self, timeout_s: float) -> list[str]:
-        """Carry out what is queued and end the thread; returns the names of what time ran out for."""
+        """Run the queued actions and end the thread; returns the names of actions that were not run in time."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -150,7 +150,7 @@ class Outbox:
         except AbandonedError:
             return False
         except Exception as error:
-            if what:  # a tick comes again
+            if what:  # a missed tick is followed by the next one
                 self.refused[what] = self._describe(error)
                 if len(self.refused) <= REFUSALS_SAID:
                     self._note(f"{what} cannot be shown: {self.refused[what]}")

@@ -221,7 +221,7 @@ def _note(paragraphs: list[str]) -> str:
     return text if len(text) <= LONGEST_NOTE else text[:LONGEST_NOTE] + "\n\n(cut; whole in the study's folder)"
 
 
-def trial_table(study: StudyLog) -> str:
+def trial_view(study: StudyLog) -> str:
     """A saved view of the runs' table: trials by score, with the scores and what was searched as columns."""
     names = study_names(study)
     searched = list(dict.fromkeys("pool" if one.startswith("pool.") else names.of(one) for one in study.space))
@@ -256,7 +256,7 @@ def _saved_view(name: str, condition: str, order_by: str, ascending: bool, colum
 
 
 def trial_table_path(experiment_id: str) -> str:
-    """Where MLflow's page shows `trial_table`, after the `#` of its address."""
+    """Where MLflow's page shows `trial_view`, after the `#` of its address."""
     return f"/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 
 

@@ -1,4 +1,4 @@
-"""Which code made a result."""
+"""The code version that produced a result."""
 
 import subprocess
 from importlib.metadata import PackageNotFoundError, version

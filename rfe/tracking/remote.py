@@ -1,4 +1,4 @@
-"""Studies as a tracking server has them: how they go, how one is asked to stop, how its folder is rebuilt."""
+"""Studies on a tracking server: their state, stopping them, and rebuilding their folders."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class RemoteStudy:
 
     @property
     def session(self) -> str:
-        """Who works on it, or did last."""
+        """The session that searches it, or did last."""
         return self.tags.get(SESSION_TAG, "")
 
     @property
@@ -53,17 +53,17 @@ class RemoteStudy:
 
     @property
     def refreshed(self) -> float:
-        """When it was last written, seconds since 1970."""
+        """Time of its last update, seconds since 1970."""
         return float(self.tags.get("rfe.refreshed", 0.0))
 
     @property
     def live(self) -> LiveStatus | None:
-        """What its driver said last; None if it does not run."""
+        """The driver's last status; None if it does not run."""
         return LiveStatus.of_text(self.tags.get(LIVE_TAG, "")) if self.running else None
 
 
 def list_remote(server: "MlflowServer") -> list[RemoteStudy]:
-    """All studies of the server, the one written last first."""
+    """List all studies of the server, most recently updated first."""
     found = [
         RemoteStudy(run.tags["rfe.study"], run.run_id, run.status, run.tags, run.metrics) for run in server.study_runs()
     ]
@@ -74,7 +74,7 @@ def find_remote(server: "MlflowServer", name: str) -> RemoteStudy:
     """The study called `name`.
 
     Raises:
-        StudyError: there is none; with the nearest.
+        StudyError: not found; suggests the closest name.
     """
     studies = {study.name: study for study in reversed(list_remote(server))}
     if name not in studies:
@@ -94,7 +94,7 @@ def find_remote(server: "MlflowServer", name: str) -> RemoteStudy:
 
 
 def ask_to_stop(server: "MlflowServer", study: RemoteStudy) -> None:
-    """Leave word for the study's driver, which looks for it every few seconds."""
+    """Tag the run with a request to stop, which the study's driver checks every few seconds."""
     server.log(study.run_id, tags={STOP_TAG: study.session})
 
 
@@ -118,7 +118,7 @@ def fetch_books(server: "MlflowServer", study: RemoteStudy, beside: Path) -> Ite
 
 
 def pull_study(server: "MlflowServer", name: str, workspace: Workspace, progress: Progress) -> tuple[StudyFolder, int]:
-    """Rebuild a study's folder in the workspace from what the server has of it.
+    """Rebuild a study's folder in the workspace from the server's files.
 
     The folder is written beside its place and renamed. One that is there is replaced if its journal is the beginning of
     the pulled one. Results that the journal there does not hold yet are left out, and their trials are open again.

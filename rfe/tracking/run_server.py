@@ -1,4 +1,4 @@
-"""What a tracking server is asked to do for a study, and how its runs stand there."""
+"""The interface of a tracking server, and the runs it has."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class KnownRun:
 
 
 class RunServer(Protocol):
-    """The few things a tracking server is asked to do. All may raise when it is away, and all may be repeated."""
+    """The requests made to a tracking server. All may raise when it is unavailable, and all are idempotent."""
 
     def find_experiment(self, name: str) -> str:
         """Id of the experiment, created or restored if need be."""

@@ -32,8 +32,8 @@ from rfe.tracking.presentation import (
     trial_description,
     trial_metrics,
     trial_name,
-    trial_table,
     trial_tags,
+    trial_view,
 )
 from rfe.tracking.run_server import BEGAN, RECORDED, STUDY_STATUS, TRIAL_STATUS, KnownRun, RunServer, RunStatus
 from rfe.workspace import StudyFolder
@@ -69,7 +69,7 @@ class RunWriter:
     """Note and tags as they were last written."""
 
     def tell(self, event: StudyEvent) -> None:
-        """Have the study's run count what is yet to be written; any thread may."""
+        """Set the number of pending entries on the study's run; thread-safe."""
         if isinstance(event, TrialLog):
             self._trials[event.number] = event
         elif isinstance(event, ConfirmationLog):
@@ -78,10 +78,10 @@ class RunWriter:
             self._outcome = event
 
     def open(self, log: StudyLog) -> None:
-        """Learn which runs there are and have the study's run RUNNING."""
+        """Find the existing runs, and set the study's run to RUNNING."""
         self.study, self._names, self._began = log, study_names(log), began(self.folder)
         self.experiment_id = self.server.find_experiment(log.study)
-        self.server.tag_experiment(self.experiment_id, VIEW_TAG, trial_table(log))
+        self.server.tag_experiment(self.experiment_id, VIEW_TAG, trial_view(log))
         runs = [run for run in self.server.search(self.experiment_id, log.study) if is_of_study(run, self._began)]
         self._runs = {int(run.tags["rfe.trial"]): run for run in runs if "rfe.trial" in run.tags}
         former = [run for run in runs if "rfe.trial" not in run.tags]
@@ -112,12 +112,12 @@ class RunWriter:
                 self._tag(run, parent)
 
     def change(self, log: StudyLog) -> None:
-        """Have the study's run show what users changed of the study."""
+        """Update the study's run with what users changed of the study."""
         self._opened().study = log
         self._log_study(change_tags(log))
 
     def write_trial(self, log: TrialLog) -> None:
-        """Create the trial's run, whole and ended; nothing if it is there."""
+        """Create the trial's run, complete and ended; does nothing if it exists."""
         self._opened()._trials[log.number] = log
         metrics, settings = trial_metrics(log, self._names), params(log.config, self._names)
         is_best = self._ranks_first(log)
@@ -197,7 +197,7 @@ class RunWriter:
         )
 
     def beat(self) -> None:
-        """Show what the driver says of itself, and pass on to it that a user elsewhere asked it to stop."""
+        """Write the driver's status to the run, and forward a stop request from the run to the driver."""
         if not self.study_run_id or self.ended:
             return
         if annotations_shown(self.folder) != self._annotated:
@@ -211,7 +211,7 @@ class RunWriter:
             request_stop(self.folder, self.study.session)
 
     def end(self, log: OutcomeLog | None) -> None:
-        """End the study's run: as told, or as interrupted when the process ends without a word."""
+        """End the study's run with the recorded outcome, or as interrupted if the process ended without one."""
         self._outcome = log
         self._opened()
         state = "interrupted" if log is None else log.state
@@ -221,7 +221,7 @@ class RunWriter:
         self.save_runs()
 
     def end_if_open(self) -> None:
-        """End the study's run as interrupted unless it was ended as told."""
+        """End the study's run as interrupted unless it was ended already."""
         if not self.ended:
             self.end(None)
 
@@ -272,6 +272,6 @@ def _paths(files: Mapping[str, object]) -> list[Path]:
 
 
 def source_tags(log: StudyLog) -> dict[str, str]:
-    """What a server shows as a run's origin."""
+    """The tags that a server shows as a run's source."""
     tags = {"mlflow.source.name": "rfe", "mlflow.source.type": "LOCAL"}
     return tags | ({"mlflow.source.git.commit": log.git_commit} if log.git_commit else {})

@@ -1,4 +1,4 @@
-"""The MLflow user interface, started as a process of its own; on this machine only unless told otherwise."""
+"""Starts the MLflow user interface in a separate process; it listens on this machine only by default."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ def open_ui(
     """Run the UI while the block runs; yields its address once it answers.
 
     Args:
-        workspace: what to show; its `mlflow_uri` must not be a server, which has a UI of its own.
+        workspace: what to show; its `mlflow_uri` must not be a server, which serves its own UI.
         port: wanted; if taken, the next free one is used and said.
         note: told what happens.
         access: who reaches it; None: this machine alone.
@@ -120,7 +120,7 @@ def serve_ui(
     # SIGTERM would end us at once and leave the server behind
     former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_ui(workspace, port, note, access) as address:
-        note(f"MLflow is at {address}  (Ctrl-C ends it)")
+        note(f"MLflow is at {address}  (Ctrl-C stops it)")
         for name, page in study_pages(workspace, address):
             note(f"  {name}: {page}")
         try:

@@ -1,4 +1,4 @@
-"""Memory that a step frees is there for the next one, instead of going back to the system."""
+"""Keeps memory that a step frees in the process for the next step, instead of returning it to the system."""
 
 import ctypes
 import sys
@@ -9,12 +9,12 @@ KEPT_BYTES = (1 << 31) - 1
 """So much of the heap may lie free, the most one can ask for: 100 replicas free hundreds of MiB a step."""
 ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 """Environment of a process that trains in another thread than its first: glibc gives threads heaps of their own, of 64
-MiB at most, and hands those back whatever it was told."""
+MiB at most, and returns those whatever its settings."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what it frees.
+    """Keep freed memory in this process.
 
     Each step of a stack makes and frees the same tensors of some megabytes. glibc hands such blocks back to the system,
     which maps and zeroes every page again at the next step: a quarter of a step's time and more. Elsewhere than on

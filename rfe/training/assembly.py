@@ -18,7 +18,7 @@ from rfe.metrics.validators import (
 from rfe.training.fitted_stack import AnyStack
 from rfe.training.prediction import Predictions
 from rfe.training.record import TrialResult
-from rfe.training.scoring import Answers, OutOfFold, log_set_weights, n_presence_logits, n_salience_logits
+from rfe.training.scoring import OutOfFold, ProtocolAnswers, log_set_weights, n_presence_logits, n_salience_logits
 from rfe.training.usage import Usage
 
 
@@ -32,7 +32,7 @@ class Trained:
     folds: tuple[int, ...]
     """Those trained now, and those of `former`."""
     outputs: OutOfFold
-    answers: Answers | None
+    answers: ProtocolAnswers | None
     """None for final models."""
     curves: dict[str, list[tuple[int, float]]]
     seconds: float
@@ -174,7 +174,7 @@ def _target_outputs(
 
 
 def _validators(
-    trained: Trained, answers: Answers, target: dict[str, NDArray[np.float32]], dataset: Dataset
+    trained: Trained, answers: ProtocolAnswers, target: dict[str, NDArray[np.float32]], dataset: Dataset
 ) -> dict[str, float]:
     """Each fold model is judged on its held-out clips and on the target's."""
     clips = dataset.clips

@@ -1,4 +1,4 @@
-"""Class balance: clip weights by how frequent a clip's set is among the training clips."""
+"""Class balance: weights clips by the frequency of their set among the training clips."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Which clips a step sees, and their features for a stack.
+"""Batches: the clips of each step, and their features for a stack.
 
 Batch order is a function of (data seed, fold, epoch) alone, so all replicas of a fold share their batches.
 """
@@ -17,7 +17,7 @@ from rfe.data.dataset import Dataset
 from rfe.data.folds import held_out_clips, training_clips
 from rfe.data.metadata import Clips
 from rfe.model.random import stream
-from rfe.training.build import View
+from rfe.training.build import FeatureView
 
 
 class FeatureBank:
@@ -26,12 +26,12 @@ class FeatureBank:
     def __init__(self, dataset: Dataset, cache: FeatureCache, device: torch.device) -> None:
         self._cache, self._device = cache, device
         self._names = tuple(dataset.encoders)
-        self.views: dict[View, Tensor] = {}
+        self.views: dict[FeatureView, Tensor] = {}
         """Those that are open."""
         masks = np.stack([dataset.encoders[name].available for name in self._names])
         self.available = torch.from_numpy(masks).to(device)
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
         if view not in self.views:
             prepared = self._cache.prepared(self._names[view.encoder], view.fold, **view.preparation)
@@ -41,8 +41,8 @@ class FeatureBank:
                 self.views[view] = torch.from_numpy(prepared.values).to(self._device)
         return self.views[view]
 
-    def keep_only(self, views: Collection[View]) -> None:
-        """Forget the others, whose copies would fill a GPU as a search goes through widths and standardisations."""
+    def keep_only(self, views: Collection[FeatureView]) -> None:
+        """Drop the others, whose copies would fill a GPU as a search tries widths and standardisations."""
         self.views = {view: values for view, values in self.views.items() if view in views}
 
 

@@ -20,7 +20,7 @@ from rfe.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class View:
+class FeatureView:
     """One encoder's features as one fold and configuration sees them."""
 
     encoder: int
@@ -47,7 +47,7 @@ class Replica:
     """Index of its configuration in the call."""
     model: ReplicaSettings
     train: TrainSettings
-    views: dict[int, View]
+    views: dict[int, FeatureView]
     """Encoder index -> what the replica sees of it; one entry per encoder of the pool."""
     fitted: FittedModel | None = None
     """A model that is fitted in one step; None: a network."""
@@ -55,7 +55,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class StackShape:
-    """What must be equal for two configurations to share a stack."""
+    """The tensor shape that two configurations must have in common to share a stack."""
 
     kind: str
     latent_dim: int
@@ -216,7 +216,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
             training_clips(clips, fold, n_training_actors(config))  # refuses more actors than there are
             model = model_settings(config, pool, seed, fold, len(clips.actor_names))
             views = {
-                encoder: View(
+                encoder: FeatureView(
                     encoder,
                     fold,
                     standardized_by(config, names[encoder]),

@@ -1,4 +1,4 @@
-"""Models from scikit-learn, answered by expected score: the outside opinion.
+"""scikit-learn baselines, decoded by expected score.
 
 Each says which of the task's sets a clip shows and, within a pair, which ratio, from the pool's standardised features
 side by side. They have no gate, no heads and no decoder parameters, so what they reach is what the features give away.
@@ -40,7 +40,7 @@ def answer_classical(
     reduce: int | None,
     threads: int = 1,
 ) -> NDArray[np.int64]:
-    """Out-of-fold answers; nothing of a fold's labels is used for its clips.
+    """Compute out-of-fold answers; no label of a fold is used for its clips.
 
     Args:
         dataset: the data set.
@@ -100,14 +100,14 @@ def boosted(learning_rate: float, iterations: int) -> "Boosted":
     return Boosted(learning_rate, iterations)
 
 
-def with_seed(model: StateModel, seed: int) -> StateModel:
+def with_model_seed(model: StateModel, seed: int) -> StateModel:
     """The model with another seed; itself where it has none."""
     return replace(model, seed=seed) if isinstance(model, Boosted) else model
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, if any, which is told the
+    """Two gradient-boosted ensembles of trees: one over the sets, one over a blend's ratios, if any, given the
     pair."""
 
     learning_rate: float

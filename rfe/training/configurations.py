@@ -15,7 +15,7 @@ from rfe.errors import ConfigError, DataError, TrialError
 from rfe.training.allocator import keep_freed_memory
 from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape, build_replicas, stack_shape
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 from rfe.training.stack_run import OnEpoch, StackRun
 
 
@@ -30,7 +30,7 @@ def train_configurations(
     keep_weights: bool = True,
     checkpoints: Mapping[int, Checkpoint] | None = None,
     scored_epochs: Mapping[int, Sequence[int]] | None = None,
-    parts: Mapping[int, Part] | None = None,
+    parts: Mapping[int, FoldPart] | None = None,
     on_result: Callable[[int, TrialResult], None] | None = None,
 ) -> list[TrialResult]:
     """Train every configuration on all folds and seeds and score it by its protocol.
@@ -50,7 +50,7 @@ def train_configurations(
         checkpoints: by index, where to go on from.
         parts: by index, which folds to train where it is not all. `ALL_TRAIN` as the one fold trains final models on
             every clip: their results hold weights and target outputs, and no score, as no clip is left to score on.
-        scored_epochs: by index, epochs at which to score besides the `EVALUATIONS` ones.
+        scored_epochs: by index, epochs at which to score in addition to the `EVALUATIONS` ones.
         on_result: called with each result as soon as its configuration ends.
 
     Returns:

@@ -94,7 +94,7 @@ class Stack:
         """Running averages of the weights; equal to the weights for replicas without one."""
 
     def _settle(self) -> None:
-        """Everything that follows from which replicas are in the stack."""
+        """Recompute everything that depends on which replicas are in the stack."""
         self.inputs = StackInputs(self.replicas, self.shape, self.model, self._source)
         self.settings = TrainTensors([one.train for one in self.replicas], self.device)
         weights = [
@@ -207,7 +207,7 @@ class Stack:
             self.average[name].lerp_(parameter.value, weight.expand_as(parameter.value))
 
     def take(self, kept: Sequence[bool]) -> None:
-        """Go on with the replicas where `kept` is True (at least one)."""
+        """Keep only the replicas where `kept` is True (at least one)."""
         self.optimizer.take(kept, self.model.parameters)
         take_state(self.average, kept, self.model.parameters)
         self.model.take(kept)

@@ -73,7 +73,7 @@ class FittedStack:
         return [found[position] for position in range(len(self.replicas))]
 
     def take(self, kept: Sequence[bool]) -> None:
-        """Go on with the replicas where `kept` is True (at least one)."""
+        """Keep only the replicas where `kept` is True (at least one)."""
         rows = [position for position, keep in enumerate(kept) if keep]
         self.replicas = [self.replicas[row] for row in rows]
         self.epoch = [self.epoch[row] for row in rows]

@@ -1,4 +1,4 @@
-"""What one step feeds a stack: features, availability and random numbers of each replica's clips."""
+"""The inputs of one step: features, availability and random numbers of each replica's clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from rfe.model.projection import Dropout, dropout_factors
 from rfe.model.random import integers, stream, uniforms
 from rfe.model.stack import Mixing, Noise, StackedModel
 from rfe.model.transfer import to_device
-from rfe.training.build import Replica, StackShape, View
+from rfe.training.build import FeatureView, Replica, StackShape
 
 
 class FeatureSource(Protocol):
-    """Where features come from; a stand-in needs no files."""
+    """A source of features; tests use one without files."""
 
     available: Tensor
     """[encoder, clip] bool."""
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         """[clip, dim] float32 of all clips, 0 where not available."""
         ...
 

@@ -68,7 +68,7 @@ class StackedAdam:
         self._layout: tuple[object, _Layout] | None = None
 
     def take(self, kept: Sequence[bool], parameters: dict[str, StackedParameter]) -> None:
-        """Go on with some replicas; `parameters` are those before `StackedModel.take`."""
+        """Keep only some replicas; `parameters` are those before `StackedModel.take`."""
         self._layout = None
         take_state(self.first, kept, parameters)
         take_state(self.second, kept, parameters)

@@ -12,7 +12,7 @@ Float = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class TrialResult:
-    """Everything a worker hands back for one configuration.
+    """Everything that a worker returns for one configuration.
 
     Source clips stand in the data set's order of training clips, target clips in its order of target clips. A failed
     or pruned configuration has empty arrays where it got to nothing.
@@ -24,8 +24,8 @@ class TrialResult:
     """Why it failed or was pruned; empty when complete."""
 
     folds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """[fold] the folds' numbers; fewer than the data set's where only a part was trained (see `Part`), and then arrays
-    over clips hold nothing (NaN, -1) for the others' clips. -1 alone: final models, which have nothing out of fold."""
+    """[fold] the folds' numbers; fewer than the data set's where a part was trained (see `FoldPart`); arrays over
+    clips then hold nothing (NaN, -1) for the others' clips. -1 alone: final models, which have nothing out of fold."""
     seeds: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[seed] the replica seeds."""
 
@@ -81,7 +81,7 @@ class TrialResult:
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldPart:
     """Some folds of a configuration, to be trained without the others, or after them."""
 
     folds: tuple[int, ...]
@@ -91,7 +91,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ReplicaState:
-    """A replica between two epochs: all that is needed to go on with it in another stack of its shape."""
+    """A replica between two epochs: all that is needed to resume it in another stack of its shape."""
 
     epoch: int
     """Epochs it has finished."""
@@ -114,7 +114,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """Where one configuration stands after an epoch."""
+    """The state of one configuration after an epoch."""
 
     epoch: int
     epochs: int
@@ -126,7 +126,7 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Stop:
-    """An order to end a configuration before its last epoch."""
+    """Stops a configuration before its last epoch."""
 
     state: Literal["pruned", "failed"]
     reason: str

@@ -1,4 +1,4 @@
-"""Protocols: from out-of-fold outputs to answers, hits and scores, many configurations in one call."""
+"""Scoring protocols: from out-of-fold outputs to answers, hits and scores, many configurations in one call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class OutOfFold:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the protocol answers for one configuration, and how well."""
+class ProtocolAnswers:
+    """The protocol's answers for one configuration, and their scores."""
 
     predicted_state: NDArray[np.int64]
     """[seed, source clip]"""
@@ -89,7 +89,7 @@ def answer(
     outputs: Sequence[OutOfFold],
     clips: Clips,
     folds: Sequence[tuple[int, ...]] | None = None,
-) -> list[Answers]:
+) -> list[ProtocolAnswers]:
     """Decode every configuration by its own protocol and decoder.
 
     Args:
@@ -109,7 +109,7 @@ def answer(
         shape = (len(one.fused), one.presence_logits.shape[-1], one.salience_logits.shape[-1])
         key = (config.protocol, config.decode, shape, counted)
         groups.setdefault(key, []).append(index)
-    answers: dict[int, Answers] = {}
+    answers: dict[int, ProtocolAnswers] = {}
     for (protocol, decode, (n_seeds, *_), counted), members in groups.items():
         mine = np.isin(clips.fold[: clips.n_source], counted)
         truth, fold = clips.state[: clips.n_source][mine], clips.fold[: clips.n_source][mine]
@@ -128,7 +128,7 @@ def answer(
             hits = fold_totals(clips.task, truth, predicted[position], fold, counted)
             states = np.full((n_seeds, clips.n_source), -1, np.int64)
             states[:, mine] = predicted[position]
-            answers[index] = Answers(states, hits, float(likelihood[position]))
+            answers[index] = ProtocolAnswers(states, hits, float(likelihood[position]))
     return [answers[index] for index in range(len(configs))]
 
 

@@ -19,8 +19,8 @@ from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica, StackShape
 from rfe.training.fitted_stack import open_stack
 from rfe.training.prediction import Predictions, predict
-from rfe.training.record import Checkpoint, EpochReport, Part, Stop, TrialResult
-from rfe.training.scoring import Answers, OutOfFold, answer, held_out_divergence
+from rfe.training.record import Checkpoint, EpochReport, FoldPart, Stop, TrialResult
+from rfe.training.scoring import OutOfFold, ProtocolAnswers, answer, held_out_divergence
 from rfe.training.usage import UsageMeter
 
 OUTPUTS = ("presence_logits", "salience_logits", "fused")
@@ -47,9 +47,9 @@ class _Running:
     """The result on other folds, which were trained before."""
     curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     seconds: float = 0.0
-    answers: Answers | None = None
+    answers: ProtocolAnswers | None = None
     scored_epochs: frozenset[int] = frozenset()
-    """Epochs that are scored besides those which always are."""
+    """Epochs to score in addition to those that always are."""
     best_by_fold: NDArray[np.float64] | None = None
     """[seed, fold] best score so far; protocol `official` only, which picks the epoch on the reported fold."""
 
@@ -66,7 +66,7 @@ class StackRun:
         members: Mapping[int, list[Replica]],
         sharing: Mapping[int, int],
         configs: Sequence[Config],
-        parts: Mapping[int, Part],
+        parts: Mapping[int, FoldPart],
         dataset: Dataset,
         bank: FeatureBank,
         device: torch.device,
@@ -82,13 +82,13 @@ class StackRun:
         self.running: dict[int, _Running] = {}
         for index in members:
             empty = OutOfFold.empty(self.clips.task, configs[index], self.clips.n_source)
-            part = parts.get(index, Part(self.clips.folds))
+            part = parts.get(index, FoldPart(self.clips.folds))
             epochs = members[self.sharing[index]][0].train.epochs
             folds = tuple(sorted({*part.folds, *(part.former.folds.tolist() if part.former else ())}))
             self.running[index] = _Running(index, configs[index], empty, folds, epochs, part.former)
 
     def restore(self, index: int, checkpoint: Checkpoint) -> None:
-        """Go on with a configuration from a checkpoint; one that is not in this stack is left alone."""
+        """Resume a configuration from a checkpoint; one that is not in this stack is ignored."""
         if index in self.running:
             for replica, state in zip(self._replicas(index), checkpoint.replicas, strict=True):
                 self.stack.restore(replica, state)

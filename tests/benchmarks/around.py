@@ -9,7 +9,7 @@ import numpy as np
 
 from rfe.decoding.base import Outputs
 from rfe.decoding.fitting import build_decoder
-from rfe.ensemble.calibrated import View
+from rfe.ensemble.calibrated import FoldView
 from rfe.ensemble.selection import Selection, select_weights
 from rfe.metrics.intervals import InfluenceTable, difference_interval
 from rfe.task import BLEMORE
@@ -64,7 +64,7 @@ def ensemble_row() -> Row:
     shape = (CANDIDATES, CANDIDATE_CLIPS)
     sets = stream.uniform(0.01, 1.0, shape).astype(np.float32)
     ratios = np.where(BLEMORE.state_is_blend[truth], stream.uniform(0.1, 1.0, shape), 1.0).astype(np.float32)
-    view = View(sets, ratios, np.log(sets).mean(1).astype(np.float64), lambda index: np.empty(0, np.float32))
+    view = FoldView(sets, ratios, np.log(sets).mean(1).astype(np.float64), lambda index: np.empty(0, np.float32))
     how = Selection("greedy", candidates=CANDIDATES)
     taken = seconds(lambda: select_weights(BLEMORE, view, np.ones(CANDIDATE_CLIPS, bool), truth, how), 3)
     return Row(

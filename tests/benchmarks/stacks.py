@@ -14,7 +14,7 @@ from rfe.data.metadata import Clips
 from rfe.data.simulation.encoders import FULL_ENCODERS
 from rfe.model.settings import ReplicaSettings
 from rfe.task import BLEMORE
-from rfe.training.build import Replica, StackShape, View
+from rfe.training.build import FeatureView, Replica, StackShape
 from rfe.training.engine import Stack
 from rfe.training.settings import TrainSettings
 from tests.benchmarks.peers import PlainFusion, plain_step
@@ -60,7 +60,7 @@ class MadeUpFeatures:
         self.available = torch.ones(len(size.dims), n_clips, dtype=torch.bool, device=device)
         self.values = [torch.randn(n_clips, dim, generator=draw).to(device) for dim in size.dims]
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         return self.values[view.encoder]
 
 
@@ -84,7 +84,7 @@ class StackTrainer:
         for number, rate in enumerate(np.geomspace(5e-4, 5e-3, n_configs).tolist()):
             kept = 1 + number % len(pool)
             for fold in range(N_FOLDS):
-                views = {encoder: View(encoder, fold, "actor", "known", None, 54) for encoder in pool}
+                views = {encoder: FeatureView(encoder, fold, "actor", "known", None, 54) for encoder in pool}
                 settings = ReplicaSettings(seed=0, fold=fold, pool=pool, dropout=dropout, n_kept=kept)
                 replicas.append(Replica(number, settings, TrainSettings(lr=rate, epochs=1000), views))
         shape = StackShape(kind, size.latent, size.batch, 0, size.dims)

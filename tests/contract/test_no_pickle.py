@@ -17,7 +17,7 @@ from rfe import api
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.series import read_series
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.errors import RfeError
 from rfe.search.checkpoints import load_checkpoint
 from rfe.search.work import WorkItem
@@ -126,7 +126,7 @@ def test_in_a_cache_where_it_is_built_again(
 def test_in_a_study(sprung: Path, dataset: Dataset, tmp_path: Path) -> None:
     folder = run_study(open_workspace(tmp_path / "w"), dataset, NullTracker())
     names = ("seeds", "presence_logits", "salience_logits", "fused")
-    candidate = read_study(folder).candidates[0]
+    candidate = read_candidates(folder).candidates[0]
     assert candidate.outputs is not None
     candidate.outputs.write_bytes(npz(sprung, *names))
     with pytest.raises(RfeError, match="only pickle could load"):

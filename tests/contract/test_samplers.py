@@ -10,7 +10,7 @@ from rfe.config.identity import config_id
 from rfe.journal.asking import ASK, TrialsAsked
 from rfe.journal.records import read_records
 from rfe.search_space import effective_config, load_space, space_size
-from rfe.study import Asked, StudyDefinition, StudyStore, define_study
+from rfe.study import AskedTrial, StudyDefinition, StudyStore, define_study
 from tests.unit.study.telling import report
 from tests.unit.study.telling import tell as end
 
@@ -43,20 +43,22 @@ def define(kind: str, lines: dict[str, Any] = LINES, seed: int = 0, **changed: A
     return define_study(load_space({**given, **changed}), ("a", "b"), seed=seed, fingerprint="f00d")
 
 
-def score(asked: Asked) -> float:
+def score(asked: AskedTrial) -> float:
     params = {"pool.a": 0, "model.dropout": 0.0, **asked.params}
     if "train.lr" in params:
         return -abs(params["model.dropout"] - 0.3) - 3 * abs(params["train.lr"] - 0.003)  # type: ignore[operator]
     return params["pool.a"] - params["model.dropout"] + 0.01 * params["model.n_kept"]  # type: ignore[operator]
 
 
-def tell(store: StudyStore, asked: list[Asked]) -> None:
+def tell(store: StudyStore, asked: list[AskedTrial]) -> None:
     for one in asked:
         values = (score(one), -(score(one) ** 2))[: len(store.definition.space.objectives)]
         end(store, one.number, state="complete", values=values)
 
 
-def run(folder: Path, definition: StudyDefinition, cohorts: int, size: int, *, restart: bool = False) -> list[Asked]:
+def run(
+    folder: Path, definition: StudyDefinition, cohorts: int, size: int, *, restart: bool = False
+) -> list[AskedTrial]:
     """Every trial in turn, told; each cohort is asked for before any of it is told."""
     found = []
     store = StudyStore.open(folder, definition)
@@ -71,7 +73,7 @@ def run(folder: Path, definition: StudyDefinition, cohorts: int, size: int, *, r
     return found
 
 
-def identities(definition: StudyDefinition, asked: list[Asked]) -> list[str]:
+def identities(definition: StudyDefinition, asked: list[AskedTrial]) -> list[str]:
     return [config_id(effective_config(definition.resolved, one.params)) for one in asked]
 
 

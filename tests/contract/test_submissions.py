@@ -116,7 +116,7 @@ def test_a_table_without_probabilities_is_a_submission(tmp_path: Path) -> None:
         verify_submission(EIGHT, table(tmp_path, EIGHT, header="filename,class_1,salience_1,x,salience_2"))
     twice = table(tmp_path, EIGHT)
     twice.write_text(twice.read_text() + "clip,awe,100,,\n")
-    with pytest.raises(SubmissionError, match="clip: stands there more than once; keep one row"):
+    with pytest.raises(SubmissionError, match="clip: occurs more than once; keep one row"):
         verify_submission(EIGHT, twice)
 
 

@@ -23,7 +23,7 @@ from rfe.config.load import load_config
 from rfe.data.check import check_folder
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.data.series import read_series
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.ensemble.stored import read_ensemble
 from rfe.errors import RfeError
 from rfe.jobs.description import load_job
@@ -86,7 +86,7 @@ class Place:
     def tabulate(self, _: Path) -> None:
         api.page_data("tiny", self.workspace)
         api.study_table("tiny", self.workspace, parameters="all")
-        read_study(self.study)
+        read_candidates(self.study)
 
     def change(self, _: Path) -> None:
         api.change_study("tiny", trials=20, workspace=self.workspace)
@@ -117,7 +117,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     write_submission(BLEMORE, root / "answers", ["a", "b"], [0, 7])
     api_zip = shutil.make_archive(str(root / "packed"), "zip", place.bundle)
     assert api.verify(Path(api_zip))
-    candidate = read_study(place.study).candidates[0]
+    candidate = read_candidates(place.study).candidates[0]
     member = {"study": "tiny", "trial": candidate.number, "config_id": candidate.config_id}
     about = {
         "members": [{**member, "weight": 1.0, "ratio_weight": 1.0}],
@@ -136,7 +136,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def load_outputs_of(place: Place, _: Path) -> None:
-    load_outputs(read_study(place.study).candidates[0], place.dataset)
+    load_outputs(read_candidates(place.study).candidates[0], place.dataset)
 
 
 READERS: dict[str, tuple[str, Damage, Callable[[Place, Path], object]]] = {

@@ -26,7 +26,7 @@ from rfe.ensemble.selection import Member
 from rfe.metrics.intervals import InfluenceTable, difference_interval, score_interval
 from rfe.task import BLEMORE
 from rfe.training.configurations import train_configurations
-from rfe.training.record import Part, TrialResult
+from rfe.training.record import FoldPart, TrialResult
 from rfe.training.scoring import log_set_weights, presence_kind
 from tests.evidence.parts import hits_by_actor, join_tables, make_part, read_parts
 from tests.evidence.simulated import report_folder, simulated_set, table, write_report
@@ -85,7 +85,7 @@ def _measure(shift: str, seed: int, tiny: bool) -> list[dict[str, Any]]:
     for kind, changes in KINDS.items():
         config = change_config(Config(), BASE | (TINY if tiny else {}) | changes)
         (crossfit,) = train_configurations([config], dataset, cache, keep_weights=False)
-        parts = {0: Part((ALL_TRAIN,))}
+        parts = {0: FoldPart((ALL_TRAIN,))}
         (final,) = train_configurations([config], dataset, cache, keep_weights=False, parts=parts)
         outputs = outputs_of(crossfit, config, dataset)
         member = Member(Candidate("evidence", 0, config, "", crossfit.score), 1.0, 1.0)

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from rfe.data.dataset import Dataset
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.calibrated import Decoding, Truth
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.ensemble.prediction import fit_decoder
-from rfe.ensemble.selection import Ensemble, Selection, select_single
+from rfe.ensemble.selection import Selection, WeightedTrials, select_single
 from rfe.metrics.choice import PARTS
 from rfe.metrics.intervals import Interval, difference_interval, score_interval
 from rfe.metrics.score import fold_totals, score
 from rfe.progress import SilentProgress
-from rfe.reporting.report.answers import read_answers
+from rfe.reporting.report.answers import read_study_answers
 from rfe.study.result import TrialTotals, score_selected
 from rfe.task import BLEMORE
 from rfe.writing import write_text
@@ -112,12 +112,12 @@ def _ensemble(place: Place, setting: Setting) -> list[dict[str, Any]]:
 
 def _single(place: Place, setting: Setting) -> list[dict[str, Any]]:
     dataset = place.dataset(setting)
-    record = read_study(place.workspace.study(place.study(setting, SAMPLER)))
+    record = read_candidates(place.workspace.study(place.study(setting, SAMPLER)))
     confirmed = [one for one in record.candidates if one.confirmed]
     best = select_single(confirmed)
     candidate = best.members[0].candidate
     selected, _ = _selected(place.study(setting, SAMPLER), place, dataset)
-    row = _row("single", "crossfit", dataset, selected, read_answers(candidate, dataset).predicted)
+    row = _row("single", "crossfit", dataset, selected, read_study_answers(candidate, dataset).predicted)
     about = {"trial": candidate.number, "confirmed": len(confirmed), "seeds": len(candidate.confirmed)}
     return [row | {"about": about, "test": _test(place, setting, best, None)}]
 
@@ -127,8 +127,8 @@ def _rival(place: Place, setting: Setting) -> list[dict[str, Any]]:
     dataset = place.dataset(setting)
     name = place.study(setting, RIVAL)
     own, about = _selected(name, place, dataset)
-    confirmed = [one for one in read_study(place.workspace.study(name)).candidates if one.confirmed]
-    again = read_answers(select_single(confirmed).members[0].candidate, dataset).predicted if confirmed else None
+    confirmed = [one for one in read_candidates(place.workspace.study(name)).candidates if one.confirmed]
+    again = read_study_answers(select_single(confirmed).members[0].candidate, dataset).predicted if confirmed else None
     return [_row("concat_mlp", "crossfit", dataset, own, again) | {"about": about}]
 
 
@@ -136,8 +136,8 @@ def _selected(study: str, place: Place, dataset: Dataset) -> tuple[NDArray[np.in
     """Answers of a study's `score_selected`: each fold's of the trial that is best on the other folds."""
     clips = dataset.clips
     truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
-    trials = read_study(place.workspace.study(study), confirmed=False).candidates
-    answers = np.stack([read_answers(one, dataset).predicted for one in trials])  # [trial, seed, clip]
+    trials = read_candidates(place.workspace.study(study), confirmed=False).candidates
+    answers = np.stack([read_study_answers(one, dataset).predicted for one in trials])  # [trial, seed, clip]
     hits = fold_totals(BLEMORE, truth, answers, fold, clips.folds)
     each = [hits[number].mean() for number in range(len(trials))]
     chosen = score_selected(TrialTotals.of(range(len(trials)), each)).trials
@@ -179,7 +179,7 @@ def _row(
     return row if confirmed is None else row | {"confirmed_hits": hits(confirmed)}
 
 
-def _test(place: Place, setting: Setting, ensemble: Ensemble, decoding: Decoding | None) -> float | None:
+def _test(place: Place, setting: Setting, ensemble: WeightedTrials, decoding: Decoding | None) -> float | None:
     """Score on the simulated test actors; None where test clips have no labels."""
     if not setting.simulated:
         return None

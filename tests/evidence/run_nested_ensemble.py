@@ -32,12 +32,12 @@ from rfe.decoding.base import Outputs
 from rfe.decoding.valid_states import answer_states, state_probabilities
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.calibrated import CalibratedCandidate, Truth
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.ensemble.mixing import mix_states
 from rfe.ensemble.nested import Chosen, choose_nested
 from rfe.ensemble.prediction import fit_decoder
 from rfe.ensemble.recalibration import Recalibration
-from rfe.ensemble.selection import Ensemble, Selection, select_single
+from rfe.ensemble.selection import Selection, WeightedTrials, select_single
 from rfe.journal.events import StudyLog, TrialLog
 from rfe.journal.journal import Journal
 from rfe.metrics.score import score
@@ -105,7 +105,7 @@ def _measure(shift: str, seed: int, size: Size) -> dict[str, Any]:
         _search(folder, dataset, cache, seed, size)
         write_json(folder.outcome, {})
     result = build_ensemble([folder], dataset, size.how, SilentProgress())
-    trials = read_study(folder).candidates
+    trials = read_candidates(folder).candidates
     clips = Truth.of(dataset)
     calibrated = [CalibratedCandidate.of(one, load_outputs(one, dataset), clips) for one in trials]
     chosen = choose_nested(calibrated, size.how, SilentProgress())
@@ -125,7 +125,7 @@ def _measure(shift: str, seed: int, size: Size) -> dict[str, Any]:
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
-def _final_score(ensemble: Ensemble, dataset: Dataset, answer: np.ndarray) -> float:
+def _final_score(ensemble: WeightedTrials, dataset: Dataset, answer: np.ndarray) -> float:
     """On the fresh actors, of the average of all fold models, by states."""
     outputs = [load_outputs(member.candidate, dataset) for member in ensemble.members]
     decoder = fit_decoder(ensemble.members, outputs, Truth.of(dataset), "states")

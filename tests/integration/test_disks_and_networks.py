@@ -119,7 +119,7 @@ def test_a_disk_that_is_full_ends_a_search_in_a_sentence_and_one_that_is_freed_l
         assert search.wait(timeout=300) == 1, log.read_text()
         said = log.read_text()
         assert "is full" in said, said
-        assert "make room, and the same command goes on" in said
+        assert "free some space, then run the same command to resume" in said
         assert "Traceback" not in said
         before = numbers(workspace, "full")
         filler.unlink()

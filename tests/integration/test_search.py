@@ -361,7 +361,7 @@ def test_a_full_disk_ends_the_search_in_a_sentence_and_room_lets_it_go_on(
 
     with monkeypatch.context() as disk:
         disk.setattr(Journal, "_append", fill_up)
-        with pytest.raises(TrialError, match=r"disk of .* is full.* make room, and the same command goes on"):
+        with pytest.raises(TrialError, match=r"disk of .* is full.* free some space, then run the same command"):
             run_search(make_space("full", 12), data, workspace, fleet=fleet)
     assert run_search(make_space("full", 12), data, workspace, fleet=fleet).state == "finished"
     assert_each_trial_once(workspace, "full", 12)

@@ -25,13 +25,23 @@ _LEFT = {
 
 
 def archive_stem(name: str) -> str | None:
-    """`data.tar.gz` -> `data`, `labels.csv.gz` -> `labels.csv`; None if it is no archive that is unpacked here."""
+    """`data.tar.gz` -> `data`, `labels.csv.gz` -> `labels.csv`; None if it is no archive that is unpacked here.
+
+    Examples:
+        >>> archive_stem("data.tar.gz"), archive_stem("labels.csv.gz"), archive_stem("readme.md")
+        ('data', 'labels.csv', None)
+    """
     suffix = _suffix(name)
     return name[: -len(suffix)] if suffix in (*_FOLDERS, *_FILES) else None
 
 
 def is_one_file(name: str) -> bool:
-    """Whether an archive holds one file without a name of its own (`labels.csv.gz`) and not a folder."""
+    """Whether an archive holds one file without a name of its own (`labels.csv.gz`) and not a folder.
+
+    Examples:
+        >>> is_one_file("labels.csv.gz"), is_one_file("data.tar.gz")
+        (True, False)
+    """
     return _suffix(name) in _FILES
 
 

@@ -50,6 +50,10 @@ def parse_record_id(text: str) -> str:
 
     Raises:
         ConfigError: there is none.
+
+    Examples:
+        >>> parse_record_id("10.5281/zenodo.15096942"), parse_record_id("https://zenodo.org/records/15096942")
+        ('15096942', '15096942')
     """
     match = _ID.fullmatch(text.strip().removeprefix("doi:"))
     if match is None:

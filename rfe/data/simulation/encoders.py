@@ -85,7 +85,7 @@ FULL_ENCODERS: tuple[EncoderSpec, ...] = (
 
 
 @dataclass(frozen=True)
-class View:
+class EncoderView:
     """How one encoder sees a clip: everything but the noise."""
 
     spec: EncoderSpec
@@ -117,7 +117,7 @@ def build_view(
     shift: str,
     shifted: bool,
     seed: int,
-) -> View:
+) -> EncoderView:
     """Draw an encoder's mixing matrices, reliabilities and actor offsets, and apply them.
 
     Args:
@@ -138,7 +138,7 @@ def build_view(
     steady = offset[skeleton.actor]
     steady[:, : content.shape[1]] += reliability[:, np.newaxis] * content * visibility
     steady = steady @ _draw_rotation(n_latent, open_stream(seed, "mixing", source.name)).T
-    return View(spec, source.name, strength, visibility, reliability, noise, steady)
+    return EncoderView(spec, source.name, strength, visibility, reliability, noise, steady)
 
 
 def draw_reliability(
@@ -196,7 +196,7 @@ def draw_lengths(n_clips: int, seed: int) -> NDArray[np.int64]:
     return open_stream(seed, "length").integers(SHORTEST, LONGEST + 1, n_clips)
 
 
-def iterate_features(view: View, lengths: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
+def iterate_features(view: EncoderView, lengths: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float32]]:
     """The rows of an encoder's feature file, [clip, dim] in clip order, in pieces of bounded memory.
 
     The numbers do not depend on the size of the pieces.
@@ -251,7 +251,7 @@ def _summarise(
     return features
 
 
-def describe_visibility(view: View, classes: Sequence[str]) -> dict[str, float]:
+def describe_visibility(view: EncoderView, classes: Sequence[str]) -> dict[str, float]:
     """Class -> visibility, for truth.json; 0 throughout for a noise encoder."""
     shown = view.visibility if view.strength > 0 else np.zeros(len(classes))
     return {code: round(float(value), 4) for code, value in zip(classes, shown, strict=True)}

@@ -46,6 +46,10 @@ def list_cells(task: Task) -> Cells:
     """The cells of a task: each class that may stand alone x four intensities, each pair x its ratios.
 
     BlEmoRE has 54: five emotions x four intensities, neutral x four situations, ten pairs x three ratios.
+
+    Examples:
+        >>> len(list_cells(BLEMORE)), len(list_cells(Task("ab", ("a", "b"))))
+        (54, 8)
     """
     alone = [index for index in range(task.n_classes) if task.alone[index]]
     singles = [(index, level) for index in alone for level in range(1, N_INTENSITIES + 1)]

@@ -20,7 +20,12 @@ SMALLEST_CLIPS_PER_ACTOR = 2
 
 @dataclass(frozen=True)
 class SimulationSpec:
-    """What to simulate. The defaults are the official skeleton at the demo's width."""
+    """What to simulate. The defaults are the official skeleton at the demo's width.
+
+    Examples:
+        >>> SimulationSpec(actors=10, clips_per_actor=20).missing
+        0.0
+    """
 
     actors: int = 47
     """Training actors, 5 or more (there are five folds)."""
@@ -53,7 +58,12 @@ class SimulationSpec:
 
 
 def default_clips_per_actor(task: Task) -> int:
-    """One clip of each cell, or BlEmoRE's 54 where there are more cells."""
+    """One clip of each cell, or BlEmoRE's 54 where there are more cells.
+
+    Examples:
+        >>> default_clips_per_actor(BLEMORE), default_clips_per_actor(Task("ab", ("a", "b")))
+        (54, 8)
+    """
     return min(SimulationSpec.clips_per_actor, len(list_cells(task)))
 
 

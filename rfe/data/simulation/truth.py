@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rfe.data.simulation.appearance import Appearance
 from rfe.data.simulation.content import SHIFT_DISPLAY, SHIFT_EXPRESSIVITY, Performers
-from rfe.data.simulation.encoders import SHIFT_GAIN, SHIFT_OFFSET, View, describe_visibility
+from rfe.data.simulation.encoders import SHIFT_GAIN, SHIFT_OFFSET, EncoderView, describe_visibility
 from rfe.data.simulation.knobs import Knobs
 from rfe.data.simulation.oracle import fit_oracle, score_answers
 from rfe.data.simulation.skeleton import Skeleton
@@ -32,7 +32,7 @@ def describe_truth(
     skeleton: Skeleton,
     content: NDArray[np.float64],
     performers: Performers,
-    views: list[View],
+    views: list[EncoderView],
 ) -> dict[str, Any]:
     """What `truth.json` holds; all of it plain JSON.
 

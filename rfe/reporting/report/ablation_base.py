@@ -11,13 +11,13 @@ from rfe.data.corruption import wrong_features
 from rfe.data.dataset import Dataset
 from rfe.reporting.report.answers import Answers
 from rfe.reporting.report.calibration import calibration_blocks, candidate_states
-from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Rule, Section, Table, Text
+from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, ReportSection, Rule, Table, Text
 from rfe.reporting.report.gates import GateOutputs, gate_blocks, noticed_blocks
 from rfe.reporting.report.models import answer_section, guarded
 from rfe.workspace import StudyFolder
 
 
-def base_section(folder: StudyFolder, dataset: Dataset, result: AblationResult, prefix: str) -> Section:
+def base_section(folder: StudyFolder, dataset: Dataset, result: AblationResult, prefix: str) -> ReportSection:
     """How the base answers.
 
     Args:
@@ -51,15 +51,17 @@ def base_section(folder: StudyFolder, dataset: Dataset, result: AblationResult, 
             yield from noticed_blocks(outputs, wrong[: dataset.clips.n_source], configs, prefix)
 
     sections = [
-        Section("Calibration", tuple(guarded(calibration()))),
-        Section("What the gate kept", tuple(guarded(gate()))),
+        ReportSection("Calibration", tuple(guarded(calibration()))),
+        ReportSection("What the gate kept", tuple(guarded(gate()))),
     ]
     if result.encoders:
-        sections.append(Section("What each encoder is worth", tuple(encoder_blocks(result.encoders, prefix))))
+        sections.append(
+            ReportSection("What each encoder is worth", tuple(base_encoder_blocks(result.encoders, prefix)))
+        )
     return answer_section("How the base answers", answers, lead, prefix, tuple(sections))
 
 
-def encoder_blocks(values: tuple[EncoderValue, ...], prefix: str) -> Iterator[Block]:
+def base_encoder_blocks(values: tuple[EncoderValue, ...], prefix: str) -> Iterator[Block]:
     """Beside the gate's use of an encoder, the Score lost without it."""
     yield Text(
         "A gate's weight is not importance: beside it stands the Score that is lost when clips have no features of the "

@@ -7,9 +7,21 @@ from rfe.ablation.result import GIVEN, AblationResult, order_rows, read_ablation
 from rfe.ablation.study import read_arms
 from rfe.journal.study import StudyJournal, read_journal
 from rfe.reporting.report.ablation_base import base_section
-from rfe.reporting.report.document import Axis, Block, Colour, Column, Figure, Panel, Points, Rule, Section, Table, Text
+from rfe.reporting.report.document import (
+    Axis,
+    Block,
+    Colour,
+    Column,
+    Figure,
+    Panel,
+    Points,
+    ReportSection,
+    Rule,
+    Table,
+    Text,
+)
 from rfe.reporting.report.runs import training_seconds, what_ran
-from rfe.reporting.report.subject import Data, Headline, Subject
+from rfe.reporting.report.subject import Headline, ReportData, Subject
 from rfe.reporting.report.sweeps import sweep_figures
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials
 from rfe.workspace import StudyFolder
@@ -24,8 +36,8 @@ VERDICTS: dict[str, tuple[Colour, str]] = {
 NAMES = {"": "described, not tested", "no loss": "no loss (within .01)"}
 
 
-def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
-    """Everything that is said of an ablation.
+def ablation_subject(folder: StudyFolder, data: ReportData) -> Subject:
+    """Build the report's sections on an ablation.
 
     Raises:
         StudyError: its files are damaged, or its base has no result.
@@ -35,7 +47,7 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
     sections = [what_ran(folder, journal, data)]
     headlines: tuple[Headline, ...] = ()
     if data.dataset is None:
-        sections.append(Section("Arms against the base", (Text(data.missing),)))
+        sections.append(ReportSection("Arms against the base", (Text(data.missing),)))
     else:
         result = read_ablation(folder, data.dataset)
         base = result.rows[0]
@@ -49,12 +61,12 @@ def ablation_subject(folder: StudyFolder, data: Data) -> Subject:
                 f"the base of the ablation, {result.n_seeds} seeds that nothing was chosen by",
             ),
         )
-        sections.append(Section("Arms against the base", tuple(arm_blocks(result, prefix))))
+        sections.append(ReportSection("Arms against the base", tuple(arm_blocks(result, prefix))))
         curves = tuple(sweep_figures(result.rows, tuple(read_arms(folder).plan.factorial), prefix))
         if curves:
-            sections.append(Section("Score along each curve", curves))
+            sections.append(ReportSection("Score along each curve", curves))
         sections.append(base_section(folder, data.dataset, result, prefix))
-    sections.append(Section("Learning curves", tuple(curve_blocks(scored_trials(journal), prefix))))
+    sections.append(ReportSection("Learning curves", tuple(curve_blocks(scored_trials(journal), prefix))))
     return Subject(
         folder.name,
         "ablation",

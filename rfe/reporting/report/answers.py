@@ -117,7 +117,7 @@ class ActorScore:
         return self.acc_presence if self.acc_salience is None else (self.acc_presence + self.acc_salience) / 2
 
 
-def read_answers(candidate: Candidate, dataset: Dataset) -> Answers:
+def read_study_answers(candidate: Candidate, dataset: Dataset) -> Answers:
     """The answers of a candidate's fold models.
 
     Raises:

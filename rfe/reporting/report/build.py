@@ -15,10 +15,10 @@ from rfe.metrics.intervals import FEW_ACTORS, FEWEST_ACTORS
 from rfe.progress import Progress
 from rfe.reporting.report.ablations import ablation_subject
 from rfe.reporting.report.comparison import published_section, side_by_side
-from rfe.reporting.report.document import Report, Section
+from rfe.reporting.report.document import ReportDocument, ReportSection
 from rfe.reporting.report.ensembles import ensemble_subject
 from rfe.reporting.report.studies import study_subject
-from rfe.reporting.report.subject import Data, Subject
+from rfe.reporting.report.subject import ReportData, Subject
 from rfe.workspace import StudyFolder, Workspace, find_study
 
 GENERAL = (
@@ -30,7 +30,7 @@ GENERAL = (
 
 def build_report(
     names: Sequence[str], workspace: Workspace, place: Path | str | None, progress: Progress
-) -> tuple[Report, tuple[StudyFolder | StoredEnsemble, ...]]:
+) -> tuple[ReportDocument, tuple[StudyFolder | StoredEnsemble, ...]]:
     """Read everything that is named.
 
     Args:
@@ -81,25 +81,25 @@ def find_subject(workspace: Workspace, name: str) -> tuple[str, StudyFolder | St
     raise StudyError(unknown_result(workspace, name))
 
 
-def _study_data(workspace: Workspace, folder: StudyFolder, place: Path | str | None) -> Data:
+def _study_data(workspace: Workspace, folder: StudyFolder, place: Path | str | None) -> ReportData:
     try:
         known, encoders = study_source(folder)
     except StudyError as error:
-        return Data(None, str(error)) if place is None else _open(workspace, place, None, asked=True)
+        return ReportData(None, str(error)) if place is None else _open(workspace, place, None, asked=True)
     return _open(workspace, place or known, encoders, asked=place is not None)
 
 
-def _open(workspace: Workspace, place: Path | str, encoders: tuple[str, ...] | None, *, asked: bool) -> Data:
+def _open(workspace: Workspace, place: Path | str, encoders: tuple[str, ...] | None, *, asked: bool) -> ReportData:
     """The data, or why it cannot be read; a place that the user asked for must be readable."""
     try:
-        return Data(load_dataset(local_folder(place, workspace.cache), encoders))
+        return ReportData(load_dataset(local_folder(place, workspace.cache), encoders))
     except (RfeError, OSError) as error:
         if asked:
             raise
-        return Data(None, f"{error}; name the data folder with --data")
+        return ReportData(None, f"{error}; name the data folder with --data")
 
 
-def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
+def _assemble(subjects: Sequence[Subject], datas: Sequence[ReportData]) -> ReportDocument:
     simulated = [subject.name for subject in subjects if subject.simulated]
     title = " + ".join(subject.name for subject in subjects)
     kinds = ", ".join(f"{subject.kind} {subject.name} on {subject.data_name or 'unknown data'}" for subject in subjects)
@@ -114,11 +114,11 @@ def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
         sections += subjects[0].sections
     else:
         for subject in subjects:
-            sections.append(Section(f"{subject.kind.capitalize()} {subject.name}", (), subject.sections))
+            sections.append(ReportSection(f"{subject.kind.capitalize()} {subject.name}", (), subject.sections))
     sections.append(published_section(subjects, [data.dataset for data in datas if data.dataset is not None]))
     caveats = [caveat for subject in subjects for caveat in subject.caveats]
     remarks = [remark for subject in subjects for remark in subject.remarks]
-    return Report(
+    return ReportDocument(
         f"{title}{' (simulated data)' if simulated else ''}",
         tuple(lead),
         tuple(_headlines(subjects)),
@@ -129,7 +129,7 @@ def _assemble(subjects: Sequence[Subject], datas: Sequence[Data]) -> Report:
     )
 
 
-def _few_actors(datas: Sequence[Data]) -> Iterator[str]:
+def _few_actors(datas: Sequence[ReportData]) -> Iterator[str]:
     """What the intervals of small data sets need beside them."""
     for dataset in (data.dataset for data in datas if data.dataset is not None):
         actors = dataset.clips.actor[: dataset.clips.n_source]

@@ -10,7 +10,7 @@ import numpy as np
 
 from rfe.data.dataset import Dataset
 from rfe.data.task import compared_labels
-from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, Section, Table, Text
+from rfe.reporting.report.document import Axis, Block, Column, Figure, Panel, Points, ReportSection, Table, Text
 from rfe.reporting.report.subject import Headline, Subject
 from rfe.task import BLEMORE
 
@@ -59,7 +59,7 @@ class Published:
         return (self.acc_presence + self.acc_salience) / 2
 
 
-def read_published() -> tuple[Published, ...]:
+def read_published_scores() -> tuple[Published, ...]:
     """Published results on BlEmoRE, with where they are from."""
     text = (files("rfe.reporting.report") / "published.csv").read_text(encoding="utf-8")
     return tuple(
@@ -77,7 +77,7 @@ def is_blemore(dataset: Dataset) -> bool:
     return not dataset.simulated and sizes == BLEMORE_FOLDS
 
 
-def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
+def side_by_side(subjects: Sequence[Subject], title: str) -> ReportSection:
     """One line for each named score of each subject."""
     blocks: list[Block] = []
     prints = {subject.fingerprint for subject in subjects}
@@ -132,7 +132,7 @@ def side_by_side(subjects: Sequence[Subject], title: str) -> Section:
             "Compare rows of one statistic only. Differences below .02 on one data set are not evidence.",
         )
     )
-    return Section(title, tuple(blocks))
+    return ReportSection(title, tuple(blocks))
 
 
 def _by_statistic(subjects: Sequence[Subject]) -> Iterator[Block]:
@@ -200,11 +200,11 @@ def _training_unit(subjects: Sequence[Subject]) -> tuple[str, int]:
     return ("min", 60) if shortest >= 60 else ("s", 1)
 
 
-def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) -> Section:
+def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) -> ReportSection:
     """Published numbers beside ours where the clips are the same, else the sentence that they are not comparable."""
     title = "Beside published numbers"
     if not datasets or not all(is_blemore(dataset) for dataset in datasets):
-        return Section(
+        return ReportSection(
             title,
             (
                 Text(
@@ -220,9 +220,9 @@ def published_section(subjects: Sequence[Subject], datasets: Sequence[Dataset]) 
     ]
     theirs = [
         (f"{one.model}, {one.source}", one.score, one.acc_presence, one.acc_salience, PROTOCOLS[one.split])
-        for one in read_published()
+        for one in read_published_scores()
     ]
-    return Section(
+    return ReportSection(
         title,
         (
             Text(

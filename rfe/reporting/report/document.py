@@ -77,7 +77,7 @@ class Points:
     high: Sequence[float] = ()
     interval_of: Literal["x", "y"] = "x"
     labels: Sequence[str] = ()
-    """What is said of each point when it is pointed at."""
+    """The text shown when the pointer is over each point."""
     in_legend: bool = True
 
 
@@ -157,10 +157,10 @@ Block = Text | Table | Figure
 
 
 @dataclass(frozen=True)
-class Section:
+class ReportSection:
     title: str
     blocks: tuple[Block, ...] = ()
-    sections: tuple["Section", ...] = ()
+    sections: tuple["ReportSection", ...] = ()
 
     def walk(self) -> Iterator[Block]:
         """Its blocks, then those of the sections within it."""
@@ -170,14 +170,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportDocument:
     title: str
     lead: tuple[str, ...]
     """First paragraphs: what this is about, and whether it is simulated."""
     headlines: tuple[str, ...]
     """The numbers to remember, each with its name, a sentence each."""
     caveats: tuple[str, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     attached: tuple[Table, ...] = ()
     """Too long to be read here: files only."""
     made: dict[str, str] = field(default_factory=dict)

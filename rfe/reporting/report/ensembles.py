@@ -8,9 +8,21 @@ from rfe.ensemble.stored import StoredEnsemble, read_nested
 from rfe.errors import StudyError
 from rfe.reporting.report.answers import answers_of
 from rfe.reporting.report.calibration import calibration_blocks
-from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Panel, Points, Rule, Section, Table, Text
+from rfe.reporting.report.document import (
+    Axis,
+    Block,
+    Column,
+    Figure,
+    Line,
+    Panel,
+    Points,
+    ReportSection,
+    Rule,
+    Table,
+    Text,
+)
 from rfe.reporting.report.models import answer_section
-from rfe.reporting.report.subject import IN_SAMPLE, Data, Headline, Subject
+from rfe.reporting.report.subject import IN_SAMPLE, Headline, ReportData, Subject
 
 DECODINGS = {
     "states": "averaged distributions over the states, by expected score",
@@ -20,8 +32,8 @@ DECODINGS = {
 }
 
 
-def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
-    """Everything that is said of an ensemble."""
+def ensemble_subject(stored: StoredEnsemble, data: ReportData) -> Subject:
+    """Build the report's sections on an ensemble."""
     about = stored.about
     scores = about["scores"]
     nested = scores["score_nested"]
@@ -46,9 +58,9 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
         tuple(about["data"]["caveats"]),
         headlines,
         (
-            Section("What ran", tuple(_what(stored, data, prefix))),
-            Section("What it scores", tuple(_scores(stored, prefix))),
-            Section("Members", tuple(_members(about, prefix))),
+            ReportSection("What ran", tuple(_what(stored, data, prefix))),
+            ReportSection("What it scores", tuple(_scores(stored, prefix))),
+            ReportSection("Members", tuple(_members(about, prefix))),
             _answers(stored, data, prefix),
         ),
         int(about["candidates"]),
@@ -56,7 +68,7 @@ def ensemble_subject(stored: StoredEnsemble, data: Data) -> Subject:
     )
 
 
-def _what(stored: StoredEnsemble, data: Data, prefix: str) -> Iterator[Block]:
+def _what(stored: StoredEnsemble, data: ReportData, prefix: str) -> Iterator[Block]:
     about = stored.about
     studies = list(dict.fromkeys(str(one["study"]) for one in about["members"]))
     rows: list[tuple[str, Any]] = [
@@ -141,16 +153,16 @@ def _scores(stored: StoredEnsemble, prefix: str) -> Iterator[Block]:
     )
 
 
-def _answers(stored: StoredEnsemble, data: Data, prefix: str) -> Section:
+def _answers(stored: StoredEnsemble, data: ReportData, prefix: str) -> ReportSection:
     """The nested answers from several sides."""
     title = "How the ensemble answers"
     if data.dataset is None:
-        return Section(title, (Text(data.missing),))
+        return ReportSection(title, (Text(data.missing),))
     try:
         nested = read_nested(stored)
         answers = answers_of(nested.filename, nested.answers[None], data.dataset, f"ensemble {stored.name!r}")
     except StudyError as error:
-        return Section(title, (Text(f"Not shown: {error}"),))
+        return ReportSection(title, (Text(f"Not shown: {error}"),))
     calibration: tuple[Block, ...] = (
         Text("Not shown: thresholds answer, so there are no probabilities to calibrate."),
     )
@@ -162,7 +174,7 @@ def _answers(stored: StoredEnsemble, data: Data, prefix: str) -> Section:
         "All of this is nested: each clip is answered by an ensemble that was ranked, calibrated, chosen and weighted "
         "without the labels of the clip's fold. It is what the headline counts.",
         prefix,
-        (Section("Calibration", calibration),),
+        (ReportSection("Calibration", calibration),),
     )
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from rfe.reporting.report.colours import dark_of
-from rfe.reporting.report.document import Block, Column, Figure, Report, Section, Table, Text, say
+from rfe.reporting.report.document import Block, Column, Figure, ReportDocument, ReportSection, Table, Text, say
 from rfe.reporting.report.interactive import plots
 
 PAGE = files("rfe.reporting.report") / "page"
@@ -19,7 +19,7 @@ LONG = 36
 """Letters from which on a cell gets room."""
 
 
-def report_html(report: Report, stills: Mapping[str, tuple[bytes, bytes]]) -> str:
+def report_html(report: ReportDocument, stills: Mapping[str, tuple[bytes, bytes]]) -> str:
     """The page.
 
     Args:
@@ -53,7 +53,7 @@ class _Page:
         self._stills = stills
         self._ids: set[str] = set()
 
-    def section(self, section: Section) -> dict[str, Any]:
+    def section(self, section: ReportSection) -> dict[str, Any]:
         return {
             "id": self._id(section.title),
             "title": section.title,
@@ -125,7 +125,7 @@ def _code(words: str) -> Markup:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that cannot end the script it stands in."""
+    """JSON escaped so that it cannot end the script element around it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 

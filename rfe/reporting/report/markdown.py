@@ -1,12 +1,12 @@
 """A report as Markdown, with its figures beside it."""
 
-from rfe.reporting.report.document import Figure, Report, Section, Table, Text, say
+from rfe.reporting.report.document import Figure, ReportDocument, ReportSection, Table, Text, say
 
 LONGEST_TABLE = 40
 """Rows; the rest is in the CSV."""
 
 
-def report_markdown(report: Report) -> str:
+def report_markdown(report: ReportDocument) -> str:
     """The whole report; figures are links to `figures/`."""
     lines = [f"# {_plain(report.title)}", "", *(f"{_plain(words)}\n" for words in report.lead)]
     lines += [f"- **{_plain(sentence)}**" for sentence in report.headlines]
@@ -18,7 +18,7 @@ def report_markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(section: Section, level: int) -> list[str]:
+def _section(section: ReportSection, level: int) -> list[str]:
     lines = [f"{'#' * level} {_plain(section.title)}", ""]
     for block in section.blocks:
         if isinstance(block, Text):

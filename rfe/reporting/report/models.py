@@ -12,7 +12,7 @@ from rfe.reporting.report.answers import (
     measure_actors,
     measure_confusion,
     measure_recalls,
-    read_answers,
+    read_study_answers,
 )
 from rfe.reporting.report.calibration import calibration_blocks, candidate_states
 from rfe.reporting.report.document import (
@@ -23,13 +23,13 @@ from rfe.reporting.report.document import (
     Heat,
     Panel,
     Points,
+    ReportSection,
     Rule,
-    Section,
     Table,
     Text,
 )
 from rfe.reporting.report.gates import gate_blocks, noticed_blocks, read_gate
-from rfe.reporting.report.subject import Data
+from rfe.reporting.report.subject import ReportData
 from rfe.tracking.contents import MOST_SETS, OTHERS, group_rare
 from rfe.tracking.figures import MOST_NUMBERS, say_clips
 
@@ -39,7 +39,7 @@ CHOSEN = (
 )
 
 
-def model_section(candidate: Candidate, data: Data, prefix: str, which: str, *, chosen: bool) -> Section:
+def model_section(candidate: Candidate, data: ReportData, prefix: str, which: str, *, chosen: bool) -> ReportSection:
     """How a configuration answers, from its out-of-fold outputs.
 
     Args:
@@ -51,11 +51,11 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str, *, 
     """
     title = f"How {which} answers"
     if data.dataset is None:
-        return Section(title, (Text(data.missing),))
+        return ReportSection(title, (Text(data.missing),))
     try:
-        answers = read_answers(candidate, data.dataset)
+        answers = read_study_answers(candidate, data.dataset)
     except StudyError as error:
-        return Section(title, (Text(f"Not shown: {error}"),))
+        return ReportSection(title, (Text(f"Not shown: {error}"),))
     dataset = data.dataset
 
     def calibration() -> Iterator[Block]:
@@ -74,13 +74,15 @@ def model_section(candidate: Candidate, data: Data, prefix: str, which: str, *, 
         + (CHOSEN if chosen else ""),
         prefix,
         (
-            Section("Calibration", tuple(guarded(calibration()))),
-            Section("What the gate kept", tuple(guarded(gate()))),
+            ReportSection("Calibration", tuple(guarded(calibration()))),
+            ReportSection("What the gate kept", tuple(guarded(gate()))),
         ),
     )
 
 
-def answer_section(title: str, answers: Answers, lead: str, prefix: str, sections: tuple[Section, ...]) -> Section:
+def answer_section(
+    title: str, answers: Answers, lead: str, prefix: str, sections: tuple[ReportSection, ...]
+) -> ReportSection:
     """Out-of-fold answers from several sides.
 
     Args:
@@ -97,7 +99,7 @@ def answer_section(title: str, answers: Answers, lead: str, prefix: str, section
         *class_blocks(answers, prefix),
         *actor_blocks(answers, prefix),
     )
-    return Section(title, blocks, sections)
+    return ReportSection(title, blocks, sections)
 
 
 def guarded(blocks: Iterator[Block]) -> Iterator[Block]:

@@ -78,7 +78,7 @@ def slice_blocks(definition: StudyDefinition, points: Sequence[Point], prefix: s
             f"One panel for each of {len(panels)} parameters: Score of every trial in which it counted, against its "
             f"value; the best {n_best} trials are marked.",
             tuple(panels),
-            f"Diamonds: the best {n_best} trials. A trial stands in a panel only where the parameter had an effect. "
+            f"Diamonds: the best {n_best} trials. A panel shows a trial only where the parameter had an effect. "
             "The sampler looks more often where it found good trials, and parameters move together: a slope is no "
             "effect." + (KEPT_ALL if any(panel.title == "model.n_kept" and panel.x.whole for panel in panels) else ""),
             "small",

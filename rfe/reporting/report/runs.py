@@ -14,11 +14,11 @@ from rfe.journal.study import StudyJournal
 from rfe.reporting.report.document import (
     Block,
     Column,
-    Section,
+    ReportSection,
     Table,
     say,
 )
-from rfe.reporting.report.subject import Data
+from rfe.reporting.report.subject import ReportData
 from rfe.workspace import StudyFolder
 
 
@@ -28,7 +28,7 @@ def training_seconds(journal: StudyJournal) -> float | None:
     return float(sum(seconds)) if seconds else None
 
 
-def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
+def what_ran(folder: StudyFolder, journal: StudyJournal, data: ReportData) -> ReportSection:
     """Data, commit, seeds, cost."""
     log, logs = journal.study, list(journal.trials.values())
     states = [one.state for one in logs]
@@ -80,7 +80,7 @@ def what_ran(folder: StudyFolder, journal: StudyJournal, data: Data) -> Section:
                 tuple((state, reason, n) for (state, reason), n in sorted(reasons.items(), key=lambda item: -item[1])),
             )
         )
-    return Section("What ran", tuple(blocks))
+    return ReportSection("What ran", tuple(blocks))
 
 
 def _sizes(dataset: Dataset | None) -> list[tuple[str, Any]]:

@@ -9,9 +9,21 @@ from rfe.data.dataset import Dataset
 from rfe.errors import StudyError
 from rfe.journal.events import TrialLog
 from rfe.journal.study import StudyJournal
-from rfe.reporting.report.document import Axis, Block, Column, Figure, Line, Mark, Panel, Points, Section, Table, Text
+from rfe.reporting.report.document import (
+    Axis,
+    Block,
+    Column,
+    Figure,
+    Line,
+    Mark,
+    Panel,
+    Points,
+    ReportSection,
+    Table,
+    Text,
+)
 from rfe.reporting.report.parameters import importance_blocks, slice_blocks
-from rfe.reporting.report.subject import Data
+from rfe.reporting.report.subject import ReportData
 from rfe.reporting.report.trials import scored_trials
 from rfe.search.outcome import single_scores, trial_table
 from rfe.search_space.dimensions import ARM
@@ -27,8 +39,8 @@ SELECTED_AT = 40
 
 
 def search_section(
-    journal: StudyJournal, definition: StudyDefinition, rows: Sequence[TrialRow], data: Data, prefix: str
-) -> Section:
+    journal: StudyJournal, definition: StudyDefinition, rows: Sequence[TrialRow], data: ReportData, prefix: str
+) -> ReportSection:
     """The search of a study.
 
     Args:
@@ -40,7 +52,7 @@ def search_section(
     """
     trials = scored_trials(journal)
     if len(trials) < 2:
-        return Section(
+        return ReportSection(
             "The search", (Text("The study has fewer than two scored trials: there is no search to be looked at."),)
         )
     blocks = list(convergence_blocks(trials, data.dataset, prefix))
@@ -49,17 +61,17 @@ def search_section(
         said = gain.sentences() if gain is not None else ()
         blocks += [Text(f"{sentence[0].upper()}{sentence[1:]}.", "finding") for sentence in said]
     if any(dimension.name == ARM for dimension in definition.resolved.dimensions):
-        return Section("The search", tuple(blocks))
+        return ReportSection("The search", tuple(blocks))
     scores = {trial.number: float(trial.scores["score"]) for trial in trials}
     points = scored_points(definition, rows, scores)
-    return Section(
+    return ReportSection(
         "The search",
         tuple(blocks),
         (
-            Section("Which parameters mattered", tuple(importance_blocks(definition, points, prefix))),
-            Section("Score along each parameter", tuple(slice_blocks(definition, points, prefix))),
-            Section("Presence against salience", tuple(front_blocks(trials, prefix))),
-            Section("Which encoders the search took", tuple(encoder_blocks(trials, definition, prefix))),
+            ReportSection("Which parameters mattered", tuple(importance_blocks(definition, points, prefix))),
+            ReportSection("Score along each parameter", tuple(slice_blocks(definition, points, prefix))),
+            ReportSection("Presence against salience", tuple(front_blocks(trials, prefix))),
+            ReportSection("Which encoders the search took", tuple(encoder_blocks(trials, definition, prefix))),
         ),
     )
 

@@ -9,19 +9,19 @@ import numpy as np
 
 from rfe.data.dataset import Dataset
 from rfe.ensemble.candidates import OUTPUTS_FILE, Candidate, StudyRecord
-from rfe.ensemble.candidates import read_study as read_record
+from rfe.ensemble.candidates import read_candidates as read_record
 from rfe.ensemble.selection import select_single
 from rfe.errors import StudyError
 from rfe.journal.study import StudyJournal, read_journal
 from rfe.metrics.intervals import Interval, score_interval
-from rfe.reporting.report.answers import Answers, read_answers
+from rfe.reporting.report.answers import Answers, read_study_answers
 from rfe.reporting.report.document import (
-    Section,
+    ReportSection,
 )
 from rfe.reporting.report.models import model_section
 from rfe.reporting.report.runs import training_seconds, what_ran
 from rfe.reporting.report.searching import search_section
-from rfe.reporting.report.subject import OPTIMISTIC, Data, Headline, Subject
+from rfe.reporting.report.subject import OPTIMISTIC, Headline, ReportData, Subject
 from rfe.reporting.report.trials import all_trials, curve_blocks, scored_trials, trial_blocks
 from rfe.search.outcome import study_scores
 from rfe.study import StudyScore, read_definition, read_study
@@ -31,8 +31,8 @@ SELECTED = "the study's result: each fold is answered by the trial that is best 
 NOT_CHOSEN = "one trial, cross-validated: nothing was chosen by it"
 
 
-def study_subject(folder: StudyFolder, data: Data) -> Subject:
-    """Everything that is said of a study.
+def study_subject(folder: StudyFolder, data: ReportData) -> Subject:
+    """Build the report's sections on a study.
 
     Raises:
         StudyError: its journal or definition cannot be read.
@@ -44,10 +44,10 @@ def study_subject(folder: StudyFolder, data: Data) -> Subject:
     sections = [what_ran(folder, journal, data)]
     trials = scored_trials(journal)
     if trials:
-        sections.append(Section("Best trials", tuple(trial_blocks(journal, prefix))))
+        sections.append(ReportSection("Best trials", tuple(trial_blocks(journal, prefix))))
     if definition is not None:
         sections.append(search_section(journal, definition, read_study(folder.path).trials, data, prefix))
-    sections.append(Section("Learning curves", tuple(curve_blocks(trials, prefix))))
+    sections.append(ReportSection("Learning curves", tuple(curve_blocks(trials, prefix))))
     if record.candidates:
         best = select_single(record.candidates).members[0].candidate
         chosen = len(journal.trials) > 1
@@ -123,7 +123,7 @@ def _intervals(candidate: Candidate, dataset: Dataset | None) -> Mapping[Any, In
     if dataset is None:
         return None
     try:
-        return read_answers(candidate, dataset).intervals()
+        return read_study_answers(candidate, dataset).intervals()
     except StudyError:
         return None
 
@@ -140,7 +140,7 @@ def _selected_interval(
         for number in set(selected.trials):
             own = journal.trials[number].artifacts.get(OUTPUTS_FILE)  # a confirmed candidate's are the confirmation's
             outputs = own if isinstance(own, Path) else None
-            parts[number] = read_answers(replace(by_number[number], outputs=outputs), dataset)
+            parts[number] = read_study_answers(replace(by_number[number], outputs=outputs), dataset)
     except (StudyError, KeyError):
         return None
     if len({len(part.predicted) for part in parts.values()}) != 1:

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rfe.data.dataset import Dataset
-from rfe.reporting.report.document import Section, Table
+from rfe.reporting.report.document import ReportSection, Table
 
 OPTIMISTIC = "optimistic: the same clips chose it"
 IN_SAMPLE = "in-sample: on the clips that the members were chosen and weighted by, so no estimate for new clips"
 
 
 @dataclass(frozen=True)
-class Data:
+class ReportData:
     """The data set of a subject, where it can be read."""
 
     dataset: Dataset | None
@@ -57,7 +57,7 @@ class Subject:
     """Of its data."""
     headlines: tuple[Headline, ...]
     """The one to quote first."""
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     trials: int
     """Finished ones that it rests on."""
     seconds: float | None
@@ -65,4 +65,4 @@ class Subject:
     attached: tuple[Table, ...] = ()
     """Files only."""
     remarks: tuple[str, ...] = ()
-    """Caveats of its own."""
+    """Caveats of this subject."""

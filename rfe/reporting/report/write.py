@@ -11,7 +11,7 @@ from typing import Any
 
 from rfe.errors import ConfigError
 from rfe.progress import Progress
-from rfe.reporting.report.document import Report, Table
+from rfe.reporting.report.document import ReportDocument, Table
 from rfe.reporting.report.html import report_html
 from rfe.reporting.report.latex import table_latex
 from rfe.reporting.report.markdown import report_markdown
@@ -69,7 +69,7 @@ def check_place(folder: Path) -> None:
         raise ConfigError(f"--output {folder}: holds something else than a report; name another folder with --output")
 
 
-def write_report(report: Report, folder: Path, names: list[str], progress: Progress) -> WrittenReport:
+def write_report(report: ReportDocument, folder: Path, names: list[str], progress: Progress) -> WrittenReport:
     """Write everything; a report that stood there is replaced.
 
     Raises:
@@ -88,7 +88,7 @@ def write_report(report: Report, folder: Path, names: list[str], progress: Progr
     return WrittenReport(folder, report.headlines)
 
 
-def _write_all(report: Report, folder: Path, names: list[str], progress: Progress) -> None:
+def _write_all(report: ReportDocument, folder: Path, names: list[str], progress: Progress) -> None:
     progress.start("drawing figures", len(report.figures))
     stills = {}
     for done, figure in enumerate(report.figures, 1):

@@ -35,7 +35,7 @@ def watch_html(data: Mapping[str, Any], *, every_s: float, served: bool) -> str:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script it stands in."""
+    """JSON escaped so that it cannot end the script element around it."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -111,7 +111,7 @@ def serve_page(folder: StudyFolder, *, port: int, every_s: float, note: Callable
             note("the page has ended")
 
 
-def write_page(folder: StudyFolder, path: Path) -> None:
+def write_live_page(folder: StudyFolder, path: Path) -> None:
     """Write the page as it is now to a file; raises StudyError where the journal is damaged."""
     _write(path, WatchedStudy(folder), 0.0)
 

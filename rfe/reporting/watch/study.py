@@ -54,10 +54,11 @@ class _Failure:
 class WatchedStudy:
     """Reads a study's journal and what its process says of itself; never its lock. Any thread may call `payload`.
 
-    Example:
-        >>> watched = WatchedStudy(workspace.study("first"))
+    Examples:
+        >>> from pathlib import Path
+        >>> watched = WatchedStudy(StudyFolder(Path("rfe-workspace/studies/first")))
         >>> watched.payload()["counts"]
-        {'complete': 12, 'pruned': 0, 'failed': 1}
+        {'complete': 4, 'pruned': 0, 'failed': 2}
     """
 
     def __init__(self, folder: StudyFolder) -> None:

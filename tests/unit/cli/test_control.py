@@ -39,7 +39,7 @@ def test_each_command_says_what_happens_and_how_to_go_on(study: StudyFolder) -> 
     ):
         ended = invoke("studies", *words)
         assert said in ended.output, ended.output
-        assert "it is not running; go on with: rfe studies resume tiny" in ended.stdout
+        assert "it is not running; resume it with: rfe studies resume tiny" in ended.stdout
     found = changes(study)
     assert [one.params for one in found.queue] == [{"train.lr": 0.001}, {"train.lr": 0.002}]
     assert found.pruned == {5: "pruned by the user"}
@@ -66,7 +66,7 @@ def test_what_was_changed_is_shown_and_the_study_has_ended_as_before(study: Stud
         r"train\.lr +0\.0001 to 0\.009 \(log\)",
         r"narrowed from trial 6 on; before:\n(.*\n)+?.*train\.lr +0\.0001 to 0\.01 \(log\)",
         r"queued by the user, tried next\n(.*\n)+?.* 3 *\n(.*\n)*?.*lr 0\.0012",
-        r"trial 5 ends as pruned when the study goes on \(pruned by the user\)",
+        r"trial 5 will be pruned when the study resumes \(pruned by the user\)",
     ):
         assert re.search(part, shown), (part, shown)
     detail = json.loads(invoke("studies", "show", "tiny", "--json").stdout)

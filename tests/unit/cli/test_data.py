@@ -101,7 +101,7 @@ def test_aggregate_says_what_it_left_out(tmp_path: Path) -> None:
 def test_import_prints_the_check_of_what_it_made(tmp_path: Path, folder: Path) -> None:
     ended = invoke("data", "import", folder, "-o", tmp_path / "out")
     assert ended.exit_code == 0
-    assert "taken over as it was: noise_static_features.npz" in ended.stdout
+    assert "copied unchanged: noise_static_features.npz" in ended.stdout
     assert "simulated data" in ended.stdout  # whoever takes it over still knows
     assert "usable" in ended.stdout
     again = invoke("data", "import", folder, "-o", tmp_path / "out")

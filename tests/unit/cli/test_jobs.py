@@ -91,7 +91,7 @@ def test_a_follower_that_leaves_says_that_the_job_goes_on(cluster: Cluster) -> N
     cluster.interrupted = True
     ended = invoke(*SUBMIT, "--follow", *COMMAND)
     assert ended.exit_code == 130
-    assert "job everything goes on without you; end it with: rfe jobs stop everything" in ended.stdout
+    assert "job everything keeps running; stop it with: rfe jobs stop everything" in ended.stdout
 
 
 @pytest.mark.parametrize(

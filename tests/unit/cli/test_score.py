@@ -56,7 +56,7 @@ def test_a_submission_is_verified_with_names_alone(dataset: Dataset, tmp_path: P
     path, _ = write_submission(BLEMORE, tmp_path, names, [0] * 4)
     (tmp_path / "names.csv").write_text("filename\n" + "\n".join(names) + "\n")
     told = invoke("verify", path, "--data", tmp_path / "names.csv")
-    assert (told.exit_code, "a right submission of 4 clips" in told.output) == (0, True)
+    assert (told.exit_code, "a valid submission of 4 clips" in told.output) == (0, True)
     (tmp_path / "names.csv").write_text("filename\n" + "\n".join([*names, "more"]) + "\n")
     told = invoke("verify", path, "--data", tmp_path / "names.csv")
     assert told.exit_code == 2

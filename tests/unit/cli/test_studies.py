@@ -178,7 +178,7 @@ def test_a_study_is_written_for_optunas_dashboard(study: StudyFolder, tmp_path: 
     assert f"6 trials of study tiny are in {tmp_path / 'tiny.db'}" in said.stdout.replace("\n", " ")
     again = invoke("studies", "optuna", "tiny", "-o", tmp_path / "tiny.db")
     assert again.exit_code == 2
-    assert "is there already; delete it, or name another file" in " ".join(again.stderr.split())
+    assert "already exists; delete it, or name another file" in " ".join(again.stderr.split())
     written = json.loads(invoke("studies", "optuna", "tiny", "-o", tmp_path / "tiny.log", "--json").stdout)
     assert written == {"study": "tiny", "file": str(tmp_path / "tiny.log"), "trials": 6}
 

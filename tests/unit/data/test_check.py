@@ -54,7 +54,7 @@ def test_counts_what_a_person_should_see(tmp_path: Path) -> None:
         "gaze.npz has rows of clips that the metadata does not know: ignored (1 clip: x)",
         "gaze.npz: 1 of 5 columns are constant",
         "same content as another one: copy, face",
-        "notes.docx is a stray file: not read; likewise probabilities.npz",
+        "notes.docx is a stray file: not read; also probabilities.npz",
         "more is a stray folder",
         "no training clip shows disg, hap, sad and 7 more",
     ):
@@ -128,7 +128,7 @@ def test_columns_that_tell_the_label_are_said_with_encoder_and_number(tmp_path: 
     warnings = check_folder(folder).warnings
     assert (
         "face_static_features.npz, X: columns 5, 6 (counted from 0) tell the label of every training clip, as no "
-        "features do; leave labels out of the features; likewise voice_static_features.npz (columns 5, 6)"
+        "features do; leave labels out of the features; also voice_static_features.npz (columns 5, 6)"
     ) in warnings
     assert any("column 7 (counted from 0) tells the actor of every training clip" in one for one in warnings)
 
@@ -256,8 +256,8 @@ def test_a_fault_of_every_encoder_makes_one_sentence(tmp_path: Path) -> None:
         write_features(folder / f"nan{number}.npz", values, names(rows))
     problems = check_folder(folder).problems
     assert len(problems) == 2
-    assert problems[0].endswith("features are real numbers; likewise bad1.npz, bad2.npz, bad3.npz and 4 more")
-    assert problems[1].endswith("; likewise nan1.npz (1 clip), nan2.npz (1 clip), nan3.npz (1 clip) and 4 more")
+    assert problems[0].endswith("features are real numbers; also bad1.npz, bad2.npz, bad3.npz and 4 more")
+    assert problems[1].endswith("; also nan1.npz (1 clip), nan2.npz (1 clip), nan3.npz (1 clip) and 4 more")
 
 
 def test_no_folder(tmp_path: Path) -> None:

@@ -1,11 +1,8 @@
 """Which columns are channels: chosen by name, pattern or range; what is known to be something else is left out."""
 
-import doctest
-
 import pytest
 import yaml
 
-from rfe.data import columns, known_names, matching
 from rfe.data.columns import choose_columns, is_known, is_ours, list_columns, write_list
 
 NAMES = ["file", "start", "F0_mean", "F0_std", "mfcc_sma[1]_mean", "mfcc_sma[2]_mean", "x_0", "X_0", "ratio:a", "label"]
@@ -118,8 +115,3 @@ def test_many_names_fit_a_sentence() -> None:
 def test_names_are_written_as_yaml_reads_them() -> None:
     names = ["a", "0", "no", "x: y", "it's", "[1]", "1e3", "AU01_r"]
     assert yaml.safe_load(write_list(names, 20)) == names
-
-
-@pytest.mark.parametrize("module", [columns, known_names, matching], ids=lambda module: module.__name__)
-def test_examples_of_docstrings(module: object) -> None:
-    assert doctest.testmod(module) == (0, doctest.testmod(module).attempted)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def test_faults_of_one_kind_name_their_places() -> None:
         faults.warn(f"e{number}.npz has no features", *clips, kind="masked", where=f"e{number}.npz")
     faults.warn("x.npz is a stray file", kind="stray", where="x.npz")
     assert faults.warnings == [
-        "e0.npz has no features; likewise e1.npz (1 clip), e2.npz (2 clips), e3.npz (3 clips) and 2 more",
+        "e0.npz has no features; also e1.npz (1 clip), e2.npz (2 clips), e3.npz (3 clips) and 2 more",
         "x.npz is a stray file",
     ]
 

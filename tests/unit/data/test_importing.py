@@ -108,7 +108,7 @@ def test_what_changed_meanwhile_is_done_again(published: Path, tmp_path: Path) -
 def test_an_encoder_without_usable_clips_is_refused_and_the_others_are_kept(published: Path, tmp_path: Path) -> None:
     for path in published.rglob("WavLM_large_*/*.npy"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"(?s)wavlm_large: no clip has a series .* goes on") as caught:
+    with pytest.raises(DataError, match=r"(?s)wavlm_large: no clip has a series .* resumes") as caught:
         import_folder(published, tmp_path / "data")
     assert str(tmp_path / ".data.partial") in str(caught.value)
     assert not (tmp_path / "data").exists()
@@ -122,14 +122,14 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(
 ) -> None:
     make_part, made = aggregation.make_part, []
 
-    def make_until_full(part: parts.Part) -> parts.PartSummary:
+    def make_until_full(part: parts.ClipPart) -> parts.PartSummary:
         if len(made) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         made.append(part)
         return make_part(part)
 
     monkeypatch.setattr(aggregation, "make_part", make_until_full)
-    with pytest.raises(DataError, match=r"the disk is full; make room\nwhat is done is kept in .*\.data\.partial"):
+    with pytest.raises(DataError, match=r"the disk is full; make room\ncompleted parts are kept in .*\.data\.partial"):
         import_folder(published, tmp_path / "data", workers=1)
     monkeypatch.undo()
     assert import_folder(published, tmp_path / "data").resumed == 48 + parts.CLIPS_PER_PART

@@ -68,7 +68,7 @@ def test_labels_of_target_clips_are_read_of_a_file_that_is_named_and_never_of_a_
     [
         ({"emotion_1": "joy"}, "emotion_1: unknown class 'joy'"),
         ({"emotion_1": "", "emotion_2": "hap"}, "emotion_1 is empty"),
-        ({"filename": "A0_clip1"}, "a clip stands there more than once"),
+        ({"filename": "A0_clip1"}, "a clip occurs more than once"),
     ],
 )
 def test_wrong_labels_are_refused(change: Row, said: str, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_wrong_labels_are_refused(change: Row, said: str, tmp_path: Path) -> Non
 
 
 def test_what_is_no_table_of_labels(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such folder or file"):
+    with pytest.raises(DataError, match="no such folder or file"):
         read_labelled_clips(tmp_path / "nowhere")
     with pytest.raises(DataError, match=r"no metadata: expected metadata.csv"):
         read_labelled_clips(tmp_path)

@@ -45,7 +45,7 @@ def test_many_such_encoders_make_one_sentence(tmp_path: Path) -> None:
         values = draw_features(rows, seed=number)[kept]
         write_features(folder / f"gaze{number}.npz", values, [names(rows)[index] for index in kept])
     (problem,) = check_folder(folder).problems
-    assert problem.endswith("; likewise gaze1.npz (fold 2), gaze2.npz (fold 2), gaze3.npz (fold 2) and 2 more")
+    assert problem.endswith("; also gaze1.npz (fold 2), gaze2.npz (fold 2), gaze3.npz (fold 2) and 2 more")
 
 
 def test_blends_of_one_fold_are_refused(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_blends_of_one_fold_are_refused(tmp_path: Path) -> None:
 
     report = check_folder(make_folder(tmp_path / "one", spoil=lambda rows: spoil(rows, ("0", "1"))))
     assert len(report.problems) == 1
-    assert "fold: all blends stand in fold 2" in report.problems[0]
+    assert "fold: all blends are in fold 2" in report.problems[0]
     report = check_folder(make_folder(tmp_path / "two", spoil=lambda rows: spoil(rows, ("1",))))
     assert report.usable
 

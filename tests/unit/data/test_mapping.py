@@ -214,7 +214,7 @@ def test_actors_of_a_mapped_column_are_checked(folder: Path, tmp_path: Path) -> 
     rows = [{**row, "speaker": "one" if row["video_id"] in ("A0", "A1") else row["video_id"]} for row in ROWS]
     write_csv(folder / "labels.csv", rows)
     with pytest.raises(
-        DataError, match=r"labels.csv, fold: actor one \(folds 0, 1\) stands in more than one fold"
+        DataError, match=r"labels.csv, fold: actor one \(folds 0, 1\) is in more than one fold"
     ) as caught:
         import_folder(folder, tmp_path / "data", mapping=write(tmp_path / "mapping.yaml"))
     assert ".partial" not in str(caught.value)

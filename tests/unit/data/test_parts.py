@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rfe.data import parts
-from rfe.data.parts import Part, find_part, make_part, read_rows, split_clips
+from rfe.data.parts import ClipPart, find_part, make_part, read_rows, split_clips
 from rfe.data.reading import Reading
 from rfe.data.series import NO_FRAME
 from rfe.data.statistics import clip_statistics
@@ -23,7 +23,7 @@ def clips(tmp_path: Path) -> dict[str, tuple[Path, ...]]:
     return {name: (tmp_path / f"{name}.npy",) for name in shapes}
 
 
-def only_part(clips: dict[str, tuple[Path, ...]], folder: Path, reading: Reading | None = None) -> Part:
+def only_part(clips: dict[str, tuple[Path, ...]], folder: Path, reading: Reading | None = None) -> ClipPart:
     [part] = split_clips(clips, reading or Reading(), folder)
     return part
 

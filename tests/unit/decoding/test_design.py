@@ -1,7 +1,5 @@
 """An actor's clips are matched to the design of other actors, and to nothing of their own labels."""
 
-import doctest
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,9 +10,9 @@ from rfe.decoding.design import (
     DesignDecoder,
     DesignParameters,
     design_spread,
-    is_whole,
     match_design,
     mean_design,
+    shows_whole_design,
 )
 from rfe.decoding.fitting import build_decoder, crossfit_decode
 from rfe.decoding.valid_states import ValidStatesDecoder, state_probabilities
@@ -155,20 +153,15 @@ def test_a_design_counts_the_clips_of_a_mean_actor() -> None:
     state, actor = np.array([0, 0, 1, 1, 1, 2]), np.array([5, 5, 5, 8, 8, 8])
     np.testing.assert_array_equal(mean_design(BLEMORE, state, actor)[:3], [1, 1.5, 0.5])
     assert mean_design(BLEMORE, state[:0], actor[:0]).sum() == 0
-    assert is_whole(3, mean_design(BLEMORE, state, actor))
-    assert not is_whole(2, mean_design(BLEMORE, state, actor))
-    assert not is_whole(5, mean_design(BLEMORE, state, actor))
+    assert shows_whole_design(3, mean_design(BLEMORE, state, actor))
+    assert not shows_whole_design(2, mean_design(BLEMORE, state, actor))
+    assert not shows_whole_design(5, mean_design(BLEMORE, state, actor))
 
 
 @pytest.mark.parametrize("kind", ["official", "decoupled"])
 def test_thresholds_have_no_distribution_to_match(kind: str) -> None:
     with pytest.raises(ConfigError, match=f"decode.kind: {kind} does not have; use decode.kind: valid_states"):
         build_decoder(BLEMORE, kind, actor=np.zeros(3, int))
-
-
-def test_the_example_runs() -> None:
-    found = doctest.testmod(module)
-    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 def test_the_mean_design_is_a_count_over_actors() -> None:

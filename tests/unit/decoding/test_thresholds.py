@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rfe.decoding.base import Float, Outputs
-from rfe.decoding.candidates import group_clips
+from rfe.decoding.candidates import group_by_folds
 from rfe.decoding.decoupled import DecoupledDecoder, presence_probabilities
 from rfe.decoding.fitting import crossfit_decode, official_decode
 from rfe.decoding.official import OfficialDecoder, two_largest
@@ -164,6 +164,6 @@ def test_official_protocol_fits_on_the_reported_fold_and_is_never_below_crossfit
 def test_clips_of_the_same_folds_form_one_group() -> None:
     fold = np.array([0, 1, 1, 2, 0])
     membership = np.arange(3)[:, None] != fold
-    group, member = group_clips(membership)
+    group, member = group_by_folds(membership)
     assert member.shape == (3, 3)
     np.testing.assert_array_equal(member[:, group], membership.astype(float))

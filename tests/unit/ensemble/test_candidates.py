@@ -7,7 +7,7 @@ import pytest
 
 from rfe.config.load import change_config
 from rfe.data.dataset import Dataset
-from rfe.ensemble.candidates import load_outputs, outputs_of, read_study
+from rfe.ensemble.candidates import load_outputs, outputs_of, read_candidates
 from rfe.ensemble.selection import select_single
 from rfe.errors import StudyError
 from rfe.workspace import StudyFolder
@@ -31,7 +31,7 @@ def test_only_finished_trials_that_repeat_no_other(folder: StudyFolder, dataset:
         make_trial(dataset, 3, 0.9, state="pruned"),
         make_trial(dataset, 4, 0.4),
     )
-    record = read_study(folder)
+    record = read_candidates(folder)
     assert [candidate.number for candidate in record.candidates] == [0, 4]
     assert record.study.data_fingerprint == dataset.fingerprint
     assert record.scores == {"score_best": 0.5, "score_selected": 0.4}
@@ -40,7 +40,7 @@ def test_only_finished_trials_that_repeat_no_other(folder: StudyFolder, dataset:
 
 def test_a_confirmed_trial_brings_its_fresh_models(folder: StudyFolder, dataset: Dataset) -> None:
     write_study(folder, dataset, make_trial(dataset, 0, 0.3), make_confirmation(dataset, 0, (0.2, 0.25)))
-    (candidate,) = read_study(folder).candidates
+    (candidate,) = read_candidates(folder).candidates
     assert candidate.confirmed == (0.2, 0.25)
     assert candidate.confirmed_models
     assert (candidate.config.train.seed, candidate.config.train.seeds) == (100, 2)
@@ -54,7 +54,7 @@ def test_a_confirmed_trial_brings_its_fresh_models(folder: StudyFolder, dataset:
 
 def test_the_search_models_can_be_asked_for(folder: StudyFolder, dataset: Dataset) -> None:
     write_study(folder, dataset, make_trial(dataset, 0, 0.3), make_confirmation(dataset, 0, (0.2, 0.25)))
-    (candidate,) = read_study(folder, confirmed=False).candidates
+    (candidate,) = read_candidates(folder, confirmed=False).candidates
     assert candidate.confirmed == ()
     assert not candidate.confirmed_models
     assert len(load_outputs(candidate, dataset).seeds) == 1
@@ -64,7 +64,7 @@ def test_a_confirmation_without_files_leaves_the_search_models(folder: StudyFold
     confirmation = make_confirmation(dataset, 0, (0.2, 0.25))
     confirmation = type(confirmation)(confirmation.study, 0, confirmation.scores, confirmation.seeds)
     write_study(folder, dataset, make_trial(dataset, 0, 0.3), confirmation)
-    (candidate,) = read_study(folder).candidates
+    (candidate,) = read_candidates(folder).candidates
     assert candidate.confirmed == (0.2, 0.25)
     assert not candidate.confirmed_models
     assert candidate.config.train.seeds == 1
@@ -80,7 +80,7 @@ def test_best_confirmed_before_best_score(folder: StudyFolder, dataset: Dataset)
         make_confirmation(dataset, 0, (0.2, 0.25)),
         make_confirmation(dataset, 1, (0.1, 0.3)),
     )
-    candidates = read_study(folder).candidates
+    candidates = read_candidates(folder).candidates
     assert select_single(candidates).members[0].candidate.number == 0
     assert select_single(candidates, 2).members[0].candidate.number == 2
     unconfirmed = [candidate for candidate in candidates if not candidate.confirmed]
@@ -89,22 +89,22 @@ def test_best_confirmed_before_best_score(folder: StudyFolder, dataset: Dataset)
 
 def test_the_earlier_of_equals_is_selected(folder: StudyFolder, dataset: Dataset) -> None:
     write_study(folder, dataset, *(make_trial(dataset, number, 0.3) for number in (3, 1, 2)))
-    assert select_single(read_study(folder).candidates).members[0].candidate.number == 1
+    assert select_single(read_candidates(folder).candidates).members[0].candidate.number == 1
 
 
 def test_refuses_what_is_not_there(folder: StudyFolder, dataset: Dataset) -> None:
     with pytest.raises(StudyError, match="no journal"):
-        read_study(folder)
+        read_candidates(folder)
     with pytest.raises(StudyError, match="no finished trial"):
         select_single([])
     write_study(folder, dataset, make_trial(dataset, 4, 0.3))
     with pytest.raises(StudyError, match=r"trial 7 is not among its 1 finished trials.*near it: 4"):
-        select_single(read_study(folder).candidates, 7)
+        select_single(read_candidates(folder).candidates, 7)
 
 
 def test_refuses_outputs_that_are_gone_broken_or_of_other_data(folder: StudyFolder, dataset: Dataset) -> None:
     write_study(folder, dataset, make_trial(dataset, 0, 0.3))
-    (candidate,) = read_study(folder).candidates
+    (candidate,) = read_candidates(folder).candidates
     assert candidate.outputs is not None
     candidate.outputs.write_bytes(candidate.outputs.read_bytes()[:100])
     with pytest.raises(StudyError, match="cannot be used"):
@@ -123,15 +123,15 @@ def test_a_confirmed_trials_configuration_is_known_without_its_file(folder: Stud
     """A lost or damaged config.yaml of one confirmation ended every command on the study."""
     confirmation = make_confirmation(dataset, 0, (0.3, 0.32))
     write_study(folder, dataset, make_trial(dataset, 0, 0.3), confirmation)
-    (whole,) = read_study(folder).candidates
+    (whole,) = read_candidates(folder).candidates
     path = folder.trial(0) / "confirmed" / "config.yaml"
     for content in (b"\0" * 40, b"\xff\xfe", b"train: {seeds: 99"):
         path.write_bytes(content)
-        (candidate,) = read_study(folder).candidates
+        (candidate,) = read_candidates(folder).candidates
         assert (candidate.config.train.seed, candidate.config.train.seeds) == (100, 2)
         assert candidate.config.model == whole.config.model
     path.unlink()
-    assert read_study(folder).candidates[0].config.train.seeds == 2
+    assert read_candidates(folder).candidates[0].config.train.seeds == 2
 
 
 def test_the_kind_of_presence_follows_the_configuration(dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ from rfe.decoding.design import match_design, mean_design
 from rfe.decoding.valid_states import answer_states
 from rfe.ensemble.build import build_ensemble
 from rfe.ensemble.calibrated import CalibratedCandidate, Truth
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
 from rfe.ensemble.prediction import EnsembleDecoder, MatchedDecoder, decoder_from_dict, fit_decoder
 from rfe.ensemble.selection import Selection, find_decoding
@@ -36,7 +36,9 @@ def make_study(place: Path, dataset: Dataset, name: str, **changes: object) -> S
 
 
 def calibrate(folder: StudyFolder, dataset: Dataset, truth: Truth) -> list[CalibratedCandidate]:
-    return [CalibratedCandidate.of(one, load_outputs(one, dataset), truth) for one in read_study(folder).candidates]
+    return [
+        CalibratedCandidate.of(one, load_outputs(one, dataset), truth) for one in read_candidates(folder).candidates
+    ]
 
 
 def test_no_label_of_a_fold_has_a_part_in_its_answers(folder: StudyFolder, dataset: Dataset) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rfe.ensemble.mixing import mix_states, ratio_probabilities
+from rfe.ensemble.mixing import mix_states, split_probabilities
 from rfe.metrics.metric import set_probabilities
 from rfe.task import BLEMORE
 
@@ -27,7 +27,7 @@ def test_mixing_is_an_average_unless_the_heads_are_weighted_apart() -> None:
 def test_ratios_of_a_pair_are_what_its_states_say() -> None:
     states = np.random.default_rng(0).dirichlet(np.ones(BLEMORE.n_states), (2, 5))
     pair = np.array([0, 9, 3, 3, 1])
-    ratios = ratio_probabilities(BLEMORE, states, pair)
+    ratios = split_probabilities(BLEMORE, states, pair)
     np.testing.assert_allclose(ratios.sum(-1), 1)
     three = states[1, 2, 6 + 9 : 6 + 12]
     np.testing.assert_allclose(ratios[1, 2], three / three.sum())

@@ -8,7 +8,7 @@ import pytest
 
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
-from rfe.ensemble.candidates import read_study
+from rfe.ensemble.candidates import read_candidates
 from rfe.ensemble.preselection import Preselection, preselect
 from rfe.ensemble.selection import Selection
 from rfe.progress import SilentProgress
@@ -43,7 +43,7 @@ def make_study(tmp_path: Path, dataset: Dataset, noise: list[float]) -> StudyFol
 
 
 def look(folder: StudyFolder, dataset: Dataset, how: Selection = FEW) -> Preselection:
-    candidates = read_study(folder).candidates
+    candidates = read_candidates(folder).candidates
     return preselect(candidates, candidates, dataset, how, lambda: None)
 
 

@@ -9,8 +9,8 @@ import pytest
 from rfe.config.load import change_config
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.ensemble.build import build_ensemble
-from rfe.ensemble.calibrated import CalibratedCandidate, Truth, View, view_candidates
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.calibrated import CalibratedCandidate, FoldView, Truth, view_candidates
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.ensemble.nested import choose_nested, nested_answers, nested_states
 from rfe.ensemble.prediction import AveragedDecoder, decoder_from_dict, fit_decoder
 from rfe.ensemble.selection import Selection, first_step, select_weights
@@ -42,7 +42,7 @@ def test_numbers_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
         Selection(**wrong)
 
 
-def made_up_view(seed: int = 0) -> tuple[View, np.ndarray]:
+def made_up_view(seed: int = 0) -> tuple[FoldView, np.ndarray]:
     """Candidates 0 and 1 each know the sets of one half of the clips, 2 knows the ratios; the others know nothing."""
     rng = np.random.default_rng(seed)
     truth = np.where(rng.random(N_CLIPS) < 0.5, rng.integers(0, 6, N_CLIPS), rng.integers(6, BLEMORE.n_states, N_CLIPS))
@@ -61,7 +61,7 @@ def made_up_view(seed: int = 0) -> tuple[View, np.ndarray]:
     blends = (sets[..., 6:, None] * ratios).reshape(8, N_CLIPS, 30)
     states = np.concatenate([sets[..., :6], blends], -1).astype(np.float32)
     scores = np.array([0.5, 0.5, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1])
-    view = View(of_set.astype(np.float32), of_ratio.astype(np.float32), scores, lambda index: states[index])
+    view = FoldView(of_set.astype(np.float32), of_ratio.astype(np.float32), scores, lambda index: states[index])
     return view, truth
 
 
@@ -153,7 +153,7 @@ def test_a_confirmed_trial_needs_both_its_outputs(folder: StudyFolder, dataset: 
 
 
 def calibrate(folder: StudyFolder, dataset: Dataset, truth: Truth) -> list[CalibratedCandidate]:
-    candidates = read_study(folder).candidates
+    candidates = read_candidates(folder).candidates
     return [CalibratedCandidate.of(one, load_outputs(one, dataset), truth) for one in candidates]
 
 

@@ -15,7 +15,7 @@ from rfe.errors import ConfigError
 from rfe.model.auxiliary import agreement, auxiliary_loss
 from rfe.model.stack import ModelOutput
 from rfe.task import BLEMORE
-from rfe.training.build import StackShape, View
+from rfe.training.build import FeatureView, StackShape
 from rfe.training.engine import Stack
 from rfe.training.prediction import predict
 from tests.unit.training.stacks import DIMS, NAMES, make_replica, make_stack, train
@@ -139,7 +139,7 @@ class SwappedFeatures:
             values[rows] = values[np.roll(rows, 1)]
             self.views.append(torch.from_numpy(values.astype(np.float32)))
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         return self.views[view.encoder]
 
 

@@ -3,7 +3,7 @@ import math
 import torch
 
 from rfe.model.head_fusion import fuse_heads
-from rfe.model.heads import SetTensors, decide_blend, divergence, presence_loss, presence_probabilities, set_logits
+from rfe.model.heads import SetTensors, decide_blend, divergence, presence_distribution, presence_loss, set_logits
 from rfe.task import BLEMORE
 from tests.tasks import COMPOUND
 
@@ -26,10 +26,10 @@ def test_a_pair_may_have_a_logit_of_its_own() -> None:
     expected = set_logits(SETS, LOGITS)[1, 0].clone()
     expected[6] += 4.0
     torch.testing.assert_close(set_logits(SETS, LOGITS, own)[1, 0], expected)
-    p = presence_probabilities(SETS, LOGITS, BY_STATES, own)
+    p = presence_distribution(SETS, LOGITS, BY_STATES, own)
     marginals = torch.softmax(expected, -1) @ SETS.members
     torch.testing.assert_close(p[1, 0], marginals / marginals.sum())
-    torch.testing.assert_close(p[0], presence_probabilities(SETS, LOGITS, BY_STATES)[0])
+    torch.testing.assert_close(p[0], presence_distribution(SETS, LOGITS, BY_STATES)[0])
     loss = presence_loss(SETS, LOGITS, torch.eye(16)[torch.tensor([[6], [6]])], BY_STATES, own)
     torch.testing.assert_close(loss[1, 0], -torch.log_softmax(expected, -1)[6])
 
@@ -57,7 +57,7 @@ def test_a_blend_logit_leaves_out_what_no_clip_shows() -> None:
 
 
 def test_presence_probabilities_of_both_kinds_sum_to_one() -> None:
-    p = presence_probabilities(SETS, LOGITS, BY_STATES)
+    p = presence_distribution(SETS, LOGITS, BY_STATES)
     torch.testing.assert_close(p.sum(-1), torch.ones(2, 1))
     sigmoid = torch.sigmoid(LOGITS[0, 0])
     torch.testing.assert_close(p[0, 0], sigmoid / sigmoid.sum())

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rfe.search.work import Assignment, ItemResult, Report, WorkItem, WorkQueueStatus
 from rfe.search.work_queue import HANG_GRACE_S, WorkQueue
-from rfe.training.record import Part, TrialResult
+from rfe.training.record import FoldPart, TrialResult
 from tests.machines import machine_settings
 
 LEASE_S, LIMIT_S = 30.0, 200.0
@@ -67,7 +67,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.made["item"] += 1
             options: dict[str, Any] = {"retries": (pick + number) % 3, "ahead": ahead}
             if pick % 2:
-                options |= {"part": Part(FOLDS[:2]), "rest": FOLDS[2:], "compared": True}
+                options |= {"part": FoldPart(FOLDS[:2]), "rest": FOLDS[2:], "compared": True}
             if pick % 5 == 0:
                 options["limit_s"] = LIMIT_S
             items.append(WorkItem(f"s/{number}", {}, "/data", shape=shape, memory_bytes=1 + number % 3, **options))

@@ -112,7 +112,7 @@ def test_an_exported_configuration_can_be_added_and_one_of_another_space_cannot(
         loop.end()
     folder = workspace.study("s")
     config = folder.trial(0) / "config.yaml"
-    with pytest.raises(StudyError, match="trial 0 has this configuration already"):
+    with pytest.raises(StudyError, match="trial 0 already has this configuration"):
         api.add_trial("s", config=config, workspace=workspace)
     api.add_trial("s", ["train.lr=0.00345"], config=config, workspace=workspace)
     other = tmp_path / "other.yaml"

@@ -9,7 +9,7 @@ import pytest
 
 from rfe.search.work import ItemResult, Report, Updates, WorkItem
 from rfe.search.work_queue import FAILED_STARTS, HANG_GRACE_S, WorkQueue
-from rfe.training.record import Checkpoint, Part, TrialResult
+from rfe.training.record import Checkpoint, FoldPart, TrialResult
 
 
 class Clock:
@@ -220,7 +220,7 @@ def test_a_reported_score_is_compared_by_the_study_and_may_end_the_item(queue: W
 
 def test_the_other_folds_are_a_second_lease_of_those_that_compare_well(queue: WorkQueue) -> None:
     first = replace(result(0.4), folds=np.array([0, 1]), curves={"score": [(9, 0.4)]})
-    queue.offer("run/1", [item(f"s/{i}", part=Part((0, 1)), rest=(2, 3, 4), compared=True) for i in range(2)])
+    queue.offer("run/1", [item(f"s/{i}", part=FoldPart((0, 1)), rest=(2, 3, 4), compared=True) for i in range(2)])
     queue.register("w1", "slot0")
     queue.register("w2", "slot1")
     assert keys(queue, "w1") == ["s/0"]
@@ -235,7 +235,7 @@ def test_the_other_folds_are_a_second_lease_of_those_that_compare_well(queue: Wo
     assert item_result.result is not None
     assert item_result.result.curves == first.curves
     (rest,) = queue.take("w2", 1e9, 8).items
-    assert (rest.key, rest.part, rest.rest, rest.compared) == ("s/0", Part((2, 3, 4), first), (), False)
+    assert (rest.key, rest.part, rest.rest, rest.compared) == ("s/0", FoldPart((2, 3, 4), first), (), False)
     queue.finish("w1", "s/0", first)  # late, and no result of the whole
     assert not queue.has_news("s")
     queue.finish("w2", "s/0", replace(result(0.5), folds=np.arange(5)))
@@ -478,7 +478,7 @@ def test_how_long_an_item_waited_for_its_first_worker_comes_with_its_end(queue: 
 
 def test_first_folds_that_come_late_do_not_put_an_item_into_the_queue_twice(queue: WorkQueue, clock: Clock) -> None:
     """Before, it stood there twice, and a worker got it twice in one stack, whose replicas then had one key."""
-    queue.offer("c", [item("s/1", part=Part((0, 1)), rest=(2, 3)), item("s/2")])
+    queue.offer("c", [item("s/1", part=FoldPart((0, 1)), rest=(2, 3)), item("s/2")])
     assert keys(queue, "frozen", 1) == ["s/1"]
     clock.now += 31
     assert queue.status().workers == 0

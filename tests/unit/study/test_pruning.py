@@ -1,13 +1,11 @@
 """Scores that trials report decide as Optuna's own pruners do, over restarts and with several objectives."""
 
-import doctest
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
-import rfe.study.pruning
 from rfe.errors import ConfigError, StudyError
 from rfe.journal.events import TrialLog
 from rfe.search_space import load_space
@@ -160,11 +158,6 @@ def test_a_wrong_pruner_is_answered(pruner: dict[str, Any], answer: str) -> None
     with pytest.raises(ConfigError) as caught:
         define(pruner)
     assert answer in str(caught.value)
-
-
-def test_the_example_is_true() -> None:
-    tried = doctest.testmod(rfe.study.pruning)
-    assert (tried.failed, tried.attempted) == (0, 2)
 
 
 @pytest.mark.parametrize("restarts", [False, True])

@@ -54,7 +54,7 @@ def test_optunas_own_storages_read_what_is_written(name: str, tmp_path: Path, fo
 
 def test_a_file_that_is_there_is_kept_and_a_study_that_is_not_is_said(tmp_path: Path, folder: StudyFolder) -> None:
     (tmp_path / "mine.db").write_text("mine")
-    with pytest.raises(ConfigError, match=r"--output .*mine.db: is there already; delete it, or name another file"):
+    with pytest.raises(ConfigError, match=r"--output .*mine.db: already exists; delete it, or name another file"):
         write_optuna(folder, tmp_path / "mine.db")
     assert (tmp_path / "mine.db").read_text() == "mine"
     with pytest.raises(StudyError, match="holds no study"):

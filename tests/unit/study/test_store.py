@@ -15,7 +15,7 @@ from rfe.errors import StudyError
 from rfe.journal.asking import TrialsAsked
 from rfe.journal.journal import Journal
 from rfe.search_space import load_space
-from rfe.study import Asked, StudyDefinition, StudyStore, define_study, read_study
+from rfe.study import AskedTrial, StudyDefinition, StudyStore, define_study, read_study
 from rfe.study.samplers import cohort_seed
 from tests.unit.study.telling import report, tell
 
@@ -38,11 +38,11 @@ def define(overrides: tuple[str, ...] = (), seed: int = 3, **changed: Any) -> St
     return define_study(space, ENCODERS, seed=seed, fingerprint="f00d")
 
 
-def objective(asked: Asked) -> float:
+def objective(asked: AskedTrial) -> float:
     return float(asked.params["train.lr"]) + 0.1 * asked.params["pool.b"]  # type: ignore[arg-type]
 
 
-def tell_all(store: StudyStore, asked: list[Asked]) -> None:
+def tell_all(store: StudyStore, asked: list[AskedTrial]) -> None:
     for one in asked:
         tell(store, one.number, state="complete", values=(objective(one),), user_attrs={"config_id": f"c{one.number}"})
 
@@ -94,9 +94,9 @@ def test_every_trial_has_every_parameter_in_its_range(tmp_path: Path) -> None:
 
 def test_a_study_without_a_searched_field_has_trials_too(tmp_path: Path) -> None:
     with StudyStore.open(tmp_path, define(space={}, first_trials=[])) as store:
-        assert store.ask(1) == [Asked(0, {})]
+        assert store.ask(1) == [AskedTrial(0, {})]
     with StudyStore.open(tmp_path, define(space={}, first_trials=[])) as store:
-        assert store.running() == [Asked(0, {})]
+        assert store.running() == [AskedTrial(0, {})]
 
 
 def test_first_trials_come_first_and_once(tmp_path: Path) -> None:

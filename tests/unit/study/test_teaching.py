@@ -8,7 +8,7 @@ import pytest
 from rfe.journal.events import TrialLog
 from rfe.search_space import ResolvedSpace, load_space
 from rfe.search_space.narrowing import lies_inside, narrow_space
-from rfe.study import Asked, StudyStore, define_study
+from rfe.study import AskedTrial, StudyStore, define_study
 
 SPACE: dict[str, Any] = {
     "pool": {"subset": "all", "min_size": 2},
@@ -30,7 +30,7 @@ def opened(folder: Path, sampler: str, **fields: Any) -> StudyStore:
     return StudyStore.open(folder, define_study(space, ("a", "b", "c"), seed=1, fingerprint="f"))
 
 
-def end(store: StudyStore, asked: list[Asked]) -> None:
+def end(store: StudyStore, asked: list[AskedTrial]) -> None:
     for one in asked:
         score = 0.5 - abs(float(one.params["train.lr"] or 0) - 0.003)
         store.tell(TrialLog("s", one.number, "complete", f"c{one.number}", {}, {"score": score}))

@@ -10,7 +10,7 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.submission.export import export_study
 from rfe.training.configurations import train_configurations
-from rfe.training.record import Part, TrialResult
+from rfe.training.record import FoldPart, TrialResult
 from rfe.workspace import Workspace
 from tests.unit.ensemble.studies import make_artifacts, make_trial, write_study
 
@@ -39,7 +39,7 @@ def export_trained(
 
     def train(asked: Config, folds: tuple[int, ...] | None) -> TrialResult:
         assert folds is not None
-        finals.append(train_configurations([asked], dataset, cache, parts={0: Part(folds)})[0])
+        finals.append(train_configurations([asked], dataset, cache, parts={0: FoldPart(folds)})[0])
         return finals[-1]
 
     bundle = export_study(workspace, "fusion-v1", dataset, kind=kind, output=output, train=train)  # type: ignore[arg-type]

@@ -188,7 +188,7 @@ def bomb(archive: zipfile.ZipFile) -> None:
     [
         (escape, "leads outside its folder"),
         (link, "members/link.json is a link"),
-        (repeat, "config.yaml stands in it twice"),
+        (repeat, "config.yaml is in it twice"),
         (bomb, "claim to unpack to"),
     ],
 )

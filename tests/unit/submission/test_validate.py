@@ -134,10 +134,10 @@ def test_the_extension_is_an_option(tmp_path: Path) -> None:
 
 
 TEXTS = {
-    "key twice": ('{"predictions": {"a.mov": [], "a.mov": []}}', "a.mov: the key stands twice"),
+    "key twice": ('{"predictions": {"a.mov": [], "a.mov": []}}', "a.mov: the key occurs twice"),
     "field twice": (
         '{"predictions": {"a.mov": [{"emotion": "ang", "salience": 100, "salience": 70}]}}',
-        "salience: the key stands twice",
+        "salience: the key occurs twice",
     ),
     "not JSON": ("predictions: 3", "not JSON"),
     "NaN": ('{"predictions": {"a.mov": [{"emotion": "ang", "salience": NaN}]}}', "NaN is no JSON number"),

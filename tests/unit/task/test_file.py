@@ -60,14 +60,14 @@ def test_two_ratios_are_scored_as_blemore_s(tmp_path: Path) -> None:
 WRONG = {
     "name: x": "classes: is missing; it must be a list, each text, or a map from name to text",
     "{name: x, classes: [a]}": "classes: there are 1; a task has 2 to 64",
-    "{name: x, classes: [a, b, a]}": "classes: 'a' stands there more than once; codes must differ",
+    "{name: x, classes: [a, b, a]}": "classes: 'a' occurs more than once; codes must differ",
     "{name: x, classes: [1, 2]}": "classes: [1, 2] is not allowed; it must be a list, each text, or a map",
     "{name: x, clases: [a, b]}": "clases: unknown field 'clases'; did you mean classes?",
     "{name: x, classes: [joy, awe], blends: [[joy, aw]]}": "blends: 'aw' is no class of this task; did you mean awe?",
     "{name: x, classes: [a, b, c], blends: [[a, b, c]]}": (
         "blends: [a, b, c] has 3 classes; a clip shows one or two, so name pairs such as [a, b]"
     ),
-    "{name: x, classes: [a, b, c], blends: [[a, b], [b, a]]}": "blends: [b, a] stands there more than once",
+    "{name: x, classes: [a, b, c], blends: [[a, b], [b, a]]}": "blends: [b, a] occurs more than once",
     "{name: x, classes: [a, b], blends: [[a, a]]}": "blends: [a, a] is no pair; name two different classes",
     "{name: x, classes: [a, b], blends: some}": "blends: 'some' is not allowed; it must be one of all, none, or a list",
     "{name: x, classes: [a, b, c], blends: [[a, b]], never_blend: [c]}": "never_blend: is read with blends: all only",

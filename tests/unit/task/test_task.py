@@ -75,10 +75,10 @@ def test_what_is_not_a_state_is_refused_in_a_sentence(task: Task, percents: dict
     [
         ({"classes": ("a",)}, "there are 1; a task has 2 to 64"),
         ({"classes": tuple(f"c{i}" for i in range(65))}, "there are 65"),
-        ({"classes": ("a", "b", "a")}, "'a' stands there more than once"),
+        ({"classes": ("a", "b", "a")}, "'a' occurs more than once"),
         ({"classes": ("a", "b+c")}, r"'b\+c' cannot be a code"),
         ({"pairs": ((1, 0),)}, "the lower index first"),
-        ({"pairs": ((0, 1), (0, 1))}, "one stands there more than once"),
+        ({"pairs": ((0, 1), (0, 1))}, "one occurs more than once"),
         ({"alone": (True, False, True)}, "'b' neither occurs alone nor blends"),
         ({"ratios_percent": (70, 30)}, "no blends that could have one"),
         ({"pairs": ((0, 1),), "ratios_percent": (70, 50)}, "70 is there and 30 is not"),

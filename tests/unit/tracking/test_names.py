@@ -16,8 +16,8 @@ from rfe.tracking.presentation import (
     study_names,
     trial_description,
     trial_metrics,
-    trial_table,
     trial_tags,
+    trial_view,
 )
 from tests.unit.tracking.logs import failed_log, study_log, trial_log
 
@@ -134,4 +134,4 @@ def test_values_are_what_databases_take() -> None:
 def test_a_space_of_many_dimensions_has_a_view_that_servers_take() -> None:
     """Before, the experiment's tag was refused, and with it the whole study."""
     space = {f"data.standardize.encoder {i}": "actor or fold" for i in range(2000)}
-    assert 1000 < len(trial_table(study_log(space=space))) <= LONGEST_VIEW
+    assert 1000 < len(trial_view(study_log(space=space))) <= LONGEST_VIEW

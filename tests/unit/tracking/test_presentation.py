@@ -13,8 +13,8 @@ from rfe.tracking.presentation import (
     study_tags,
     trial_description,
     trial_metrics,
-    trial_table,
     trial_tags,
+    trial_view,
 )
 from tests.unit.tracking.logs import confirmation_log, failed_log, study_log, trial_log
 
@@ -112,7 +112,7 @@ def test_study_description() -> None:
 
 
 def test_trial_table_is_a_saved_view_of_what_was_searched() -> None:
-    view = json.loads(trial_table(study_log()))
+    view = json.loads(trial_view(study_log()))
     state = json.loads(view["state"])
     assert state["orderByKey"] == "metrics.`score`"
     assert state["selectedColumns"][0] == "metrics.`score`"

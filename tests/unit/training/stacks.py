@@ -9,7 +9,7 @@ from torch import Tensor
 from rfe.data.metadata import Clips
 from rfe.model.settings import ReplicaSettings
 from rfe.task import BLEMORE, Task
-from rfe.training.build import Replica, StackShape, View
+from rfe.training.build import FeatureView, Replica, StackShape
 from rfe.training.engine import Stack
 from rfe.training.settings import TrainSettings
 
@@ -51,7 +51,7 @@ class MadeUpFeatures:
         self.views = {encoder: values.to(device) for encoder, values in self.views.items()}
         return self
 
-    def view(self, view: View) -> Tensor:
+    def view(self, view: FeatureView) -> Tensor:
         return self.views[view.encoder]
 
 
@@ -68,7 +68,7 @@ def make_replica(
         configuration,
         ReplicaSettings(seed=seed, fold=fold, pool=pool, **settings),
         TrainSettings(**({"epochs": 4, "lr": 3e-3} | (train or {}))),
-        {encoder: View(encoder, fold, "fold", "unknown", None, 54) for encoder in pool},
+        {encoder: FeatureView(encoder, fold, "fold", "unknown", None, 54) for encoder in pool},
     )
 
 

@@ -19,7 +19,7 @@ from rfe.training.batches import FeatureBank
 from rfe.training.build import Replica
 from rfe.training.configurations import train_configurations
 from rfe.training.engine import Stack
-from rfe.training.record import Checkpoint, EpochReport, Part, Stop
+from rfe.training.record import Checkpoint, EpochReport, FoldPart, Stop
 
 BASE = {"model.latent_dim": 16, "train.epochs": 5, "train.batch_size": 32, "decode.kind": "official"}
 
@@ -168,7 +168,7 @@ def test_folds_trained_in_two_parts_give_the_whole(protocol: str, data: tuple[Da
         seen.extend(report.score for report in reports.values() if report.score is not None)
         return {}
 
-    (first,) = train_configurations([config], dataset, cache, parts={0: Part(folds[:2])}, on_epoch=watch)
+    (first,) = train_configurations([config], dataset, cache, parts={0: FoldPart(folds[:2])}, on_epoch=watch)
     mine = np.isin(dataset.clips.fold[: dataset.clips.n_source], folds[:2])
     assert (first.state, tuple(first.folds)) == ("complete", folds[:2])
     assert np.isfinite([*seen, first.score]).all()
@@ -176,7 +176,7 @@ def test_folds_trained_in_two_parts_give_the_whole(protocol: str, data: tuple[Da
     assert (first.predicted_state[:, ~mine] == -1).all()
     assert first.totals["acc_presence"][:, 1].sum() == mine.sum()
     np.testing.assert_allclose(first.fused[:, mine], whole.fused[:, mine], atol=1e-4)
-    (rest,) = train_configurations([config], dataset, cache, parts={0: Part(folds[2:], first)})
+    (rest,) = train_configurations([config], dataset, cache, parts={0: FoldPart(folds[2:], first)})
     assert tuple(rest.folds) == folds
     for name in ("fused", "presence_logits", "target_fused", "gate_scores", "set_offset"):
         np.testing.assert_allclose(

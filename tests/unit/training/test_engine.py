@@ -9,7 +9,7 @@ import torch
 
 from rfe.data.folds import training_actors
 from rfe.model.head_fusion import fuse_heads
-from rfe.model.heads import presence_probabilities
+from rfe.model.heads import presence_distribution
 from rfe.training.build import Replica
 from rfe.training.engine import Stack
 from rfe.training.prediction import predict
@@ -329,7 +329,7 @@ def test_probabilities_keep_float32_where_products_do_not(model: dict[str, Any])
         features, available = stack.inputs.gather(clips, stack.inputs.rows([0]))
         output = stack.model(features, available, stack.inputs.prediction_noise("held out", 32))
     scalars = stack.model.scalars
-    presence = presence_probabilities(stack.model.sets, output.presence_logits, scalars.by_states, output.pair_logits)
+    presence = presence_distribution(stack.model.sets, output.presence_logits, scalars.by_states, output.pair_logits)
     fused = fuse_heads(presence, output.log_salience, scalars.presence_weight, scalars.geometric)
     assert output.log_fused.dtype == torch.float32
     torch.testing.assert_close(output.log_fused, fused, rtol=1e-5, atol=1e-5)

@@ -15,7 +15,7 @@ from rfe.errors import ConfigError
 from rfe.training.build import build_replicas, final_epochs, shape_key, stack_shape
 from rfe.training.configurations import train_configurations
 from rfe.training.prediction import predict
-from rfe.training.record import Part, TrialResult
+from rfe.training.record import FoldPart, TrialResult
 from tests.unit.data.folders import make_folder, make_rows
 from tests.unit.training.stacks import make_clips, make_replica, make_stack, train
 
@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, FeatureCach
 
 
 def final(config: Config, dataset: Dataset, cache: FeatureCache) -> TrialResult:
-    return train_configurations([config], dataset, cache, parts={0: Part((ALL_TRAIN,))})[0]
+    return train_configurations([config], dataset, cache, parts={0: FoldPart((ALL_TRAIN,))})[0]
 
 
 def test_a_result_without_anything_out_of_fold(data: tuple[Dataset, FeatureCache]) -> None:
@@ -86,7 +86,7 @@ def test_final_models_and_folds_never_share_a_stack(data: tuple[Dataset, Feature
     dataset, cache = data
     assert stack_shape(CONFIG, dataset, (ALL_TRAIN,)) != stack_shape(CONFIG, dataset)
     assert shape_key(CONFIG, dataset) == stack_shape(CONFIG, dataset, (ALL_TRAIN,)).key
-    both = train_configurations([CONFIG, CONFIG], dataset, cache, parts={1: Part((ALL_TRAIN,))})
+    both = train_configurations([CONFIG, CONFIG], dataset, cache, parts={1: FoldPart((ALL_TRAIN,))})
     np.testing.assert_array_equal(both[1].target_fused, final(CONFIG, dataset, cache).target_fused)
     assert both[0].score == train_configurations([CONFIG], dataset, cache)[0].score
 

@@ -19,7 +19,7 @@ from rfe.task import BLEMORE
 from rfe.training.build import memory_bytes
 from rfe.training.configurations import train_configurations
 from rfe.training.kinds import FITTED
-from rfe.training.record import EpochReport, Part, Stop, TrialResult
+from rfe.training.record import EpochReport, FoldPart, Stop, TrialResult
 from tests.integration.fakes import write_data
 from tests.tasks import EIGHT, PAIRS_ONLY, with_task
 
@@ -135,15 +135,15 @@ def test_some_folds_and_then_the_rest(data: tuple[Dataset, FeatureCache]) -> Non
     dataset, cache = data
     (whole,) = train_configurations([kernel()], dataset, cache)
     first, *rest = dataset.clips.folds
-    (some,) = train_configurations([kernel()], dataset, cache, parts={0: Part((first, rest[0]))})
-    (both,) = train_configurations([kernel()], dataset, cache, parts={0: Part(tuple(rest[1:]), some)})
+    (some,) = train_configurations([kernel()], dataset, cache, parts={0: FoldPart((first, rest[0]))})
+    (both,) = train_configurations([kernel()], dataset, cache, parts={0: FoldPart(tuple(rest[1:]), some)})
     assert furthest(whole, both) < 1e-4
     assert set(both.weights or {}) == set(whole.weights or {})
 
 
 def test_final_models_train_on_every_clip(data: tuple[Dataset, FeatureCache]) -> None:
     dataset, cache = data
-    (result,) = train_configurations([kernel()], dataset, cache, parts={0: Part((ALL_TRAIN,))})
+    (result,) = train_configurations([kernel()], dataset, cache, parts={0: FoldPart((ALL_TRAIN,))})
     assert result.state == "complete"
     assert (result.weights or {})["fold-1.seed0.coefficients"].shape[0] == dataset.clips.n_source
     assert result.target_fused.shape == (1, 1, dataset.clips.n_target, 6)

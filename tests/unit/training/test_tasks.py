@@ -12,7 +12,7 @@ from rfe.config.schema import Config
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset, load_dataset
 from rfe.metrics.presence import presence_hits
-from rfe.model.heads import SetTensors, presence_loss, presence_probabilities
+from rfe.model.heads import SetTensors, presence_distribution, presence_loss
 from rfe.task import BLEMORE, Task
 from rfe.training.balance import set_weights
 from rfe.training.classical import answer_classical, boosted, logistic
@@ -83,7 +83,7 @@ def test_sets_that_no_clip_shows_have_no_probability_and_cost_nothing(task: Task
     by_states = torch.tensor([True])
     blends = torch.softmax(sets.possible_logits(logits, None), -1)
     assert (blends[..., sets.impossible] == 0).all()
-    presence = presence_probabilities(sets, logits, by_states)
+    presence = presence_distribution(sets, logits, by_states)
     torch.testing.assert_close(presence.sum(-1), torch.ones(1, 30))
     hard = torch.eye(task.n_sets)[np.arange(30) % task.n_pairs + task.n_classes].unsqueeze(0)
     soft = smoothed(hard, torch.tensor([0.2]), sets.impossible)

@@ -9,7 +9,7 @@ from rfe import api
 from rfe.ablation.study import read_arms
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.document import Points, Report, Text
+from rfe.reporting.report.document import Points, ReportDocument, Text
 from rfe.workspace import Workspace
 from tests.integration.fakes import write_data
 from tests.unit.ablation.studies import Train, pretend, train_truly, use
@@ -19,7 +19,7 @@ SMALL = {"train.epochs": 2, "train.batch_size": 32, "model.latent_dim": 8, "trai
 
 def ablate(
     workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch, train: Train, **fields: object
-) -> Report:
+) -> ReportDocument:
     use(monkeypatch, train)
     plan = folder / "plan.yaml"
     plan.write_text(yaml.safe_dump({"name": "ours", "seeds": 3, "base": SMALL, "components": ["no dropout"], **fields}))
@@ -27,7 +27,7 @@ def ablate(
     return build_report(["ours"], workspace, None, SilentProgress())[0]
 
 
-def names_of(report: Report) -> tuple[set[str], set[str]]:
+def names_of(report: ReportDocument) -> tuple[set[str], set[str]]:
     tables = {one.name.removeprefix("ours-") for one in report.tables}
     return tables, {one.name.removeprefix("ours-") for one in report.figures}
 

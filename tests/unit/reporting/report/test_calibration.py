@@ -8,7 +8,7 @@ from rfe.config.load import change_config
 from rfe.data.dataset import load_dataset
 from rfe.decoding.valid_states import answer_states
 from rfe.ensemble.calibrated import Truth
-from rfe.ensemble.candidates import load_outputs, read_study
+from rfe.ensemble.candidates import load_outputs, read_candidates
 from rfe.reporting.report.calibration import candidate_states
 from rfe.training.scoring import OutOfFold, answer
 from rfe.workspace import Workspace
@@ -22,7 +22,7 @@ def test_with_a_design_they_are_matched_actor_by_actor(tmp_path: Path) -> None:
     config = change_config(CONFIG, {"decode.design": "actor"})
     artifacts = make_artifacts(config, make_outputs(dataset, noise=5.0))
     write_study(workspace.study("s"), dataset, make_trial(dataset, 0, 0.4, config, artifacts=artifacts))
-    (candidate,) = read_study(workspace.study("s")).candidates
+    (candidate,) = read_candidates(workspace.study("s")).candidates
     states = candidate_states(candidate, dataset)
     raw = load_outputs(candidate, dataset).source
     own = OutOfFold(*(np.asarray(one, np.float32) for one in (raw.presence_logits, raw.salience_logits, raw.fused)))

@@ -11,7 +11,7 @@ from rfe.ensemble.selection import Selection
 from rfe.ensemble.stored import NESTED_FILE, read_ensemble, write_ensemble
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.document import Report, Table, Text
+from rfe.reporting.report.document import ReportDocument, Table, Text
 from rfe.workspace import Workspace
 from tests.unit.reporting.report.studies import make_workspace
 
@@ -52,15 +52,15 @@ def test_one_member_and_weights_apart_are_explained(tmp_path: Path) -> None:
     assert "salience weight: in the one that splits a blend" in members.note
 
 
-def report_on(made: tuple[Workspace, Dataset], name: str) -> Report:
+def report_on(made: tuple[Workspace, Dataset], name: str) -> ReportDocument:
     return build_report([name], made[0], None, SilentProgress())[0]
 
 
-def table(report: Report, name: str) -> Table:
+def table(report: ReportDocument, name: str) -> Table:
     return next(one for one in report.tables if one.name == name)
 
 
-def words(report: Report) -> str:
+def words(report: ReportDocument) -> str:
     return " ".join(block.words for section in report.sections for block in section.walk() if isinstance(block, Text))
 
 

@@ -10,8 +10,8 @@ from rfe import api
 from rfe.errors import ConfigError, StudyError
 from rfe.progress import SilentProgress
 from rfe.reporting.report.build import build_report
-from rfe.reporting.report.comparison import is_blemore, read_published, side_by_side
-from rfe.reporting.report.document import Figure, Report, Section, Table, Text
+from rfe.reporting.report.comparison import is_blemore, read_published_scores, side_by_side
+from rfe.reporting.report.document import Figure, ReportDocument, ReportSection, Table, Text
 from rfe.reporting.report.html import report_html
 from rfe.reporting.report.parameters import slice_blocks
 from rfe.reporting.report.subject import Headline, Subject
@@ -31,33 +31,33 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def report(workspace: Workspace) -> Report:
+def report(workspace: Workspace) -> ReportDocument:
     return build_report(["first"], workspace, None, SilentProgress())[0]
 
 
-def _table(report: Report, name: str) -> Table:
+def _table(report: ReportDocument, name: str) -> Table:
     return next(table for table in report.tables if table.name == name)
 
 
-def _words(report: Report) -> str:
+def _words(report: ReportDocument) -> str:
     return " ".join(block.words for section in report.sections for block in section.walk() if isinstance(block, Text))
 
 
-def test_the_headline_is_the_selected_score_and_the_best_is_called_optimistic(report: Report) -> None:
+def test_the_headline_is_the_selected_score_and_the_best_is_called_optimistic(report: ReportDocument) -> None:
     assert [sentence.split(":")[0] for sentence in report.headlines] == ["score_selected", "confirmed", "score_best"]
     assert "[" in report.headlines[0]
     assert "optimistic" in report.headlines[2]
     assert "3 seeds that the search never used" in report.headlines[1]
 
 
-def test_simulated_data_and_caveats_come_first(report: Report) -> None:
+def test_simulated_data_and_caveats_come_first(report: ReportDocument) -> None:
     assert "simulated" in report.title
     assert "simulated" in report.lead[0]
     assert report.caveats[0] == "saliences are guessed."
     assert report.caveats[-1] == "data: fewer than 10 actors: intervals over them are themselves uncertain."
 
 
-def test_everything_asked_for_is_there(report: Report) -> None:
+def test_everything_asked_for_is_there(report: ReportDocument) -> None:
     tables = {table.name.removeprefix("first-") for table in report.tables}
     figures = {figure.name.removeprefix("first-") for figure in report.figures}
     assert tables >= {"side-by-side", "what-ran", "best-trials", "best-parameters", "importance", "pareto", "encoders"}
@@ -70,7 +70,7 @@ def test_everything_asked_for_is_there(report: Report) -> None:
     assert ran["trials"].startswith("24: 24 complete")
 
 
-def test_target_clips_are_called_unlabelled_only_where_nobody_knows(report: Report, tmp_path: Path) -> None:
+def test_target_clips_are_called_unlabelled_only_where_nobody_knows(report: ReportDocument, tmp_path: Path) -> None:
     assert dict(_table(report, "first-what-ran").rows)["target"].endswith("clips, unlabelled")
     workspace, dataset = make_workspace(tmp_path, n_trials=0)
     (dataset.path / "truth.json").write_text("{}")
@@ -90,24 +90,24 @@ def test_one_trial_was_not_chosen_and_short_training_is_in_seconds(tmp_path: Pat
     assert scores.rows[0][-1] == pytest.approx(1.5)
 
 
-def _doubled(section: Section) -> list[str]:
+def _doubled(section: ReportSection) -> list[str]:
     own = [block.title for block in section.blocks if not isinstance(block, Text) and block.title == section.title]
     return own + [title for inner in section.sections for title in _doubled(inner)]
 
 
-def test_nothing_is_titled_like_its_section(workspace: Workspace, report: Report) -> None:
+def test_nothing_is_titled_like_its_section(workspace: Workspace, report: ReportDocument) -> None:
     two, _ = build_report(["first", empty_study(workspace).name], workspace, None, SilentProgress())
     assert [title for section in (*report.sections, *two.sections) for title in _doubled(section)] == []
 
 
-def test_no_column_stands_twice(report: Report) -> None:
+def test_no_column_stands_twice(report: ReportDocument) -> None:
     for table in report.tables:
         titles = [column.title for column in table.columns]
         assert len(titles) == len(set(titles)), table.name
     assert "pool" in [column.title for column in _table(report, "first-best-parameters").columns]
 
 
-def test_both_evaluators_stand_side_by_side(report: Report) -> None:
+def test_both_evaluators_stand_side_by_side(report: ReportDocument) -> None:
     table = _table(report, "first-importance")
     assert [column.title for column in table.columns] == ["parameter", "PED-ANOVA", "fANOVA"]
     for index in (1, 2):
@@ -124,17 +124,17 @@ def test_a_trial_that_keeps_all_is_placed_with_a_word() -> None:
     assert 'model.n_kept is "all"' in figure.note
 
 
-def test_a_gate_that_alternates_is_seen(report: Report) -> None:
+def test_a_gate_that_alternates_is_seen(report: ReportDocument) -> None:
     rows = {(row[0], row[1]): row[2:] for row in _table(report, "first-gate").rows}
     assert rows["face", "kept"][-1] == pytest.approx(0.5)
     assert rows["voice", "weight"][-1] == pytest.approx(0.5)
 
 
-def test_other_data_is_not_held_against_published_numbers(report: Report) -> None:
+def test_other_data_is_not_held_against_published_numbers(report: ReportDocument) -> None:
     assert "left out" in _words(report)
     assert "published" not in {table.name for table in report.tables}
-    assert len(read_published()) == 17
-    assert next(one.score for one in read_published() if "6th" in one.source) == pytest.approx(0.2795)
+    assert len(read_published_scores()) == 17
+    assert next(one.score for one in read_published_scores() if "6th" in one.source) == pytest.approx(0.2795)
 
 
 def test_simulated_data_of_the_official_shape_is_not_blemore(workspace: Workspace, tmp_path: Path) -> None:
@@ -191,20 +191,22 @@ def test_an_unknown_name_is_refused(workspace: Workspace) -> None:
         build_report(["frist"], workspace, None, SilentProgress())
 
 
-def test_the_page_holds_everything_and_escapes_it(report: Report) -> None:
+def test_the_page_holds_everything_and_escapes_it(report: ReportDocument) -> None:
     page = report_html(report, {figure.name: PIXEL for figure in report.figures})
     assert 'src="http' not in page
     assert page.count("<main") == page.count("<h1") == 1
     assert page.count('class="plot"') == sum(len(figure.panels) for figure in report.figures)
-    spiteful = Report("<script>alert(1)</script>", ("</script>",), ("a & b",), ("`<b>` it",), ())
+    spiteful = ReportDocument("<script>alert(1)</script>", ("</script>",), ("a & b",), ("`<b>` it",), ())
     page = report_html(spiteful, {})
     assert "<script>alert" not in page
     assert "&lt;/script&gt;" in page
     assert "<li><code>&lt;b&gt;</code> it</li>" in page
 
 
-def test_a_report_is_written_whole_and_replaced(report: Report, tmp_path: Path) -> None:
-    small = Report(report.title, report.lead, report.headlines, report.caveats, report.sections[:3], report.attached)
+def test_a_report_is_written_whole_and_replaced(report: ReportDocument, tmp_path: Path) -> None:
+    small = ReportDocument(
+        report.title, report.lead, report.headlines, report.caveats, report.sections[:3], report.attached
+    )
     for _ in range(2):
         written = write_report(small, tmp_path / "out", ["first"], SilentProgress())
     assert {path.name for path in written.folder.iterdir()} == {
