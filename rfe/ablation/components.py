@@ -150,8 +150,8 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     gate = (1 + n_entries) * hidden + (2 * hidden**2 if sees_latent else 0) if is_scored else 0
     gate += n_pool * (AGREEMENT_STATISTICS + 2) * AGREEMENT_WIDTH if sees_predictions else 0
     gate += n_pool * (task.n_sets if has_pair_logits else task.n_classes) * (hidden + 1) if predicts else 0
-    # A kind that is not in the map counts as `rank_concat`; a new one without parameters needs its 0 here.
-    fusion = {"weighted_sum": 0, "rank_embedding": n_kept * hidden}.get(model.fusion.kind, n_kept * hidden**2 + hidden)
+    by_kind = {"weighted_sum": 0, "rank_embedding": n_kept * hidden, "rank_concat": n_kept * hidden**2 + hidden}
+    fusion = by_kind[model.fusion.kind]
     heads = (2 * task.n_classes + (task.n_pairs if has_pair_logits else 0)) * (hidden + 1)
     if model.heads.blend == "own" and config.loss.presence != "bce" and task.has_both_sizes:
         heads += hidden + 1

@@ -16,7 +16,7 @@ from rfe.data.arrays import read_arrays
 from rfe.data.dataset import Dataset
 from rfe.decoding.base import Outputs
 from rfe.errors import ConfigError, DataError, StudyError
-from rfe.journal.events import ConfirmationLog, StudyLog, TrialLog
+from rfe.journal.events import ConfirmationLog, OutcomeLog, StudyLog, TrialLog
 from rfe.journal.records import read_events
 from rfe.task import Task
 from rfe.training.record import TrialResult
@@ -108,7 +108,7 @@ def read_candidates(
         elif isinstance(event, ConfirmationLog):
             if confirmed:
                 confirmations[event.number] = event
-        else:
+        elif isinstance(event, OutcomeLog):
             scores = event.scores
     finished = [
         _candidate(trial, confirmations.get(number))

@@ -48,7 +48,7 @@ def read_journal(folder: StudyFolder) -> StudyJournal:
             trials[event.number] = event
         elif isinstance(event, ConfirmationLog):
             confirmations[event.number] = event
-        else:
+        elif isinstance(event, OutcomeLog):
             outcome, ended = event, True
     return StudyJournal(study, dict(sorted(trials.items())), confirmations, outcome, ended, changed)
 

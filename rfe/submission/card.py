@@ -42,7 +42,7 @@ METRIC_WORDS: dict[str, str] = {
     "macro_f1": "Score is the mean over the sets of classes of F1, the harmonic mean of precision and recall.",
     "salience_mae": "Score is made of the mean absolute error of the answered saliences.",
 }
-"""What Score is, by the task's metric. `rfe export` ends with a KeyError for a metric without an entry."""
+"""What Score is, by the task's metric."""
 
 TRANSDUCTIVE_CARD = (
     "**Transductive**: all clips of an actor are answered together, each state as often as by the training actors' "

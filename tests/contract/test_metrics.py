@@ -12,6 +12,7 @@ from rfe.metrics.choice import METRICS, further_metrics, score_metric, score_par
 from rfe.metrics.metric import LabelShares, Metric, totals_of
 from rfe.metrics.presence import presence_hits
 from rfe.metrics.salience import salience_hits
+from rfe.submission.card import METRIC_WORDS
 from rfe.task import BLEMORE, Task
 
 TASKS = (
@@ -146,6 +147,7 @@ def test_the_answer_of_the_largest_expected_gain_beats_the_likeliest_state(task:
 
 def test_every_metric_can_be_a_tasks() -> None:
     assert tuple(METRICS) == NAMES
+    assert METRIC_WORDS.keys() == METRICS.keys()  # what an exported model's card says
     pair = {"pairs": ((0, 1),), "ratios_percent": (70, 30)}
     assert [score_metric(Task("t", ("a", "b"), metric=name, **pair)).name for name in METRICS] == [*METRICS]
 
