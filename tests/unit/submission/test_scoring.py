@@ -85,7 +85,7 @@ def test_refuses_what_cannot_be_scored(tmp_path: Path, dataset: Dataset) -> None
         score_file(path, dataset)
     answer = [{"emotion": "ang", "salience": 100}]
     path.write_text(json.dumps({"predictions": {"A0_clip0.mov": answer, "A0_clip0": answer}}))
-    with pytest.raises(SubmissionError, match="A0_clip0 stands twice"):
+    with pytest.raises(SubmissionError, match="A0_clip0 is answered twice"):
         score_file(path, dataset)
 
 
