@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +40,36 @@ def write_beside(path: Path) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files to a folder, each beside its place, then renamed; one `fsync` puts all of their names on disk.
+
+    Args:
+        folder: made if missing.
+        contents: by the file's name.
+    """
+    if not contents:
+        return
+    make_folder(folder)
+    places = {folder / name: content for name, content in contents.items()}
+    beside = {path: path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}") for path in places}
+    path = folder
+    try:
+        for path, content in places.items():
+            with beside[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in places:
+            beside[path].replace(path)
+        sync_folder(folder)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,8 +1,12 @@
 """Files, mappings and `--set` values into a checked configuration, and back."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from rfe.config.fields import FIELDS, MAP_FIELDS, locate, nest_names, problems_of, unknown_field
 from rfe.config.reading import describe_value, parse_overrides, read_yaml, with_overrides, write_yaml
@@ -35,6 +39,9 @@ def load_config(source: Path | str | Mapping[str, Any], overrides: Sequence[str]
 def build_config(fields: Mapping[str, Any], heading: str, problems: Sequence[str] = ()) -> Config:
     """The configuration of values by field name (maps by encoder whole); `problems` found before are reported too."""
     nested = nest_names(fields)
+    if not problems:
+        with suppress(ValidationError):  # said below, in sentences
+            return Config.model_validate(nested)
     gather([*problems, *problems_of(Config, nested)], ConfigError, heading)
     return Config.model_validate(nested)
 
@@ -103,13 +110,10 @@ def set_field(fields: dict[str, Any], name: str, value: Any) -> list[str]:
 
 def field_values(config: Config) -> dict[str, Any]:
     """Field name -> value, maps by encoder whole."""
-    values: dict[str, Any] = {}
-    for name in FIELDS:
-        value: Any = config
-        for part in name.split("."):
-            value = getattr(value, part)
-        values[name] = value
-    return values
+    return dict(zip(FIELDS, _VALUES_OF(config), strict=True))
+
+
+_VALUES_OF = attrgetter(*FIELDS)
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -125,4 +129,5 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def dump_config(config: Config) -> str:
     """The configuration as YAML that `load_config` reads back to an equal one."""
-    return write_yaml(config.model_dump())
+    values = config.model_dump()
+    return write_yaml(values, plain=repr(values).isascii())

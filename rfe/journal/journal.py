@@ -34,7 +34,7 @@ from rfe.journal.events import (
 from rfe.journal.records import Record, as_json, explained, own_fields, read_records
 from rfe.locking import acquire_lock
 from rfe.workspace import StudyFolder
-from rfe.writing import cut_torn_line, make_folder, sync_folder, write_bytes
+from rfe.writing import cut_torn_line, make_folder, sync_folder, write_bytes, write_files
 
 LOCK_FILE = "study.lock"
 LOCK_WAIT_S = 1.0
@@ -216,13 +216,9 @@ class Journal:
             self._holding.remove(number)
 
     def _write_files(self, folder: Path, artifacts: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
-        written: dict[str, bytes | Path] = {}
-        for name, content in artifacts.items():
-            path = folder / name
-            if content != path:
-                write_bytes(path, content if isinstance(content, bytes) else content.read_bytes())
-            written[name] = path
-        return written
+        new = {name: content for name, content in artifacts.items() if content != folder / name}
+        write_files(folder, {name: one if isinstance(one, bytes) else one.read_bytes() for name, one in new.items()})
+        return {name: folder / name for name in artifacts}
 
     def _write_weights(self, folder: Path, weights: Mapping[str, NDArray[np.float32]] | Path | None) -> Path | None:
         path = folder / WEIGHTS

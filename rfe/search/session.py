@@ -27,6 +27,7 @@ QUIET = {
     "RAY_DEDUP_LOGS": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "4",  # one by default: a cohort is then asked for when the former one's process is up
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # the study's journal is the state, not Tune's snapshots
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -34,6 +34,8 @@ from rfe.writing import DISK_FULL, write_json
 INTERRUPTED = "interrupted"
 POLL_S = 0.3
 """How long the driver waits for results before it looks at limits and progress."""
+TURN_S = 0.1
+"""Shortest turn: what ends meanwhile is collected and settled in one call each."""
 ROOM_S = 0.2
 """How long Tune waits for room for another cohort before it looks at its trials."""
 JOIN_S = 10.0
@@ -89,6 +91,8 @@ class StudyRun:
         self.failed = False
         self.cannot_start = ""
         self.room = Condition()
+        self.next_turn = self.next_look = 0.0
+        """When the queue is asked again for what ended, and for how far its workers are."""
         self.next_growth = time.monotonic() + GROW_S
         self.lonely_since: float | None = time.monotonic()
         """Since when there is no worker; None while there is one, or after the user was told."""
@@ -179,22 +183,26 @@ class StudyRun:
         self.progress.start(f"search {self.space.study}", self.budget.trials)
         tuner = CohortTuner(self._next_cohort, self.fleet.settings.queue, self.fleet.folder / self.run_id)
         tuner.start()
-        self._set_weight_threshold()
+        self.fleet.queue.settle([], self._weight_threshold())
         try:
             while not (tuner.ended and not self.trial_tracker.n_open):
                 tune_ended = tuner.ended
                 n_settled = self._settle()
-                status = self.fleet.queue.status()
-                self._take_up(trial_progress(status, self.space.study))
-                self._end_pruned()
+                status = None
+                if not n_settled or time.monotonic() >= self.next_look:
+                    self.next_look = time.monotonic() + POLL_S
+                    status = self.fleet.queue.status()
+                    self._take_up(trial_progress(status, self.space.study))
+                    self._end_pruned()
                 self._check(tuner)
-                self._grow()
-                self._watch_nodes()
-                self._show(status)
-                self.journal.keep_time()
+                if status is not None:
+                    self._grow()
+                    self._watch_nodes()
+                    self._show(status)
+                    self.journal.keep_time()
                 if self.interrupt.asked or self.failed:
                     break
-                if tune_ended and not (n_settled or status.waiting or status.leased):
+                if status is not None and tune_ended and not (n_settled or status.waiting or status.leased):
                     self._fail_open("Ray Tune ended before its cohort was offered")
         finally:
             self.stopping, self.ending = self.stopping or "the search ended", True
@@ -243,25 +251,25 @@ class StudyRun:
 
     def _settle(self) -> int:
         """Record ended items, so that their cohort may end and another be asked for. Returns how many ended."""
+        time.sleep(max(0.0, self.next_turn - time.monotonic()))
         updates = self.fleet.queue.collect(self.space.study, POLL_S)
+        self.next_turn = time.monotonic() + TURN_S
         for item_result in updates.results:
             self.trial_tracker.settle(item_result)
         if updates.reports:
             self.fleet.queue.decide(self.trial_tracker.compare(updates.reports))
         self.cannot_start = updates.cannot_start
         if updates.results:
-            self.fleet.queue.settle([item_result.key for item_result in updates.results])
-            self._set_weight_threshold()
+            self.fleet.queue.settle([item_result.key for item_result in updates.results], self._weight_threshold())
             with self.room:
                 self.room.notify_all()
         return len(updates.results)
 
-    def _set_weight_threshold(self) -> None:
+    def _weight_threshold(self) -> dict[str, float]:
         """Weights are wanted of trials that would be among the best."""
         keep = self.space.keep_top
         best = self.trial_tracker.ranking()[:keep]
-        weight_threshold = inf if not keep else -inf if len(best) < keep else best[-1].score or 0.0
-        self.fleet.queue.set_weight_threshold(self.space.study, weight_threshold)
+        return {self.space.study: inf if not keep else -inf if len(best) < keep else best[-1].score or 0.0}
 
     def _check(self, tuner: CohortTuner) -> None:
         """Look whether anything ends the search."""

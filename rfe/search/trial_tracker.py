@@ -4,6 +4,7 @@ An ended trial goes to the study's journal first, then to the tracker. Only the 
 """
 
 import threading
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,6 +65,9 @@ class TrialTracker:
         """Configuration id -> the first complete trial that has it."""
         self._adopted: deque[AskedTrial] = deque()
         self._failures_in_a_row = 0
+        self._ranked: list[tuple[float, int]] = []
+        """(-score, number) of the complete trials that are no copies, in order: sorting them in each turn takes long.
+        """
         self._front: list[tuple[float, ...]] = []
         """The objectives' values of the trials that no other is better than; the best score, if that is the one."""
         self._since_best = 0
@@ -135,9 +139,7 @@ class TrialTracker:
 
     def ranking(self) -> list[TrialLog]:
         """Complete trials that are no copies, best first."""
-        logs = list(self._logs.values())  # asking may add copies meanwhile
-        complete = [log for log in logs if log.score is not None and "duplicate_of" not in log.tags]
-        return sorted(complete, key=lambda log: (-(log.score or 0.0), log.number))
+        return [self._logs[number] for _, number in list(self._ranked)]  # asking may add copies meanwhile
 
     def commonest_failure(self) -> str:
         """The reason that most failed trials share; "" without failures."""
@@ -314,7 +316,11 @@ class TrialTracker:
 
     def _account(self, log: TrialLog) -> None:
         self._open.pop(log.number, None)
+        if log.number in self._logs:  # the last record of a trial holds
+            self._ranked = [one for one in self._ranked if one[1] != log.number]
         self._logs[log.number] = log
+        if log.score is not None and "duplicate_of" not in log.tags:
+            insort(self._ranked, (-log.score, log.number))
         self.copies_in_a_row = self.copies_in_a_row + 1 if "duplicate_of" in log.tags else 0
         if log.score is not None:
             self._trained.setdefault(log.config_id, log.number)

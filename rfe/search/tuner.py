@@ -49,7 +49,11 @@ class CohortSearcher(Searcher):  # type: ignore[misc]  # Ray is untyped
             cohort = self._next_cohort()
         except StopIteration:
             return str(Searcher.FINISHED)
-        return None if cohort is None else {"queue": self._queue, "cohort": cohort.name, "items": list(cohort.items)}
+        if cohort is None:
+            return None
+        # The trial offers it too, but may take seconds to start, while workers wait
+        find_queue(self._queue).offer(cohort.name, cohort.items)
+        return {"queue": self._queue, "cohort": cohort.name, "items": list(cohort.items)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: results reach the study through the queue."""

@@ -80,6 +80,8 @@ class Assignment:
     """The worker's node is about to go: save what is in training and give it back."""
     leave: bool = False
     """The worker was found hanging: end the process, whatever it does."""
+    pause_s: float = 0.0
+    """Call no sooner than in so many seconds where there is nothing to tell: the queue bears so many calls a second."""
 
 
 @dataclass(frozen=True)

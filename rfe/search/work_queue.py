@@ -8,7 +8,8 @@ when all its items have.
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import ceil
+from itertools import chain
+from math import ceil, inf
 
 from rfe.search.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from rfe.search.lease import Entry, Holder
@@ -23,6 +24,11 @@ FAILED_STARTS = 6
 """So many workers in a row that fail in one place, while none works anywhere, are no accident."""
 HANG_GRACE_S = 60.0
 """Seconds past its limit after which an item's worker counts as hanging."""
+CALLS_PER_S = 100
+"""So many heartbeats, and so many questions of idle workers, the queue wants in a second: Ray takes about a millisecond
+for each, and a thousand workers at their usual intervals would keep it busy with nothing else."""
+LONGEST_PAUSE_S = 10.0
+"""Between two heartbeats, however many workers there are: they learn from them what was cancelled, or that they go."""
 
 
 class WorkQueue:
@@ -38,6 +44,10 @@ class WorkQueue:
         self._entries: dict[str, Entry] = {}
         self._waiting: list[str] = []
         self._cohorts: dict[str, set[str]] = {}
+        """Those that are open: their items that are yet to end or to be settled."""
+        self._ended_cohorts: set[str] = set()
+        self._next_sweep = inf
+        """Before this no lease can have expired: with a thousand workers it takes long to look at them in each call."""
         self._workers: dict[str, Holder] = {}
         self._closed_runs: set[str] = set()
         self._cancelled: dict[str, WorkItem] = {}
@@ -68,9 +78,10 @@ class WorkQueue:
             cohort: the name of the run it belongs to (a search, say), a slash, and its own name.
             items: what to train.
         """
-        if cohort in self._cohorts or _run_of(cohort) in self._closed_runs:
+        if cohort in self._cohorts or cohort in self._ended_cohorts or _run_of(cohort) in self._closed_runs:
             return
         self._cohorts[cohort] = {item.key for item in items}
+        self._close_ended([cohort])  # one without items
         new = [item for item in items if item.key not in self._entries]
         for item in new:
             self._entries[item.key] = Entry(item, self._clock())
@@ -82,7 +93,7 @@ class WorkQueue:
         """Whether items of the cohort are yet to be offered, to end or to be settled; False where cancelled."""
         if self._stopped or _run_of(cohort) in self._closed_runs:
             return False
-        return cohort not in self._cohorts or bool(self._cohorts[cohort])
+        return cohort not in self._ended_cohorts
 
     def has_news(self, study: str) -> bool:
         """Whether `collect` would return anything."""
@@ -119,14 +130,17 @@ class WorkQueue:
         """These nodes are about to go: their workers save what they train, give it back, and get nothing more."""
         self._draining = frozenset(nodes)
 
-    def settle(self, keys: Sequence[str]) -> None:
-        """The driver has recorded these: requests for their cohorts are answered from now on."""
+    def settle(self, keys: Sequence[str], thresholds: Mapping[str, float] | None = None) -> None:
+        """The driver has recorded these: requests for their cohorts are answered from now on.
+
+        Args:
+            keys: items that ended.
+            thresholds: by study, from which score on it wants weights.
+        """
         for cohort in self._cohorts.values():
             cohort.difference_update(keys)
-
-    def set_weight_threshold(self, study: str, weight_threshold: float) -> None:
-        """From which score on the study wants weights."""
-        self._weight_thresholds[study] = weight_threshold
+        self._close_ended(list(self._cohorts))
+        self._weight_thresholds.update(thresholds or {})
 
     def stop(self) -> None:
         """Hand out nothing more; workers leave their stacks and go."""
@@ -136,12 +150,13 @@ class WorkQueue:
         """Cancel this run's items: they end without a result, also those in training, and what
         is yet to be offered of it is refused. Their checkpoints stay for a run that offers them again."""
         self._closed_runs.add(run)
-        for cohort, keys in self._cohorts.items():
-            if _run_of(cohort) == run:
-                for key in keys & self._entries.keys():
-                    self._cancelled[key] = self._entries[key].item
-                    self._remove(key)
-                keys.clear()
+        cancelled = [cohort for cohort in self._cohorts if _run_of(cohort) == run]
+        for cohort in cancelled:
+            for key in self._cohorts[cohort] & self._entries.keys():
+                self._cancelled[key] = self._entries[key].item
+                self._remove(key)
+            self._cohorts[cohort].clear()
+        self._close_ended(cancelled)
 
     def status(self) -> WorkQueueStatus:
         now = self._clock()
@@ -171,7 +186,7 @@ class WorkQueue:
         for name, other in list(self._workers.items()):
             if other.slot == slot:
                 self._lose(name, f"worker {name} was replaced")
-        self._workers[worker] = Holder(slot, self._clock(), node=node)
+        self._add(worker, Holder(slot, self._clock(), node=node))
 
     def fail_start(self, worker: str, reason: str) -> bool:
         """The worker cannot start, and one that Ray starts in its place may fare no better; True: it is to go quietly,
@@ -198,9 +213,10 @@ class WorkQueue:
                 self._workers.pop(worker, None)
                 self._gone.add(worker)
             return self._assignment(holder)
-        others = [one for one in self._workers.values() if not (one is holder or self._leaves(one))]
-        idle = sum(not other.leases for other in others) + 1
-        n = max(1, min(n, ceil(len(self._waiting) / idle)))
+        if n > 1:
+            others = [one for one in self._workers.values() if not (one is holder or self._leaves(one))]
+            idle = sum(not other.leases for other in others) + 1
+            n = max(1, min(n, ceil(len(self._waiting) / idle)))
         taken = pack_stack((self._entries[key] for key in self._waiting), memory_bytes, n)
         now = self._clock()
         if taken and holder.idle_since is not None:
@@ -213,8 +229,12 @@ class WorkQueue:
         for key, entry in zip(taken, entries, strict=True):
             holder.leases[key] = now
             entry.wait_s = now - entry.offered if entry.wait_s is None else entry.wait_s
+            self._next_sweep = min(self._next_sweep, self._latest_end(key, holder))
         items = tuple(replace(entry.item, checkpoint=load_checkpoint(entry.item)) for entry in entries)
-        return replace(self._assignment(holder), items=items)
+        if items:
+            return replace(self._assignment(holder), items=items)
+        idle = sum(not one.leases for one in self._workers.values())
+        return replace(self._assignment(holder), pause_s=_pause(idle))
 
     def heartbeat(
         self, worker: str, epochs: Mapping[str, int], scores: Mapping[str, float] | None = None
@@ -224,7 +244,7 @@ class WorkQueue:
         holder = self._hear(worker)
         self._epochs.update({key: epoch for key, epoch in epochs.items() if key in holder.leases})
         self._scores.update({key: score for key, score in (scores or {}).items() if key in holder.leases})
-        return self._assignment(holder, epochs)
+        return replace(self._assignment(holder, epochs), pause_s=_pause(len(self._workers)))
 
     def report(self, worker: str, reports: Sequence[Report]) -> Assignment:
         """Scores of the worker's items, for the study to compare."""
@@ -273,9 +293,26 @@ class WorkQueue:
     def _hear(self, worker: str) -> Holder:
         if worker in self._gone:  # its last heartbeat, under way when it left
             return Holder(worker, self._clock())
-        holder = self._workers.setdefault(worker, Holder(worker, self._clock()))
+        holder = self._workers.get(worker)
+        if holder is None:
+            holder = self._add(worker, Holder(worker, self._clock()))
         holder.heard = self._clock()
         return holder
+
+    def _add(self, worker: str, holder: Holder) -> Holder:
+        self._workers[worker] = holder
+        self._next_sweep = min(self._next_sweep, holder.heard + self._lease_s)
+        return holder
+
+    def _latest_end(self, key: str, holder: Holder) -> float:
+        """When the worker counts as hanging if it has not ended the item."""
+        limit = self._entries[key].item.limit_s
+        return inf if limit is None else holder.leases[key] + (limit + HANG_GRACE_S) * max(1, holder.stack)
+
+    def _close_ended(self, cohorts: Iterable[str]) -> None:
+        for cohort in [one for one in cohorts if not self._cohorts[one]]:
+            del self._cohorts[cohort]
+            self._ended_cohorts.add(cohort)
 
     def _assignment(self, holder: Holder, training: Iterable[str] = ()) -> Assignment:
         dropped = frozenset(training) - (frozenset() if self._stopped else holder.leases.keys())
@@ -309,17 +346,22 @@ class WorkQueue:
     def _sweep(self) -> None:
         """Take back what a silent worker holds, and end what is far over its time."""
         now = self._clock()
+        if now <= self._next_sweep:
+            return
         for name, worker in list(self._workers.items()):
-            if now - worker.heard > self._lease_s:
+            if now > worker.heard + self._lease_s:
                 self._lose(name, f"worker {name} was not heard of for {self._lease_s:.0f} s")
                 continue
-            for key, start in worker.leases.items():
-                limit = self._entries[key].item.limit_s
-                if limit is not None and (now - start) / max(1, worker.stack) > limit + HANG_GRACE_S:
+            for key in worker.leases:
+                if now > self._latest_end(key, worker):
                     worker.leave = True
                     # an epoch that does not end keeps all of the stack: whose it is shows in smaller ones
-                    self._split(name, list(worker.leases), ceil(worker.stack / 2), over_time(limit))
+                    reason = over_time(self._entries[key].item.limit_s or 0.0)
+                    self._split(name, list(worker.leases), ceil(worker.stack / 2), reason)
                     break
+        silent = (worker.heard + self._lease_s for worker in self._workers.values())
+        ends = (self._latest_end(key, worker) for worker in self._workers.values() for key in worker.leases)
+        self._next_sweep = min(chain(silent, ends), default=inf)
 
     def _split(self, name: str, keys: Sequence[str], largest: int, reason: str) -> None:
         """These items of the worker's stack go on in stacks of at most `largest`; one that was alone fails."""
@@ -375,6 +417,11 @@ def _so_far(item: WorkItem, reason: str) -> TrialResult | None:
     if former is None:
         return None
     return TrialResult("", "pruned", reason, curves=former.curves, seconds=former.seconds)
+
+
+def _pause(n_workers: int) -> float:
+    """Seconds between two calls of each of so many workers."""
+    return min(n_workers / CALLS_PER_S, LONGEST_PAUSE_S)
 
 
 def _former_folds(item: WorkItem) -> list[int]:

@@ -22,13 +22,16 @@ class WorkQueueActor:
 
     def __init__(self, lease_s: float) -> None:
         self._queue = WorkQueue(lease_s)
-        self._changed = asyncio.Event()
+        self._waits: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        """What calls wait for. Only those whose wait is over are woken: waking all of them was most of a call's cost.
+        """
 
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method of the queue."""
         result = getattr(self._queue, method)(*args)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for reached, woken in self._waits:
+            if not woken.done() and reached():
+                woken.set_result(None)
         return result
 
     async def collect(self, study: str, timeout_s: float) -> Updates:
@@ -41,13 +44,16 @@ class WorkQueueActor:
         return await self._wait(lambda: not self._queue.is_open(cohort), timeout_s)
 
     async def _wait(self, reached: Callable[[], bool], timeout_s: float) -> bool:
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not reached():
-            left = deadline - asyncio.get_running_loop().time()
-            try:
-                await asyncio.wait_for(self._changed.wait(), left)
-            except TimeoutError:
-                return False
+        if reached():
+            return True
+        wait = (reached, asyncio.get_running_loop().create_future())
+        self._waits.append(wait)
+        try:
+            await asyncio.wait_for(wait[1], timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._waits.remove(wait)
         return True
 
 
@@ -82,11 +88,8 @@ class WorkQueueHandle:
     def drain(self, nodes: Sequence[str]) -> None:
         self._call("drain", list(nodes))
 
-    def settle(self, keys: Sequence[str]) -> None:
-        self._call("settle", list(keys))
-
-    def set_weight_threshold(self, study: str, weight_threshold: float) -> None:
-        self._call("set_weight_threshold", study, weight_threshold)
+    def settle(self, keys: Sequence[str], thresholds: Mapping[str, float] | None = None) -> None:
+        self._call("settle", list(keys), dict(thresholds or {}))
 
     def stop(self) -> None:
         self._call("stop")

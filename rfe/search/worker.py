@@ -74,7 +74,7 @@ class WorkerSettings:
     checkpoint_s: float = 30.0
     """How often a stack's items are saved: what a lost worker costs. Less often where saving takes long."""
     poll_s: float = 0.05
-    """Pause after finding nothing to do."""
+    """Pause after finding nothing to do, unless the queue asks for a longer one."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables of a job that Ray neither shows nor logs."""
 
@@ -136,7 +136,7 @@ def serve(queue: WorkQueueSide, slot: str, settings: WorkerSettings, node: str =
             if assignment.items:
                 _train_items(queue, name, assignment, settings, device, reporter, train)
             else:
-                time.sleep(settings.poll_s)
+                time.sleep(max(settings.poll_s, assignment.pause_s))
 
 
 def _train_items(
@@ -177,6 +177,7 @@ class HeartbeatReporter:
     def __init__(self, queue: WorkQueueSide, name: str, settings: WorkerSettings) -> None:
         self._queue, self._name = queue, name
         self._interval_s, self._checkpoint_s = settings.heartbeat_s, settings.checkpoint_s
+        self._pause_s = self._interval_s
         self._next_save = 0.0
         self._epochs: Mapping[str, int] = {}
         self._scores: dict[str, float] = {}
@@ -260,7 +261,7 @@ class HeartbeatReporter:
         self._epochs, self._scores = {}, {}
 
     def _beat(self) -> None:
-        while not self._end.wait(self._interval_s):
+        while not self._end.wait(self._pause_s):
             items = self._items
             try:
                 assignment = self._queue.heartbeat(self._name, self._epochs, self._scores)
@@ -271,6 +272,7 @@ class HeartbeatReporter:
                 os._exit(1)
             if assignment.leave:
                 os._exit(1)
+            self._pause_s = max(self._interval_s, assignment.pause_s)
             with self._lock:
                 if items is self._items:  # else they are of a stack that ended meanwhile
                     self.assignment = assignment

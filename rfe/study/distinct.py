@@ -31,6 +31,8 @@ class Known:
     def __init__(self, resolved: ResolvedSpace) -> None:
         self._resolved = resolved
         self.ids: set[str | None] = set()
+        self._last: tuple[str, str | None] = ("", None)
+        """The point identified last, as text, and its id: what is proposed is added next."""
 
     def add(self, params: Params) -> None:
         """Add a trial that was asked for."""
@@ -38,10 +40,13 @@ class Known:
 
     def identify(self, params: Params) -> str | None:
         """The configuration id of a point, which has a value for every dimension; None if they do not go together."""
-        try:
-            return config_id(effective_config(self._resolved, params))
-        except ConfigError:
-            return None
+        text = repr(sorted(params.items()))
+        if text != self._last[0]:
+            try:
+                self._last = text, config_id(effective_config(self._resolved, params))
+            except ConfigError:
+                self._last = text, None
+        return self._last[1]
 
 
 class DistinctSampler(BaseSampler):  # type: ignore[misc]  # Optuna is untyped here

@@ -70,6 +70,8 @@ class StudyStore:
         self.unrecorded: list[int] = []
         """Trials that have results the journal does not have: trained again under their numbers."""
         self._enqueue_first_trials()
+        self._none_waits = False
+        """Whether all of the first trials were asked for: Optuna looks through all trials for those that wait."""
         for row in self._rows.values():
             if row.params.keys() == self._distributions.keys():
                 self._known.add(dict(row.params))
@@ -288,7 +290,11 @@ class StudyStore:
 
     def _waiting(self) -> int:
         """How many of the first trials have not been asked for."""
-        return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        if self._none_waits:
+            return 0
+        n = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        self._none_waits = n == 0
+        return n
 
     def _enqueue_first_trials(self) -> None:
         for params in self.definition.resolved.first_trials[len(self._rows) :]:

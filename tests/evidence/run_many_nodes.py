@@ -130,7 +130,7 @@ def measure(size: int, scratch: Path) -> dict[str, Any]:
 
 
 def _find_pool(psutil: Any) -> Any:
-    pools = [one for one in psutil.process_iter() if "PoolActor" in " ".join(one.cmdline())]
+    pools = [one for one in psutil.process_iter() if "WorkQueueActor" in " ".join(one.cmdline())]
     return max(pools, key=lambda one: one.create_time())
 
 

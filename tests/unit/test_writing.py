@@ -1,11 +1,12 @@
 """Files and folders are whole, or are not there."""
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
 
-from rfe.writing import fill_folder, write_beside, write_json
+from rfe.writing import fill_folder, write_beside, write_files, write_json
 
 
 def test_write_beside_leaves_the_old_file_when_the_writer_fails(tmp_path: Path) -> None:
@@ -48,3 +49,23 @@ def test_a_folder_is_filled_at_once_or_not_at_all(tmp_path: Path) -> None:
         assert [path.name for path in folder.iterdir()] == ["a"]
         assert inode in (None, folder.stat().st_ino)  # a mount, or where the shell is
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "there"]
+
+
+def test_files_are_written_together(tmp_path: Path) -> None:
+    write_files(tmp_path / "new", {"a.csv": b"1", "b.npz": b"2"})
+    write_files(tmp_path / "new", {"a.csv": b"3"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {"a.csv": b"3", "b.npz": b"2"}
+
+
+def test_files_that_cannot_be_written_leave_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path, {"a.csv": b"1"})
+
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_files(tmp_path, {"a.csv": b"2", "b.csv": b"2"})
+    assert raised.value.filename == str(tmp_path / "a.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_bytes() == b"1"

@@ -8,6 +8,7 @@ import yaml
 
 from rfe.config.fields import FIELDS, check_value
 from rfe.config.load import change_config, dump_config, flatten, load_config
+from rfe.config.reading import write_yaml
 from rfe.config.schema import LARGEST_SEED, Config
 from rfe.errors import ConfigError
 from rfe.suggestions import nearest
@@ -120,6 +121,14 @@ def test_a_dumped_file_is_read_back(tmp_path: Path) -> None:
     path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["train"]["lr"] == 1e-7
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"train.lr": 1e-7, "pool": ["off", "1e-3", "no", "a b", "ü"]}, {"data.standardize": {"a": "actor"}}]
+)
+def test_the_fast_dump_is_the_same_text(fields: dict[str, Any]) -> None:
+    config = load_config(fields)
+    assert dump_config(config) == write_yaml(config.model_dump())
 
 
 def test_a_files_name_stands_in_its_message(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rfe.search.work import ItemResult, Report, Updates, WorkItem
-from rfe.search.work_queue import FAILED_STARTS, HANG_GRACE_S, WorkQueue
+from rfe.search.work_queue import FAILED_STARTS, HANG_GRACE_S, LONGEST_PAUSE_S, WorkQueue
 from rfe.training.record import Checkpoint, FoldPart, TrialResult
 
 
@@ -386,7 +386,7 @@ def test_studies_that_share_a_pool_get_their_own_results_and_bars(queue: WorkQue
     queue.register("w", "slot0")
     queue.offer("run1/c", [item("s/1")])
     queue.offer("run2/c", [item("t/1")])
-    queue.set_weight_threshold("s", 0.3)
+    queue.settle([], {"s": 0.3})
     taken = queue.take("w", 1e9, 8)
     assert [one.key for one in taken.items] == ["s/1", "t/1"]
     assert taken.weight_thresholds == {"s": 0.3}
@@ -486,3 +486,25 @@ def test_first_folds_that_come_late_do_not_put_an_item_into_the_queue_twice(queu
     queue.finish("frozen", "s/1", replace(result(), folds=np.array([0, 1])))
     queue.decide({"s/1": ""})
     assert (keys(queue, "other"), keys(queue, "frozen")) == (["s/1"], ["s/2"])
+
+
+def test_many_workers_are_asked_to_call_less_often(queue: WorkQueue) -> None:
+    queue.offer("run/c", [item(f"s/{i}") for i in range(3)])
+    for n in range(300):
+        queue.register(f"w{n}", f"slot-{n}")
+    assert queue.take("w0", 1e9, 1).pause_s == 0.0  # it has something to train
+    keys(queue, "w1", 1), keys(queue, "w2", 1)
+    assert queue.take("w3", 1e9, 1).pause_s == pytest.approx(2.97)  # 297 are idle, 100 of them may ask in a second
+    assert queue.heartbeat("w0", {"s/0": 1}).pause_s == pytest.approx(3.0)
+    for n in range(300, 2000):
+        queue.register(f"w{n}", f"slot-{n}")
+    assert queue.heartbeat("w0", {"s/0": 1}).pause_s == LONGEST_PAUSE_S
+
+
+def test_a_silent_worker_is_noticed_though_others_are_heard(queue: WorkQueue, clock: Clock) -> None:
+    queue.offer("run/c", [item("s/1"), item("s/2")])
+    assert keys(queue, "w0", 1) + keys(queue, "w1", 1) == ["s/1", "s/2"]
+    for _ in range(3):
+        clock.now += 11.0
+        queue.heartbeat("w1", {"s/2": 1})
+    assert keys(queue, "w2") == ["s/1"]

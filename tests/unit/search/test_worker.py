@@ -104,7 +104,7 @@ def test_an_error_fails_the_item_and_not_its_neighbours() -> None:
 
 def test_weights_return_only_from_the_bar_on_or_when_kept() -> None:
     queue = WorkQueue()
-    queue.set_weight_threshold("s", 0.4)
+    queue.settle([], {"s": 0.4})
     queue.offer("run/c", [item("low", {"score": 0.3}), item("high", {"score": 0.4})])
     queue.offer("run/d", [item("kept", {"score": 0.1}, keep_weights=True)])
     ended = run_worker(queue, 3)
