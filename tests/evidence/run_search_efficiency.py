@@ -7,17 +7,22 @@ sets is `RFE_REAL_DATA`; tables stay in the workspace, as they are made of data 
 
 import argparse
 import json
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.search_space import ResolvedSpace, effective_config, find_point, load_space, resolve
 from rfe.writing import write_text
-from tests.evidence.search_replay import NAMES, Params, Strategy, World, replay, summarise
+from tests.evidence.search_portfolio import choose_portfolio, effects, whole_pool
+from tests.evidence.search_replay import NAMES, Params, Strategy, World, reach, replay, summarise
 from tests.evidence.search_tables import draw_points, read_table, record_table, train_shared
 from tests.evidence.searched_sets import SETTINGS, SIMULATED, Place, Setting
 from tests.evidence.simulated import SCRATCH, report_folder, table, write_report
@@ -28,7 +33,7 @@ SPACE = Path("search_spaces/everything.yaml")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["record", "replay", "seeds"])
+    parser.add_argument("action", choices=["record", "replay", "seeds", "portfolio"])
     parser.add_argument("settings", nargs="*", metavar="SETTING")
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--repetitions", type=int, default=20)
@@ -39,6 +44,9 @@ def main() -> None:
     if wrong := sorted(set(arguments.settings) - set(known)):
         raise SystemExit(f"unknown setting {', '.join(wrong)}; use {', '.join(known)}")
     chosen = [known[name] for name in arguments.settings or known]
+    if arguments.action == "portfolio":
+        print_portfolio(chosen, tiny=arguments.tiny)
+        return
     part, of = (int(one) for one in arguments.part.split("/"))
     if arguments.action == "replay":
         replay_all(chosen, arguments.repetitions, tiny=arguments.tiny)
@@ -52,20 +60,21 @@ def main() -> None:
 
 def replay_all(settings: list[Setting], repetitions: int, *, tiny: bool) -> None:
     """Replay what is recorded; each setting's results are kept beside the report, to be taken as they are."""
+    worlds = {one.name: world for one in settings if (world := open_world(one, tiny=tiny)) is not None}
     found = {}
     for setting in settings:
+        if setting.name not in worlds:
+            print(f"left out: nothing is recorded of {setting.name}")
+            continue
         path = report_folder("search_efficiency", tiny=tiny) / f"{setting.name}.json"
         if not path.exists():
-            result = replay_setting(setting, repetitions, tiny=tiny)
-            if result is None:
-                print(f"left out: nothing is recorded of {setting.name}")
-                continue
-            write_text(path, json.dumps(result))
+            others = [world for name, world in worlds.items() if name != setting.name]
+            result = replay_setting(setting.name, worlds[setting.name], others, repetitions)
+            write_text(path, json.dumps(result, indent=1))
         found[setting.name] = json.loads(path.read_text())
     for one in found.values():
-        one["strategies"] = {
-            name: {int(n): regret for n, regret in by_trials.items()} for name, by_trials in one["strategies"].items()
-        }
+        for strategy in one["strategies"].values():
+            strategy["regret"] = {int(n): regret for n, regret in strategy["regret"].items()}
     write_tables(found, repetitions, tiny=tiny)
 
 
@@ -88,26 +97,34 @@ def record(setting: Setting, rows: int, part: tuple[int, int], *, tiny: bool) ->
     )
 
 
-LIKELIHOOD: dict[str, Any] = {"objective": "log_likelihood"}
-FREE: dict[str, Any] = {"free_decoder": True, **LIKELIHOOD}
+FIXED: dict[str, Any] = {
+    "decode.kind": "valid_states",
+    "decode.thresholds": "grid",
+    "loss.balance": "none",
+    "model.fusion.kind": "weighted_sum",
+    "model.gate.noise": 0.0,
+    "model.gate.balance_weight": 0.0,
+    "model.head_fusion.kind": "linear",
+    "model.head_fusion.presence_weight": 0.5,
+    "train.average": "ema",
+}
+"""What the small space does not search."""
+PORTFOLIO = 8
+SMALL: dict[str, Any] = {"fixed": tuple(FIXED.items())}
 STRATEGIES = (
     Strategy("random", "random", trials=400),
-    Strategy("random, best decoder", "random", free_decoder=True, trials=400),
-    Strategy("random, 5 confirmed", "random", trials=400, confirm=5),
-    Strategy("tpe, 1 open", open=1),
-    Strategy("tpe, 12 open", open=12),
-    Strategy("tpe, 64 open", open=64, trials=200),
-    Strategy("tpe, 5 confirmed", confirm=5),
-    Strategy("tpe, best decoder", free_decoder=True),
-    Strategy("tpe, told log-likelihood", **LIKELIHOOD),
-    Strategy("tpe, told and chosen by log-likelihood", pick="log_likelihood", **LIKELIHOOD),
-    Strategy("tpe, best decoder, told log-likelihood", **FREE),
-    Strategy("tpe, best decoder, told log-likelihood, 64 open", open=64, trials=200, **FREE),
-    Strategy("tpe, best decoder, told log-likelihood, 5 confirmed", confirm=5, **FREE),
-    Strategy("gp, told log-likelihood", "gp", **LIKELIHOOD),
+    Strategy("tpe, 12 open"),
+    Strategy("tpe, 64 open", open=64),
+    Strategy("small space, tpe, 12 open", **SMALL),
+    Strategy("portfolio, then random", "random", portfolio=PORTFOLIO, **SMALL),
+    Strategy("portfolio, then tpe, 12 open", portfolio=PORTFOLIO, **SMALL),
+    Strategy("portfolio, then tpe, 64 open", open=64, portfolio=PORTFOLIO, **SMALL),
+    Strategy("random, 5 confirmed", "random", confirm=5),
+    Strategy("portfolio, then tpe, 12 open, 5 confirmed", portfolio=PORTFOLIO, confirm=5, **SMALL),
 )
 POINTS, SEEDS = 8, 6
-AT = (10, 25, 50, 100, 200, 400)
+AT = (8, 25, 50, 100, 200, 400)
+CLOSE = 0.003
 
 
 def open_world(setting: Setting, *, tiny: bool) -> World | None:
@@ -116,58 +133,113 @@ def open_world(setting: Setting, *, tiny: bool) -> World | None:
     return World(read_table(folder), resolve_space(setting, Place(tiny), tiny)[1]) if folder.is_dir() else None
 
 
-def replay_setting(setting: Setting, repetitions: int, *, tiny: bool) -> dict[str, Any] | None:
-    """What the table is like, and of each strategy (mean, standard error) of the regret after each of `AT` trials."""
-    world = open_world(setting, tiny=tiny)
-    if world is None:
-        return None
+def replay_setting(name: str, world: World, others: list[World], repetitions: int) -> dict[str, Any]:
+    """What the table is like, and how each strategy fares.
+
+    Args:
+        name: of the setting.
+        world: the setting.
+        others: those that its portfolio is chosen on.
+        repetitions: replays of each strategy.
+    """
     first = first_points(world)
-    alone = replay(world, Strategy("first", first=first, trials=max(1, len(first)), open=1), 0)
     found: dict[str, Any] = {
         "rows": len(world.rows),
         "best": world.best,
-        "explained": {name: world.explained(name) for name in NAMES},
+        "explained": {name: world.explained(name) for name in ("valid_states", "log_likelihood")},
         "noise": dict(zip(NAMES, world.noise.std(0).tolist(), strict=True)),
         "spread": {name: float(world.values(name).std()) for name in NAMES},
-        "first trials": float(alone.regret[-1]),
+        "first trials": _best_regret(world, first),
+        "effects": effects(world),
         "strategies": {},
     }
-    print(setting.name, json.dumps(found), flush=True)
+    portfolio = [whole_pool(world, one) for one in choose_portfolio(others, PORTFOLIO, FIXED)] if others else []
+    found["portfolio"] = [_best_regret(world, portfolio[: n + 1]) for n in range(len(portfolio))]
+    print(name, json.dumps(found), flush=True)
     with ProcessPoolExecutor(2, get_context("fork")) as pool:
         for strategy in STRATEGIES:
-            runs = list(pool.map(partial(replay, world, strategy), range(repetitions)))
-            found["strategies"][strategy.name] = {n: summarise(runs, n) for n in AT if n <= strategy.trials}
-            print(setting.name, strategy.name, found["strategies"][strategy.name], flush=True)
+            if strategy.portfolio and not portfolio:
+                continue
+            asked = replace(strategy, first=tuple(portfolio[: strategy.portfolio]))
+            runs = list(pool.map(partial(replay, world, asked), range(repetitions)))
+            found["strategies"][strategy.name] = {
+                "regret": {n: summarise(runs, n) for n in AT if n <= strategy.trials},
+                "reach": reach(runs, CLOSE),
+            }
+            print(name, strategy.name, found["strategies"][strategy.name], flush=True)
     return found
 
 
+def _best_regret(world: World, points: Sequence[Params]) -> float:
+    """Of points that are judged without luck."""
+    return world.best - max(float(world.truth([one], one["decode.kind"])[0]) for one in points)
+
+
 def write_tables(found: dict[str, dict[str, Any]], repetitions: int, *, tiny: bool) -> None:
-    """The report: a table of each setting."""
-    parts = []
+    """The report: all settings together, then each."""
+    head = (
+        f"Regret of what would be exported: the best Score that the surrogate has anywhere, less the true Score of the "
+        f"chosen configuration, in thousandths, mean of {repetitions} replays and its standard error. Space: "
+        f"`{SPACE}`, {EPOCHS} epochs. Without a note 12 trials are open at once, and the sampler is told the Score. "
+        f"*Small space*: without the dimensions {', '.join(f'`{name}`' for name in FIXED)}. *Portfolio*: the first "
+        f"{PORTFOLIO} trials are chosen greedily on the other settings' tables, with all encoders in the pool. *5 "
+        "confirmed*: the best five are trained with five "
+        f"fresh seeds each, and the best mean is taken. *Within {CLOSE}*: trials, and seconds of training, until the "
+        "mean regret is so small; empty where it never is."
+    )
+    parts = [head, "## All settings", _mean_table(found), _effects_table(found)]
     for name, one in found.items():
         about = "; ".join(
             f"{of} {one['spread'][of]:.4f} over configurations, {one['noise'][of]:.4f} over seeds"
             for of in ("valid_states", "log_likelihood")
         )
-        rows = [[strategy, *(_cell(regrets.get(n)) for n in AT)] for strategy, regrets in one["strategies"].items()]
+        rows = [[strategy, *_cells(result)] for strategy, result in one["strategies"].items()]
+        alone = ", ".join(f"{1000 * regret:.1f}" for regret in one["portfolio"])
         parts += [
             f"## {name}",
             f"{one['rows']} recorded trainings. Standard deviation: {about}. The surrogate explains "
             f"{one['explained']['valid_states']:.2f} of the variance of Score on configurations that it has not seen "
-            f"(noise included). Best known: {one['best']:.4f}; the space's own first trials alone: regret "
-            f"{one['first trials']:.4f}.",
-            table(["strategy", *(f"{n} trials" for n in AT)], rows),
+            f"(noise included). Best known: {one['best']:.4f}. Regret of the best of the space's own first trials: "
+            f"{1000 * one['first trials']:.1f}; of the first, the first two, ... of the portfolio: {alone}.",
+            table(["strategy", *HEADER], rows),
         ]
-    head = (
-        f"Regret of what would be exported: the best Score that the surrogate has anywhere, less the true Score of the "
-        f"chosen configuration, in thousandths, mean of {repetitions} replays and its standard error. Space: "
-        f"`{SPACE}`, {EPOCHS} epochs. Without a note 12 trials are open at once, the decoder is searched, and the "
-        "sampler is told the Score. *Best decoder*: each trial is judged by the best of the three. *Told "
-        "log-likelihood*: the sampler is; the choice is by Score. *5 confirmed*: the best five are trained with five "
-        "fresh seeds each, and the best mean is taken."
-    )
-    text = write_report("search_efficiency", "How many trials a search needs", "\n\n".join([head, *parts]), tiny=tiny)
+    text = write_report("search_efficiency", "How many trials a search needs", "\n\n".join(parts), tiny=tiny)
     print(text.read_text())
+
+
+HEADER = (*(f"{n} trials" for n in AT), f"within {CLOSE}")
+
+
+def _mean_table(found: dict[str, dict[str, Any]]) -> str:
+    """Mean regret over settings; its standard error is that of the replays, the settings being what they are."""
+    rows = []
+    for strategy in (one.name for one in STRATEGIES):
+        results = [one["strategies"][strategy] for one in found.values() if strategy in one["strategies"]]
+        cells = []
+        for n in AT:
+            pairs = [one["regret"][n] for one in results if n in one["regret"]]
+            mean = float(np.mean([pair[0] for pair in pairs])) if pairs else 0.0
+            error = float(np.sqrt(np.sum([pair[1] ** 2 for pair in pairs])) / len(pairs)) if pairs else 0.0
+            cells.append(_cell((mean, error) if pairs else None))
+        if results:
+            rows.append([strategy, *cells])
+    return table([f"mean of {len(found)}", *HEADER[:-1]], rows)
+
+
+def _effects_table(found: dict[str, dict[str, Any]]) -> str:
+    """How much a dimension moves the Score, in thousandths."""
+    names = dict.fromkeys(name for one in found.values() for name in one["effects"] if not name.startswith("pool."))
+    means = {name: float(np.mean([one["effects"][name] for one in found.values()])) for name in names}
+    rows = [
+        [f"`{name}`", *(f"{1000 * one['effects'][name]:.1f}" for one in found.values())]
+        for name in sorted(names, key=means.__getitem__, reverse=True)
+    ]
+    return table(["drawn anew alone, the Score moves by", *found], rows)
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    close = "" if result["reach"] is None else f"{result['reach'][0]} ({result['reach'][1]:.0f} s)"
+    return [*(_cell(result["regret"].get(n)) for n in AT), close]
 
 
 def _cell(regret: tuple[float, float] | None) -> str:
@@ -186,6 +258,16 @@ def measure_seeds(setting: Setting, *, tiny: bool) -> None:
     found = {"scores": scores.tolist(), "sd of one": alone**0.5, "sd of all alike": alike**0.5}
     write_text(table_folder(setting, tiny=tiny).with_suffix(".seeds.json"), json.dumps(found))
     print(setting.name, found, flush=True)
+
+
+def print_portfolio(settings: list[Setting], *, tiny: bool) -> None:
+    """The first trials of `search_spaces/fusion.yaml`: chosen on all recorded settings."""
+    worlds = [world for one in settings if (world := open_world(one, tiny=tiny)) is not None]
+    for point in choose_portfolio(worlds, PORTFOLIO, FIXED):
+        active = [one for one in worlds[0].resolved.dimensions if one.name in point and one.name not in FIXED]
+        values = {one.name: point[one.name] for one in active if all(point[of] in to for of, to in one.when)}
+        rounded = {name: float(f"{value:.1e}") if isinstance(value, float) else value for name, value in values.items()}
+        print("  - {pool: all, " + ", ".join(f"{name}: {value}" for name, value in rounded.items()) + "}")
 
 
 def first_points(world: World) -> tuple[Params, ...]:

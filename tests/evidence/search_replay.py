@@ -22,8 +22,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from rfe.search_space import ResolvedSpace, sample_params
-from rfe.search_space.dimensions import Dimension
-from rfe.search_space.effective import counted_values
+from rfe.search_space.dimensions import POOL_PREFIX, Dimension
 from rfe.search_space.schema import Sampler
 from rfe.study.samplers import build_distributions, build_sampler
 from tests.evidence.search_tables import DECODERS, Row
@@ -32,7 +31,7 @@ Float = NDArray[np.float64]
 Params = Mapping[str, Any]
 NAMES = (*DECODERS, "log_likelihood", "log_seconds")
 """What is modelled of a point: the Score by each decoder, and two more."""
-MARKS = 20_000
+MARKS = 4_000
 """Random points among which the best one there is is looked for."""
 
 
@@ -51,7 +50,7 @@ class World:
         features = np.stack([self.encode(row.params) for row in rows])
         self._varies = np.ptp(features, 0) > 0
         self._features = features[:, self._varies]
-        self._models = {name: self._fit(self.values(name)) for name in NAMES}
+        self._models: dict[str, GaussianProcessRegressor] = {}
 
     def values(self, name: str) -> Float:
         """[row] as recorded."""
@@ -63,7 +62,13 @@ class World:
 
     def encode(self, params: Params) -> Float:
         """Numbers of a point: what has no effect stands at a value of its own."""
-        counted = counted_values(self.resolved, dict(params))
+        n_pool = sum(bool(value) for name, value in params.items() if name.startswith(POOL_PREFIX))
+        counted = {
+            one.name: params[one.name]
+            for one in self.resolved.dimensions
+            if all(params[name] in values for name, values in one.when)
+        }
+        counted["model.n_kept"] = min(int(params["model.n_kept"]), n_pool)
         return np.concatenate([_encode(one, counted.get(one.name)) for one in self.resolved.dimensions])
 
     def _fit(self, values: Float) -> GaussianProcessRegressor:
@@ -74,14 +79,24 @@ class World:
             warnings.simplefilter("ignore")  # a length at its bound is a dimension without effect
             return GaussianProcessRegressor(kernel, normalize_y=True).fit(self._features, values)
 
-    def truth(self, points: Sequence[Params]) -> dict[str, Float]:
-        """Name -> [point] what a point is worth, without the luck of a seed."""
+    def truth(self, points: Sequence[Params], name: str) -> Float:
+        """[point] what points are worth without the luck of a seed: the Score by a decoder, or another of `NAMES`."""
         features = np.stack([self.encode(one) for one in points])[:, self._varies]
-        return {name: model.predict(features) for name, model in self._models.items()}
+        return np.asarray(self._model(name).predict(features), float)
+
+    def draw_scores(self, points: Sequence[Params], decoder: str, n: int, seed: int) -> Float:
+        """[draw, point] Scores by functions that the table leaves possible."""
+        features = np.stack([self.encode(one) for one in points])[:, self._varies]
+        return np.asarray(self._model(decoder).sample_y(features, n, random_state=seed).T, float)
+
+    def _model(self, name: str) -> GaussianProcessRegressor:
+        if name not in self._models:
+            self._models[name] = self._fit(self.values(name))
+        return self._models[name]
 
     def explained(self, name: str) -> float:
         """Squared correlation of the process with rows that it has not seen, in ten parts; noise is in it."""
-        model, values = self._models[name], self.values(name)
+        model, values = self._model(name), self.values(name)
         fixed = GaussianProcessRegressor(model.kernel_, optimizer=None, normalize_y=True)
         groups = [row.point for row in self.rows]
         found = cross_val_predict(fixed, self._features, values, groups=groups, cv=GroupKFold(10))
@@ -89,27 +104,39 @@ class World:
 
     @cached_property
     def noise(self) -> Float:
-        """[draw, name] what seeds did to the configurations that have several, scaled to one seed's variance."""
+        """[draw, name] what seeds did to the configurations that have several, scaled to one seed's variance.
+
+        Of the better half alone: a search's choice is among the good ones, and some bad ones fail with some seeds.
+        """
         table = np.stack([self.values(name) for name in NAMES], -1)
         points = np.array([row.point for row in self.rows])
         parts = [table[points == one] for one in np.unique(points) if (points == one).sum() > 1]
+        parts.sort(key=lambda part: float(part[:, NAMES.index("valid_states")].mean()))
+        parts = parts[len(parts) // 2 :]
         return np.concatenate([(part - part.mean(0)) * np.sqrt(len(part) / (len(part) - 1)) for part in parts])
 
     @cached_property
     def best(self) -> float:
-        """The highest true Score found: of many random points, then of steps from the best ones."""
+        """The highest true Score found with any decoder: of many random points, then of steps from the best ones."""
+        return max(self._best_of.values())
+
+    def best_of(self, decoder: str) -> float:
+        """The same with one decoder."""
+        return self._best_of[decoder]
+
+    @cached_property
+    def _best_of(self) -> dict[str, float]:
+        return {name: self._look_for_best(name) for name in DECODERS}
+
+    def _look_for_best(self, decoder: str) -> float:
         rng = random.Random(1)
-        points = [sample_params(self.resolved, rng) for _ in range(MARKS)]
-        worth = self._score(points)
+        points: list[Params] = [sample_params(self.resolved, rng) for _ in range(MARKS)]
+        worth = self.truth(points, decoder)
         for _ in range(5):
             top = [points[index] for index in np.argsort(-worth)[:50]]
-            points = [*top, *(self._mutate(one, rng) for one in top for _ in range(20))]
-            worth = self._score(points)
+            points = top + [self._mutate(one, rng) for one in top for _ in range(10)]
+            worth = self.truth(points, decoder)
         return float(worth.max())
-
-    def _score(self, points: Sequence[Params]) -> Float:
-        truth = self.truth(points)
-        return np.max([truth[name] for name in DECODERS], 0)
 
     def _mutate(self, params: Params, rng: Any) -> Params:
         other = sample_params(self.resolved, rng)
@@ -136,16 +163,14 @@ class Strategy:
     sampler: str = "tpe"
     open: int = 12
     """Trials asked for and not yet told."""
-    free_decoder: bool = False
-    """Whether a trial is judged by its best decoder; else its decoder is searched."""
     objective: str = "score"
-    """What the sampler is told: `score` or `log_likelihood`."""
-    pick: str = "score"
-    """By what the exported trial is chosen."""
+    """What the sampler is told: `score` or `log_likelihood`; the exported trial is chosen by Score."""
     fixed: tuple[tuple[str, Any], ...] = ()
     """Dimensions that are not searched, and their values."""
     first: tuple[Params, ...] = ()
     """Points that come first."""
+    portfolio: int = 0
+    """So many of them are chosen on the other settings."""
     startup: int = 10
     trials: int = 100
     confirm: int = 0
@@ -179,14 +204,14 @@ def replay(world: World, strategy: Strategy, seed: int) -> Replay:
             study.tell(*waiting.popleft())
         trial = study.ask(distributions)
         params = {**trial.params, **fixed}
-        truth = {name: float(value[0]) for name, value in world.truth([params]).items()}
         luck = dict(zip(NAMES, world.noise[rng.integers(len(world.noise))], strict=True))
-        seen = {name: truth[name] + luck[name] for name in NAMES}
-        decoder = max(DECODERS, key=seen.__getitem__) if strategy.free_decoder else params["decode.kind"]
-        told.append(seen["log_likelihood"] if strategy.objective == "log_likelihood" else seen[decoder])
-        judged.append(seen["log_likelihood"] if strategy.pick == "log_likelihood" else seen[decoder])
+        decoder = params["decode.kind"]
+        named = {"score": decoder, "log_likelihood": "log_likelihood"}
+        truth = {name: float(world.truth([params], name)[0]) for name in {decoder, named[strategy.objective]}}
+        told.append(truth[named[strategy.objective]] + luck[named[strategy.objective]])
+        judged.append(truth[decoder] + luck[decoder])
         true.append(truth[decoder])
-        seconds.append(np.exp(truth["log_seconds"]))
+        seconds.append(np.exp(world.truth([params], "log_seconds")[0]))
         points.append(params)
         waiting.append((trial, told[-1]))
     chosen = [int(np.argmax(judged[: n + 1])) for n in range(len(judged))]
@@ -203,3 +228,11 @@ def summarise(replays: Sequence[Replay], trials: int) -> tuple[float, float]:
     """Mean regret after so many trials and its standard error."""
     values = np.array([one.regret[min(trials, len(one.regret)) - 1] for one in replays])
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def reach(replays: Sequence[Replay], regret: float) -> tuple[int, float] | None:
+    """Trials, and mean seconds of training, until the mean regret is at most `regret`; None where it never is."""
+    below = np.flatnonzero(np.mean([one.regret for one in replays], 0) <= regret)
+    if not len(below):
+        return None
+    return int(below[0]) + 1, float(np.mean([one.seconds[below[0]] for one in replays]))

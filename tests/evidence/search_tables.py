@@ -48,7 +48,7 @@ class Row:
     seconds: float
     """Of training, its share of the stack's."""
     scores: dict[str, float]
-    """Decoder -> cross-fitted Score."""
+    """Decoder -> cross-fitted Score; `chosen`: each fold by the decoder that is best on the other folds."""
     by_fold: list[float]
     """Score on each fold, states decoded."""
     log_likelihood: float
@@ -93,7 +93,8 @@ def _chunks(rows: int) -> Iterator[tuple[int, int]]:
 
 def draw_points(resolved: ResolvedSpace, n: int) -> list[dict[str, Any]]:
     """The first `n` random points of the space that are a configuration; the same ones whatever `n` is."""
-    rng, points = random.Random(0), []
+    rng = random.Random(0)
+    points: list[dict[str, Any]] = []
     while len(points) < n:
         params = sample_params(resolved, rng)
         try:
@@ -145,6 +146,7 @@ def _row(clips: Clips, config: Config, result: TrialResult, point: int, seed: in
     of_truth = states[:, np.arange(len(truth)), truth]
     answers = {"valid_states": decoder.decode(outputs, parameters, fold_index=fold_index, set_offset=offset)}
     answers |= {name: _decoded(clips, outputs, name) for name in DECODERS if name not in answers}
+    answers["chosen"] = _chosen(clips, config, outputs, answers, offset)
     totals = {name: fold_totals(clips.task, truth, one, fold, tuple(folds.tolist())) for name, one in answers.items()}
     return Row(
         point,
@@ -163,6 +165,33 @@ def _decoded(clips: Clips, outputs: Outputs, kind: str) -> NDArray[np.int64]:
     folds, fold_index = np.unique(fold, return_inverse=True)
     decoder = build_decoder(clips.task, kind)
     return decoder.fit_and_decode(outputs, truth, folds[:, None] != fold, fold_index)[0]
+
+
+def _chosen(
+    clips: Clips,
+    config: Config,
+    outputs: Outputs,
+    answers: dict[str, NDArray[np.int64]],
+    offset: NDArray[np.floating[Any]],
+) -> NDArray[np.int64]:
+    """Each fold answered by the decoder that is best on the other folds' clips, which it was fitted to."""
+    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
+    folds, fold_index = np.unique(fold, return_inverse=True)
+    others = folds[:, None] != fold
+    chosen = np.full_like(answers["valid_states"], -1)
+    decoders = {name: build_decoder(clips.task, name) for name in DECODERS if name != "valid_states"}
+    decoders["valid_states"] = ValidStatesDecoder(clips.task, config.model.head_fusion.presence_weight)
+    fitted = {name: one.fit_folds(outputs, truth, others, set_offset=offset) for name, one in decoders.items()}
+    for index in range(len(folds)):
+        seen, left = others[index], tuple(np.delete(folds, index).tolist())
+        scores = {}
+        for name, decoder in decoders.items():
+            parameters = np.full_like(fold_index, index)
+            told = decoder.decode(outputs, fitted[name], fold_index=parameters, set_offset=offset)
+            scores[name] = float(fold_totals(clips.task, truth[seen], told[:, seen], fold[seen], left).pooled().score)
+        held_out = fold_index == index
+        chosen[:, held_out] = answers[max(scores, key=scores.__getitem__)][:, held_out]
+    return chosen
 
 
 def train_shared(
