@@ -76,6 +76,7 @@ COMPONENTS: dict[str, Changes] = {
     "kernel laplace": {"model.kernel.kind": "laplace"},
     "sum of kernels": {"model.kernel.combination": "sum"},
     "product of kernels": {"model.kernel.combination": "product"},
+    "kernel ridges with fixed weights": {"model.gated_kernel.gate": "fixed"},
     "kernels weighed as given": {"model.kernel.weighting": "given"},
     "kernels weighed by alignment": {"model.kernel.weighting": "alignment"},
 }
@@ -105,6 +106,7 @@ CONTROLS: dict[str, Changes] = {
         "train.mixup": 0.0,
     },
     "kernel ridge": {"model.kind": "kernel", "decode.kind": "valid_states"},
+    "gated kernel ridge": {"model.kind": "gated_kernel", "decode.kind": "valid_states"},
     "gradient boosting": {"model.kind": "boosting", "decode.kind": "valid_states"},
 }
 """Name -> what it changes. `gate shuffled`: each clip gets another clip's weights, so the average weight of an encoder
@@ -130,6 +132,11 @@ def count_parameters(config: Config, dataset: Dataset) -> int:
     model, task, n_pool = config.model, dataset.clips.task, len(pool)
     if model.kind == "kernel":  # a coefficient for each training clip and output
         return dataset.clips.n_source * (task.n_sets + task.n_classes)
+    if model.kind == "gated_kernel":  # the same for each part, and its gate
+        n_parts, width = n_pool + (n_pool > 1), model.gated_kernel.width
+        coefficients = dataset.clips.n_source * (task.n_sets + task.n_classes)
+        gate = (AGREEMENT_STATISTICS + 1) * width + 2 * width if model.gated_kernel.gate == "per_clip" else 0
+        return n_parts * (coefficients + gate + 2)
     if model.kind == "boosting":  # a threshold or value for each node
         boosting = model.boosting
         return boosting.iterations * (2 * boosting.leaves - 1) * (task.n_sets + task.n_classes)

@@ -115,6 +115,23 @@ class KernelSection(Section):
     20,000 training clips, 2,048 of more."""
 
 
+class GatedKernelSection(Section):
+    """Kernel ridges weighted clip by clip, `model.kind: gated_kernel`; see `rfe.model.gated_kernel`."""
+
+    kind: Literal["gaussian", "laplace"] = "laplace"
+    bandwidth: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of each encoder's median distance between training clips."""
+    gate: Literal["per_clip", "fixed"] = "per_clip"
+    """Weights of the encoders: of each clip's own, or the same for all clips."""
+    width: Annotated[int, Field(ge=1, le=1024)] = 16
+    """`per_clip` only: hidden units of each encoder's gate."""
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 60
+    """Of the gate's training, on leave-one-out answers to the training clips."""
+    lr: Annotated[float, Field(gt=0)] = 5.0e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1.0e-2
+    """`per_clip` only."""
+
+
 class BoostingSection(Section):
     """Gradient-boosted trees, `model.kind: boosting`; see `rfe.model.boosting`."""
 
@@ -130,16 +147,17 @@ class BoostingSection(Section):
     """Share of the features that each split looks at, drawn by the seed."""
 
 
-FITTED_KINDS = ("kernel", "boosting")
+FITTED_KINDS = ("kernel", "gated_kernel", "boosting")
 """Values of `model.kind` that are fitted in one step, each with a section of its name; see `rfe.training.kinds`."""
 
 
 class ModelSection(Section):
-    kind: Literal["fusion", "concat_mlp", "kernel", "boosting"] = "fusion"
+    kind: Literal["fusion", "concat_mlp", "kernel", "gated_kernel", "boosting"] = "fusion"
     """`concat_mlp` is the organisers' baseline: one ReLU layer on all features, softmax, KL to the soft label; of
-    this section it reads `latent_dim` (its hidden width) and `dropout` only. `kernel` (kernel ridge regression) and
-    `boosting` (gradient-boosted trees) are fitted in one step: they read the section of their name and, with
-    `decode.kind: valid_states`, `head_fusion.presence_weight`; of `loss` and `train` class balance and seeds."""
+    this section it reads `latent_dim` (its hidden width) and `dropout` only. `kernel` (kernel ridge regression),
+    `gated_kernel` (one for each encoder, weighted clip by clip) and `boosting` (gradient-boosted trees) are fitted in
+    one step: they read the section of their name and, with `decode.kind: valid_states`, `head_fusion.presence_weight`;
+    of `loss` and `train` class balance and seeds."""
     latent_dim: Annotated[int, Field(ge=1, le=LARGEST)] = 64
     """Shared width H of the projected encoders."""
     members: Annotated[int, Field(ge=1, le=MOST_MEMBERS)] = 1
@@ -155,6 +173,7 @@ class ModelSection(Section):
     heads: HeadsSection = HeadsSection()
     head_fusion: HeadFusionSection = HeadFusionSection()
     kernel: KernelSection = KernelSection()
+    gated_kernel: GatedKernelSection = GatedKernelSection()
     boosting: BoostingSection = BoostingSection()
 
 

@@ -82,8 +82,8 @@ class FittedOutputs:
     fused: Float32
     """[clip, class] probabilities."""
     scores: Float32
-    """[clip, encoder of the pool] log weight of each encoder, the same for all clips that have it; -inf where not
-    available."""
+    """[clip, encoder of the pool] log weight of each encoder, -inf where not available; the same for all clips that
+    have it, but for a kind that weighs clip by clip."""
 
 
 class FittedModel(ABC):
@@ -135,6 +135,29 @@ class FittedModel(ABC):
     @abstractmethod
     def memory_bytes(self, n_clips: int, dims: Mapping[str, int], task: Task) -> int:
         """Estimate of the memory that fitting one model to `n_clips` needs beside the data set's features."""
+
+
+def check_shapes(weights: Mapping[str, Any], wanted: Mapping[str, tuple[int | None, ...]]) -> None:
+    """Whether arrays from a file have the shapes that a configuration asks for.
+
+    Args:
+        weights: name -> array.
+        wanted: name -> shape; None is the number of training clips that carry coefficients, the same in all.
+
+    Raises:
+        ValueError: with what does not fit.
+    """
+    lengths = set()
+    for name, shape in wanted.items():
+        if name not in weights:
+            raise ValueError(f"{name} is missing")
+        found = weights[name].shape
+        if len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True)):
+            described = ["any" if one is None else one for one in shape]
+            raise ValueError(f"{name} has the shape {list(found)}, but the configuration asks for {described}")
+        lengths |= {f for w, f in zip(shape, found, strict=True) if w is None}
+    if len(lengths) > 1:
+        raise ValueError(f"its landmarks are not of one number: {sorted(lengths)}")
 
 
 def log_scores(sets: Float64, saliences: Float64, scores: Float32) -> FittedOutputs:

@@ -32,6 +32,7 @@ from rfe.model.fitted import (
     Float64,
     PoolFeatures,
     TrainingClips,
+    check_shapes,
     encoder_scores,
     log_scores,
 )
@@ -151,16 +152,7 @@ class KernelRidge(FittedModel):
             "weight": (n_encoders,),
             **{f"landmarks.{name}": (None, dims[name]) for name in self.encoders},
         }
-        for name, shape in wanted.items():
-            if name not in weights:
-                raise ValueError(f"{name} is missing")
-            found = weights[name].shape
-            if len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True)):
-                described = ["any" if one is None else one for one in shape]
-                raise ValueError(f"{name} has the shape {list(found)}, but the configuration asks for {described}")
-        lengths = {len(weights[name]) for name, shape in wanted.items() if shape[0] is None}
-        if len(lengths) > 1:
-            raise ValueError(f"its landmarks are not of one number: {sorted(lengths)}")
+        check_shapes(weights, wanted)
         if not ((weights["bandwidth"] > 0).all() and (weights["weight"] >= 0).all() and weights["weight"].sum() > 0):
             raise ValueError("bandwidth or weight is not above 0")
 

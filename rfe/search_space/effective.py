@@ -209,7 +209,11 @@ def _idle_model(values: dict[str, Any], pool_size: int) -> list[str]:
     kind = values["model.kind"]
     others = [name for own in FITTED_KINDS if own != kind for name in DEFAULTS if name.startswith(f"model.{own}.")]
     idle = _idle_beside_fitted(values) if kind in FITTED_KINDS else _idle_network(values, pool_size)
-    return [*others, *idle, *(_idle_kernel(values, pool_size) if kind == "kernel" else [])]
+    if kind == "kernel":
+        idle += _idle_kernel(values, pool_size)
+    if kind == "gated_kernel" and values["model.gated_kernel.gate"] == "fixed":
+        idle += ["model.gated_kernel.width", "model.gated_kernel.weight_decay"]
+    return [*others, *idle]
 
 
 def _idle_beside_fitted(values: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from rfe.config.schema import Config
 from rfe.model.boosting import Boosting
 from rfe.model.fitted import FittedModel
+from rfe.model.gated_kernel import GatedKernel
 from rfe.model.kernel_ridge import KernelRidge
 
 
@@ -23,11 +24,19 @@ def _kernel(config: Config, pool: tuple[str, ...]) -> KernelRidge:
     )
 
 
+def _gated_kernel(config: Config, pool: tuple[str, ...]) -> GatedKernel:
+    return GatedKernel(pool, **config.model.gated_kernel.model_dump())
+
+
 def _boosting(config: Config, pool: tuple[str, ...]) -> Boosting:
     return Boosting(pool, **config.model.boosting.model_dump())
 
 
-FITTED: Mapping[str, Callable[[Config, tuple[str, ...]], FittedModel]] = {"kernel": _kernel, "boosting": _boosting}
+FITTED: Mapping[str, Callable[[Config, tuple[str, ...]], FittedModel]] = {
+    "kernel": _kernel,
+    "gated_kernel": _gated_kernel,
+    "boosting": _boosting,
+}
 """`model.kind` -> from a configuration and its pool's encoders to the model. Other kinds are networks."""
 
 

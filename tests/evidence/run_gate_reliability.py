@@ -35,6 +35,7 @@ CHOSEN = (PLANTED, "all", "simulated_mild")
 GATES = ("attention", "static", "shuffled")
 SEEDS = 5
 SHARES = (0.0, 0.1, 0.3, 0.5)
+BY_CLIP = "kernel ridges, weighted by clip"
 ARMS: dict[str, dict[str, Any]] = {
     "attention": {},
     "gate of predictions": COMPONENTS["gate sees predictions"],
@@ -43,8 +44,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "shuffled": CONTROLS["gate shuffled"],
     "concat_mlp": CONTROLS["concat_mlp"],
     "early fusion": CONTROLS["early fusion of all features"],
+    "kernel ridge": {"model.kind": "kernel", "model.kernel.kind": "laplace"},
+    "kernel ridges, fixed weights": {"model.kind": "gated_kernel", "model.gated_kernel.gate": "fixed"},
+    BY_CLIP: {"model.kind": "gated_kernel"},
 }
-"""The base is that of the plan `model_parts`, fixed beforehand."""
+"""The base is that of the plan `model_parts`, fixed beforehand; kernels are Laplace's with the default bandwidth."""
 LEAST_GAP = 0.005
 """Of Score between `uniform` and the oracle, of which a share is told."""
 ORACLE = "oracle"
@@ -171,23 +175,26 @@ def _curve_section(setting: Setting, parts: dict[str, Any]) -> str:
     hits = {(share, arm): parts.get(f"{setting.name}-{share:g}-{arm}") for share in shares for arm in (*ARMS, ORACLE)}
     tables = {key: table_of(one) for key, one in hits.items() if one is not None}
 
-    def less(share: float, arm: str) -> str:
-        if (share, arm) not in tables:
+    def less(share: float, arm: str, than: str) -> str:
+        if (share, arm) not in tables or (share, than) not in tables:
             return ""
-        return _cell(difference_interval(tables[share, arm], tables[share, "attention"]))
+        return _cell(difference_interval(tables[share, arm], tables[share, than]))
 
     header = ["arm", *(f"{share:.0%} swapped" for share in shares)]
     scores = [
         [arm, *(_cell(score_interval(tables[share, arm])) if (share, arm) in tables else "" for share in shares)]
         for arm in (*ARMS, ORACLE)
     ]
-    differences = [[arm, *(less(share, arm) for share in shares)] for arm in (*list(ARMS)[1:], ORACLE)]
+    differences = {
+        than: [[arm, *(less(share, arm, than) for share in shares)] for arm in (*ARMS, ORACLE) if arm != than]
+        for than in ("attention", BY_CLIP)
+    }
     closed = []
     for share in shares:
         known = {arm: tables[share, arm].estimates["score"] for arm in (*ARMS, ORACLE) if (share, arm) in tables}
         gap = known.get(ORACLE, 0.0) - known.get("uniform", np.inf)
         if gap > LEAST_GAP:
-            gates = [arm for arm in ("attention", "gate of predictions") if arm in known]
+            gates = [arm for arm in ("attention", "gate of predictions", BY_CLIP) if arm in known]
             told = ", ".join(f"{arm} {(known[arm] - known['uniform']) / gap:.0%}" for arm in gates)
             closed.append(f"{share:.0%} swapped: {gap:+.3f}, of which {told}")
     lines = [
@@ -196,7 +203,9 @@ def _curve_section(setting: Setting, parts: dict[str, Any]) -> str:
         "Score with 95% intervals over actors and seeds. The oracle is `attention` with the swapped features masked.",
         table(header, scores),
         "Less `attention`, paired by clip and seed:",
-        table(header, differences),
+        table(header, differences["attention"]),
+        f"Less `{BY_CLIP}`:",
+        table(header, differences[BY_CLIP]),
     ]
     return "\n\n".join([*lines, *([f"From uniform to the oracle: {'; '.join(closed)}."] if closed else [])])
 

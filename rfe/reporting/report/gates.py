@@ -190,6 +190,9 @@ def _gate_words(configs: Sequence[Config], n_encoders: int) -> str:
     if model.kind == "kernel":
         how = "aligned with the labels of the training clips" if model.kernel.weighting == "alignment" else "as given"
         return f"The weights of the encoders' kernels ({how}): a global selection, the same for every clip of a fold."
+    if model.kind == "gated_kernel":
+        how = "each clip's own" if model.gated_kernel.gate == "per_clip" else "the same for every clip of a fold"
+        return f"The weights of the encoders' kernel ridges ({how}); that of the one on all encoders is not shown."
     if model.kind != "fusion":
         return f"model.kind: {model.kind} has no gate: it reads every encoder of the pool that a clip has."
     kept = "every encoder of the pool" if model.n_kept == "all" else f"{model.n_kept} of {n_encoders} encoders"

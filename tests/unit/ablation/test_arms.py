@@ -41,6 +41,7 @@ BASES: list[dict[str, Any]] = [
     {"adaptation.kind": "dann", "adaptation.domains": "actors"},
     {"model.kind": "concat_mlp"},
     {"model.kind": "kernel", "model.kernel.weighting": "alignment"},
+    {"model.kind": "gated_kernel"},
     {"model.kind": "boosting"},
     {"pool": ["a"]},
     {"protocol": "official", "decode.kind": "official"},

@@ -30,6 +30,8 @@ OTHER: dict[str, Any] = {
     "model.kernel.combination": "product",
     "model.kernel.weighting": "alignment",
     "model.kernel.landmarks": 5,
+    "model.gated_kernel.kind": "gaussian",
+    "model.gated_kernel.gate": "fixed",
     "loss.presence": "states",
     "loss.balance": "class",
     "adaptation.kind": "dann",

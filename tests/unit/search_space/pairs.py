@@ -6,6 +6,7 @@ ENCODERS = ("a", "b", "c", "d")
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
 KERNEL = {"model.kind": "kernel"}
+GATED = {"model.kind": "gated_kernel", "model.gated_kernel.epochs": 3}
 BOOSTING = {"model.kind": "boosting", "model.boosting.iterations": 3, "model.boosting.min_clips": 2}
 ALIKE: list[Pair] = [
     ({}, {"pool": ["d", "c", "b", "a"]}),
@@ -86,6 +87,13 @@ ALIKE: list[Pair] = [
         KERNEL | {"pool": ["a"]},
         KERNEL | {"pool": ["a"], "model.kernel.combination": "product", "model.kernel.weighting": "alignment"},
     ),
+    (GATED, GATED | {"model.kernel.penalty": 3, "model.n_kept": 1, "train.epochs": 3, "train.lr": 1}),
+    (
+        GATED | {"model.gated_kernel.gate": "fixed"},
+        GATED
+        | {"model.gated_kernel.gate": "fixed", "model.gated_kernel.width": 3, "model.gated_kernel.weight_decay": 1},
+    ),
+    ({}, {"model.gated_kernel.gate": "fixed"}),
     ({}, {"model.boosting.leaves": 4}),
     (KERNEL, KERNEL | {"model.boosting.leaves": 4}),
     (BOOSTING, BOOSTING | {"model.kernel.penalty": 3, "model.n_kept": 1, "train.epochs": 3, "train.lr": 1}),
@@ -150,6 +158,15 @@ DIFFERENT: list[Pair] = [
     (KERNEL, KERNEL | {"model.kernel.weights": {"a": 3}}),
     (KERNEL, KERNEL | {"model.kernel.landmarks": 5}),
     (KERNEL, KERNEL | {"model.head_fusion.presence_weight": 0}),
+    (GATED, KERNEL),
+    (GATED, GATED | {"model.gated_kernel.kind": "gaussian"}),
+    (GATED, GATED | {"model.gated_kernel.bandwidth": 2}),
+    (GATED, GATED | {"model.gated_kernel.gate": "fixed"}),
+    (GATED, GATED | {"model.gated_kernel.width": 3}),
+    (GATED, GATED | {"model.gated_kernel.epochs": 4}),
+    (GATED, GATED | {"model.gated_kernel.lr": 0.1}),
+    (GATED, GATED | {"model.gated_kernel.weight_decay": 9}),
+    (GATED, GATED | {"train.seed": 1}),
     (BOOSTING, KERNEL),
     (BOOSTING, BOOSTING | {"model.boosting.iterations": 4}),
     (BOOSTING, BOOSTING | {"model.boosting.learning_rate": 0.3}),

@@ -48,6 +48,7 @@ VARIETY: dict[str, tuple[dict[str, object], str]] = {
         {"model__kind": "kernel", "model__kernel__weighting": "alignment", "model__kernel__landmarks": 20},
         "final",
     ),
+    "gated kernel": ({"model__kind": "gated_kernel", "train__seeds": 2, "loss__balance": "class"}, "folds"),
     "boosting": (
         {"model__kind": "boosting", "model__boosting__iterations": 3, "model__boosting__min_clips": 2},
         "final",

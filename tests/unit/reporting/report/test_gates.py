@@ -22,6 +22,11 @@ from tests.unit.training.stacks import NAMES, make_clips
             {"model.kind": "kernel", "model.kernel.weighting": "alignment"},
             r"kernels \(aligned with the labels of the training clips\): a global selection",
         ),
+        ({"model.kind": "gated_kernel"}, r"encoders' kernel ridges \(each clip's own\)"),
+        (
+            {"model.kind": "gated_kernel", "model.gated_kernel.gate": "fixed"},
+            r"encoders' kernel ridges \(the same for every clip of a fold\)",
+        ),
         ({"model.kind": "boosting"}, "model.kind: boosting has no gate"),
         ({"model.kind": "concat_mlp"}, "model.kind: concat_mlp has no gate"),
     ],

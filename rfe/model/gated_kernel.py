@@ -1,0 +1,309 @@
+"""Gated kernel ridge: one kernel ridge for each encoder and one for all together, weighted clip by clip.
+
+A part e is a kernel ridge (`rfe.model.kernel_ridge`) on one encoder, or on the mean of all kernels. On training clip i
+it answers as if it had been fitted without that clip, which costs no further fit: with A = (K + lambda W^-1)^-1,
+
+    f_-i(x_i) = y_i - (A Y)_i / A_ii
+
+and lambda, of `PENALTIES`, is the one whose leave-one-out answers have the highest likelihood of the true sets. With
+p_e and s_e the sets' and saliences' shares of part e, clipped from below and normalised,
+
+    log p(T | x) = sum_e u_e(x) log p_e(T | x) + const        log s(c | x) = sum_e v_e(x) log s_e(c | x) + const
+
+a product of experts. The weights u_e, v_e >= 0 of a clip come from a small network of the part's own, which reads how
+the part agrees with the others (`rfe.model.auxiliary.agreement`): an encoder that is wrong for this clip shows it by
+being at odds with the others. It is trained on the leave-one-out answers, so that it sees the parts as they are on new
+clips; a network's predictions of its own training clips are memorised and say nothing of that. `gate: fixed` trains one
+u_e and v_e for all clips. A part weighs 0 where a clip lacks its encoder.
+
+Source: Hinton, Neural Computation 2002 (product of experts); Golub, Heath and Wahba, Technometrics 1979 (leave-one-out
+in closed form); Wolpert, Neural Networks 1992 (training on answers to unseen clips). The gate is ours.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import strtri
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rfe.model.auxiliary import agreement
+from rfe.model.fitted import (
+    FLOOR,
+    Fit,
+    FittedModel,
+    FittedOutputs,
+    Float32,
+    Float64,
+    PoolFeatures,
+    TrainingClips,
+    Weights,
+    check_shapes,
+)
+from rfe.model.kernels import CombinedKernel, Kind, median_distance
+from rfe.model.random import stream
+from rfe.model.settings import AGREEMENT_STATISTICS
+from rfe.task import Task
+
+PENALTIES = (0.3, 1.0, 3.0)
+"""The lambdas that each part chooses from, beside a kernel whose diagonal is 1."""
+BLOCK = 2_048
+"""Clips whose kernels to the training clips are in memory at a time."""
+TOTAL_WEIGHT = 1.5
+"""Sum of the parts' weights before the gate is trained: above 1, as experts that agree are surer than each alone."""
+BATCH = 256
+NETWORK = ("first", "first_bias", "second", "second_bias")
+"""The gate's parameters, with a leading axis over the parts."""
+
+
+@dataclass(frozen=True)
+class GatedKernel(FittedModel):
+    """See the module."""
+
+    encoders: tuple[str, ...]
+    kind: Kind = "laplace"
+    bandwidth: float = 1.0
+    """Factor of each encoder's median distance."""
+    gate: Literal["per_clip", "fixed"] = "per_clip"
+    width: int = 16
+    """Hidden units of each part's network."""
+    epochs: int = 60
+    """Of the gate's training."""
+    lr: float = 5e-3
+    weight_decay: float = 1e-2
+
+    def key(self) -> Hashable:
+        """Models that differ in their gate share all kernels."""
+        return self.kind, self.bandwidth
+
+    def is_random(self, n_clips: int) -> bool:
+        """Always: the gate begins at random."""
+        return True
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Encoders of each part; all of them come last."""
+        return (*((name,) for name in self.encoders if len(self.encoders) > 1), self.encoders)
+
+    @classmethod
+    def fit(cls, models: Sequence[Self], clips: TrainingClips) -> list[Fit]:
+        """See `FittedModel.fit`. The loss is the gate's: mean negative log-likelihood of set and salience, nats."""
+        first, features, task = models[0], clips.features, clips.task
+        each = np.concatenate([np.eye(task.n_sets)[task.state_set], task.state_salience.astype(np.float64)], 1)
+        targets = each[clips.state]  # [clip, set and class]
+        mean = np.average(targets, 0, clips.weight)
+        bandwidths = {
+            name: first.bandwidth * median_distance(values[features.available[name]])
+            for name, values in features.values.items()
+        }
+        available = _available(first, features)
+        coefficients, answers = [], []
+        for part, there in zip(first.parts, available, strict=True):
+            kernel = first._kernel(bandwidths, part).lower_triangle(_only(features, part))
+            solved, left_out = _choose_penalty(kernel, targets, mean, clips.weight, there, task.n_sets)
+            coefficients.append(solved)
+            answers.append(left_out)
+        readings = _Readings.of(np.stack(answers), available, task)
+        shared = {
+            **{f"landmarks.{name}": np.ascontiguousarray(features.values[name], np.float32) for name in first.encoders},
+            "available": np.stack([features.available[name] for name in first.encoders], 1).astype(np.float32),
+            "bandwidth": np.array([bandwidths[name] for name in first.encoders], np.float32),
+            "mean": mean.astype(np.float32),
+            "coefficients": np.stack(coefficients),
+        }
+        trained = [one._train_gate(readings, torch.from_numpy(targets).float(), clips) for one in models]
+        return [Fit(shared | gate, loss) for gate, loss in trained]
+
+    @classmethod
+    def predict(
+        cls, models: Sequence[Self], weights: Sequence[Mapping[str, Any]], features: PoolFeatures, task: Task
+    ) -> list[FittedOutputs]:
+        """See `FittedModel.predict`."""
+        first, shared = models[0], weights[0]
+        bandwidths = dict(zip(first.encoders, shared["bandwidth"].tolist(), strict=True))
+        there = shared["available"] > 0
+        trained = PoolFeatures(
+            {name: shared[f"landmarks.{name}"] for name in first.encoders},
+            {name: there[:, index] for index, name in enumerate(first.encoders)},
+        )
+        answers = np.empty((len(first.parts), len(features), len(shared["mean"])))
+        for place, part, solved in zip(answers, first.parts, shared["coefficients"], strict=True):
+            kernel, right = first._kernel(bandwidths, part), _only(trained, part)
+            for start in range(0, len(features), BLOCK):
+                rows = slice(start, start + BLOCK)
+                place[rows] = kernel.between(_only(features, part).take(rows), right) @ solved + shared["mean"]
+        readings = _Readings.of(answers, _available(first, features), task)
+        return [_outputs(one, readings, len(first.encoders)) for one in weights]
+
+    def check(self, weights: Mapping[str, Any], dims: Mapping[str, int], task: Task) -> None:
+        """See `FittedModel.check`."""
+        n_encoders, n_parts, n_targets = len(self.encoders), len(self.parts), task.n_sets + task.n_classes
+        statistics, width = AGREEMENT_STATISTICS, self.width
+        check_shapes(
+            weights,
+            {
+                "available": (None, n_encoders),
+                **{f"landmarks.{name}": (None, dims[name]) for name in self.encoders},
+                "coefficients": (n_parts, None, n_targets),
+                "bandwidth": (n_encoders,),
+                "mean": (n_targets,),
+                "gate.centre": (n_parts, statistics),
+                "gate.scale": (n_parts, statistics),
+                "gate.first": (n_parts, statistics, width),
+                "gate.first_bias": (n_parts, width),
+                "gate.second": (n_parts, width, 2),
+                "gate.second_bias": (n_parts, 2),
+            },
+        )
+        if not ((weights["bandwidth"] > 0).all() and (weights["gate.scale"] > 0).all()):
+            raise ValueError("bandwidth or gate.scale is not above 0")
+
+    def memory_bytes(self, n_clips: int, dims: Mapping[str, int], task: Task) -> int:
+        """One part's kernel, its factor and that one's inverse; coefficients and answers of all parts."""
+        n_targets = task.n_sets + task.n_classes
+        parts = len(self.parts) * n_clips * (5 * 8 * n_targets + 4 * AGREEMENT_STATISTICS * self.width)
+        return 3 * 4 * n_clips**2 + parts + 4 * n_clips * sum(dims.values())
+
+    def _kernel(self, bandwidths: Mapping[str, float], part: tuple[str, ...]) -> CombinedKernel:
+        return CombinedKernel(self.kind, "sum", {name: bandwidths[name] for name in part}, dict.fromkeys(part, 1.0))
+
+    def _train_gate(self, readings: "_Readings", targets: Tensor, clips: TrainingClips) -> tuple[Weights, float]:
+        """The gate's arrays and its last loss."""
+        n_parts, n_clips = readings.available.shape
+        spread, centre = torch.std_mean(readings.statistics, 1, correction=0)
+        rng = stream(clips.seed, clips.fold, "gated_kernel")
+        drawn = rng.standard_normal((n_parts, AGREEMENT_STATISTICS, self.width)) / AGREEMENT_STATISTICS**0.5
+        gate = {
+            "first": torch.from_numpy(drawn).float(),
+            "first_bias": torch.zeros(n_parts, self.width),
+            "second": torch.zeros(n_parts, self.width, 2),
+            "second_bias": torch.full((n_parts, 2), float(np.log(np.expm1(TOTAL_WEIGHT / n_parts)))),
+            "centre": centre,
+            "scale": spread + 1e-4,
+        }
+        learned = NETWORK if self.gate == "per_clip" else ("second_bias",)
+        for name in learned:
+            gate[name].requires_grad_(True)
+        decayed = [gate[name] for name in learned if not name.endswith("bias")]
+        others = [gate[name] for name in learned if name.endswith("bias")]
+        optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}], self.lr
+        )
+        weight = torch.from_numpy(clips.weight)
+        n_sets, loss = clips.task.n_sets, 0.0
+        for _ in range(self.epochs):
+            loss = 0.0
+            for batch in torch.split(torch.from_numpy(rng.permutation(n_clips)), BATCH):
+                presence, salience, _ = _combine(gate, readings.take(batch))
+                wanted = targets[batch]
+                nats = -(wanted[:, :n_sets] * presence).sum(-1) - (wanted[:, n_sets:] * salience).sum(-1)
+                mean = (weight[batch] * nats).mean()
+                optimizer.zero_grad()
+                mean.backward()  # type: ignore[no-untyped-call]  # torch's
+                optimizer.step()
+                loss += float(mean.detach()) * len(batch) / n_clips
+        return {f"gate.{name}": value.detach().numpy() for name, value in gate.items()}, loss
+
+
+@dataclass(frozen=True)
+class _Readings:
+    """What the gate reads of some clips."""
+
+    presence: Tensor
+    """log p, [part, clip, set]"""
+    salience: Tensor
+    """log s, [part, clip, class]"""
+    available: Tensor
+    """[part, clip] bool"""
+    statistics: Tensor
+    """[part, clip, statistic] of agreement."""
+
+    @classmethod
+    def of(cls, answers: Float64, available: np.ndarray[Any, np.dtype[np.bool_]], task: Task) -> "_Readings":
+        """From the parts' answers [part, clip, set and class]."""
+        presence, salience = (torch.from_numpy(one).float() for one in _log_shares(answers, task.n_sets))
+        there = torch.from_numpy(available)
+        return cls(presence, salience, there, agreement(presence[None], there[None])[0])
+
+    def take(self, clips: Tensor) -> "_Readings":
+        return _Readings(
+            self.presence[:, clips], self.salience[:, clips], self.available[:, clips], self.statistics[:, clips]
+        )
+
+
+def _combine(gate: Mapping[str, Tensor], readings: _Readings) -> tuple[Tensor, Tensor, Tensor]:
+    """(log p [clip, set], log s [clip, class], weights u and v [part, clip, 2])."""
+    statistics = (readings.statistics - gate["centre"][:, None]) / gate["scale"][:, None]
+    hidden = torch.tanh(torch.einsum("pcs,psh->pch", statistics, gate["first"]) + gate["first_bias"][:, None])
+    scores = torch.einsum("pch,pho->pco", hidden, gate["second"]) + gate["second_bias"][:, None]
+    weights = softplus(scores) * readings.available.unsqueeze(-1)
+    presence = (weights[..., :1] * readings.presence).sum(0).log_softmax(-1)
+    return presence, (weights[..., 1:] * readings.salience).sum(0).log_softmax(-1), weights
+
+
+def _outputs(weights: Mapping[str, Any], readings: _Readings, n_encoders: int) -> FittedOutputs:
+    gate = {
+        name.removeprefix("gate."): torch.from_numpy(np.asarray(weights[name])) for name in weights if "gate." in name
+    }
+    with torch.no_grad():
+        presence, salience, each = (one.numpy() for one in _combine(gate, readings))
+    with np.errstate(divide="ignore"):  # a part without its encoder weighs 0
+        scores = np.log(each[:n_encoders, :, 0]).T
+    return FittedOutputs(presence, salience, np.exp(salience), np.ascontiguousarray(scores))
+
+
+def _log_shares(answers: Float64, n_sets: int) -> Iterator[Float64]:
+    """Logarithms of the shares of sets, then of saliences."""
+    for scores in np.split(answers, [n_sets], -1):
+        clipped = np.maximum(scores, FLOOR)
+        yield np.log(clipped / clipped.sum(-1, keepdims=True))
+
+
+def _available(model: GatedKernel, features: PoolFeatures) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """[part, clip]; the last part answers clips without any encoder, too, with the training clips' mean."""
+    each = [features.available[part[0]] for part in model.parts[:-1]]
+    return np.stack([*each, np.ones(len(features), bool)])
+
+
+def _only(features: PoolFeatures, part: tuple[str, ...]) -> PoolFeatures:
+    return PoolFeatures(
+        {name: features.values[name] for name in part}, {name: features.available[name] for name in part}
+    )
+
+
+def _choose_penalty(
+    kernel: Float32,
+    targets: Float64,
+    mean: Float64,
+    weight: Float32,
+    there: np.ndarray[Any, np.dtype[np.bool_]],
+    n_sets: int,
+) -> tuple[Float32, Float64]:
+    """(coefficients, leave-one-out answers), both [clip, set and class], with the likeliest lambda.
+
+    Args:
+        kernel: its lower triangle.
+        targets: [clip, set and class].
+        mean: [set and class].
+        weight: [clip].
+        there: [clip] whose likelihood counts.
+        n_sets: of the task.
+    """
+    wanted = (targets - mean).astype(np.float32)
+    found = []
+    for penalty in PENALTIES:
+        shifted = kernel.copy()
+        shifted[np.diag_indices_from(shifted)] += np.float32(penalty) / weight
+        factor = cho_factor(shifted.T, lower=False, overwrite_a=True, check_finite=False)
+        coefficients = cho_solve(factor, wanted, check_finite=False)
+        inverse, _ = strtri(factor[0], lower=0, overwrite_c=1)  # of the factor; A is this one times its transpose
+        diagonal = np.array([np.dot(row[start:], row[start:]) for start, row in enumerate(inverse)])
+        answers = targets - coefficients / diagonal[:, None].astype(np.float64)
+        presence, _ = _log_shares(answers, n_sets)
+        likelihood = float((weight[:, None] * targets[:, :n_sets] * presence)[there].sum())
+        found.append((likelihood, np.ascontiguousarray(coefficients), answers))
+    return max(found, key=lambda one: one[0])[1:]
