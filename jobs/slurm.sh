@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Slurm allocation: starts a Ray cluster in it, submits, follows, ends it all: `sbatch jobs/slurm.sh search everything --data /shared/my-data`.
+# A Slurm allocation: starts a Ray cluster in it, submits, follows, ends it all: `sbatch jobs/slurm.sh search fusion --data /shared/my-data`.
 #SBATCH --job-name=rfe
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

@@ -237,7 +237,7 @@ def test_survivors_of_the_first_folds_end_as_if_all_had_been_trained_at_once(
         "everything",
         *(
             pytest.param(one, marks=pytest.mark.slow)
-            for one in ("top_n", "encoder_pool", "head_fusion", "adaptation", "demo")
+            for one in ("fusion", "top_n", "encoder_pool", "head_fusion", "adaptation", "demo")
         ),
     ],
 )

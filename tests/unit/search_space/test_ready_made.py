@@ -9,7 +9,18 @@ from rfe.config.load import load_config
 from rfe.search_space import effective_config, load_space, normalize, resolve, sample_params
 
 FOLDER = Path(__file__).parents[3] / "search_spaces"
-NAMES = {"top_n", "encoder_pool", "head_fusion", "joint_fusion", "adaptation", "everything", "demo", "kernel", "kinds"}
+NAMES = {
+    "fusion",
+    "top_n",
+    "encoder_pool",
+    "head_fusion",
+    "joint_fusion",
+    "adaptation",
+    "everything",
+    "demo",
+    "kernel",
+    "kinds",
+}
 
 
 def test_each_question_has_a_space() -> None:
