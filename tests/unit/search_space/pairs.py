@@ -166,7 +166,6 @@ DIFFERENT: list[Pair] = [
     (GATED, GATED | {"model.gated_kernel.epochs": 4}),
     (GATED, GATED | {"model.gated_kernel.lr": 0.1}),
     (GATED, GATED | {"model.gated_kernel.weight_decay": 9}),
-    (GATED, GATED | {"train.seed": 1}),
     (BOOSTING, KERNEL),
     (BOOSTING, BOOSTING | {"model.boosting.iterations": 4}),
     (BOOSTING, BOOSTING | {"model.boosting.learning_rate": 0.3}),
