@@ -22,6 +22,7 @@ from rfe.data.dataset import Dataset
 from rfe.search_space import ResolvedSpace, effective_config, find_point, load_space, resolve
 from rfe.writing import write_text
 from tests.evidence.search_portfolio import choose_portfolio, effects, whole_pool
+from tests.evidence.search_real import random_selected, search_truly
 from tests.evidence.search_replay import NAMES, Params, Strategy, World, reach, replay, summarise
 from tests.evidence.search_tables import draw_points, read_table, record_table, train_shared
 from tests.evidence.searched_sets import SETTINGS, SIMULATED, Place, Setting
@@ -33,7 +34,7 @@ SPACE = Path("search_spaces/everything.yaml")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=["record", "replay", "seeds", "portfolio"])
+    parser.add_argument("action", choices=["record", "replay", "seeds", "portfolio", "search"])
     parser.add_argument("settings", nargs="*", metavar="SETTING")
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--repetitions", type=int, default=20)
@@ -54,6 +55,8 @@ def main() -> None:
     for setting in chosen:
         if arguments.action == "record":
             record(setting, arguments.rows, (part, of), tiny=arguments.tiny)
+        elif arguments.action == "search":
+            search_really(setting, [one for one in known.values() if one != setting], tiny=arguments.tiny)
         else:
             measure_seeds(setting, tiny=arguments.tiny)
 
@@ -115,12 +118,9 @@ STRATEGIES = (
     Strategy("random", "random", trials=400),
     Strategy("tpe, 12 open"),
     Strategy("tpe, 64 open", open=64),
-    Strategy("small space, tpe, 12 open", **SMALL),
     Strategy("portfolio, then random", "random", portfolio=PORTFOLIO, **SMALL),
     Strategy("portfolio, then tpe, 12 open", portfolio=PORTFOLIO, **SMALL),
     Strategy("portfolio, then tpe, 64 open", open=64, portfolio=PORTFOLIO, **SMALL),
-    Strategy("random, 5 confirmed", "random", confirm=5),
-    Strategy("portfolio, then tpe, 12 open, 5 confirmed", portfolio=PORTFOLIO, confirm=5, **SMALL),
 )
 POINTS, SEEDS = 8, 6
 AT = (8, 25, 50, 100, 200, 400)
@@ -258,6 +258,26 @@ def measure_seeds(setting: Setting, *, tiny: bool) -> None:
     found = {"scores": scores.tolist(), "sd of one": alone**0.5, "sd of all alike": alike**0.5}
     write_text(table_folder(setting, tiny=tiny).with_suffix(".seeds.json"), json.dumps(found))
     print(setting.name, found, flush=True)
+
+
+REAL, REAL_TRIALS = 5, 25
+
+
+def search_really(setting: Setting, others: list[Setting], *, tiny: bool) -> None:
+    """Real searches of few trials against a hundred recorded random ones, kept for the report."""
+    worlds = [world for one in others if (world := open_world(one, tiny=tiny)) is not None]
+    rows = read_table(table_folder(setting, tiny=tiny))
+    place = Place(tiny)
+    dataset, resolved = resolve_space(setting, place, tiny)
+    pool = {one.name: True for one in resolved.dimensions if one.name.startswith("pool.")}
+    first = [{**one, **pool} for one in choose_portfolio(worlds, PORTFOLIO, FIXED)]
+    cache = FeatureCache(dataset, place.workspace.cache)
+    chance = [random_selected(rows, 100, seed) for seed in range(200)]
+    found: dict[str, Any] = {"random": chance, "searches": []}
+    for seed in range(REAL):
+        found["searches"].append(search_truly(dataset, cache, resolved, first, FIXED, REAL_TRIALS, seed))
+        print(setting.name, seed, np.mean(chance), found["searches"][-1], flush=True)
+        write_text(table_folder(setting, tiny=tiny).with_suffix(".real.json"), json.dumps(found))
 
 
 def print_portfolio(settings: list[Setting], *, tiny: bool) -> None:

@@ -6,7 +6,7 @@ there already, so that recording can be stopped, gone on with, and split over pr
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Row:
     seconds: float
     """Of training, its share of the stack's."""
     scores: dict[str, float]
-    """Decoder -> cross-fitted Score; `chosen`: each fold by the decoder that is best on the other folds."""
+    """Decoder -> cross-fitted Score."""
     by_fold: list[float]
     """Score on each fold, states decoded."""
     log_likelihood: float
@@ -79,7 +79,8 @@ def record_table(
         path = folder / f"{name:04d}-{repeat}.jsonl"
         if index % part[1] == part[0] and not path.exists():
             points = draw_points(resolved, rows)[name * CHUNK : (name + 1) * CHUNK]
-            found = _train(dataset, cache, resolved, points, name * CHUNK, repeat)
+            numbers = range(name * CHUNK, name * CHUNK + len(points))
+            found = train_rows(dataset, cache, resolved, points, numbers, [1000 * repeat + one for one in numbers])
             write_text(path, "".join(json.dumps(asdict(row)) + "\n" for row in found))
             print(f"{folder.name} {path.stem}: {max(row.scores['valid_states'] for row in found):.3f}", flush=True)
 
@@ -105,20 +106,28 @@ def draw_points(resolved: ResolvedSpace, n: int) -> list[dict[str, Any]]:
     return points
 
 
-def _train(
+def train_rows(
     dataset: Dataset,
     cache: FeatureCache,
     resolved: ResolvedSpace,
-    points: list[dict[str, Any]],
-    first: int,
-    repeat: int,
+    points: Sequence[dict[str, Any]],
+    numbers: Sequence[int],
+    seeds: Sequence[int],
 ) -> list[Row]:
-    seeds = [1000 * repeat + first + position for position in range(len(points))]
+    """Train configurations in one stack; those that fail have no row.
+
+    Args:
+        dataset, cache, resolved: see `record_table`.
+        points: the configurations.
+        numbers: [point] what they are called.
+        seeds: [point]
+    """
     configs = [_with_seed(effective_config(resolved, params), seed) for params, seed in zip(points, seeds, strict=True)]
     results = train_configurations(configs, dataset, cache, threads=1, keep_weights=False)
+    each = zip(configs, results, numbers, seeds, points, strict=True)
     return [
-        _row(dataset.clips, config, result, first + position, seed, params)
-        for position, (config, result, seed, params) in enumerate(zip(configs, results, seeds, points, strict=True))
+        _row(dataset.clips, config, result, number, seed, params)
+        for config, result, number, seed, params in each
         if result.state == "complete"
     ]
 
@@ -146,7 +155,6 @@ def _row(clips: Clips, config: Config, result: TrialResult, point: int, seed: in
     of_truth = states[:, np.arange(len(truth)), truth]
     answers = {"valid_states": decoder.decode(outputs, parameters, fold_index=fold_index, set_offset=offset)}
     answers |= {name: _decoded(clips, outputs, name) for name in DECODERS if name not in answers}
-    answers["chosen"] = _chosen(clips, config, outputs, answers, offset)
     totals = {name: fold_totals(clips.task, truth, one, fold, tuple(folds.tolist())) for name, one in answers.items()}
     return Row(
         point,
@@ -165,33 +173,6 @@ def _decoded(clips: Clips, outputs: Outputs, kind: str) -> NDArray[np.int64]:
     folds, fold_index = np.unique(fold, return_inverse=True)
     decoder = build_decoder(clips.task, kind)
     return decoder.fit_and_decode(outputs, truth, folds[:, None] != fold, fold_index)[0]
-
-
-def _chosen(
-    clips: Clips,
-    config: Config,
-    outputs: Outputs,
-    answers: dict[str, NDArray[np.int64]],
-    offset: NDArray[np.floating[Any]],
-) -> NDArray[np.int64]:
-    """Each fold answered by the decoder that is best on the other folds' clips, which it was fitted to."""
-    truth, fold = clips.state[: clips.n_source], clips.fold[: clips.n_source]
-    folds, fold_index = np.unique(fold, return_inverse=True)
-    others = folds[:, None] != fold
-    chosen = np.full_like(answers["valid_states"], -1)
-    decoders = {name: build_decoder(clips.task, name) for name in DECODERS if name != "valid_states"}
-    decoders["valid_states"] = ValidStatesDecoder(clips.task, config.model.head_fusion.presence_weight)
-    fitted = {name: one.fit_folds(outputs, truth, others, set_offset=offset) for name, one in decoders.items()}
-    for index in range(len(folds)):
-        seen, left = others[index], tuple(np.delete(folds, index).tolist())
-        scores = {}
-        for name, decoder in decoders.items():
-            parameters = np.full_like(fold_index, index)
-            told = decoder.decode(outputs, fitted[name], fold_index=parameters, set_offset=offset)
-            scores[name] = float(fold_totals(clips.task, truth[seen], told[:, seen], fold[seen], left).pooled().score)
-        held_out = fold_index == index
-        chosen[:, held_out] = answers[max(scores, key=scores.__getitem__)][:, held_out]
-    return chosen
 
 
 def train_shared(
