@@ -130,4 +130,5 @@ def flatten(config: Config) -> dict[str, Any]:
 def dump_config(config: Config) -> str:
     """The configuration as YAML that `load_config` reads back to an equal one."""
     values = config.model_dump()
-    return write_yaml(values, plain=repr(values).isascii())
+    text = repr(values)  # which escapes line ends and characters that cannot be printed
+    return write_yaml(values, plain=text.isascii() and "\\" not in text)

@@ -124,7 +124,13 @@ def test_a_dumped_file_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"train.lr": 1e-7, "pool": ["off", "1e-3", "no", "a b", "ü"]}, {"data.standardize": {"a": "actor"}}]
+    "fields",
+    [
+        {},
+        {"train.lr": 1e-7, "pool": ["off", "1e-3", "no", "a b", "ü"]},
+        {"data.standardize": {"a": "actor"}},
+        {"pool": ["a\x85b", "a\nb", "a\u2028b"]},  # which `repr` shows in ASCII
+    ],
 )
 def test_the_fast_dump_is_the_same_text(fields: dict[str, Any]) -> None:
     config = load_config(fields)

@@ -107,6 +107,22 @@ def test_a_configuration_is_trained_once_and_its_result_copied(books: Books) -> 
     assert len(books.trial_tracker.ranking()) == 3
 
 
+def test_the_ranking_is_in_order_and_a_replaced_record_is_in_it_once(books: Books) -> None:
+    for item in books.trial_tracker.next_items(12):
+        books.deliver(item)
+    ranking = books.trial_tracker.ranking()
+    assert ranking == sorted(ranking, key=lambda log: (-(log.score or 0.0), log.number))
+    best = ranking[0]
+    books.trial_tracker._account(replace(best, scores={**best.scores, "score": -1.0}))
+    assert [log.number for log in books.trial_tracker.ranking()] == [log.number for log in (*ranking[1:], best)]
+    books.trial_tracker._account(replace(best, state="failed", scores={}))
+    assert books.trial_tracker.ranking() == ranking[1:]
+    books.close()
+    books.open()
+    again = books.trial_tracker.ranking()  # from the journal, which has each once
+    assert [(log.number, log.scores) for log in again] == [(log.number, log.scores) for log in ranking]
+
+
 def test_what_a_dead_process_left_is_given_out_again(books: Books) -> None:
     items = books.trial_tracker.next_items(12)
     books.deliver(items[0])
