@@ -21,8 +21,8 @@ from rfe.data.cache import FeatureCache
 from rfe.data.dataset import Dataset
 from rfe.search_space import ResolvedSpace, effective_config, find_point, load_space, resolve
 from rfe.writing import write_text
-from tests.evidence.search_portfolio import choose_portfolio, effects, whole_pool
-from tests.evidence.search_real import random_selected, search_truly
+from tests.evidence.search_portfolio import PORTFOLIO, choose_portfolio, effects, whole_pool
+from tests.evidence.search_real import REAL, TRIALS, describe, random_selected, search_truly
 from tests.evidence.search_replay import NAMES, Params, Strategy, World, reach, replay, summarise
 from tests.evidence.search_tables import draw_points, read_table, record_table, train_shared
 from tests.evidence.searched_sets import SETTINGS, SIMULATED, Place, Setting
@@ -112,7 +112,6 @@ FIXED: dict[str, Any] = {
     "train.average": "ema",
 }
 """What the small space does not search."""
-PORTFOLIO = 8
 SMALL: dict[str, Any] = {"fixed": tuple(FIXED.items())}
 STRATEGIES = (
     Strategy("random", "random", trials=400),
@@ -187,7 +186,8 @@ def write_tables(found: dict[str, dict[str, Any]], repetitions: int, *, tiny: bo
         f"fresh seeds each, and the best mean is taken. *Within {CLOSE}*: trials, and seconds of training, until the "
         "mean regret is so small; empty where it never is."
     )
-    parts = [head, "## All settings", _mean_table(found), _effects_table(found)]
+    real = {one.name: table_folder(one, tiny=tiny).with_suffix(".real.json") for one in (*SETTINGS, *SIMULATED)}
+    parts = [head, "## All settings", _mean_table(found), _effects_table(found), *describe(real)]
     for name, one in found.items():
         about = "; ".join(
             f"{of} {one['spread'][of]:.4f} over configurations, {one['noise'][of]:.4f} over seeds"
@@ -260,9 +260,6 @@ def measure_seeds(setting: Setting, *, tiny: bool) -> None:
     print(setting.name, found, flush=True)
 
 
-REAL, REAL_TRIALS = 5, 25
-
-
 def search_really(setting: Setting, others: list[Setting], *, tiny: bool) -> None:
     """Real searches of few trials against a hundred recorded random ones, kept for the report."""
     worlds = [world for one in others if (world := open_world(one, tiny=tiny)) is not None]
@@ -275,7 +272,7 @@ def search_really(setting: Setting, others: list[Setting], *, tiny: bool) -> Non
     chance = [random_selected(rows, 100, seed) for seed in range(200)]
     found: dict[str, Any] = {"random": chance, "searches": []}
     for seed in range(REAL):
-        found["searches"].append(search_truly(dataset, cache, resolved, first, FIXED, REAL_TRIALS, seed))
+        found["searches"].append(search_truly(dataset, cache, resolved, first, FIXED, TRIALS, seed))
         print(setting.name, seed, np.mean(chance), found["searches"][-1], flush=True)
         write_text(table_folder(setting, tiny=tiny).with_suffix(".real.json"), json.dumps(found))
 

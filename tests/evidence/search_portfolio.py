@@ -15,6 +15,8 @@ from rfe.search_space import sample_params
 from rfe.search_space.dimensions import POOL_PREFIX
 from tests.evidence.search_replay import Params, World
 
+PORTFOLIO = 8
+"""First trials."""
 CANDIDATES = 1500
 DRAWS = 8
 """Functions of each setting that its table leaves possible: a portfolio by the likeliest alone has no second choice."""

@@ -1,6 +1,8 @@
 """Real searches beside recorded random ones: how many trials until they have what a hundred random ones have."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,13 @@ from rfe.data.dataset import Dataset
 from rfe.search_space import ResolvedSpace
 from rfe.search_space.schema import Sampler
 from rfe.study.samplers import build_distributions, build_sampler
+from tests.evidence.search_portfolio import PORTFOLIO
 from tests.evidence.search_replay import Params
 from tests.evidence.search_tables import Row, train_rows
+from tests.evidence.simulated import table
 
+REAL, TRIALS = 5, 25
+"""Searches of a setting, and trials of each."""
 OPEN = 12
 FRESH = 50_000
 """Seeds of real searches begin here: the tables have others."""
@@ -72,3 +78,30 @@ def search_truly(
                 rows.append([-np.inf] * len(found[0].by_fold))
     table = np.array(rows)
     return [selected(table[: n + 1]) for n in range(len(table))]
+
+
+def describe(paths: Mapping[str, Path]) -> list[str]:
+    """The report's section, from what `run_search_efficiency search` kept; empty where it was not run."""
+    rows = []
+    for name, path in paths.items():
+        if not path.exists():
+            continue
+        found = json.loads(path.read_text())
+        chance, searches = float(np.mean(found["random"])), np.array(found["searches"])
+        above = searches >= chance
+        reached = ["not reached" if not one.any() else str(int(one.argmax()) + 1) for one in above]
+        after = [f"{searches[:, n].mean():.4f} ± {searches[:, n].std(ddof=1):.4f}" for n in (PORTFOLIO - 1, TRIALS - 1)]
+        rows.append([name, f"{chance:.4f} ± {np.std(found['random']):.4f}", *after, ", ".join(reached)])
+    header = [
+        "",
+        "100 random",
+        f"portfolio, {PORTFOLIO} trials",
+        f"{TRIALS} trials",
+        "trials until as good as 100 random",
+    ]
+    about = (
+        f"{REAL} seeds; the portfolio is chosen on the other settings, the sampler is TPE, {OPEN} open. Each number is "
+        "a study's result: each fold's Score by the trial that is best on the others, mean over folds, ± its standard "
+        "deviation over searches. Random ones are drawn from the recorded configurations, 200 times."
+    )
+    return ["## Real searches", about, table(header, rows)] if rows else []
