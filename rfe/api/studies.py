@@ -78,7 +78,7 @@ def show_study(
     Examples:
         >>> best = rfe.api.show_study("first").trials[0]
         >>> best.number, best.state
-        (1, 'complete')
+        (4, 'complete')
     """
     from rfe.reporting.studies import describe_remote, describe_study
     from rfe.workspace import find_study

@@ -280,7 +280,7 @@ def open_study(name: str, *, workspace: WorkspaceLike = None) -> Study:
     Examples:
         >>> study = rfe.open_study("first")
         >>> study.state, study.best, len(study.trials)
-        ('stopped', 1, 6)
+        ('stopped', 4, 6)
     """
     study = Study(name, find_workspace(workspace))
     assert study.detail is not None  # what is not there is said now

@@ -56,7 +56,14 @@ def asked(line: str) -> dict[str, str]:
             "train b",
             [
                 f"baselines/{name}"
-                for name in ("concat_mlp", "early_fusion", "kernel_ridge", "mean_fusion", "single_encoder")
+                for name in (
+                    "concat_mlp",
+                    "early_fusion",
+                    "gated_kernel",
+                    "kernel_ridge",
+                    "mean_fusion",
+                    "single_encoder",
+                )
             ],
         ),
         ("ablate com", ["components"]),

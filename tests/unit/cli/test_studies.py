@@ -139,17 +139,11 @@ def test_show_tells_how_a_running_study_goes(study: StudyFolder) -> None:
     assert json.loads(invoke("studies", "show", "tiny", "--json").stdout)["live"] is None
 
 
-def test_watch_follows_until_the_end(study: StudyFolder) -> None:
+def test_watch_follows_until_the_end(study: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     say(study)
-
-    def go_on() -> None:
-        time.sleep(0.3)
-        say(study, replace(LIVE, stage="confirm tiny", done=1, total=2))
-        time.sleep(0.3)
-        study.live.unlink()
-
-    with in_the_background(go_on):
-        ended = invoke("studies", "show", "tiny", "--watch")
+    later = iter([lambda: say(study, replace(LIVE, stage="confirm tiny", done=1, total=2)), study.live.unlink])
+    monkeypatch.setattr("rfe.api.running.time", SimpleNamespace(sleep=lambda _: next(later)()))
+    ended = invoke("studies", "show", "tiny", "--watch")
     assert ended.exit_code == 0
     for part in ("search tiny on", "5 of 20 trials", "confirm tiny on", "1 of 2"):
         assert part in ended.stderr
