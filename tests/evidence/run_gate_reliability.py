@@ -171,9 +171,9 @@ Crossfit score, mean of the seeds: {", ".join(f"{gate} {score:.3f}" for gate, sc
 
 def _curve_section(setting: Setting, parts: dict[str, Any]) -> str:
     """Scores by share, paired differences from `attention`, and how much of the way to the oracle it went."""
-    shares = [share for share in SHARES if f"{setting.name}-{share:g}-attention" in parts]
-    hits = {(share, arm): parts.get(f"{setting.name}-{share:g}-{arm}") for share in shares for arm in (*ARMS, ORACLE)}
+    hits = {(share, arm): parts.get(f"{setting.name}-{share:g}-{arm}") for share in SHARES for arm in (*ARMS, ORACLE)}
     tables = {key: table_of(one) for key, one in hits.items() if one is not None}
+    shares = [share for share in SHARES if any(of == share for of, _ in tables)]
 
     def less(share: float, arm: str, than: str) -> str:
         if (share, arm) not in tables or (share, than) not in tables:
