@@ -112,12 +112,17 @@ CONTROLS: dict[str, Changes] = {
 """Name -> what it changes. `gate shuffled`: each clip gets another clip's weights, so the average weight of an encoder
 stays and the clip's own is lost. `places permuted` has the parameters of `places in order` and no order; compare the
 two. `mean fusion, equal parameters` has a latent width that gives the plain mean as many parameters as the base.
-`early fusion of all features` is the concatenation network with this model's heads."""
+`early fusion of all features` is the concatenation network with this model's heads. `kernel ridge` beside a base
+that is a gated one, and the other way round, has the base's kernels."""
 
 
 def control_changes(name: str, base: Config, dataset: Dataset) -> Changes:
     """What the control called `name` changes of `base`, on a data set."""
     changes = dict(CONTROLS[name])
+    kinds = base.model.kind, changes.get("model.kind")
+    if set(kinds) == {"kernel", "gated_kernel"} and kinds[0] != kinds[1]:  # the same kernels with and without a gate
+        own = getattr(base.model, kinds[0])
+        changes |= {f"model.{kinds[1]}.{field}": getattr(own, field) for field in ("kind", "bandwidth")}
     if name.endswith("equal parameters"):
         changes["model.latent_dim"] = width_of_equal_size(base, change_config(base, changes), dataset)
     return changes

@@ -121,6 +121,8 @@ class GatedKernelSection(Section):
     kind: Literal["gaussian", "laplace"] = "laplace"
     bandwidth: Annotated[float, Field(gt=0)] = 1.0
     """Factor of each encoder's median distance between training clips."""
+    penalty: Annotated[float, Field(ge=1.0e-2)] = 1.0
+    """Middle of the lambdas that each ridge chooses from by leave-one-out likelihood: 0.3, 1 and 3 times this."""
     gate: Literal["per_clip", "fixed"] = "per_clip"
     """Weights of the encoders: of each clip's own, or the same for all clips."""
     width: Annotated[int, Field(ge=1, le=1024)] = 16

@@ -39,6 +39,12 @@ class PoolFeatures:
         """Whether every clip has every encoder."""
         return all(bool(there.all()) for there in self.available.values())
 
+    def of(self, encoders: Sequence[str]) -> "PoolFeatures":
+        """Some encoders' features of all clips."""
+        return PoolFeatures(
+            {name: self.values[name] for name in encoders}, {name: self.available[name] for name in encoders}
+        )
+
     def take(self, clips: NDArray[np.int64] | slice) -> "PoolFeatures":
         """The features of some clips."""
         return PoolFeatures(
@@ -99,6 +105,13 @@ class FittedModel(ABC):
     @abstractmethod
     def is_random(self, n_clips: int) -> bool:
         """Whether a fit to `n_clips` depends on the seed."""
+
+    def check_size(self, n_clips: int) -> None:  # noqa: B027  # no limit, where not overridden
+        """Whether it can be fitted to `n_clips`.
+
+        Raises:
+            ConfigError: with what can be done.
+        """
 
     @classmethod
     @abstractmethod

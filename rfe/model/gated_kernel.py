@@ -1,12 +1,9 @@
 """Gated kernel ridge: one kernel ridge for each encoder and one for all together, weighted clip by clip.
 
-A part e is a kernel ridge (`rfe.model.kernel_ridge`) on one encoder, or on the mean of all kernels. On training clip i
-it answers as if it had been fitted without that clip, which costs no further fit: with A = (K + lambda W^-1)^-1,
-
-    f_-i(x_i) = y_i - (A Y)_i / A_ii
-
-and lambda, of `PENALTIES`, is the one whose leave-one-out answers have the highest likelihood of the true sets. With
-p_e and s_e the sets' and saliences' shares of part e, clipped from below and normalised,
+A part e is a kernel ridge (`rfe.model.kernel_ridge`) on one encoder, or on the mean of all kernels. It answers each
+training clip as if it had been fitted without it (`rfe.model.leave_one_out`); of a few lambdas it takes the one whose
+answers have the highest likelihood of the true sets. With p_e and s_e the sets' and saliences' shares of part e,
+clipped from below and normalised,
 
     log p(T | x) = sum_e u_e(x) log p_e(T | x) + const        log s(c | x) = sum_e v_e(x) log s_e(c | x) + const
 
@@ -16,28 +13,26 @@ being at odds with the others. It is trained on the leave-one-out answers, so th
 clips; a network's predictions of its own training clips are memorised and say nothing of that. `gate: fixed` trains one
 u_e and v_e for all clips. A part weighs 0 where a clip lacks its encoder.
 
-Source: Hinton, Neural Computation 2002 (product of experts); Golub, Heath and Wahba, Technometrics 1979 (leave-one-out
-in closed form); Wolpert, Neural Networks 1992 (training on answers to unseen clips). The gate is ours.
+Source: Hinton, Neural Computation 2002 (product of experts); Wolpert, Neural Networks 1992 (training on answers to
+unseen clips). The gate is ours.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import strtri
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from rfe.errors import ConfigError
 from rfe.model.auxiliary import agreement
 from rfe.model.fitted import (
-    FLOOR,
     Fit,
     FittedModel,
     FittedOutputs,
-    Float32,
     Float64,
     PoolFeatures,
     TrainingClips,
@@ -45,12 +40,15 @@ from rfe.model.fitted import (
     check_shapes,
 )
 from rfe.model.kernels import CombinedKernel, Kind, median_distance
+from rfe.model.leave_one_out import choose_penalty, log_shares
 from rfe.model.random import stream
 from rfe.model.settings import AGREEMENT_STATISTICS
 from rfe.task import Task
 
-PENALTIES = (0.3, 1.0, 3.0)
-"""The lambdas that each part chooses from, beside a kernel whose diagonal is 1."""
+FACTORS = (0.3, 1.0, 3.0)
+"""Of `penalty`: the lambdas that each part chooses from."""
+MOST_CLIPS = 20_000
+"""Training clips whose kernel, factor and inverse fit into 5 GB; kernel ridge has landmarks for more."""
 BLOCK = 2_048
 """Clips whose kernels to the training clips are in memory at a time."""
 TOTAL_WEIGHT = 1.5
@@ -68,6 +66,8 @@ class GatedKernel(FittedModel):
     kind: Kind = "laplace"
     bandwidth: float = 1.0
     """Factor of each encoder's median distance."""
+    penalty: float = 1.0
+    """Middle of the lambdas that each part chooses from, beside a kernel whose diagonal is 1."""
     gate: Literal["per_clip", "fixed"] = "per_clip"
     width: int = 16
     """Hidden units of each part's network."""
@@ -78,11 +78,19 @@ class GatedKernel(FittedModel):
 
     def key(self) -> Hashable:
         """Models that differ in their gate share all kernels."""
-        return self.kind, self.bandwidth
+        return self.kind, self.bandwidth, self.penalty
 
     def is_random(self, n_clips: int) -> bool:
         """Never: gates of all seeds begin alike, so that these share one fit."""
         return False
+
+    def check_size(self, n_clips: int) -> None:
+        """See `FittedModel.check_size`."""
+        if n_clips > MOST_CLIPS:
+            raise ConfigError(
+                f"model.kind: gated_kernel computes the kernels between all training clips, of which it can hold "
+                f"{MOST_CLIPS:,}, but there are {n_clips:,}; use model.kind: kernel, which draws landmarks"
+            )
 
     @property
     def parts(self) -> tuple[tuple[str, ...], ...]:
@@ -101,10 +109,11 @@ class GatedKernel(FittedModel):
             for name, values in features.values.items()
         }
         available = _available(first, features)
+        penalties = [factor * first.penalty for factor in FACTORS]
         coefficients, answers = [], []
         for part, there in zip(first.parts, available, strict=True):
-            kernel = first._kernel(bandwidths, part).lower_triangle(_only(features, part))
-            solved, left_out = _choose_penalty(kernel, targets, mean, clips.weight, there, task.n_sets)
+            kernel = first._kernel(bandwidths, part).lower_triangle(features.of(part))
+            solved, left_out = choose_penalty(kernel, targets, mean, clips.weight, there, task.n_sets, penalties)
             coefficients.append(solved)
             answers.append(left_out)
         readings = _Readings.of(np.stack(answers), available, task)
@@ -132,12 +141,13 @@ class GatedKernel(FittedModel):
         )
         answers = np.empty((len(first.parts), len(features), len(shared["mean"])))
         for place, part, solved in zip(answers, first.parts, shared["coefficients"], strict=True):
-            kernel, right = first._kernel(bandwidths, part), _only(trained, part)
+            kernel, left, right = first._kernel(bandwidths, part), features.of(part), trained.of(part)
             for start in range(0, len(features), BLOCK):
                 rows = slice(start, start + BLOCK)
-                place[rows] = kernel.between(_only(features, part).take(rows), right) @ solved + shared["mean"]
+                place[rows] = kernel.between(left.take(rows), right) @ solved + shared["mean"]
         readings = _Readings.of(answers, _available(first, features), task)
-        return [_outputs(one, readings, len(first.encoders)) for one in weights]
+        shown = np.stack([features.available[name] for name in first.encoders])
+        return [_outputs(one, readings, shown) for one in weights]
 
     def check(self, weights: Mapping[str, Any], dims: Mapping[str, int], task: Task) -> None:
         """See `FittedModel.check`."""
@@ -223,9 +233,9 @@ class _Readings:
     """[part, clip, statistic] of agreement."""
 
     @classmethod
-    def of(cls, answers: Float64, available: np.ndarray[Any, np.dtype[np.bool_]], task: Task) -> "_Readings":
+    def of(cls, answers: Float64, available: NDArray[np.bool_], task: Task) -> "_Readings":
         """From the parts' answers [part, clip, set and class]."""
-        presence, salience = (torch.from_numpy(one).float() for one in _log_shares(answers, task.n_sets))
+        presence, salience = (torch.from_numpy(log_shares(one)).float() for one in np.split(answers, [task.n_sets], -1))
         there = torch.from_numpy(available)
         return cls(presence, salience, there, agreement(presence[None], there[None])[0])
 
@@ -245,65 +255,19 @@ def _combine(gate: Mapping[str, Tensor], readings: _Readings) -> tuple[Tensor, T
     return presence, (weights[..., 1:] * readings.salience).sum(0).log_softmax(-1), weights
 
 
-def _outputs(weights: Mapping[str, Any], readings: _Readings, n_encoders: int) -> FittedOutputs:
+def _outputs(weights: Mapping[str, Any], readings: _Readings, shown: NDArray[np.bool_]) -> FittedOutputs:
+    """From a fit's arrays and which encoders [encoder, clip] the clips show."""
     gate = {
         name.removeprefix("gate."): torch.from_numpy(np.asarray(weights[name])) for name in weights if "gate." in name
     }
     with torch.no_grad():
         presence, salience, each = (one.numpy() for one in _combine(gate, readings))
-    with np.errstate(divide="ignore"):  # a part without its encoder weighs 0
-        scores = np.log(each[:n_encoders, :, 0]).T
+    with np.errstate(divide="ignore"):  # what is not shown weighs 0, also where the only part answers with the mean
+        scores = np.log(each[: len(shown), :, 0] * shown).T
     return FittedOutputs(presence, salience, np.exp(salience), np.ascontiguousarray(scores))
 
 
-def _log_shares(answers: Float64, n_sets: int) -> Iterator[Float64]:
-    """Logarithms of the shares of sets, then of saliences."""
-    for scores in np.split(answers, [n_sets], -1):
-        clipped = np.maximum(scores, FLOOR)
-        yield np.log(clipped / clipped.sum(-1, keepdims=True))
-
-
-def _available(model: GatedKernel, features: PoolFeatures) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _available(model: GatedKernel, features: PoolFeatures) -> NDArray[np.bool_]:
     """[part, clip]; the last part answers clips without any encoder, too, with the training clips' mean."""
     each = [features.available[part[0]] for part in model.parts[:-1]]
     return np.stack([*each, np.ones(len(features), bool)])
-
-
-def _only(features: PoolFeatures, part: tuple[str, ...]) -> PoolFeatures:
-    return PoolFeatures(
-        {name: features.values[name] for name in part}, {name: features.available[name] for name in part}
-    )
-
-
-def _choose_penalty(
-    kernel: Float32,
-    targets: Float64,
-    mean: Float64,
-    weight: Float32,
-    there: np.ndarray[Any, np.dtype[np.bool_]],
-    n_sets: int,
-) -> tuple[Float32, Float64]:
-    """(coefficients, leave-one-out answers), both [clip, set and class], with the likeliest lambda.
-
-    Args:
-        kernel: its lower triangle.
-        targets: [clip, set and class].
-        mean: [set and class].
-        weight: [clip].
-        there: [clip] whose likelihood counts.
-        n_sets: of the task.
-    """
-    wanted = (targets - mean).astype(np.float32)
-    found = []
-    for penalty in PENALTIES:
-        shifted = kernel.copy()
-        shifted[np.diag_indices_from(shifted)] += np.float32(penalty) / weight
-        factor = cho_factor(shifted.T, lower=False, overwrite_a=True, check_finite=False)
-        coefficients = cho_solve(factor, wanted, check_finite=False)
-        inverse, _ = strtri(factor[0], lower=0, overwrite_c=1)  # of the factor; A is this one times its transpose
-        diagonal = np.array([np.dot(row[start:], row[start:]) for start, row in enumerate(inverse)])
-        answers = targets - coefficients / diagonal[:, None].astype(np.float64)
-        presence, _ = _log_shares(answers, n_sets)
-        likelihood = float((weight[:, None] * targets[:, :n_sets] * presence)[there].sum())
-        found.append((likelihood, np.ascontiguousarray(coefficients), answers))
-    return max(found, key=lambda one: one[0])[1:]

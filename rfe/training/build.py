@@ -161,7 +161,8 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
 
     Raises:
         ConfigError: the configuration asks for what the data set lacks (an encoder, target clips, known actors), or
-            for a decoder that the task's ratios or the actors' designs rule out.
+            for a decoder that the task's ratios or the actors' designs rule out, or for a kind of model that cannot
+            be fitted to so many clips.
     """
     clips = dataset.clips
     folds = clips.folds if folds is None else tuple(folds)
@@ -209,6 +210,7 @@ def build_replicas(index: int, config: Config, dataset: Dataset, folds: Sequence
     )
     fitted = fitted_model(config, tuple(names[encoder] for encoder in pool))
     if fitted is not None:
+        fitted.check_size(clips.n_source)  # of a final model, too: folds that can be trained must be exportable
         train = replace(train, epochs=1)
     replicas = []
     for seed in range(config.train.seed, config.train.seed + config.train.seeds):

@@ -72,6 +72,23 @@ def test_what_the_base_has_is_no_arm(dataset: Dataset) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("base", "control", "kernel"),
+    [
+        ({"model.kind": "gated_kernel", "model.gated_kernel.bandwidth": 2.0}, "kernel ridge", ("laplace", 2.0)),
+        ({"model.kind": "kernel", "model.kernel.kind": "gaussian"}, "gated kernel ridge", ("gaussian", 1.0)),
+    ],
+)
+def test_ridges_with_and_without_a_gate_have_the_same_kernels(
+    base: dict[str, Any], control: str, kernel: tuple[str, float], dataset: Dataset
+) -> None:
+    arm = arms_of(dataset, base, controls=[control]).arms[1]
+    model = change_config(Config(), {**base, **arm.changes}).model
+    section = getattr(model, model.kind)
+    assert model.kind != base["model.kind"]
+    assert (section.kind, section.bandwidth) == kernel
+
+
 def test_a_named_arm_that_is_impossible_is_refused(dataset: Dataset) -> None:
     official = {"protocol": "official", "decode.kind": "official"}
     with pytest.raises(ConfigError, match=r"arm 'decoder decoupled': protocol: official needs decode.kind: official"):

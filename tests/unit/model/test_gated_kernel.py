@@ -1,12 +1,13 @@
-"""Gated kernel ridge: leave-one-out answers, and a gate that sees which encoder is wrong."""
+"""Gated kernel ridge: a gate that sees which encoder is wrong, and arrays that can be kept."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from rfe.errors import ConfigError
 from rfe.model.fitted import PoolFeatures, TrainingClips, Weights
-from rfe.model.gated_kernel import PENALTIES, GatedKernel, _choose_penalty
+from rfe.model.gated_kernel import FACTORS, GatedKernel
 from rfe.model.kernel_ridge import KernelRidge
 from rfe.task import BLEMORE
 from tests.unit.model.test_kernel_ridge import NAMES, make_clips, targets_of
@@ -23,32 +24,6 @@ def shuffle(clips: TrainingClips, share: float, seed: int) -> tuple[TrainingClip
     face[wrong] = face[rng.permutation(np.flatnonzero(wrong))]
     values = {**clips.features.values, "face": face}
     return replace(clips, features=PoolFeatures(values, clips.features.available)), wrong
-
-
-def test_answers_are_those_of_a_fit_without_the_clip() -> None:
-    clips = make_clips(60)
-    targets = targets_of(clips)
-    mean = np.average(targets, 0, clips.weight)
-    kernel = KernelRidge(NAMES, kind="laplace")._kernel(clips.features, targets).between(clips.features, clips.features)
-    there = np.ones(60, bool)
-    _, answers = _choose_penalty(kernel, targets, mean, clips.weight, there, BLEMORE.n_sets)
-    fits = {}
-    for penalty in PENALTIES:
-        fits[penalty] = np.empty_like(targets)
-        for clip in range(60):
-            others = np.arange(60) != clip
-            shifted = kernel[np.ix_(others, others)].astype(float) + np.diag(penalty / clips.weight[others])
-            solved = np.linalg.solve(shifted, (targets - mean)[others])
-            fits[penalty][clip] = kernel[clip, others] @ solved + mean
-    errors = {penalty: np.abs(answers - one).max() for penalty, one in fits.items()}
-    assert min(errors.values()) < 1e-4, errors
-
-    def likelihood(answers: np.ndarray) -> float:
-        sets = np.maximum(answers[:, : BLEMORE.n_sets], 1e-3)
-        own = (sets / sets.sum(1, keepdims=True))[np.arange(60), BLEMORE.state_set[clips.state]]
-        return float((clips.weight * np.log(own)).sum())
-
-    assert min(errors, key=lambda one: errors[one]) == max(fits, key=lambda one: likelihood(fits[one]))
 
 
 def test_a_wrong_encoder_weighs_less_and_the_answers_are_better() -> None:
@@ -73,7 +48,7 @@ def test_one_encoder_with_fixed_weights_answers_as_its_ridge_does() -> None:
     model = GatedKernel(("face",), gate="fixed")
     (fit,) = GatedKernel.fit([model], one)
     (outputs,) = GatedKernel.predict([model], [fit.weights], one.features, BLEMORE)
-    ridges = [KernelRidge(("face",), kind="laplace", penalty=penalty) for penalty in PENALTIES]
+    ridges = [KernelRidge(("face",), kind="laplace", penalty=penalty) for penalty in FACTORS]
     plain = KernelRidge.predict(ridges, [one.weights for one in KernelRidge.fit(ridges, one)], one.features, BLEMORE)
     answers = outputs.presence_logits.argmax(1)
     assert max(float((one.presence_logits.argmax(1) == answers).mean()) for one in plain) == 1.0
@@ -102,6 +77,32 @@ def test_a_missing_encoder_weighs_nothing_and_none_at_all_is_the_mean() -> None:
     assert (np.argsort(sets[0]) == np.argsort(mean)).all()
     np.testing.assert_allclose(np.exp(outputs.presence_logits).sum(1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(outputs.fused.sum(1), 1.0, rtol=1e-5)
+
+
+def test_the_only_encoder_has_no_weight_where_a_clip_lacks_it() -> None:
+    clips = make_clips()
+    there = np.arange(len(clips.state)) % 3 > 0
+    face = clips.features.values["face"] * there[:, None]
+    one = replace(clips, features=PoolFeatures({"face": face}, {"face": there}))
+    model = GatedKernel(("face",))
+    (fit,) = GatedKernel.fit([model], one)
+    (outputs,) = GatedKernel.predict([model], [fit.weights], one.features, BLEMORE)
+    np.testing.assert_array_equal(np.isneginf(outputs.scores[:, 0]), ~there)
+    assert np.isfinite(outputs.presence_logits).all()
+
+
+def test_the_penalty_moves_the_lambdas_that_parts_choose_from() -> None:
+    clips = make_clips()
+    models = [replace(MODEL, penalty=penalty) for penalty in (0.01, 100.0)]
+    assert len({model.key() for model in (MODEL, *models)}) == 3
+    sizes = [np.abs(GatedKernel.fit([model], clips)[0].weights["coefficients"]).max() for model in models]
+    assert sizes[1] < 0.1 * sizes[0]
+
+
+def test_more_clips_than_a_kernel_can_hold_are_refused() -> None:
+    MODEL.check_size(20_000)
+    with pytest.raises(ConfigError, match=r"20,000, but there are 20,001; use model\.kind: kernel"):
+        MODEL.check_size(20_001)
 
 
 def test_gates_that_share_their_kernels_do_not_see_each_other() -> None:

@@ -161,6 +161,7 @@ DIFFERENT: list[Pair] = [
     (GATED, KERNEL),
     (GATED, GATED | {"model.gated_kernel.kind": "gaussian"}),
     (GATED, GATED | {"model.gated_kernel.bandwidth": 2}),
+    (GATED, GATED | {"model.gated_kernel.penalty": 9}),
     (GATED, GATED | {"model.gated_kernel.gate": "fixed"}),
     (GATED, GATED | {"model.gated_kernel.width": 3}),
     (GATED, GATED | {"model.gated_kernel.epochs": 4}),

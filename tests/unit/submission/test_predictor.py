@@ -49,6 +49,10 @@ VARIETY: dict[str, tuple[dict[str, object], str]] = {
         "final",
     ),
     "gated kernel": ({"model__kind": "gated_kernel", "train__seeds": 2, "loss__balance": "class"}, "folds"),
+    "gated kernel, one encoder": (
+        {"model__kind": "gated_kernel", "model__gated_kernel__gate": "fixed", "pool": ["voice"]},
+        "final",
+    ),
     "boosting": (
         {"model__kind": "boosting", "model__boosting__iterations": 3, "model__boosting__min_clips": 2},
         "final",

@@ -1,4 +1,4 @@
-"""Kernel ridge as a trial: from a configuration to its record, as for any other model."""
+"""Kernel ridge, with and without a gate, as a trial: from a configuration to its record, as for any other model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -149,12 +149,26 @@ def test_final_models_train_on_every_clip(data: tuple[Dataset, FeatureCache]) ->
     assert result.target_fused.shape == (1, 1, dataset.clips.n_target, 6)
 
 
-def test_an_ablation_measures_what_each_encoder_is_worth(data: tuple[Dataset, FeatureCache], tmp_path: Path) -> None:
+def test_a_data_set_too_large_for_a_kind_fails_before_it_is_fitted(
+    data: tuple[Dataset, FeatureCache], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset, cache = data
-    (result,) = train_configurations([kernel()], dataset, cache)
+    monkeypatch.setattr("rfe.model.gated_kernel.MOST_CLIPS", dataset.clips.n_source - 1)
+    gated, plain = train_configurations([kernel(model__kind="gated_kernel"), kernel()], dataset, cache)
+    assert (gated.state, plain.state) == ("failed", "complete")
+    assert f"there are {dataset.clips.n_source}; use model.kind: kernel" in gated.reason
+
+
+@pytest.mark.parametrize("kind", ["kernel", "gated_kernel"])
+def test_an_ablation_measures_what_each_encoder_is_worth(
+    kind: str, data: tuple[Dataset, FeatureCache], tmp_path: Path
+) -> None:
+    dataset, cache = data
+    config = kernel(model__kind=kind)
+    (result,) = train_configurations([config], dataset, cache)
     assert result.weights is not None
     save_file(result.weights, tmp_path / "weights.safetensors")
-    altered = alter_encoders(kernel(), tmp_path / "weights.safetensors", dataset, cache)
+    altered = alter_encoders(config, tmp_path / "weights.safetensors", dataset, cache)
     np.testing.assert_array_equal(altered.own, result.predicted_state)
     truth = dataset.clips.state[: dataset.clips.n_source]
     scores = {name: score(BLEMORE, truth, states[0]).score for name, states in altered.masked.items()}
@@ -174,10 +188,11 @@ def test_a_missing_encoder_is_masked(tmp_path: Path) -> None:
     assert result.score > 0.2
 
 
+@pytest.mark.parametrize("kind", ["kernel", "gated_kernel"])
 @pytest.mark.parametrize("task", [EIGHT, PAIRS_ONLY], ids=["eight classes", "pairs only"])
-def test_labels_are_data(task: object, data: tuple[Dataset, FeatureCache], tmp_path: Path) -> None:
+def test_labels_are_data(task: object, kind: str, data: tuple[Dataset, FeatureCache], tmp_path: Path) -> None:
     dataset = with_task(data[0], task)
-    (result,) = train_configurations([kernel()], dataset, FeatureCache(dataset, tmp_path))
+    (result,) = train_configurations([kernel(model__kind=kind)], dataset, FeatureCache(dataset, tmp_path))
     assert result.state == "complete", result.reason
     assert result.presence_logits.shape[-1] == dataset.clips.task.n_sets
     assert (result.predicted_state >= 0).all()
