@@ -203,7 +203,8 @@ def write_tables(found: dict[str, dict[str, Any]], repetitions: int, *, tiny: bo
             f"{1000 * one['first trials']:.1f}; of the first, the first two, ... of the portfolio: {alone}.",
             table(["strategy", *HEADER], rows),
         ]
-    text = write_report("search_efficiency", "How many trials a search needs", "\n\n".join(parts), tiny=tiny)
+    data = "Recorded trainings on real and simulated data sets."
+    text = write_report("search_efficiency", "How many trials a search needs", "\n\n".join(parts), tiny=tiny, data=data)
     print(text.read_text())
 
 
