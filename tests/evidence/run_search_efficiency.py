@@ -181,9 +181,9 @@ def write_tables(found: dict[str, dict[str, Any]], repetitions: int, *, tiny: bo
         f"chosen configuration, in thousandths, mean of {repetitions} replays and its standard error. Space: "
         f"`{SPACE}`, {EPOCHS} epochs. Without a note 12 trials are open at once, and the sampler is told the Score. "
         f"*Small space*: without the dimensions {', '.join(f'`{name}`' for name in FIXED)}. *Portfolio*: the first "
-        f"{PORTFOLIO} trials are chosen greedily on the other settings' tables, with all encoders in the pool. *5 "
-        "confirmed*: the best five are trained with five "
-        f"fresh seeds each, and the best mean is taken. *Within {CLOSE}*: trials, and seconds of training, until the "
+        f"{PORTFOLIO} trials are chosen greedily on the other settings' tables, with all encoders in the pool; two of "
+        f"these are of the same clips (hard and all, known and unknown, mild and strong), so that wholly new data may "
+        f"gain less. *Within {CLOSE}*: trials, and seconds of training, until the "
         "mean regret is so small; empty where it never is."
     )
     real = {one.name: table_folder(one, tiny=tiny).with_suffix(".real.json") for one in (*SETTINGS, *SIMULATED)}
