@@ -17,12 +17,14 @@ SPACE: dict[str, Any] = {"train.lr": {"float": [1.0e-4, 1.0e-2], "log": True}}
 ENDED, ASKED = 5, 6
 
 
-def run_study(workspace: Workspace, dataset: Dataset, tracker: Tracker, name: str = "tiny") -> StudyFolder:
+def run_study(
+    workspace: Workspace, dataset: Dataset, tracker: Tracker, name: str = "tiny", seed: int = 1
+) -> StudyFolder:
     """Trials 0 to 4 end (3 fails), 5 stays open, 0 is confirmed; the study is stopped. The tracker is left open."""
     folder = workspace.study(name)
     space = load_space({"study": name, "space": SPACE, "sampler": {"kind": "random"}, "budget": {"trials": 12}})
     space = space.model_copy(update={"data": space.data.model_copy(update={"path": str(dataset.path)})})
-    definition = define_study(space, tuple(dataset.encoders), seed=1, fingerprint=dataset.fingerprint)
+    definition = define_study(space, tuple(dataset.encoders), seed=seed, fingerprint=dataset.fingerprint)
     settings = {"data.path": str(dataset.path), "data.encoders": list(dataset.encoders), "budget.trials": 9}
     log = StudyLog(name, dataset.name, dataset.fingerprint, session="first", settings=settings)
     with StudyStore.open(folder.path, definition) as store:
