@@ -37,7 +37,7 @@ def leave_one_out(
 ) -> tuple[Float32, Float64]:
     """(coefficients, leave-one-out answers), both [clip, target].
 
-    Cholesky's factor and its inverse cost n^3 * 2/3 a lambda; an eigendecomposition costs as much as thirteen of them.
+    One Cholesky factorisation a lambda: an eigendecomposition, which would serve all, takes as long as seven or eight.
 
     Args:
         kernel: [clip, clip], its lower triangle.

@@ -35,7 +35,7 @@ CHOSEN = (PLANTED, "all", "simulated_mild")
 GATES = ("attention", "static", "shuffled")
 SEEDS = 5
 SHARES = (0.0, 0.1, 0.3, 0.5)
-BY_CLIP = "kernel ridges, weighted by clip"
+RIDGE, BY_CLIP = "kernel ridge", "kernel ridges, weighted by clip"
 ARMS: dict[str, dict[str, Any]] = {
     "attention": {},
     "gate of predictions": COMPONENTS["gate sees predictions"],
@@ -44,7 +44,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "shuffled": CONTROLS["gate shuffled"],
     "concat_mlp": CONTROLS["concat_mlp"],
     "early fusion": CONTROLS["early fusion of all features"],
-    "kernel ridge": {"model.kind": "kernel", "model.kernel.kind": "laplace"},
+    RIDGE: {"model.kind": "kernel", "model.kernel.kind": "laplace"},
     "kernel ridges, fixed weights": {"model.kind": "gated_kernel", "model.gated_kernel.gate": "fixed"},
     BY_CLIP: {"model.kind": "gated_kernel"},
 }
@@ -194,7 +194,7 @@ def _curve_section(setting: Setting, parts: dict[str, Any]) -> str:
         known = {arm: tables[share, arm].estimates["score"] for arm in (*ARMS, ORACLE) if (share, arm) in tables}
         gap = known.get(ORACLE, 0.0) - known.get("uniform", np.inf)
         if gap > LEAST_GAP:
-            gates = [arm for arm in ("attention", "gate of predictions", BY_CLIP) if arm in known]
+            gates = [arm for arm in ("attention", "gate of predictions", RIDGE, BY_CLIP) if arm in known]
             told = ", ".join(f"{arm} {(known[arm] - known['uniform']) / gap:.0%}" for arm in gates)
             closed.append(f"{share:.0%} swapped: {gap:+.3f}, of which {told}")
     lines = [
