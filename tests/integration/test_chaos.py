@@ -76,7 +76,7 @@ def test_every_trial_is_trained_as_if_nothing_had_happened(data: Path, tmp_path:
 
 @pytest.mark.slow
 def test_a_node_that_joins_is_used(data: Path, tmp_path: Path) -> None:
-    with open_chaos(data, tmp_path / "grows", seed=3) as chaos:
+    with open_chaos(data, tmp_path / "grows", seed=15) as chaos:  # the node joins after two trials: time to be seen
         assert chaos.search("chaos", 36, "random", "none", ["join"]) == 0
         assert set(states(chaos.workspace, "chaos", 36).values()) == {"complete"}
         said = (chaos.root / "driver.log").read_text()
